@@ -1,0 +1,1 @@
+"""The subcommands, one file each, readable top to bottom."""

@@ -1,0 +1,179 @@
+"""``genexp evaluate``: metrics, predictions and plots again, from a finished run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from genexp import console
+from genexp.commands.train import display, report_dataset
+from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig, validate
+from genexp.data.datasets import Source, inspect, load
+from genexp.data.genes import SPLITS
+from genexp.errors import UserError
+from genexp.run import RunDirectory, open_run, read_metrics, write_json
+
+if TYPE_CHECKING:
+    from genexp.evaluation.report import Evaluated
+
+SUMMARY = "metrics, predictions and plots again from a finished run, nothing restated"
+
+EXAMPLES = (
+    ("genexp evaluate run_dir=DIR", "the run's own metrics again"),
+    ("genexp evaluate run_dir=DIR checkpoint=last split=test", "the last epoch instead of the best"),
+    ("genexp evaluate run_dir=DIR dataset.root=OTHER out=results", "the same model on another dataset"),
+)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An evaluation that can be started."""
+
+    config: EvaluateConfig
+    run: RunDirectory
+    trained: TrainConfig
+    source: Source
+    window: tuple[int, int] | None
+    out: Path
+
+
+def check(config: EvaluateConfig) -> Checked:
+    """Look at the run and the dataset.
+
+    Raises
+    ------
+    UserError
+        If the run has no such checkpoint, or the dataset is not one that its model can read.
+    """
+    run = open_run(config.run_dir, "run_dir")
+    trained = validate(OmegaConf.load(run.config), TrainConfig, str(run.config))  # type: ignore[arg-type]
+    if not run.checkpoint(config.checkpoint).is_file():
+        status = (read_metrics(run) or {}).get("status", "not finished")
+        raise UserError(
+            f"the run has no {config.checkpoint} checkpoint",
+            where=run.checkpoint(config.checkpoint),
+            received=f"status of the run: {status}",
+            do=f"go on with the run: genexp train resume={config.run_dir}",
+        )
+    dataset = chosen_dataset(config, trained)
+    source = inspect(dataset, trained.data.name)
+    window = same_window(run, trained, source)
+    out = Path(config.out) if config.out else run.path / f"evaluation-{config.checkpoint}-{config.split or 'held-out'}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            "the results cannot be written",
+            where=out,
+            received=error.strerror,
+            do="choose a folder that can be written with out=DIR",
+        ) from None
+    return Checked(config, run, trained, source, window, out)
+
+
+def chosen_dataset(config: EvaluateConfig, trained: TrainConfig) -> DatasetConfig | DemoConfig:
+    """Return the run's own dataset with what the command line changes."""
+    changes = {f.name: getattr(config.dataset, f.name) for f in fields(config.dataset)}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if not changes:
+        return trained.dataset
+    if isinstance(trained.dataset, DemoConfig) and "root" not in changes:
+        raise UserError(
+            "the demo genes have no such setting",
+            where=", ".join(f"dataset.{name}" for name in changes),
+            do="leave it out, or evaluate on files with dataset.root=DIR",
+        )
+    own = {} if "root" in changes else {f.name: getattr(trained.dataset, f.name) for f in fields(trained.dataset)}
+    return DatasetConfig(**({"name": "files"} | own | changes))
+
+
+def same_window(run: RunDirectory, trained: TrainConfig, source: Source) -> tuple[int, int] | None:
+    """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
+    if "P" not in trained.data.name or source.info.promoter != "bases":
+        return None
+    seen = dataset_record(run)
+    shift = source.info.tss - seen["tss"]
+    left, right = (edge + shift for edge in seen["window"])
+    if left < 0 or right > source.info.promoter_length:
+        raise UserError(
+            "the model's window does not fit the promoters of this dataset",
+            where=f"dataset.root, {source.info.source}",
+            expected=f"promoters that hold [{left - source.info.tss}, {right - source.info.tss}) around the TSS",
+            received=f"{source.info.promoter_length:,} nt with the TSS at {source.info.tss:,}",
+            do="use a dataset with longer promoters, or set dataset.tss if the TSS is elsewhere",
+        )
+    return left, right
+
+
+def prepare(config: EvaluateConfig, *, verbose: bool = False) -> Checked:
+    """Check everything, and find the devices."""
+    checked = check(config)
+    from genexp.training.strategy import set_up_hardware
+
+    set_up_hardware(config.hardware, verbose=verbose)
+    return checked
+
+
+def run(checked: Checked, directory: Path) -> None:
+    """Evaluate and write the results."""
+    from genexp.evaluation.report import HELD_OUT, evaluate_checkpoint, results_table, write_report
+
+    config, trained = checked.config, checked.trained
+    dataset = load(checked.source, trained.data.name, checked.window)
+    report_dataset(dataset, trained.data.name)
+    wanted = {None: HELD_OUT, "all": SPLITS}.get(config.split, (str(config.split),))
+    result = evaluate_checkpoint(checked.run, config.checkpoint, dataset, trained, wanted)
+    found = {
+        "model": trained.model.name,
+        "data": trained.data.name,
+        "run_dir": str(checked.run.path),
+        "dataset": dataset.info.source,
+        "fingerprint": dataset.fingerprint(),
+        config.checkpoint: result.metrics,
+    }
+    write_report(result, checked.out / "predictions.csv", checked.out / "plots", f"{found['model']}, {found['data']}")
+    write_json(checked.out / "metrics.json", found)
+    console.out.print(results_table(found, (config.checkpoint,)))
+    compare_with_stored(checked, result)
+    console.say(f"written to {display(checked.out.resolve())}")
+
+
+def compare_with_stored(checked: Checked, result: Evaluated) -> None:
+    """Say whether these are the metrics that the run itself reported."""
+    stored = (read_metrics(checked.run) or {}).get(checked.config.checkpoint)
+    own_data = all(getattr(checked.config.dataset, f.name) is None for f in fields(checked.config.dataset))
+    if not stored or not own_data:
+        return
+    trained_on = dataset_record(checked.run)["fingerprint"]
+    found = result.dataset.fingerprint()
+    if trained_on != found:
+        console.warn(f"the dataset has changed since the run: fingerprint {found}, in the run {trained_on}")
+    both = [split for split in result.metrics if split in stored]
+    worst = max((_difference(stored[s], result.metrics[s]) for s in both), default=None)
+    if worst == 0:
+        console.say("the same as the metrics stored with the run, to the last digit")
+    elif worst is not None:
+        why = "the dataset has changed" if trained_on != found else "other hardware or library versions"
+        console.warn(f"differs from the metrics stored with the run by up to {worst:.2g}: {why}")
+
+
+def dataset_record(run: RunDirectory) -> dict[str, Any]:
+    """Return what environment.json says of the dataset that a run was trained on."""
+    try:
+        return json.loads(run.environment.read_text(encoding="utf-8"))["dataset"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            "the record of the run's dataset cannot be read",
+            where=run.environment,
+            received=f"{type(error).__name__}: {error}",
+            do="copy the run directory again, environment.json included",
+        ) from None
+
+
+def _difference(a: dict[str, Any], b: dict[str, Any]) -> float:
+    pairs = [(a[k], b[k]) for k in a if k != "r2_ci95"] + list(zip(a["r2_ci95"], b["r2_ci95"], strict=True))
+    return max(abs(x - y) for x, y in pairs)

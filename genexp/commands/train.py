@@ -1,0 +1,302 @@
+"""``genexp train``: one run, end to end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from genexp import console
+from genexp.config import TrainConfig, to_yaml, validate
+from genexp.data.datasets import Source, choose_window, inspect, load
+from genexp.data.genes import Dataset
+from genexp.errors import UserError
+from genexp.models import InputShapes, check_model
+from genexp.run import (
+    RunDirectory,
+    exact_command,
+    git_state,
+    open_run,
+    package_versions,
+    read_metrics,
+    write_atomically,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from genexp.training.loop import Fitted
+    from genexp.training.strategy import Hardware
+
+SUMMARY = "one run, end to end: dataset, model, training, metrics and plots in a run directory"
+
+EXAMPLES = (
+    ("genexp train", "the demo genes, two minutes on a laptop"),
+    (
+        "genexp train model=divide_et_impera data=PHT dataset=xpresso_tf dataset.root=DIR",
+        "published settings on published data",
+    ),
+    ("genexp train -m model=xpresso,divide_et_impera seed=0,1", "four isolated runs and a closing table"),
+)
+
+#: What may be said beside resume=DIR; everything else is the run's own.
+RESUME_OVERRIDES = ("training.epochs", "training.patience", "hardware")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A run that can be started, as far as that can be told without reading genes."""
+
+    config: TrainConfig
+    source: Source
+    window: tuple[int, int] | None
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run with its genes in memory and its devices found."""
+
+    config: TrainConfig
+    dataset: Dataset
+    hardware: Hardware
+
+
+def check(config: TrainConfig) -> Checked:
+    """Look at everything that can be looked at quickly: dataset, window, model; no TensorFlow.
+
+    Raises
+    ------
+    UserError
+        If the run cannot be right.
+    """
+    blocks = config.data.name
+    source = inspect(config.dataset, blocks)
+    missing = [b for b in blocks if b not in source.info.blocks]
+    if missing:
+        raise UserError(
+            f"the dataset has no block {', '.join(missing)}",
+            where=f"data={blocks}, {source.info.source}",
+            expected=f"a combination of {source.info.blocks}",
+            received=blocks,
+            do="choose other blocks with data=..., or another dataset",
+        )
+    window, note = choose_window(config.data, config.model, source.info)
+    check_model(config.model, shapes_of(source, blocks, window))
+    return Checked(config, source, window, (note,) if note else ())
+
+
+def shapes_of(source: Source, blocks: str, window: tuple[int, int] | None) -> InputShapes:
+    """Return the shapes that a model for this dataset will be fed."""
+    widths = {b: w for b, w in source.info.widths.items() if b in blocks}
+    return InputShapes(window[1] - window[0] if window else None, widths)
+
+
+def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:
+    """Do everything that can fail by a user's mistake, before a run directory is made."""
+    checked = check(config)
+    from genexp.training.strategy import set_up_hardware
+
+    hardware = set_up_hardware(config.hardware, verbose=verbose)
+    dataset = load(checked.source, config.data.name, checked.window)
+    report_dataset(dataset, config.data.name)
+    for line in checked.lines:
+        console.say(line)
+    return Prepared(config, dataset, hardware)
+
+
+def report_dataset(dataset: Dataset, blocks: str) -> None:
+    """Say what was found, and warn of what is odd."""
+    info = dataset.info
+    genes = " / ".join(f"{len(split):,}" for split in dataset.splits.values())
+    promoter = ""
+    if info.promoter == "bases" and info.tss is not None:
+        promoter = f", promoters of {info.promoter_length:,} nt with the TSS at {info.tss:,}"
+        if dataset.window:
+            promoter += f", window [{dataset.window[0]}, {dataset.window[1]})"
+    widths = ", ".join(f"{b} ({w:,})" for b, w in info.widths.items())
+    console.say(f"dataset: {info.layout}, {info.source}: {genes} genes (train / valid / test){promoter}; {widths}")
+    for line in dataset.warnings:
+        console.warn(line)
+    if dataset.ceiling and blocks in dataset.ceiling:
+        console.say(f"attainable test r2 with data={blocks}: {dataset.ceiling[blocks]:.3f}, as the generator knows")
+
+
+def run(prepared: Prepared, directory: Path) -> None:
+    """Train, evaluate and write everything into the run directory."""
+    files = RunDirectory(directory)
+    config = prepared.config
+    with console.log_to(files.log), reported_status(files, config):
+        write_atomically(files.config, to_yaml(replace(config, resume=None)))
+        write_json(files.environment, environment(prepared))
+        console.say(f"run directory: {display(directory)}")
+        from genexp.training.loop import train
+
+        report_model(prepared)
+        fitted = train(config, prepared.dataset, prepared.hardware, files)
+        if fitted.collapsed:
+            raise collapsed(config)
+        write_results(prepared, fitted, files)
+
+
+def report_model(prepared: Prepared) -> None:
+    """Say what is trained, on what."""
+    config, hardware = prepared.config, prepared.hardware
+    training = config.training
+    console.say(
+        f"model: {config.model.name} on {config.data.name}; {training.optimizer}, learning rate "
+        f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
+        f"{', '.join(hardware.devices)}, {config.hardware.precision}"
+    )
+
+
+def write_results(prepared: Prepared, fitted: Fitted, files: RunDirectory) -> None:
+    """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
+    from genexp.evaluation.report import evaluate_checkpoint, plot_history_of, results_table, write_report
+
+    config, progress = prepared.config, fitted.progress
+    best = evaluate_checkpoint(files, "best", prepared.dataset, config)
+    last = evaluate_checkpoint(files, "last", prepared.dataset, config)
+    metrics = {
+        "status": "completed",
+        **identity(config),
+        "parameters": fitted.model.count_params(),
+        "epochs_run": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "train_seconds": round(progress.seconds, 3),
+        "attempts": progress.attempt + 1,
+        "seed_used": fitted.seed,
+    }
+    ceiling = (prepared.dataset.ceiling or {}).get(config.data.name)
+    if ceiling is not None:
+        metrics["attainable_r2"] = ceiling
+    metrics |= {"best": best.metrics, "last": last.metrics}
+    title = f"{config.model.name}, {config.data.name}"
+    plot_history_of(files, progress, title)
+    write_report(best, files.predictions, files.plots, title)
+    write_json(files.metrics, metrics)  # last: a run with metrics is complete
+    console.out.print(results_table(metrics))
+    console.say(f"done in {console.duration(progress.seconds)}: {display(files.path)}")
+
+
+def identity(config: TrainConfig) -> dict[str, Any]:
+    """Return what every metrics.json says of its run."""
+    return {"model": config.model.name, "data": config.data.name, "seed": config.seed}
+
+
+@contextmanager
+def reported_status(files: RunDirectory, config: TrainConfig) -> Iterator[None]:
+    """Leave a metrics.json that says how the run ended, whatever ends it."""
+    from genexp.training.state import read_progress
+
+    def write_status(status: str, reason: str) -> None:
+        epochs = read_progress(files.state).epoch
+        write_json(files.metrics, {"status": status, **identity(config), "epochs_run": epochs, "reason": reason})
+
+    before = signal.signal(signal.SIGTERM, _interrupt)  # what Slurm and Kubernetes send before they kill
+    try:
+        yield
+    except KeyboardInterrupt:
+        write_status("interrupted", "stopped by a signal")
+        console.warn(f"interrupted; go on with: genexp train resume={display(files.path)}")
+        raise
+    except UserError as error:
+        write_status("collapsed" if error.what.startswith("the network collapsed") else "failed", str(error))
+        raise
+    except Exception as error:
+        write_status("failed", f"{type(error).__name__}: {error}")
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def collapsed(config: TrainConfig) -> UserError:
+    """Return the error for a run in which every attempt collapsed."""
+    return UserError(
+        "the network collapsed in every attempt: it predicts the same value for all genes, so there is no result",
+        where=f"model={config.model.name}, training.restarts={config.training.restarts}",
+        expected="validation predictions that vary",
+        received="r2 0.000",
+        do="lower training.learning_rate, try another seed or model.initializer, or widen model.dense",
+    )
+
+
+def environment(prepared: Prepared) -> dict[str, Any]:
+    """Return what environment.json holds."""
+    config, dataset = prepared.config, prepared.dataset
+    return {
+        "command": exact_command(),
+        "directory": str(Path.cwd()),
+        "packages": package_versions(),
+        "git": git_state(Path(__file__).parent),
+        "devices": list(prepared.hardware.devices),
+        "strategy": type(prepared.hardware.strategy).__name__,
+        "precision": config.hardware.precision,
+        "seed": config.seed,
+        "dataset": {
+            "source": dataset.info.source,
+            "layout": dataset.info.layout,
+            "genes": {name: len(split) for name, split in dataset.splits.items()},
+            "promoter_length": dataset.info.promoter_length,
+            "tss": dataset.info.tss,
+            "window": dataset.window,
+            "feature_names": {b: list(n) for b, n in dataset.info.feature_names.items() if b in config.data.name},
+            "fingerprint": dataset.fingerprint(),
+        },
+    }
+
+
+def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
+    """Return the config of an interrupted run, with what may be changed, and its directory.
+
+    Parameters
+    ----------
+    directory
+        The run.
+    overrides
+        The overrides of the command line, without ``resume`` and Hydra's own.
+    config
+        The config composed from the command line; only `RESUME_OVERRIDES` are taken from it.
+    """
+    files = open_run(directory, "resume")
+    changed = [text.lstrip("+~").split("=")[0] for text in overrides]
+    refused = [key for key in changed if not key.startswith(RESUME_OVERRIDES)]
+    if refused:
+        raise UserError(
+            "a resumed run keeps its own settings",
+            where=f"resume={directory}",
+            expected=f"at most {', '.join(RESUME_OVERRIDES)} beside resume",
+            received=", ".join(refused),
+            do="leave them out, or start a new run with them",
+        )
+    status = (read_metrics(files) or {}).get("status")
+    own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
+    if status == "completed" and "training.epochs" not in changed:
+        raise UserError(
+            "this run is complete, there is nothing to resume",
+            where=f"resume={directory}",
+            do=f"evaluate it (genexp evaluate run_dir={directory}), or train on with training.epochs=N",
+        )
+    training = replace(
+        own.training,
+        epochs=config.training.epochs if "training.epochs" in changed else own.training.epochs,
+        patience=config.training.patience if "training.patience" in changed else own.training.patience,
+    )
+    hardware = config.hardware if any(k.startswith("hardware") for k in changed) else own.hardware
+    return replace(own, training=training, hardware=hardware, resume=directory), files.path
+
+
+def display(path: Path) -> str:
+    """Return a path relative to the current folder where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

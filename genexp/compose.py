@@ -1,0 +1,223 @@
+"""From command-line words to a checked config: what Hydra would say late or tersely is said here, first and clearly."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from genexp.conf_files import CONF_DIR, groups_of
+from genexp.config import SCHEMAS, all_keys, unknown_key, validate
+from genexp.errors import UserError, nearest
+
+COMMAND_LINE = "the command line"
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The words behind a subcommand.
+
+    Attributes
+    ----------
+    overrides
+        ``key=value`` words, parsed.
+    multirun
+        Whether ``-m`` was given.
+    shows
+        Whether Hydra is only to print something (``--cfg``, ``--info``, ...).
+    only_config
+        What ``--cfg`` is to print, when no flag of Hydra's goes with it.
+    config_dir
+        A folder with config files of the user's own.
+    words
+        All words, as given.
+    """
+
+    overrides: tuple[Override, ...]
+    multirun: bool
+    shows: bool
+    only_config: str | None
+    config_dir: str | None
+    words: tuple[str, ...] = field(repr=False)
+
+    @property
+    def single(self) -> list[str]:
+        """The overrides, with the first value of each sweep."""
+        return [first_value(o) if o.is_sweep_override() else str(o.input_line) for o in self.overrides]
+
+
+def parse(words: Sequence[str]) -> Arguments:
+    """Split the words behind a subcommand into flags and overrides.
+
+    Raises
+    ------
+    UserError
+        At a flag that does not exist, or a word that is no override.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--cfg", "-c")
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--hydra-help", action="store_true")
+    try:
+        found, unknown = parser.parse_known_intermixed_args(list(words))
+    except argparse.ArgumentError as error:
+        raise UserError(str(error), where=COMMAND_LINE, do="see genexp COMMAND --help") from None
+    if unknown:
+        raise UserError(
+            f"there is no option {unknown[0]}",
+            where=COMMAND_LINE,
+            expected="-m, --cfg job, --info, --config-dir DIR, --help, or key=value",
+            received=unknown[0],
+            do="settings are given as key=value, without dashes",
+        )
+    if found.config_dir and not Path(found.config_dir).is_dir():
+        raise UserError("there is no such folder", where="--config-dir", received=found.config_dir)
+    if found.cfg and found.cfg not in ("job", "hydra", "all"):
+        raise UserError("--cfg shows one of three", where="--cfg", expected="job, hydra or all", received=found.cfg)
+    shows = bool(found.cfg or found.info or found.hydra_help)
+    overrides = tuple(map(parse_override, found.overrides))
+    only_config = found.cfg if not (found.package or found.resolve or found.info) else None
+    return Arguments(overrides, found.multirun, shows, only_config, found.config_dir, tuple(words))
+
+
+def parse_override(word: str) -> Override:
+    """Parse one ``key=value`` word in Hydra's grammar."""
+    try:
+        return OverridesParser.create().parse_overrides([word])[0]
+    except HydraException as error:
+        detail = next((line for line in str(error).splitlines() if line.strip()), "")
+        raise UserError(
+            "this word cannot be understood",
+            where=COMMAND_LINE,
+            expected="key=value, for example model=xpresso or training.epochs=10; lists as 'data.window=[0,2000]'",
+            received=word,
+            do=f"put quotes around values with spaces or commas ({detail})",
+        ) from None
+
+
+def first_value(override: Override) -> str:
+    """Return a sweep override with its first value only."""
+    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def check_overrides(command: str, arguments: Arguments) -> None:
+    """Raise a UserError at the first override that names no group, option or key, with the nearest right name."""
+    options = groups_of(command, arguments.config_dir)
+    choices: dict[str, str] = {"model": "xpresso", "dataset": "demo"}
+    for override in arguments.overrides:
+        if override.key_or_group in choices and isinstance(override.value(), str):
+            choices[override.key_or_group] = str(override.value())
+    known = sorted(all_keys(SCHEMAS[command], choices))
+    for override in arguments.overrides:
+        key = override.key_or_group
+        if key.startswith(("hydra.", "hydra/")) or key in known:
+            continue
+        if key in options:
+            check_option(override, options[key])
+        elif key not in {k.rsplit(".", n)[0] for k in known for n in range(1, k.count(".") + 1)}:
+            raise unknown_key(key, sorted({*known, *options}), COMMAND_LINE)
+        else:
+            raise UserError(
+                f"{key} is a group of keys",
+                where=COMMAND_LINE,
+                expected=f"one of its keys: {', '.join(k for k in known if k.startswith(key + '.'))}",
+                received=override.input_line,
+            )
+
+
+def check_option(override: Override, options: list[str]) -> None:
+    """Raise a UserError if a group has no such option."""
+    group = override.key_or_group
+    values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+    for value in values:
+        if value is not None and str(value) not in options and not override.is_delete():
+            raise UserError(
+                f"there is no {group} {value}",
+                where=f"{COMMAND_LINE}, {override.input_line}",
+                expected=f"one of {', '.join(options)}",
+                received=value,
+                do=f"{nearest(str(value), options)}or write conf files of your own and name their folder "
+                "with --config-dir",
+            )
+
+
+def composed(command: str, overrides: list[str], config_dir: str | None) -> DictConfig:
+    """Compose a config with Hydra, its own node included.
+
+    Raises
+    ------
+    UserError
+        For whatever Hydra finds wrong.
+    """
+    if config_dir:
+        overrides = [*overrides, f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"]
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command):
+            return compose(command, overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UserError(
+            lines[0] if lines else type(error).__name__,
+            where=COMMAND_LINE,
+            received=" ".join(overrides),
+            do=" ".join(lines[1:6]) or f"see genexp {command} --help",
+        ) from None
+
+
+def checked_config(command: str, overrides: list[str], config_dir: str | None) -> tuple[Any, DictConfig]:
+    """Return the validated config of a subcommand, and the config as Hydra composed it."""
+    whole = composed(command, overrides, config_dir)
+    forbid_targets(whole)
+    own = whole.copy()
+    with open_dict(own):
+        del own["hydra"]
+    return validate(own, SCHEMAS[command], source_of(overrides)), whole
+
+
+def source_of(overrides: list[str]) -> str:
+    """Return words that tell where a config came from."""
+    experiment = next((o for o in overrides if o.lstrip("+").startswith("experiment=")), None)
+    return f"the config ({experiment} and the command line)" if experiment else "the config"
+
+
+#: Hydra makes objects of what these name, so they may name nothing but Hydra's own and its plugins'.
+TARGET_PREFIXES = ("hydra._internal.core_plugins.", "hydra_plugins.", "logging.", "hydra.")
+
+
+def forbid_targets(whole: DictConfig) -> None:
+    """Raise a UserError if merged YAML names something to be called: a config never executes code."""
+    plain = OmegaConf.to_container(whole, resolve=False)
+    for path, value in walk(plain):
+        name = path.rsplit(".", 1)[-1]
+        outside = path.split(".")[0] != "hydra" or path.startswith("hydra.callbacks")
+        if name in ("_target_", "()") and (outside or not str(value).startswith(TARGET_PREFIXES)):
+            raise UserError(
+                "a config must not name code to be called",
+                where=path,
+                expected="no _target_; models, datasets and hardware are chosen by plain names",
+                received=value,
+                do="remove it from your config files or the command line",
+            )
+
+
+def walk(node: Any, path: str = "") -> list[tuple[str, Any]]:
+    """Return the dotted path and value of every leaf."""
+    if isinstance(node, dict):
+        return [leaf for key, value in node.items() for leaf in walk(value, f"{path}.{key}" if path else str(key))]
+    if isinstance(node, list):
+        return [leaf for n, value in enumerate(node) for leaf in walk(value, f"{path}.{n}")]
+    return [(path, node)]

@@ -1,0 +1,28 @@
+"""Where the config files are, and which groups and options they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+#: Inside the installed package, or beside it in a checkout.
+CONF_DIR = next(d for d in (Path(__file__).parent / "conf", Path(__file__).parents[1] / "conf") if d.is_dir())
+
+#: Folders of conf/ that nobody chooses from: what a dataset needs with a model is found by its name.
+NOT_GROUPS = ("settings", "hydra")
+
+
+def groups(config_dir: str | None = None) -> dict[str, list[str]]:
+    """Return the config groups with their options, the user's own folder included."""
+    found: dict[str, set[str]] = {}
+    for root in (CONF_DIR, *([Path(config_dir)] if config_dir else [])):
+        for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name not in NOT_GROUPS):
+            found.setdefault(folder.name, set()).update(p.stem for p in folder.glob("*.yaml"))
+    return {name: sorted(options) for name, options in found.items() if options}
+
+
+def groups_of(command: str, config_dir: str | None = None) -> dict[str, list[str]]:
+    """Return the config groups that a subcommand has, in the order of its defaults list, with their options."""
+    lines = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    named = [line.strip()[2:].split(":")[0] for line in lines if line.startswith("  - ")]
+    found = groups(config_dir)
+    return {name: found[name] for name in named if name in found}

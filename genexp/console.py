@@ -1,0 +1,106 @@
+"""What a person sees: lines, warnings, progress bars; all lines also go to the run's log file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_log_files: list[TextIO] = []
+
+#: Without a terminal a running bar is a plain line, at most one in so many seconds.
+PLAIN_EVERY_S = 15.0
+
+
+def say(line: str, style: str | None = None) -> None:
+    """Print one line, and log it."""
+    out.print(Text(line, style=style or ""))
+    _log(line)
+
+
+def warn(line: str) -> None:
+    """Print one warning, and log it."""
+    out.print(Text(f"warning: {line}", style="yellow"))
+    _log(f"warning: {line}")
+
+
+def fail(message: str) -> None:
+    """Print an error to standard error, and log it."""
+    err.print(Text.assemble(("error: ", "bold red"), message))
+    _log(f"error: {message}")
+
+
+def _log(line: str) -> None:
+    stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    for file in _log_files:
+        file.write(f"{stamp} {line}\n")
+        file.flush()
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Append every line printed meanwhile to `path`, with its time."""
+    with path.open("a", encoding="utf-8") as file:
+        _log_files.append(file)
+        try:
+            yield
+        finally:
+            _log_files.remove(file)
+
+
+class _Rate(ProgressColumn):
+    """Items per second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f} {self.unit}/s", style="cyan")
+
+
+@contextmanager
+def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show how far a long job is; yields a function that takes the number of items done so far.
+
+    On a terminal a bar with rate and time left, which disappears when done; elsewhere a plain line now and then,
+    unless `plain` is False because the job prints lines of its own.
+    """
+    if out.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit))
+        with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    started = last = time.monotonic()
+
+    def line(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if plain and now - last >= PLAIN_EVERY_S and 0 < done < total:
+            last = now
+            rate = done / (now - started)
+            left = duration((total - done) / rate)
+            say(f"{what}: {done:,} of {total:,}, {rate:,.0f} {unit}/s, {left} left")
+
+    yield line
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people write it: ``"4 s"``, ``"2:05"`` (minutes), ``"1:02:05"`` (hours)."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

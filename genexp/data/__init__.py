@@ -1,0 +1,1 @@
+"""Datasets: sequence encoding, readers, the demo genes and the input pipeline."""

@@ -1,0 +1,323 @@
+"""K-mers of tokens: their index, their counts per chunk of a promoter, and the mean vectors of those chunks.
+
+A chunk is the mean of the vectors of its k-mers (Zeng et al., DeepLncLoc, Briefings in Bioinformatics 2022). That
+mean is the chunk's k-mer counts times the vector matrix, divided by the number of k-mers. So the counts are all that
+has to be made of the sequence, once; the vectors can stay in the model.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from genexp.data.sequence import ALPHABET, N_TOKEN
+from genexp.errors import UserError
+
+log = logging.getLogger(__name__)
+
+#: Longest k-mer offered: beyond it the counts of one gene no longer fit a processor's cache.
+MAX_K = 8
+
+#: Tokens counted at a time, and chunks averaged at a time: their working memory (1 MB) stays in the cache.
+_BLOCK_TOKENS = 2**17
+_BLOCK_CHUNKS = 2**12
+
+#: Bytes of the checksum behind the array in a cache file.
+_CHECKSUM_BYTES = 4
+
+
+def kmer_words(k: int) -> list[str]:
+    """Return all 4**k k-mers over A, C, G, T in lexicographic order, which is the order of their indices."""
+    return ["".join(letters) for letters in product(ALPHABET[:N_TOKEN], repeat=k)]
+
+
+def kmer_index(tokens: np.ndarray, k: int) -> np.ndarray:
+    """Return the index of the k-mer that starts at each position.
+
+    Parameters
+    ----------
+    tokens : (..., length) uint8
+        A=0 C=1 G=2 T=3 N=4.
+    k
+        Length of a k-mer, 1 to 8.
+
+    Returns
+    -------
+    (..., length - k + 1) uint8, uint16 or uint32
+        The tokens read as digits to base 4; ``4**k`` for a k-mer that contains N.
+
+    Raises
+    ------
+    UserError
+        When k is out of range or the sequence is shorter than one k-mer.
+    """
+    _check_k(k, "model.k")
+    if tokens.shape[-1] < k:
+        raise UserError("the sequence is shorter than one k-mer", expected=f"{k} nt", received=tokens.shape[-1])
+    known = (tokens != N_TOKEN).reshape(-1)
+    length = tokens.shape[-1] - k + 1
+    digits = np.empty(-(-tokens.size // 8) * 8, _digits_dtype(k))
+    index = _digits(np.where(known, tokens.reshape(-1), np.uint8(0)), k, digits)
+    index = index.astype(np.min_scalar_type(4**k), copy=False)
+    index[~_runs(known, k)] = 4**k
+    # Indices that run from one sequence into the next are cut off.
+    return index.reshape(tokens.shape)[..., :length]
+
+
+def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
+    """Count the k-mers inside each chunk; none spans two chunks, and those with N are left out.
+
+    Parameters
+    ----------
+    tokens : (n, window) uint8
+        A=0 C=1 G=2 T=3 N=4.
+    k
+        Length of a k-mer, 1 to 8.
+    chunk
+        Length of a chunk in nt; it divides the window.
+
+    Returns
+    -------
+    (n, window / chunk, 4**k) uint8
+        Counts in the order of `kmer_words`; uint16 where a chunk holds more than 255 k-mers.
+
+    Raises
+    ------
+    UserError
+        When the window does not divide into chunks, or a chunk holds no k-mer.
+    """
+    n, window = tokens.shape
+    _check_chunk(window, k, chunk)
+    counts = np.empty((n, window // chunk, 4**k), _counts_dtype(k, chunk))
+    block = max(1, min(n, _BLOCK_TOKENS // window))
+    for start in range(0, n, block):
+        rows = np.ascontiguousarray(tokens[start : start + block])
+        if start == 0 or len(rows) < block:
+            matrix = _one_kmer_per_entry(rows.size, k, chunk, counts.dtype)
+            inside = matrix.data.copy()
+            digits = np.empty(-(-rows.size // 8) * 8, _digits_dtype(k))
+        rows = rows.reshape(-1)
+        if rows.max() < N_TOKEN:
+            matrix.data[:] = inside
+        else:
+            known = rows != N_TOKEN
+            np.multiply(inside, _runs(known, k), out=matrix.data)
+            rows = np.where(known, rows, np.uint8(0))
+        matrix.indices[:] = _digits(rows, k, digits)
+        # Entries of the same chunk and k-mer are added up: the fastest histogram of many small groups in NumPy and
+        # SciPy (bincount takes 5 times as long, see benchmarks/kmer_encoding.py).
+        matrix.toarray(out=counts[start : start + block].reshape(-1, 4**k))
+    return counts
+
+
+def mean_vectors(counts: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return the mean vector of the k-mers of each chunk.
+
+    Parameters
+    ----------
+    counts : (n, chunks, 4**k) integer
+        From `chunk_counts`.
+    vectors : (4**k, dimension) float
+        One vector per k-mer, in the order of `kmer_words`.
+
+    Returns
+    -------
+    (n, chunks, dimension) float32
+        A chunk without any valid k-mer has the zero vector; `empty_chunks` counts them.
+    """
+    n, chunks, words = counts.shape
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    means = np.empty((n, chunks, vectors.shape[1]), np.float32)
+    flat, out = counts.reshape(-1, words), means.reshape(-1, vectors.shape[1])
+    buffer = np.empty((min(_BLOCK_CHUNKS, len(flat)), words), np.float32)
+    ones = np.ones(words, np.float32)
+    for start in range(0, len(flat), _BLOCK_CHUNKS):
+        part = buffer[: len(flat) - start]
+        np.copyto(part, flat[start : start + len(part)])
+        total = np.maximum(part @ ones, 1)
+        if total.min() == total.max():  # no N in sight: one division for all chunks
+            np.matmul(part, vectors / total[0], out=out[start : start + len(part)])
+        else:
+            part /= total[:, None]
+            np.matmul(part, vectors, out=out[start : start + len(part)])
+    return means
+
+
+def empty_chunks(counts: np.ndarray) -> int:
+    """Return how many chunks of (n, chunks, 4**k) counts hold no valid k-mer, because of N."""
+    return sum(int((~rows.any(axis=-1)).sum()) for rows in counts)
+
+
+def sequence_fingerprint(tokens: np.ndarray) -> str:
+    """Return 16 hex digits that change when any base, or the shape, of (n, window) tokens changes."""
+    digest = hashlib.blake2b(f"{tokens.shape}".encode(), digest_size=8)
+    for row in tokens:
+        digest.update(np.ascontiguousarray(row))
+    return digest.hexdigest()
+
+
+def cached_counts(tokens: np.ndarray, k: int, chunk: int, cache_dir: Path | None, fingerprint: str) -> np.ndarray:
+    """Return `chunk_counts`, from a file where an earlier run left them.
+
+    Safe with many processes at once: a file is written under a name of its own and moved into place. A file that is
+    cut, damaged or of other genes is noticed (length, checksum, three genes counted again) and written anew; one that
+    cannot be written is reported in the log and done without.
+
+    Parameters
+    ----------
+    tokens, k, chunk
+        As `chunk_counts` takes them.
+    cache_dir
+        Folder of the cache files; None counts without a cache.
+    fingerprint
+        Of these tokens, as from `sequence_fingerprint`; a dataset's needs the name of the split added.
+
+    Returns
+    -------
+    (n, window / chunk, 4**k) uint8 or uint16
+        In memory when counted now, memory-mapped and read-only when it comes from the cache.
+    """
+    if cache_dir is None:
+        return chunk_counts(tokens, k, chunk)
+    n, window = tokens.shape
+    _check_chunk(window, k, chunk)
+    path = cache_dir / f"kmers-{fingerprint}-{n}x{window}-k{k}-chunk{chunk}.npy"
+    counts = _read_cache(path, (n, window // chunk, 4**k), _counts_dtype(k, chunk))
+    if counts is not None and _same_genes(counts, tokens, k, chunk):
+        return counts
+    counts = chunk_counts(tokens, k, chunk)
+    try:
+        _write_cache(path, counts)
+    except OSError as error:
+        log.warning("k-mer counts are not cached: %s", error)
+    return counts
+
+
+def _check_k(k: int, where: str) -> None:
+    if not 1 <= k <= MAX_K:
+        raise UserError("the length of a k-mer is out of range", where=where, expected=f"1 to {MAX_K}", received=k)
+
+
+def _check_chunk(window: int, k: int, chunk: int) -> None:
+    _check_k(k, "model.k")
+    if chunk < k:
+        raise UserError("a chunk holds no k-mer", where="model.chunk", expected=f"at least k = {k}", received=chunk)
+    if window < chunk or window % chunk:
+        below = max(window // chunk, 1) * chunk
+        raise UserError(
+            "the promoter window does not divide into chunks",
+            where="model.chunk, data.window",
+            expected=f"a window that is a multiple of {chunk} nt",
+            received=f"{window} nt",
+            do=f"set data.window to {below} or {below + chunk} nt, or model.chunk to a divisor of {window}",
+        )
+
+
+def _counts_dtype(k: int, chunk: int) -> np.dtype:
+    return np.dtype(np.uint8 if chunk - k + 1 <= 255 else np.uint16)
+
+
+def _one_kmer_per_entry(length: int, k: int, chunk: int, dtype: np.dtype) -> csr_array:
+    """Return the sparse matrix (length / chunk, 4**k) with an entry per position: 1, or 0 where no k-mer fits."""
+    inside = np.tile(np.arange(chunk) <= chunk - k, length // chunk).astype(dtype)
+    ends = np.arange(0, length + 1, chunk, dtype=np.int32)
+    return csr_array((inside, np.zeros(length, np.int32), ends), shape=(length // chunk, 4**k))
+
+
+def _digits_dtype(k: int) -> np.dtype:
+    return np.dtype(np.uint8 if k <= 4 else np.uint16)
+
+
+def _digits(tokens: np.ndarray, k: int, out: np.ndarray) -> np.ndarray:
+    """Return the base-4 number of the k tokens from each position on; the last k-1 positions hold less than that.
+
+    Parameters
+    ----------
+    tokens : (length,) uint8
+        Without N.
+    k
+        Length of a k-mer.
+    out : (length, rounded up to a multiple of 8,) of `_digits_dtype`
+        Is written over; the result is its first `length` elements.
+    """
+    length = len(tokens) - k + 1
+    out[len(tokens) :] = 0
+    # Shifted 64 bits at a time, which has vector instructions where single bytes have none. Nothing spills over into
+    # the next element: all k digits fit into one.
+    lanes = out.view(np.uint64)
+    np.copyto(out[: len(tokens)], tokens)
+    for offset in range(1, k):
+        np.left_shift(lanes, 2, out=lanes)
+        out[:length] += tokens[offset : offset + length]
+    return out[: len(tokens)]
+
+
+def _runs(known: np.ndarray, k: int) -> np.ndarray:
+    """Return where k known bases in a row begin, in (length,) bool; the last k-1 positions begin none."""
+    length = len(known) - k + 1
+    runs = np.zeros_like(known)
+    runs[:length] = known[:length]
+    for offset in range(1, k):
+        runs[:length] &= known[offset : offset + length]
+    return runs
+
+
+def _same_genes(counts: np.ndarray, tokens: np.ndarray, k: int, chunk: int) -> bool:
+    rows = sorted({0, len(tokens) // 2, len(tokens) - 1} & set(range(len(tokens))))
+    same = not rows or np.array_equal(counts[rows], chunk_counts(tokens[rows], k, chunk))
+    if not same:
+        log.warning("cached k-mer counts are of other genes: counted again")
+    return same
+
+
+def _read_cache(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
+    """Return the memory-mapped counts, or None when there is no file or it cannot be trusted."""
+    if not path.is_file():
+        return None
+    try:
+        counts = np.load(path, mmap_mode="r", allow_pickle=False)
+        with path.open("rb") as file:
+            file.seek(-_CHECKSUM_BYTES, os.SEEK_END)
+            checksum = int.from_bytes(file.read(), "little")
+    except (OSError, ValueError, EOFError) as error:
+        log.warning("damaged cache file %s (%s): counted again", path, error)
+        return None
+    whole = path.stat().st_size == counts.offset + counts.nbytes + _CHECKSUM_BYTES
+    if counts.shape != shape or counts.dtype != dtype or not whole or _checksum(counts) != checksum:
+        log.warning("damaged cache file %s: counted again", path)
+        return None
+    return counts
+
+
+def _write_cache(path: Path, counts: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _replaced(path) as file:
+        np.save(file, counts, allow_pickle=False)
+        file.write(_checksum(counts).to_bytes(_CHECKSUM_BYTES, "little"))
+
+
+@contextlib.contextmanager
+def _replaced(path: Path) -> Iterator:
+    """Open a file with a unique name beside `path` for writing, and move it there when all went well."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".tmp", delete=False) as file:
+        try:
+            yield file
+            file.close()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _checksum(counts: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(counts).reshape(-1).view(np.uint8))

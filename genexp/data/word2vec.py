@@ -1,0 +1,367 @@
+"""K-mer vectors: fitted with Word2Vec, drawn at random, saved and loaded.
+
+The embedding is DeepLncLoc's (Zeng et al., Briefings in Bioinformatics 2022): skip-gram with negative sampling
+(Mikolov et al., 2013) over the overlapping k-mers of promoters, one promoter a sentence.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genexp.data.gensim_files import read_words
+from genexp.data.kmers import MAX_K, kmer_index, kmer_words
+from genexp.data.sequence import N_TOKEN
+from genexp.errors import UserError
+from genexp.run import write_atomically
+
+if TYPE_CHECKING:
+    from gensim.models import Word2Vec
+
+#: Training promoters used by default; see docs for the study behind it.
+DEFAULT_PROMOTERS = 100
+
+#: gensim trains on at most this many words of a sentence and drops the rest without a word.
+GENSIM_SENTENCE_LIMIT = 10_000
+
+#: Called after each epoch with the number of epochs done and the number of all.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class KmerVectors:
+    """One vector per k-mer.
+
+    Attributes
+    ----------
+    k
+        Length of a k-mer.
+    vectors : (4**k, dimension) float32
+        In lexicographic order over A, C, G, T.
+    provenance
+        Where they come from: the method, its settings, and what it was fitted on. Anything that JSON can hold.
+
+    Raises
+    ------
+    UserError
+        When the shape does not fit k, or a number is not finite.
+    """
+
+    k: int
+    vectors: np.ndarray
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        vectors = np.ascontiguousarray(self.vectors, np.float32)
+        if not 1 <= self.k <= MAX_K or vectors.ndim != 2 or len(vectors) != 4**self.k or not vectors.shape[1]:
+            raise UserError(
+                "the k-mer vectors have the wrong shape",
+                expected=f"k of 1 to {MAX_K} and (4**k, dimension) vectors",
+                received=f"k = {self.k}, {vectors.shape}",
+            )
+        if not np.isfinite(vectors).all():
+            wrong = kmer_words(self.k)[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
+            raise UserError("a k-mer vector is not finite", where=wrong, expected="finite numbers")
+        vectors.flags.writeable = False
+        object.__setattr__(self, "vectors", vectors)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self.vectors.shape[1]
+
+    def save(self, path: Path) -> None:
+        """Write a NumPy .npz with ``vectors``, ``kmers`` (text) and ``provenance`` (JSON text), and no pickle."""
+        content = io.BytesIO()
+        np.savez(
+            content,
+            vectors=self.vectors,
+            kmers=np.array(kmer_words(self.k)),
+            provenance=np.array(json.dumps(dict(self.provenance))),
+        )
+        write_atomically(Path(path), content.getvalue())
+
+
+def load_vectors(path: Path) -> KmerVectors:
+    """Read k-mer vectors; the format is recognised by the content.
+
+    Parameters
+    ----------
+    path
+        A file of `KmerVectors.save`, of gensim's ``Word2Vec.save`` or ``KeyedVectors.save``, or in the word2vec text
+        or binary format; the last three may be gzipped.
+
+    Raises
+    ------
+    UserError
+        When the file is missing, damaged, of another kind, or its words are not exactly the k-mers of one length.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError("the file of k-mer vectors does not exist", where=path)
+    with path.open("rb") as file:
+        own = file.read(4) == b"PK\x03\x04"
+    if own:
+        return _load_npz(path)
+    words, vectors, kind = read_words(path)
+    k = len(words[0]) if words else 0
+    return KmerVectors(k, _in_order(words, vectors, k, path), {"method": "file", "file": str(path), "format": kind})
+
+
+def random_vectors(k: int, dimension: int, seed: int) -> KmerVectors:
+    """Return vectors uniform within +-0.5 / dimension.
+
+    That is the random start of Word2Vec in the original C code and in gensim before version 4 (since then gensim
+    starts within +-1 / dimension), at which the vectors stay when training is given nothing to train on.
+    """
+    half = 0.5 / dimension
+    vectors = np.random.default_rng(seed).uniform(-half, half, (4**k, dimension))
+    return KmerVectors(k, vectors, {"method": "random", "k": k, "dimension": dimension, "seed": seed})
+
+
+class Sentences:
+    """The k-mers of promoters as sentences of words; unlike a generator it can be gone through again and again.
+
+    Parameters
+    ----------
+    tokens : (n, length) uint8
+        Promoters without N.
+    k
+        Length of a k-mer.
+
+    Attributes
+    ----------
+    words
+        Number of all words.
+    """
+
+    def __init__(self, tokens: np.ndarray, k: int) -> None:
+        self.tokens, self.k = tokens, k
+        self.words = len(tokens) * (tokens.shape[1] - k + 1)
+        self._names = np.array(kmer_words(k), dtype=object)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield a promoter at a time, in equal parts when it is too long for gensim."""
+        for row in self.tokens:
+            index = kmer_index(row, self.k)
+            for part in np.array_split(index, math.ceil(len(index) / GENSIM_SENTENCE_LIMIT)):
+                yield self._names[part].tolist()
+
+    def frequencies(self) -> dict[str, int]:
+        """Return how often each k-mer occurs, those that do not occur left out."""
+        counts = sum(np.bincount(kmer_index(row, self.k), minlength=4**self.k) for row in self.tokens)
+        return {word: int(count) for word, count in zip(self._names, counts, strict=True) if count}
+
+
+def train_word2vec(
+    tokens: np.ndarray,
+    *,
+    k: int = 3,
+    dimension: int = 64,
+    window: int = 5,
+    epochs: int = 10,
+    negative: int = 5,
+    subsample: float = 0.0,
+    workers: int = 1,
+    seed: int = 0,
+    promoters: int | None = DEFAULT_PROMOTERS,
+    progress: Progress | None = None,
+) -> KmerVectors:
+    """Fit skip-gram Word2Vec on promoters with gensim.
+
+    With one worker the same arguments give the same vectors, to the last bit; with more, the order in which threads
+    get to work changes them a little from run to run. Python's hash seed has no influence.
+
+    Parameters
+    ----------
+    tokens : (n, length) uint8
+        Training promoters; those with N are left out.
+    k, dimension
+        Length of a k-mer, of its vector.
+    window
+        Farthest distance, in words, of a context word.
+    epochs
+        Passes over the promoters.
+    negative
+        Noise words per context word.
+    subsample
+        Frequency above which words are dropped at random (gensim's ``sample``). 0 drops none; 1e-3, gensim's own
+        default, drops two thirds of a vocabulary of 64 words.
+    workers
+        Threads.
+    seed
+        Of the choice of promoters and of the training.
+    promoters
+        How many to use, drawn without replacement; None uses all.
+    progress
+        Called after each epoch.
+
+    Returns
+    -------
+    KmerVectors
+        A k-mer that does not occur has a zero vector. The provenance holds the settings, how many promoters were
+        used and left out, how many words were trained on, and the seconds it took.
+
+    Raises
+    ------
+    UserError
+        When a setting is out of range, or no promoter is free of N.
+    RuntimeError
+        When gensim trained on other words than it was given.
+    """
+    settings = {
+        "k": k, "dimension": dimension, "window": window, "epochs": epochs, "negative": negative,
+        "subsample": subsample, "workers": workers, "seed": seed, "promoters": promoters,
+    }  # fmt: skip
+    _check_settings(settings)
+    start = time.perf_counter()
+    chosen, without_n = _choose(tokens, promoters, seed)
+    sentences = Sentences(chosen, k)
+    model = _model(sentences, settings)
+    untrained = model.wv.vectors.copy()
+    trained_words, seen_words = model.train(
+        sentences, total_words=sentences.words, epochs=epochs, callbacks=[_EpochEnd(epochs, progress)]
+    )
+    _check_training(model, sentences.words * epochs, seen_words, trained_words)
+    moved = float(np.abs(model.wv.vectors - untrained).max())
+    if not moved:
+        raise RuntimeError("Word2Vec did not change a single vector")
+    vectors = np.zeros((4**k, dimension), np.float32)
+    for row, word in enumerate(kmer_words(k)):
+        if word in model.wv.key_to_index:
+            vectors[row] = model.wv[word]
+    fitted = {
+        "promoters_used": len(chosen),
+        "promoters_with_n": len(tokens) - without_n,
+        "words_per_epoch": sentences.words,
+        "words_trained": trained_words,
+        "absent_kmers": 4**k - len(model.wv),
+        "seconds": round(time.perf_counter() - start, 2),
+    }
+    return KmerVectors(k, vectors, {"method": "word2vec", **settings, **fitted})
+
+
+class _EpochEnd:
+    """The callback that gensim expects, reduced to the end of an epoch."""
+
+    def __init__(self, epochs: int, progress: Progress | None) -> None:
+        self.epochs, self.progress, self.done = epochs, progress, 0
+
+    def on_train_begin(self, model: Word2Vec) -> None:
+        """Do nothing."""
+
+    on_epoch_begin = on_train_end = on_train_begin
+
+    def on_epoch_end(self, model: Word2Vec) -> None:
+        """Pass on the number of epochs done."""
+        self.done += 1
+        if self.progress:
+            self.progress(self.done, self.epochs)
+
+
+def _model(sentences: Sentences, settings: Mapping[str, Any]) -> Word2Vec:
+    """Return gensim's model with its vocabulary and untrained vectors."""
+    from gensim.models import Word2Vec  # takes a second, which who only loads vectors need not wait
+
+    model = Word2Vec(
+        sg=1,
+        hs=0,
+        min_count=1,
+        vector_size=settings["dimension"],
+        window=settings["window"],
+        negative=settings["negative"],
+        sample=settings["subsample"],
+        workers=settings["workers"],
+        seed=settings["seed"],
+        batch_words=GENSIM_SENTENCE_LIMIT,
+    )
+    model.build_vocab_from_freq(sentences.frequencies())
+    return model
+
+
+def _choose(tokens: np.ndarray, promoters: int | None, seed: int) -> tuple[np.ndarray, int]:
+    """Return the promoters to train on, and how many there are without N."""
+    rows = np.array([i for i, row in enumerate(tokens) if row.max(initial=0) < N_TOKEN], int)
+    if not rows.size:
+        raise UserError(
+            "no training promoter is free of N, so no k-mer vectors can be fitted",
+            expected="at least one promoter without N in the window",
+            received=f"{len(tokens)} promoters",
+            do="choose a shorter data.window, or load vectors from a file",
+        )
+    if promoters is not None and promoters < rows.size:
+        chosen = np.sort(np.random.default_rng(seed).choice(rows, promoters, replace=False))
+        return tokens[chosen], rows.size
+    return tokens[rows], rows.size
+
+
+def _check_settings(settings: Mapping[str, Any]) -> None:
+    least = {"k": 1, "dimension": 1, "window": 1, "epochs": 1, "negative": 1, "subsample": 0, "workers": 1, "seed": 0}
+    if settings["promoters"] is not None:
+        least["promoters"] = 1
+    for key, minimum in least.items():
+        if settings[key] < minimum:
+            raise UserError(
+                "a Word2Vec setting is out of range", where=key, expected=f"at least {minimum}", received=settings[key]
+            )
+
+
+def _check_training(model: Word2Vec, expected: int, seen: int, trained: int) -> None:
+    """Raise when gensim saw or used another number of words than it should have."""
+    kept = model.wv.expandos["sample_int"].astype(float) / (2**32 - 1)
+    counts = model.wv.expandos["count"].astype(float)
+    wanted = expected * float(counts @ kept) / counts.sum()
+    spread = (
+        6 * math.sqrt(expected * float(counts @ (kept * (1 - kept))) / counts.sum())
+        + 1e-4 * (wanted != expected) * wanted
+    )
+    if seen != expected or abs(trained - wanted) > spread:
+        raise RuntimeError(
+            f"Word2Vec was given {expected} words, saw {seen} and trained on {trained} instead of {wanted:.0f}"
+        )
+
+
+def _load_npz(path: Path) -> KmerVectors:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            vectors, words = content["vectors"], [str(word) for word in content["kmers"]]
+            provenance = json.loads(str(content["provenance"]))
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            "the file of k-mer vectors cannot be read",
+            where=path,
+            expected="an .npz with the arrays vectors, kmers and provenance, written by genexp embed",
+            received=error,
+        ) from error
+    k = len(words[0]) if words else 0
+    return KmerVectors(k, _in_order(words, vectors, k, path), provenance)
+
+
+def _in_order(words: list[str], vectors: np.ndarray, k: int, path: Path) -> np.ndarray:
+    """Return the vectors in lexicographic order of their words, which must be all k-mers and nothing else."""
+    known = kmer_words(k) if 1 <= k <= MAX_K else []
+    row = {word: i for i, word in enumerate(words)}
+    missing = [word for word in known if word not in row]
+    other = sorted(set(words) - set(known)) or sorted({word for word in words if words.count(word) > 1})
+    if not known or missing or other or len(words) != len(vectors):
+        raise UserError(
+            "the words of this file are not the k-mers of one length",
+            where=path,
+            expected=f"all {4**k} words of {k} letters A, C, G, T" if known else "words such as AAA, AAC, ..., TTT",
+            received=f"{len(words)} words; {_some('missing', missing)}; {_some('other or repeated', other)}",
+        )
+    return vectors[[row[word] for word in known]]
+
+
+def _some(name: str, words: list[str]) -> str:
+    shown = ", ".join(words[:10]) + (", ..." if len(words) > 10 else "")
+    return f"{len(words)} {name}" + (f" ({shown})" if words else "")

@@ -1,0 +1,396 @@
+"""The three pictures of a run: how it was trained, and how its predictions compare with the labels.
+
+Figures are built from objects, never through pyplot, so that they need no display, keep no state between calls and
+look the same whatever the user's matplotlib settings. Files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import ArrayLike
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
+
+from genexp.evaluation.metrics import is_collapsed
+from genexp.run import write_atomically
+
+# Okabe and Ito's colours, which colour-blind readers tell apart.
+_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+#: Viridis without its palest end, which is lost on white.
+_DENSITY_MAP = ListedColormap(colormaps["viridis"](np.linspace(0, 0.93, 256)))
+
+_STYLE: dict[str, Any] = {
+    "figure.dpi": 180,
+    "savefig.dpi": 180,
+    "font.size": 11,
+    "axes.titlesize": 11,
+    "figure.titlesize": 13,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.7,
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+    "legend.borderaxespad": 0.2,
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.constrained_layout.h_pad": 0.08,
+    "lines.linewidth": 1.8,
+}
+
+#: From so many genes on, single points hide one another and hexagons are counted instead.
+_HEXBIN_FROM = 5_000
+#: With so few epochs a line alone may be a single invisible point.
+_MARKERS_BELOW = 40
+#: More changes of the learning rate than this are a schedule: its panel says enough.
+_LR_LINES = 6
+
+_LABEL_AXIS = "measured expression (standardised log10)"
+_PREDICTION_AXIS = "predicted expression (standardised log10)"
+_CONSTANT = "The predictions do not vary: the model has collapsed."
+
+
+def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> None:
+    """Draw losses, validation r2 and, where it changes, the learning rate over the epochs.
+
+    Parameters
+    ----------
+    path
+        The PNG to write; its folder is made when it is missing.
+    history
+        One mapping per epoch with ``epoch``, ``loss``, ``val_loss``, ``val_r2`` and ``lr``; other keys are ignored, a
+        missing or non-finite value leaves a gap.
+    best_epoch
+        The ``epoch`` whose weights were kept; none is marked when no row has it.
+    title
+        One line, wrapped when it is long.
+
+    Notes
+    -----
+    A few huge losses, usually the first ones, are cut off and counted in the picture rather than allowed to flatten
+    everything else.
+    """
+    epoch, loss, val_loss, val_r2, lr = (_column(history, key) for key in ("epoch", "loss", "val_loss", "val_r2", "lr"))
+    changes = _changes(epoch, lr)
+    ratios = [3, 2] + [1] * bool(changes)
+    with _figure(path, (8, 2.7 + sum(ratios) * 0.7), title) as figure:
+        axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
+        _draw_losses(axes[0], epoch, loss, val_loss)
+        _draw_curve(axes[1], epoch, val_r2, _GREEN)
+        top = max(0.1, 1.12 * _largest(val_r2))
+        axes[1].set(ylabel="validation r²", ylim=(-0.03 * top, top))
+        if changes:
+            _draw_learning_rate(axes[2], epoch, lr)
+        for axis in axes:
+            for change in changes if len(changes) <= _LR_LINES else ():
+                axis.axvline(change - 0.5, color=_GREY, linewidth=1, linestyle=":")
+        _mark_best(axes, epoch, val_loss, val_r2, best_epoch)
+        _legend_above(axes[0])
+        axes[-1].set_xlabel("epoch")
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        if epoch.size:
+            margin = max(0.5, 0.02 * np.ptp(epoch))
+            axes[-1].set_xlim(epoch.min() - margin, epoch.max() + margin)
+        figure.align_ylabels(axes)
+
+
+def plot_scatter(
+    path: str | Path, labels: ArrayLike, predictions: ArrayLike, metrics: Mapping[str, Any], title: str
+) -> None:
+    """Draw predictions against labels, coloured by density, with the identity line.
+
+    Parameters
+    ----------
+    path
+        The PNG to write; its folder is made when it is missing.
+    labels, predictions : (n,) array of finite numbers
+    metrics
+        What `genexp.evaluation.metrics.metrics` returns for them; ``n``, ``r2``, ``r2_ci95`` and ``spearman`` are
+        shown.
+    title
+        One line, wrapped when it is long.
+
+    Raises
+    ------
+    ValueError
+        Arrays that cannot be compared gene by gene, or values that are not finite.
+    """
+    collapsed = is_collapsed(predictions, labels)
+    y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
+    low, high = _limits(y, p)
+    said = "r² = {:.3f} [{:.3f}, {:.3f}]    Spearman = {:.3f}    n = {:,}".format(
+        metrics["r2"], *metrics["r2_ci95"], metrics["spearman"], metrics["n"]
+    )
+    with _figure(path, (6.6, 5.8), title) as figure:
+        axes = figure.subplots()
+        _draw_cloud(figure, axes, y, p, (low, high), (low, high))
+        axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
+        axes.set(xlabel=_LABEL_AXIS, ylabel=_PREDICTION_AXIS, aspect="equal")
+        axes.set(xticks=axes.get_yticks(), xlim=(low, high), ylim=(low, high))
+        axes.set_title(said, loc="left")
+        if collapsed:
+            axes.set_title(f"{said}\n{_CONSTANT}", loc="left", color=_ORANGE)
+        axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)
+
+
+def plot_density(path: str | Path, labels: ArrayLike, predictions: ArrayLike, title: str) -> None:
+    """Draw the distributions of labels and predictions, and the residuals against the predictions.
+
+    Parameters
+    ----------
+    path
+        The PNG to write; its folder is made when it is missing.
+    labels, predictions : (n,) array of finite numbers
+    title
+        One line, wrapped when it is long.
+
+    Raises
+    ------
+    ValueError
+        Arrays that cannot be compared gene by gene, or values that are not finite.
+    """
+    collapsed = is_collapsed(predictions, labels)
+    y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
+    with _figure(path, (11, 4.8), title) as figure:
+        left, right = figure.subplots(1, 2)
+        _draw_distributions(left, y, p, collapsed)
+        _draw_residuals(figure, right, y, p)
+        if collapsed:
+            right.set_title(_CONSTANT, loc="left", color=_ORANGE)
+        else:
+            _draw_running_median(right, p, y - p)
+
+
+@contextmanager
+def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator[Figure]:
+    """Yield an empty figure in our style; write it to `path` when the block ends without an error."""
+    with matplotlib.style.context(["default", _STYLE]):
+        figure = Figure(figsize=size, layout="constrained")
+        canvas = FigureCanvasAgg(figure)
+        figure.suptitle(_drawable(title, columns=int(size[0] * 9)), parse_math=False)
+        yield figure
+        buffer = BytesIO()
+        # Without matplotlib's version the same data give the same bytes for longer.
+        canvas.print_png(buffer, metadata={"Software": None})
+    write_atomically(Path(path), buffer.getvalue())
+
+
+def _drawable(text: str, columns: int) -> str:
+    """Return `text` wrapped, with a question mark for each character that the font lacks."""
+    font = get_font(findfont(FontProperties()))
+    lines = textwrap.wrap(text, columns)
+    return "\n".join("".join(c if font.get_char_index(ord(c)) else "?" for c in line) for line in lines)
+
+
+def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
+    """Return one column as (epochs,) float64 with NaN for what is missing or not finite."""
+    raw = (row.get(key) for row in history)
+    values = np.array([np.nan if value in (None, "") else float(value) for value in raw], dtype=np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _changes(epoch: np.ndarray, lr: np.ndarray) -> list[float]:
+    """Return the epochs that were trained with another learning rate than the one before."""
+    known = np.isfinite(lr)
+    epoch, lr = epoch[known], lr[known]
+    # Optimisers keep the rate in float32.
+    return epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)].tolist()
+
+
+def _largest(values: np.ndarray) -> float:
+    """Return the largest finite value, 0 when there is none."""
+    return float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
+
+
+def _draw_curve(axes: Axes, epoch: np.ndarray, values: np.ndarray, color: str, label: str | None = None) -> None:
+    """Draw one value per epoch; a dot for each where there are few."""
+    few = epoch.size < _MARKERS_BELOW
+    axes.plot(epoch, values, color=color, label=label, marker="o" if few else None, markersize=4)
+    if not np.isfinite(values).any():
+        _say(axes, "no finite values", (0.5, 0.5), ha="center", va="center")
+
+
+def _draw_learning_rate(axes: Axes, epoch: np.ndarray, lr: np.ndarray) -> None:
+    """Draw the learning rate of each epoch; it changes between epochs, not along them."""
+    axes.step(epoch, lr, where="mid", color=_GREY)
+    values = np.unique(lr[np.isfinite(lr)])
+    if values[0] > 0:
+        axes.set_yscale("log")
+    axes.set_ylabel("learning\nrate")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(values if values.size <= 3 else values[[0, -1]])
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    axes.margins(y=0.15)
+
+
+def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.ndarray) -> None:
+    """Draw both losses on a scale that shows where training ended, whatever it began or blew up with."""
+    _draw_curve(axes, epoch, loss, _BLUE, "training")
+    _draw_curve(axes, epoch, val_loss, _ORANGE, "validation")
+    axes.set_ylabel("loss")
+    both = np.fmax(loss, val_loss)
+    late = np.concatenate([x[len(x) // 10 + 1 :] for x in (loss, val_loss)])
+    late = late[np.isfinite(late)]
+    if late.size < 6:
+        return
+    low, usual = float(np.nanmin(np.fmin(loss, val_loss))), float(np.percentile(late, 95))
+    # Cut only where most of the training would otherwise be squeezed into the lowest part of the panel.
+    if _largest(both) - low > 12 * (usual - low) > 0:
+        top = low + 4 * (usual - low)
+        axes.set_ylim(low - 0.2 * (usual - low), top)
+        cut = int(np.count_nonzero(both > top))
+        said = f"{cut:,} of {epoch.size:,} epochs lie above, up to {_largest(both):,.4g}"
+        _say(axes, said, (0.98, 0.95), ha="right", va="top", color=_GREY)
+
+
+def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2: np.ndarray, best_epoch: int) -> None:
+    """Mark the epoch whose weights were kept in every panel."""
+    rows = np.flatnonzero(epoch == best_epoch)
+    if not rows.size:
+        return
+    row = rows[-1]
+    for axis in axes:
+        axis.axvline(best_epoch, color="black", linewidth=1, linestyle="--", zorder=1)
+    names = (f"best epoch {best_epoch}: loss {val_loss[row]:.4g}", f"best epoch {best_epoch}: r² {val_r2[row]:.3f}")
+    for axis, values, name in zip(axes, (val_loss, val_r2), names, strict=False):
+        axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=name, zorder=5)
+    _legend_above(axes[1])
+
+
+def _legend_above(axes: Axes) -> None:
+    """Put the legend above the panel, where it hides nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)
+
+
+def _limits(labels: np.ndarray, predictions: np.ndarray, margin: float = 0.04) -> tuple[float, float]:
+    """Return the range both axes share: all labels, and the predictions unless a few of them run far away."""
+    low, high = labels.min(), labels.max()
+    width = high - low
+    near = predictions[(predictions >= low - width) & (predictions <= high + width)]
+    shown = near if near.size >= 0.95 * predictions.size else predictions
+    low, high = min(low, shown.min()), max(high, shown.max())
+    return _padded(np.array([low, high]), margin)
+
+
+def _draw_cloud(
+    figure: Figure,
+    axes: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    xlim: tuple[float, float],
+    ylim: tuple[float, float],
+) -> None:
+    """Draw points coloured by how dense they lie, or counts in hexagons when there are many."""
+    axes.grid(False)
+    inside = (x >= xlim[0]) & (x <= xlim[1]) & (y >= ylim[0]) & (y <= ylim[1])
+    x, y = x[inside], y[inside]
+    if x.size >= _HEXBIN_FROM:
+        hexagons = axes.hexbin(
+            x, y, gridsize=60, extent=(*xlim, *ylim), bins="log", mincnt=1, cmap=_DENSITY_MAP, linewidths=0.1
+        )
+        figure.colorbar(hexagons, ax=axes, label="genes per hexagon", shrink=0.8, format="{x:,.0f}")
+    else:
+        density = _density_at(x, y, xlim, ylim)
+        order = np.argsort(density, kind="stable")
+        size = float(np.clip(500 / np.sqrt(max(x.size, 1)), 8, 60))
+        axes.scatter(x[order], y[order], c=density[order], cmap=_DENSITY_MAP, s=size, alpha=0.85, linewidths=0)
+    axes.set(xlim=xlim, ylim=ylim)
+    if not inside.all():
+        _say(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=_GREY)
+
+
+def _density_at(
+    x: np.ndarray, y: np.ndarray, xlim: tuple[float, float], ylim: tuple[float, float], bins: int = 128
+) -> np.ndarray:
+    """Return the density of the cloud at its own points: a smoothed histogram, so linear in the number of points."""
+    counts, _, _ = np.histogram2d(x, y, bins=bins, range=(xlim, ylim))
+    at = [(v - low) / (high - low) * bins - 0.5 for v, (low, high) in ((x, xlim), (y, ylim))]
+    return map_coordinates(gaussian_filter(counts, sigma=3), at, order=1, mode="nearest")
+
+
+def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray, collapsed: bool) -> None:
+    """Draw a histogram and its smooth curve for labels and predictions."""
+    limits = _limits(labels, predictions, margin=0.1)
+    bins = int(np.clip(3 * np.cbrt(labels.size), 10, 60))
+    peaks = []
+    for values, name, color in ((labels, "measured", _BLUE), (predictions, "predicted", _ORANGE)):
+        if np.ptp(values) == 0 or (collapsed and values is predictions):
+            axes.axvline(values.mean(), color=color, linewidth=2.5, label=f"{name}, all {values.mean():.3g}")
+            continue
+        axes.hist(values, bins=bins, range=limits, density=True, color=color, alpha=0.25)
+        grid, curve = _smooth(values, limits)
+        axes.plot(grid, curve, color=color, label=f"{name}, sd {values.std():.3g}")
+        peaks.append(curve.max())
+    if len(peaks) == 2 and peaks[1] > 5 * peaks[0]:
+        # Hardly any variance: the predictions' peak would flatten the labels into the axis.
+        axes.set_ylim(0, 5 * peaks[0])
+        _say(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=_GREY)
+    axes.set(xlabel="expression (standardised log10)", ylabel="density of genes", xlim=limits)
+    _legend_above(axes)
+
+
+def _smooth(values: np.ndarray, limits: tuple[float, float], bins: int = 1024) -> tuple[np.ndarray, np.ndarray]:
+    """Return grid and Gaussian kernel density with Silverman's bandwidth, from a fine histogram."""
+    counts, edges = np.histogram(values, bins=bins, range=limits)
+    step = edges[1] - edges[0]
+    quartiles = np.subtract(*np.percentile(values, [75, 25])) / 1.34
+    bandwidth = 0.9 * min(values.std(), quartiles or np.inf) * values.size**-0.2
+    density = gaussian_filter1d(counts / (values.size * step), sigma=max(bandwidth / step, 1), mode="constant")
+    return (edges[:-1] + edges[1:]) / 2, density
+
+
+def _draw_residuals(figure: Figure, axes: Axes, labels: np.ndarray, predictions: np.ndarray) -> None:
+    """Draw residuals against predictions."""
+    residuals = labels - predictions
+    low, high = _limits(labels, predictions)
+    shown = (predictions >= low) & (predictions <= high)
+    xlim, ylim = (_padded(v[shown]) for v in (predictions, residuals))
+    _draw_cloud(figure, axes, predictions, residuals, xlim, ylim)
+    axes.axhline(0, color="black", linewidth=1, linestyle="--")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.set(xlabel=_PREDICTION_AXIS, ylabel="residual (measured - predicted)")
+
+
+def _draw_running_median(axes: Axes, predictions: np.ndarray, residuals: np.ndarray) -> None:
+    """Draw median and middle 80% of the residuals along the predictions, where there are genes enough."""
+    count = min(predictions.size // 100, 20)
+    if count < 4:
+        return
+    parts = np.array_split(np.argsort(predictions, kind="stable"), count)
+    centres = [np.median(predictions[part]) for part in parts]
+    low, median, high = np.array([np.percentile(residuals[part], [10, 50, 90]) for part in parts]).T
+    outline = [withStroke(linewidth=4, foreground="white", alpha=0.8)]
+    for band, name in ((low, "middle 80% of genes"), (high, None)):
+        axes.plot(centres, band, color=_ORANGE, linewidth=1.5, linestyle=":", label=name, path_effects=outline)
+    axes.plot(centres, median, color=_ORANGE, linewidth=2.2, label="median", path_effects=outline)
+    _legend_above(axes)
+
+
+def _padded(values: np.ndarray, margin: float = 0.04) -> tuple[float, float]:
+    """Return the range of `values`, widened on both sides by a part of itself; never too narrow to be divided."""
+    low, high = float(values.min()), float(values.max())
+    size = max(abs(low), abs(high))
+    space = margin * (high - low) if high - low > 1e-6 * size else max(0.5, margin * size)
+    return low - space, high + space
+
+
+def _say(axes: Axes, text: str, at: tuple[float, float], *, color: str = "black", **place: Any) -> None:
+    """Write a note into a panel, in fractions of its size, legible over points."""
+    box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+    axes.text(*at, text, transform=axes.transAxes, color=color, bbox=box, zorder=10, **place)

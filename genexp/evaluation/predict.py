@@ -1,0 +1,28 @@
+"""Predictions of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genexp.data.genes import Split
+from genexp.data.pipeline import inference_batches
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+def predict(model: keras.Model, batches: tf.data.Dataset, genes: int) -> np.ndarray:
+    """Return the predictions for the first `genes` genes of `inference_batches`, (genes,) float32."""
+    return np.asarray(model.predict(batches, verbose=0), np.float32)[:genes, 0]
+
+
+def predict_split(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
+    """Return the predictions for a split, (n,) float32.
+
+    Batches have the size of training and are always full: the same model on the same machine gives the same digits
+    whenever it is asked, and a TPU compiles one shape.
+    """
+    return predict(model, inference_batches(split, batch_size), len(split))

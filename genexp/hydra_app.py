@@ -1,0 +1,163 @@
+"""A subcommand as a Hydra app: check first, then hand over to ``hydra.main``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from genexp import console
+from genexp.compose import Arguments, check_overrides, checked_config, first_value, parse
+from genexp.conf_files import CONF_DIR
+from genexp.config import DatasetConfig
+from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics
+
+#: Commands whose runs have a directory of their own.
+WITH_RUN_DIRECTORY = ("train",)
+
+
+def execute(command: str, words: list[str]) -> int:
+    """Run a subcommand and return its exit code."""
+    arguments = parse(words)
+    check_overrides(command, arguments)
+    config, whole = checked_config(command, arguments.single, arguments.config_dir)
+    config = absolute_paths(config)
+    if arguments.only_config:
+        print_config(whole, arguments.only_config)
+        return 0
+    if arguments.shows:
+        hydra_main(command, lambda cfg: None, list(words))
+        return 0
+    if arguments.multirun:
+        return sweep(command, arguments, whole)
+    return single_run(command, arguments, config, whole)
+
+
+def print_config(whole: DictConfig, part: str) -> None:
+    """Print what ``--cfg`` asks for; Hydra would compose the config once more."""
+    own = {key: value for key, value in whole.items_ex(resolve=False) if (key == "hydra") == (part == "hydra")}
+    sys.stdout.write(OmegaConf.to_yaml(whole if part == "all" else OmegaConf.create(own)))
+
+
+def absolute_paths(config: Any) -> Any:
+    """Make a dataset's folder absolute, so that a run finds it again from anywhere."""
+    dataset = getattr(config, "dataset", None)
+    if isinstance(dataset, DatasetConfig):
+        return replace(config, dataset=replace(dataset, root=str(Path(dataset.root).expanduser().resolve())))
+    return config
+
+
+def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfig) -> int:
+    """Prepare one run, make its directory, and run it under Hydra."""
+    module = import_module(f"genexp.commands.{command}")
+    extra, directory = [], None
+    if getattr(config, "resume", None):
+        own = [str(o.input_line) for o in arguments.overrides]
+        own = [o for o in own if not o.startswith(("resume=", "hydra."))]
+        config, directory = module.resumed(config.resume, own, config)
+        extra = ["hydra.output_subdir=null"]  # what .hydra/ says of the first start stays
+    if command in WITH_RUN_DIRECTORY and not directory:
+        check_free(whole.hydra.run.dir)
+    prepared = module.prepare(config, verbose=whole.hydra.verbose is True)
+    if command in WITH_RUN_DIRECTORY:
+        directory = directory or create_exclusively(whole.hydra.run.dir)
+        extra.append(f"hydra.run.dir={quoted(directory)}")
+    hydra_main(command, lambda cfg: module.run(prepared, directory), [*arguments.words, *extra])
+    return 0
+
+
+def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
+    """Check every value of the sweep, run each job in a process of its own, and show a table of them all."""
+    module = import_module(f"genexp.commands.{command}")
+    for overrides in one_at_a_time(arguments):
+        config, _ = checked_config(command, overrides, arguments.config_dir)
+        module.check(absolute_paths(config))
+    extra, directory = ["hydra.output_subdir=null"], None
+    if command in WITH_RUN_DIRECTORY:
+        directory = create_exclusively(whole.hydra.sweep.dir)
+        extra.append(f"hydra.sweep.dir={quoted(directory)}")
+    failed: list[int] = []
+    flags = ["--config-dir", arguments.config_dir] if arguments.config_dir else []
+    hydra_main(command, lambda cfg: isolated_job(command, flags, failed), [*arguments.words, *extra])
+    if directory:
+        from genexp.evaluation.sweep import sweep_table
+
+        console.out.print(sweep_table(directory))
+        console.say(f"runs: {directory}")
+    return max(failed, default=0)
+
+
+def one_at_a_time(arguments: Arguments) -> Iterator[list[str]]:
+    """Yield overrides that try every value of every sweep once, the other sweeps at their first value."""
+    yield arguments.single
+    for number, override in enumerate(arguments.overrides):
+        if override.is_sweep_override():
+            others = [str(o.input_line) if not o.is_sweep_override() else first_value(o) for o in arguments.overrides]
+            for value in list(override.sweep_string_iterator())[1:]:
+                yield [*others[:number], f"{override.get_key_element()}={value}", *others[number + 1 :]]
+
+
+def isolated_job(command: str, flags: list[str], failed: list[int]) -> float | None:
+    """Run the current job of a sweep as a single run in a process of its own.
+
+    Hydra would run all jobs in this process, where TensorFlow's memory, seeds and policies leak from one to the next.
+
+    Returns
+    -------
+    float or None
+        The best validation loss, for sweepers that search.
+    """
+    job = HydraConfig.get()
+    overrides = list(job.overrides.task)
+    directory = Path(job.runtime.output_dir)
+    if command in WITH_RUN_DIRECTORY:
+        overrides.append(f"hydra.run.dir={quoted(directory)}")
+    console.say(f"job {job.job.num}: genexp {command} {' '.join(job.overrides.task)}", style="bold")
+    words = [sys.executable, "-m", "genexp", command, *overrides, *flags]
+    code = subprocess.run(words, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}).returncode
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        failed.append(code)
+    return best_validation_loss(directory)
+
+
+def best_validation_loss(directory: Path) -> float | None:
+    """Return what a searching sweeper minimises, or None when the job has no result."""
+    metrics = read_metrics(RunDirectory(directory)) or {}
+    return metrics.get("best", {}).get("valid", {}).get("mse")
+
+
+def quoted(path: Path) -> str:
+    """Return a path as a value in Hydra's grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def hydra_main(command: str, task: Any, words: list[str]) -> None:
+    """Run `task` under ``hydra.main`` with these command-line words."""
+    job = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=command)(task)
+    with command_line([*words, f"hydra.job.name={command}"]):
+        job()
+
+
+@contextmanager
+def command_line(words: list[str]) -> Iterator[None]:
+    """Let Hydra, which reads sys.argv, see these words; and let errors reach us as they are."""
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["genexp", *words], "1"
+    try:
+        yield
+    finally:
+        sys.argv = before[0]
+        if before[1] is None:
+            del os.environ["HYDRA_FULL_ERROR"]

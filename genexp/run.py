@@ -1,0 +1,192 @@
+"""The run directory: its files, its exclusive creation and its atomic writes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import secrets
+import string
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from genexp import __version__
+from genexp.errors import UserError
+
+TOKEN = "XXXX"
+STATUSES = ("completed", "interrupted", "collapsed", "failed")
+HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_seconds")
+PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "h5py", "hydra-core", "omegaconf", "gensim", "matplotlib", "rich")
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of one run."""
+
+    path: Path
+
+    config = property(lambda self: self.path / "config.yaml")
+    environment = property(lambda self: self.path / "environment.json")
+    log = property(lambda self: self.path / "train.log")
+    history = property(lambda self: self.path / "history.csv")
+    metrics = property(lambda self: self.path / "metrics.json")
+    predictions = property(lambda self: self.path / "predictions.csv")
+    plots = property(lambda self: self.path / "plots")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
+    tensorboard = property(lambda self: self.path / "tensorboard")
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the path of the ``best`` or ``last`` model."""
+        return self.checkpoints / f"{name}.keras"
+
+
+def create_exclusively(wanted: str) -> Path:
+    """Make a new run directory.
+
+    Parameters
+    ----------
+    wanted
+        The directory; a trailing ``XXXX`` is replaced by four characters that no other run has. Any other name is
+        taken as given: it may exist, but not hold a run.
+
+    Raises
+    ------
+    UserError
+        If the directory holds a run already, or cannot be made.
+    """
+    check_free(wanted)
+    try:
+        if not wanted.endswith(TOKEN):
+            path = Path(wanted)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ".hydra").mkdir()  # of several jobs that want the same directory, one gets it
+            return path.resolve()
+        stem = wanted.removesuffix(TOKEN)
+        Path(stem).parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = Path(stem + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in TOKEN))
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return path.resolve()
+    except FileExistsError:
+        raise _occupied(wanted) from None
+    except OSError as error:
+        raise UserError(
+            "the run directory cannot be made",
+            where=f"hydra.run.dir={wanted}",
+            received=error.strerror,
+            do="choose a directory that can be written with hydra.run.dir=...",
+        ) from None
+
+
+def check_free(wanted: str) -> None:
+    """Raise a UserError if a directory holds a run already; worth asking before long work."""
+    path = Path(wanted)
+    holds = [name for name in (".hydra", "config.yaml", "metrics.json", "checkpoints") if (path / name).exists()]
+    if holds or (path.exists() and not path.is_dir()):
+        raise _occupied(wanted)
+
+
+def _occupied(wanted: str) -> UserError:
+    found = ", ".join(sorted(p.name for p in Path(wanted).iterdir())[:6]) if Path(wanted).is_dir() else "a file"
+    return UserError(
+        "this directory holds a run already; it is not written over",
+        where=f"hydra.run.dir={wanted}",
+        expected="a new or empty directory",
+        received=found,
+        do=f"choose another directory, go on with the run (genexp train resume={wanted}), or delete it first",
+    )
+
+
+def open_run(directory: str, key: str) -> RunDirectory:
+    """Return the run in `directory`, which the user named with config key `key`."""
+    run = RunDirectory(Path(directory).expanduser().resolve())
+    if not run.config.is_file():
+        found = "no such directory" if not run.path.is_dir() else "a directory without config.yaml"
+        raise UserError(
+            "this is no run directory",
+            where=f"{key}={directory}",
+            expected="a directory that genexp train wrote, with config.yaml, checkpoints/ and metrics.json",
+            received=found,
+            do="check the path; runs land in outputs/DATE/TIME-MODEL-DATA-XXXX unless told otherwise",
+        )
+    return run
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that readers see the old content or the new, and never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if isinstance(content, str):
+            temporary.write_text(content, encoding="utf-8")
+        else:
+            temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write a CSV file atomically; numbers keep all their digits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
+    """Return the content of metrics.json, or None when the run has written none."""
+    try:
+        return json.loads(run.metrics.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise UserError("this file is no JSON", where=run.metrics, received=str(error)) from None
+
+
+def exact_command() -> str:
+    """Return the command line as it can be typed again."""
+    import shlex
+
+    return shlex.join(["genexp", *sys.argv[1:]])
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python, genexp and what it builds on."""
+    found = {"python": sys.version.split()[0], "genexp": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Return commit and dirty flag of the checkout that holds `folder`, or None outside one."""
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    return commit and {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

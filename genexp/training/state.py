@@ -1,0 +1,103 @@
+"""What an interrupted run needs to go on exactly where it was, in one file that is replaced atomically."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genexp.errors import UserError
+from genexp.run import write_atomically
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass
+class Progress:
+    """How far a run is; all of it is restored on resume.
+
+    Attributes
+    ----------
+    attempt
+        0, or how often the run was started again with another seed after a collapse.
+    epoch
+        Epochs done in this attempt.
+    best_epoch, best_loss
+        Epoch with the lowest validation loss, from 1, and that loss.
+    waited
+        Epochs since the best one.
+    flat
+        Epochs in a row with constant validation predictions.
+    history
+        One row per epoch; see `genexp.run.HISTORY_COLUMNS`.
+    seconds
+        Time spent in training epochs and their validation, over all attempts and interruptions.
+    """
+
+    attempt: int = 0
+    epoch: int = 0
+    best_epoch: int = 0
+    best_loss: float = math.inf
+    waited: int = 0
+    flat: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
+    """Write progress, weights, optimiser and random state; a crash leaves the old file or the new one."""
+    arrays = {f"variable_{n:05}": np.asarray(v) for n, v in enumerate(_variables(model))}
+    buffer = io.BytesIO()
+    np.savez(buffer, progress=np.array(json.dumps(asdict(progress))), **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def read_progress(path: Path) -> Progress:
+    """Return the progress of an interrupted run."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Progress(**json.loads(str(file["progress"])))
+    except FileNotFoundError:
+        return Progress()
+    except (ValueError, KeyError, OSError, TypeError, EOFError) as error:
+        raise UserError(
+            "the saved state of this run cannot be read",
+            where=path,
+            received=f"{type(error).__name__}: {error}",
+            do="delete the file to begin this run anew, in its own directory",
+        ) from None
+
+
+def restore_variables(path: Path, model: keras.Model) -> None:
+    """Set weights, optimiser and random state of a compiled model to the saved ones."""
+    variables = _variables(model)
+    with np.load(path, allow_pickle=False) as file:
+        saved = [file[name] for name in sorted(file.files) if name != "progress"]
+    shapes, expected = [v.shape for v in saved], [tuple(v.shape) for v in variables]
+    if shapes != expected:
+        raise UserError(
+            "the saved state belongs to another model",
+            where=path,
+            expected=f"{len(expected)} variables of the model in config.yaml",
+            received=f"{len(shapes)} variables"
+            + next(
+                (f", the first difference {a} for {b}" for a, b in zip(shapes, expected, strict=False) if a != b), ""
+            ),
+            do="resume the run with the config it was started with",
+        )
+    for variable, value in zip(variables, saved, strict=True):
+        variable.assign(value)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    """Return all variables of a model (with its random seeds) and of its optimiser, in a fixed order."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    own = [v for v in model.variables if all(v is not m for m in model.metrics_variables)]
+    return [*own, *model.optimizer.variables]

@@ -1,0 +1,161 @@
+"""The hardware of a run: which devices there are, and the distribution strategy over them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from genexp.config import HardwareConfig
+from genexp.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The devices of a run, ready for use.
+
+    Attributes
+    ----------
+    strategy
+        Model, optimiser and metrics are made inside its scope.
+    kind
+        ``cpu``, ``gpu`` or ``tpu``.
+    devices
+        Names of the devices computed on.
+    static_batches
+        Whether every batch must have the same size.
+    jit
+        What ``compile`` is told about XLA: True, False or "auto".
+    """
+
+    strategy: tf.distribute.Strategy
+    kind: str
+    devices: tuple[str, ...]
+    static_batches: bool
+    jit: bool | str
+
+
+def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardware:
+    """Import TensorFlow, find the devices asked for and configure TensorFlow for them.
+
+    Parameters
+    ----------
+    config
+        The ``hardware`` group.
+    verbose
+        Let TensorFlow's start-up messages through.
+
+    Raises
+    ------
+    UserError
+        If a device that is asked for is not there.
+    """
+    if verbose:
+        return _set_up(config)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _quiet_start():
+        return _set_up(config)
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Hold back what C++ code writes to standard error, and let it out if the start fails by a bug.
+
+    TensorFlow's first lines come before any of its own settings can silence them.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as real:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except UserError:
+            raise
+        except BaseException:
+            held.seek(0)
+            real.write(held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(real.fileno(), 2)
+
+
+def _set_up(config: HardwareConfig) -> Hardware:
+    import keras
+    import tensorflow as tf
+
+    kind = config.name if config.name != "auto" else _best_kind()
+    make = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind]
+    strategy, devices = make(config)
+    keras.config.set_dtype_policy(config.precision)
+    if config.deterministic and kind != "tpu":
+        tf.config.experimental.enable_op_determinism()
+    # Keras 3 cannot jit-compile under TPUStrategy, where XLA compiles the step anyway.
+    jit = False if kind == "tpu" else ("auto" if config.jit is None else config.jit)
+    return Hardware(strategy, kind, devices, kind == "tpu" or len(devices) > 1, jit)
+
+
+def _best_kind() -> str:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        return "gpu"
+    return "tpu" if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR") else "cpu"
+
+
+def _cpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")
+    return tf.distribute.get_strategy(), ("CPU:0",)
+
+
+def _gpus(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    wanted = config.devices or max(len(found), 1)
+    if len(found) < wanted:
+        built = "is" if tf.test.is_built_with_cuda() else "is not"
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        raise UserError(
+            "no GPU was found" if not found else "there are fewer GPUs than asked for",
+            where="hardware=gpu" if not config.devices else f"hardware.devices={config.devices}",
+            expected=f"{wanted} GPU{'s' * (wanted > 1)} that TensorFlow can use",
+            received=f"{len(found)}; TensorFlow {tf.__version__} {built} built with CUDA, CUDA_VISIBLE_DEVICES is "
+            f"{'not set' if visible is None else repr(visible)}",
+            do="install the CUDA libraries with pip install 'genexp[gpu]', check nvidia-smi, or take hardware=cpu",
+        )
+    for gpu in found:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    names = tuple(f"GPU:{n}" for n in range(wanted))
+    if wanted == 1:
+        return tf.distribute.OneDeviceStrategy("GPU:0"), names
+    return tf.distribute.MirroredStrategy([f"/{name}" for name in names]), names
+
+
+def _tpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
+    import tensorflow as tf
+
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=config.tpu)
+        if config.tpu != "local":
+            tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        strategy = tf.distribute.TPUStrategy(resolver)
+    except Exception as error:  # noqa: BLE001 - which error a missing TPU raises differs between releases
+        raise UserError(
+            "no TPU was found",
+            where=f"hardware=tpu, hardware.tpu={config.tpu}",
+            expected="a TPU VM with its TPU free (hardware.tpu=local), or the name or address of a TPU",
+            received=f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}",
+            do="on a TPU VM: pip install 'genexp[tpu]'; elsewhere take hardware=auto",
+        ) from None
+    return strategy, tuple(f"TPU:{n}" for n in range(strategy.num_replicas_in_sync))
