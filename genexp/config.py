@@ -127,10 +127,79 @@ class FcNetConfig(ModelConfig):
     dropout: list[float] = key(at_least=0, below=1, length=2)
 
 
+@dataclass
+class EmbeddingConfig:
+    """Where the vector of each k-mer comes from."""
+
+    kind: str = key(choices=("word2vec", "random", "learned", "counts"))
+    trainable: bool = key()
+    vectors: str | None = key()
+    window: int = key(at_least=1)
+    epochs: int = key(at_least=1)
+    negative: int = key(at_least=1)
+    subsample: float = key(at_least=0)
+    promoters: int | None = key(at_least=1)
+    seed: int = key(at_least=0)
+
+
+@dataclass
+class KmerModelConfig(ModelConfig):
+    """What the models share that read a promoter as chunks of k-mers."""
+
+    reads: ClassVar[str | None] = "kmers"
+    k: int = key(at_least=1, at_most=6)
+    chunk: int = key(at_least=1)
+    embed_dim: int = key(at_least=1)
+    embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
+
+    def multiple(self) -> int:
+        """No k-mer spans two chunks, and chunks are equal."""
+        return self.chunk
+
+
+@dataclass
+class BioLstmConfig(KmerModelConfig):
+    """Chunks of k-mers through one LSTM."""
+
+    units: int = key(at_least=1)
+    dense: int = key(at_least=1)
+    dropout: float = key(at_least=0, below=1)
+
+
+@dataclass
+class TransformerConfig(KmerModelConfig):
+    """Chunks of k-mers through Transformer encoder blocks."""
+
+    heads: int = key(at_least=1)
+    key_dim: int = key(at_least=1)
+    ff_dim: int = key(at_least=1)
+    depth: int = key(at_least=1)
+    dense: int = key(at_least=1)
+    dropout: float = key(at_least=0, below=1)
+
+
+@dataclass
+class TokenTransformerConfig(ModelConfig):
+    """Bases through convolutions and a Transformer encoder block."""
+
+    vocab_size: int = key(choices=(4, 5))
+    embed_dim: int = key(at_least=1)
+    kernels: list[int] = key(at_least=1, length=2)
+    pools: list[int] = key(at_least=1, length=2)
+    heads: int = key(at_least=1)
+    key_dim: int = key(at_least=1)
+    ff_dim: int = key(at_least=1)
+    dense: list[int] = key(at_least=1, length=2)
+    dropout: float = key(at_least=0, below=1)
+
+
 #: Schema of each model, by name. What is not named here does not exist: no dotted path is ever followed.
 MODELS: dict[str, type[ModelConfig]] = {
     "xpresso": XpressoConfig,
     "divide_et_impera": DivideEtImperaConfig,
+    "biolstm": BioLstmConfig,
+    "transformer": TransformerConfig,
+    "token_transformer": TokenTransformerConfig,
     "fc_net": FcNetConfig,
 }
 

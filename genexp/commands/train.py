@@ -93,7 +93,7 @@ def check(config: TrainConfig) -> Checked:
 def shapes_of(source: Source, blocks: str, window: tuple[int, int] | None) -> InputShapes:
     """Return the shapes that a model for this dataset will be fed."""
     widths = {b: w for b, w in source.info.widths.items() if b in blocks}
-    return InputShapes(window[1] - window[0] if window else None, widths)
+    return InputShapes((window[1] - window[0],) if window else None, widths, source.info.promoter)
 
 
 def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:

@@ -78,9 +78,7 @@ def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None
     if not total or window is None:
         return []
     genes = f"{_counted(total)} ({_each(counts)}) with N in the window [{window[0]}, {window[1]})"
-    if dropped:
-        return [f"{genes} dropped, as dataset.drop_ambiguous asks."]
-    return [f"{genes} kept; dataset.drop_ambiguous=true drops them."]
+    return [f"Dropped {genes}." if dropped else f"Kept {genes}; dataset.drop_ambiguous=true drops them."]
 
 
 def duplicate_sentence(splits: Mapping[str, Split]) -> list[str]:
@@ -92,7 +90,7 @@ def duplicate_sentence(splits: Mapping[str, Split]) -> list[str]:
         if counts[name] and not example:
             example = str(genes[number > 1][0])
     total = sum(counts.values())
-    return [f"{_counted(total)} ({_each(counts)}) more than once in a split, first {example}."] if total else []
+    return [f"Found {_counted(total)} more than once in a split ({_each(counts)}), first {example}."] if total else []
 
 
 def settle_shared_genes(splits: Mapping[str, Split], setting: str, source: str) -> tuple[dict[str, Split], list[str]]:
@@ -131,18 +129,16 @@ def settle_shared_genes(splits: Mapping[str, Split], setting: str, source: str) 
     total = sum(counts.values())
     if not total:
         return result, []
-    leaks = f"{_counted(total)} ({_each(counts)})"
+    found = f"{_counted(total)} in two splits ({_each(counts)})"
     if setting == "keep":
-        return result, [
-            f"{leaks} also in valid or test: results look better than they are (dataset.shared_genes=keep)."
-        ]
+        return result, [f"Kept {found}: results look better than they are."]
     if setting == "drop":
         for name in shared:
             result[name] = splits[name].take(~shared[name])
-        return result, [f"{leaks} dropped, because also in valid or test (dataset.shared_genes=drop)."]
+        return result, [f"Dropped {found}; they stay in the later one."]
     first = [str(gene) for name in shared for gene in splits[name].genes[shared[name]]][:3]
     raise UserError(
-        f"{_counted(total)} {'is' if total == 1 else 'are'} in two splits ({_each(counts)}), first {', '.join(first)}",
+        f"found {found}, first {', '.join(first)}",
         where=source,
         expected="each gene in one split: the test would otherwise be of genes that were trained on",
         do="set dataset.shared_genes=drop to remove them from training, or dataset.shared_genes=keep to train anyway",
@@ -171,8 +167,8 @@ def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -
     if far:
         more = f" and {len(far) - 8} more" if len(far) > 8 else ""
         sentences.append(
-            f"{len(far)} of {total} feature columns are not standardised (mean beyond {MEAN_LIMIT} or standard deviation "
-            f"outside {DEVIATION_RANGE[0]} to {DEVIATION_RANGE[1]}): {', '.join(far[:8])}{more}."
+            f"{len(far)} of {total} feature columns are not standardised (mean beyond {MEAN_LIMIT} or standard "
+            f"deviation outside {DEVIATION_RANGE[0]} to {DEVIATION_RANGE[1]}): {', '.join(far[:8])}{more}."
         )
     return sentences
 

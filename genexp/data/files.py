@@ -20,7 +20,7 @@ from genexp.data.checks import (
 from genexp.data.genes import BLOCKS, Dataset, Split
 from genexp.data.hdf5 import Location, open_array, read_tiles
 from genexp.data.layouts import FileSet
-from genexp.data.sequence import N_TOKEN, tokens_from_one_hot
+from genexp.data.sequence import N_TOKEN, rows_with_n, tokens_from_one_hot
 from genexp.errors import UserError
 
 Progress = Callable[[int], None]
@@ -72,9 +72,8 @@ def load_files(
         done += fileset.info.genes[name]
         report(fileset.info.genes[name])
     warnings = list(fileset.warnings)
-    warnings += ambiguous_sentence(
-        {name: int(rows.sum()) for name, rows in ambiguous.items()}, looked_at, drop_ambiguous
-    )
+    with_n = {name: int(rows.sum()) for name, rows in ambiguous.items()}
+    warnings += ambiguous_sentence(with_n, looked_at, drop_ambiguous)
     warnings += duplicate_sentence(splits)
     splits, sentences = settle_shared_genes(splits, shared_genes, fileset.info.source)
     for name, split in splits.items():
@@ -155,7 +154,8 @@ def _read_split(
     ambiguous = np.zeros(size, bool)
     if window is not None:
         tokens, ambiguous = _read_tokens(arrays["P"], genes, window, report)
-        _check_same_bases(arrays, tokens, genes, window)
+        if "one_hot" in arrays:
+            _check_same_bases(arrays, tokens, genes, window, fileset.info.promoter_length)
         values["P"] = tokens
     elif "P" in blocks:
         values["P"] = _read_floats(arrays["P"], genes, None, report)
@@ -174,9 +174,8 @@ def read_names(location: Location) -> np.ndarray:
     """Read gene names, whatever kind of string (or number) they are stored as."""
     with open_array(location) as array:
         raw = array[()].reshape(-1)
-    if raw.dtype.kind == "S":
-        raw = np.char.decode(raw, "utf-8", "replace")
-    return np.array([x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x).strip() for x in raw.tolist()])
+    names = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in raw.tolist()]
+    return np.array([name.strip() for name in names])
 
 
 def _read_floats(
@@ -216,7 +215,7 @@ def _read_tokens(
         else:
             tile_tokens, wrong = _checked_tokens(tile)
         tokens[rows, columns] = tile_tokens
-        has_n = (tile_tokens == N_TOKEN).any(axis=1) if tile_tokens.max() == N_TOKEN else False
+        has_n = rows_with_n(tile_tokens)
         with lock:  # tiles side by side share their rows
             malformed[rows] |= wrong
             ambiguous[rows] |= has_n
@@ -239,13 +238,11 @@ def _read_tokens(
 def _checked_tokens(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return tokens as uint8, and the rows with a value that is none."""
     if raw.dtype == np.uint8:
-        tokens = raw
-        wrong = tokens > N_TOKEN
-    else:
-        with np.errstate(invalid="ignore"):  # NaN is no token, whatever it is cast to
-            tokens = raw.astype(np.uint8)
-        wrong = (tokens != raw) | (tokens > N_TOKEN)
-    return tokens, wrong.any(axis=1)
+        return raw, np.logical_or.reduce(raw > N_TOKEN, axis=1)
+    with np.errstate(invalid="ignore"):  # NaN is no token, whatever it is cast to
+        tokens = raw.astype(np.uint8)
+    wrong = (tokens != raw) | (tokens > N_TOKEN)
+    return tokens, np.logical_or.reduce(wrong, axis=1)
 
 
 def _first_wrong(location: Location, row: int, window: tuple[int, int]) -> str:
@@ -260,13 +257,11 @@ def _first_wrong(location: Location, row: int, window: tuple[int, int]) -> str:
 
 
 def _check_same_bases(
-    arrays: Mapping[str, Location], tokens: np.ndarray, genes: np.ndarray, window: tuple[int, int]
+    arrays: Mapping[str, Location], tokens: np.ndarray, genes: np.ndarray, window: tuple[int, int], length: int | None
 ) -> None:
     """Check a few genes of a token file against the one-hot bases of the set it goes with."""
-    if "one_hot" not in arrays:
-        return
     with open_array(arrays["one_hot"]) as array:
-        if array.ndim != 3 or array.shape[2] != 4 or window[1] > array.shape[1]:
+        if array.shape[1:] != (length, 4):
             return
         for row in sorted({0, len(genes) // 2, len(genes) - 1}):
             bases, _ = tokens_from_one_hot(array[row : row + 1, slice(*window)])
@@ -305,6 +300,6 @@ def describe(dataset: Dataset | FileSet) -> str:
     blocks = [f"{block}({info.widths[block]:,})" if block in info.widths else block for block in info.blocks]
     parts.append(f"blocks {' '.join(blocks)}")
     if isinstance(dataset, Dataset) and dataset.window is not None:
-        with_n = sum(int((split.blocks["P"] == N_TOKEN).any(axis=1).sum()) for split in dataset.splits.values())
-        parts.append(f"{with_n or 'no':,} genes with N" if with_n else "no genes with N")
+        with_n = sum(int(rows_with_n(split.blocks["P"]).sum()) for split in dataset.splits.values())
+        parts.append(f"{with_n:,} gene{'' if with_n == 1 else 's'} with N")
     return ", ".join(parts)

@@ -200,12 +200,12 @@ class _PackedTile:
         self.chunk, self.dtype = dataset.chunks, dataset.dtype
         self.depth = dataset.shape[2] if dataset.ndim == 3 else None
         self.first_column = columns.start // self.chunk[1] * self.chunk[1]
-        corners = [(rows.start, self.first_column)]
+        third: list[tuple[int, ...]] = [()]
         if self.depth is not None:
-            corners = [(*corners[0], k) for k in range(0, self.depth, self.chunk[2])]
+            third = [(channel,) for channel in range(0, self.depth, self.chunk[2])]
         # HDF5 marks a chunk that a filter has left as it was, by a bit that stands for the filter's position.
         left_alone = 1 << (_deflate_position(dataset) or 0)
-        chunks = [dataset.id.read_direct_chunk(corner) for corner in corners]
+        chunks = [dataset.id.read_direct_chunk((rows.start, self.first_column, *k)) for k in third]
         self.chunks = [(bool(mask & left_alone), raw) for mask, raw in chunks]
 
     def unpack(self, start: int, store: Store) -> None:

@@ -184,11 +184,7 @@ def missing_block(root: Path, need: str, sets: Iterable[FoundSet], chosen: Found
         what = f"the {chosen.layout} set has no block {named}"
     else:
         what = f"no set in the folder has the block {named}" if named else f"no set in the folder has all of {need}"
-    do = (
-        f"set dataset.layout={better[0]}, which has them"
-        if better
-        else "choose data=... among the blocks that are there"
-    )
+    do = f"set dataset.layout={better[0]}" if better else "choose data=... among the blocks that are there"
     return UserError(what, where=root, expected=f"the blocks of data={need}", received=list_sets(sets), do=do)
 
 

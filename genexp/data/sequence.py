@@ -79,6 +79,16 @@ def tokens_from_one_hot(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tokens, malformed
 
 
+def rows_with_n(tokens: np.ndarray) -> np.ndarray:
+    """Tell which rows of (n, length) tokens hold an N."""
+    found = np.zeros(len(tokens), bool)
+    for first in range(0, len(tokens), 256):  # a few rows at a time: no second array of that size
+        rows = tokens[first : first + 256]
+        if rows.size and rows.max() == N_TOKEN:
+            found[first : first + 256] = (rows == N_TOKEN).any(axis=1)
+    return found
+
+
 def _encode_rows(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Do the work of `tokens_from_one_hot` for some rows."""
     malformed = np.zeros(len(one_hot), bool)

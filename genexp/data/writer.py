@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def write_dataset(
     """
     root = Path(root)
     names = {split: f"{'' if fold is None else fold}{split}.h5" for split in dataset.splits}
-    partial = {split: root / f".{name}.partial" for split, name in names.items()}
+    partial = {split: root / f".{name}.{os.getpid()}.partial" for split, name in names.items()}
     attributes = _attributes(dataset, source, scaling)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -78,7 +79,7 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
     names = {block: list(info.feature_names[block]) for block in blocks if block in info.feature_names}
     attributes = {MARK: VERSION, "source": source, "feature_names": json.dumps(names)}
     if scaling is not None:
-        attributes["scaling"] = json.dumps(scaling)
+        attributes["scaling"] = json.dumps(scaling, default=lambda value: value.tolist())  # NumPy numbers and arrays
     if "P" in blocks:
         bases = blocks["P"].ndim == 2
         attributes["promoter"] = "tokens" if bases else "embedded"

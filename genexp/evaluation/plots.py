@@ -134,10 +134,10 @@ def plot_scatter(
     collapsed = is_collapsed(predictions, labels)
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     low, high = _limits(y, p)
-    said = "r² = {:.3f} [{:.3f}, {:.3f}]    Spearman = {:.3f}    n = {:,}".format(
+    said = "r² = {:.3f}  (95% CI {:.3f} to {:.3f})\nSpearman = {:.3f}    n = {:,}".format(
         metrics["r2"], *metrics["r2_ci95"], metrics["spearman"], metrics["n"]
     )
-    with _figure(path, (6.6, 5.8), title) as figure:
+    with _figure(path, (6.8 if y.size >= _HEXBIN_FROM else 5.9, 6.0), title) as figure:
         axes = figure.subplots()
         _draw_cloud(figure, axes, y, p, (low, high), (low, high))
         axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
@@ -250,10 +250,12 @@ def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.n
     if late.size < 6:
         return
     low, usual = float(np.nanmin(np.fmin(loss, val_loss))), float(np.percentile(late, 95))
+    # Not less than a twentieth of the loss, or the rounding error of a flat loss would fill the panel.
+    spread = max(usual - low, 0.05 * abs(low))
     # Cut only where most of the training would otherwise be squeezed into the lowest part of the panel.
-    if _largest(both) - low > 12 * (usual - low) > 0:
-        top = low + 4 * (usual - low)
-        axes.set_ylim(low - 0.2 * (usual - low), top)
+    if _largest(both) - low > 12 * spread > 0:
+        top = low + 4 * spread
+        axes.set_ylim(low - 0.2 * spread, top)
         cut = int(np.count_nonzero(both > top))
         said = f"{cut:,} of {epoch.size:,} epochs lie above, up to {_largest(both):,.4g}"
         _say(axes, said, (0.98, 0.95), ha="right", va="top", color=_GREY)
@@ -335,7 +337,7 @@ def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray,
             continue
         axes.hist(values, bins=bins, range=limits, density=True, color=color, alpha=0.25)
         grid, curve = _smooth(values, limits)
-        axes.plot(grid, curve, color=color, label=f"{name}, sd {values.std():.3g}")
+        axes.plot(grid, curve, color=color, label=f"{name}, sd {values.std():#.3g}")
         peaks.append(curve.max())
     if len(peaks) == 2 and peaks[1] > 5 * peaks[0]:
         # Hardly any variance: the predictions' peak would flatten the labels into the axis.

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from genexp.errors import UserError
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 BUILDERS: dict[str, str] = {
     "xpresso": "genexp.models.xpresso",
     "divide_et_impera": "genexp.models.divide_et_impera",
+    "biolstm": "genexp.models.biolstm",
+    "transformer": "genexp.models.transformer",
+    "token_transformer": "genexp.models.token_transformer",
     "fc_net": "genexp.models.fc_net",
 }
 
@@ -29,14 +34,29 @@ class InputShapes:
 
     Attributes
     ----------
-    window
-        Length of the promoter window in nt, or None without promoter.
+    promoter
+        Shape of one promoter, without the batch axis: (window,) uint8 tokens; (chunks, 4**k) uint8 counts of k-mers;
+        (chunks, dimension) float32 where the promoters come embedded; None without promoter.
     widths
         Width of each feature block that the model sees: ``{"H": 8}``.
+    promoter_kind
+        ``"bases"``, ``"kmers"``, ``"embedded"`` or None.
+    vectors
+        (4**k, dimension) float32, the vector of each k-mer in lexicographic order, for promoters as counts; None
+        for vectors that the model learns, and for the counts themselves.
     """
 
-    window: int | None
+    promoter: tuple[int, ...] | None
     widths: dict[str, int] = field(default_factory=dict)
+    promoter_kind: str | None = "bases"
+    vectors: np.ndarray | None = None
+
+    @property
+    def window(self) -> int:
+        """Length of a window of bases, in nt."""
+        if self.promoter is None or self.promoter_kind != "bases":
+            raise TypeError(f"these inputs have no bases: {self}")
+        return self.promoter[0]
 
 
 def check_model(config: Any, shapes: InputShapes) -> None:
@@ -57,8 +77,8 @@ def build_model(config: Any, shapes: InputShapes) -> keras.Model:
     Returns
     -------
     keras.Model
-        Inputs by name: ``promoter`` (batch, window) uint8 tokens, ``halflife``, ``tf``, ``mirna``
-        (batch, width) float32. Output (batch, 1) float32.
+        Inputs by name: ``promoter`` (see `InputShapes`), ``halflife``, ``tf``, ``mirna`` (batch, width) float32.
+        Output (batch, 1) float32.
     """
     check_model(config, shapes)
     return import_module(BUILDERS[config.name]).build(config, shapes)

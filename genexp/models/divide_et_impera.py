@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 def check(config: DivideEtImperaConfig, shapes: InputShapes) -> None:
     """Raise a UserError if the parts are not equal, or pooling leaves nothing of them."""
-    if shapes.window is None:
-        return
     if shapes.window % config.parts:
         down = shapes.window - shapes.window % config.parts
         raise UserError(
@@ -38,9 +36,9 @@ def build(config: DivideEtImperaConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
     from genexp.models import layers as shared
 
-    promoter, bases = shared.promoter_input(shapes)
+    promoter, bases = shared.one_hot_promoter(shapes)
     features = shared.feature_inputs(shapes)
-    part = shapes.window // config.parts  # type: ignore[operator]
+    part = shapes.window // config.parts
     encoded = []
     for n in range(config.parts):
         x = bases[:, n * part : (n + 1) * part, :]

@@ -17,7 +17,7 @@ def feature_inputs(shapes: InputShapes) -> dict[str, Any]:
     return {b: keras.Input((shapes.widths[b],), name=BLOCKS[b]) for b in BLOCKS if b in shapes.widths}
 
 
-def promoter_input(shapes: InputShapes) -> tuple[Any, Any]:
+def one_hot_promoter(shapes: InputShapes) -> tuple[Any, Any]:
     """Return the (batch, window) uint8 token input and its (batch, window, 4) one-hot encoding.
 
     The encoding is part of the model: it happens on the device, and a saved model eats tokens. N becomes all zeros.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def check(config: XpressoConfig, shapes: InputShapes) -> None:
     """Raise a UserError if pooling leaves nothing of the window."""
     shortest = config.pools[0] * config.pools[1]
-    if shapes.window is not None and shapes.window < shortest:
+    if shapes.window < shortest:
         raise too_short(config, shapes.window, shortest)
 
 
@@ -22,7 +22,7 @@ def build(config: XpressoConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
     from genexp.models import layers as shared
 
-    promoter, x = shared.promoter_input(shapes)
+    promoter, x = shared.one_hot_promoter(shapes)
     features = shared.feature_inputs(shapes)
     for n, (filters, kernel, pool) in enumerate(zip(config.filters, config.kernels, config.pools, strict=True), 1):
         x = shared.convolve_and_pool(x, filters, kernel, pool, config.initializer, f"promoter_{n}")

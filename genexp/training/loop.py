@@ -43,8 +43,8 @@ class Fitted:
 def input_shapes(dataset: Dataset) -> InputShapes:
     """Return the shapes that a model for this dataset is fed."""
     blocks = dataset.splits["train"].blocks
-    window = blocks["P"].shape[1] if "P" in blocks else None
-    return InputShapes(window, {b: x.shape[1] for b, x in blocks.items() if b != "P"})
+    promoter = blocks["P"].shape[1:] if "P" in blocks else None
+    return InputShapes(promoter, {b: x.shape[1] for b, x in blocks.items() if b != "P"})
 
 
 def train(config: TrainConfig, dataset: Dataset, hardware: Hardware, run: RunDirectory) -> Fitted:

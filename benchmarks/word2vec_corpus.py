@@ -1,0 +1,154 @@
+"""How many promoters does the Word2Vec of a small vocabulary need?
+
+Fits vectors on more and more promoters and compares each with the vectors of all promoters: by the correlation of
+the two matrices of cosine similarities between k-mers, by the share of the 5 nearest neighbours that agree (both do
+not change when the space is rotated), and, where genes have labels, by the test r2 of a ridge regression on the chunk
+means. All promoters fitted twice with different seeds are the ceiling. Prints a Markdown table.
+
+    python benchmarks/word2vec_corpus.py --dataset DIR        # train.h5, valid.h5, test.h5 in Xpresso's layout
+    python benchmarks/word2vec_corpus.py --dataset demo
+    python benchmarks/word2vec_corpus.py --dataset islands --genes 500 --length 10500
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from genexp.data.demo import load_demo
+from genexp.data.kmers import chunk_counts, mean_vectors
+from genexp.data.sequence import tokens_from_one_hot
+from genexp.data.word2vec import KmerVectors, random_vectors, train_word2vec
+
+#: Transitions (rows and columns A, C, G, T) outside and inside CpG islands: Durbin, Eddy, Krogh and Mitchison,
+#: Biological Sequence Analysis, 1998, section 3.1.
+OUTSIDE = ((0.300, 0.205, 0.285, 0.210), (0.322, 0.298, 0.078, 0.302), (0.248, 0.246, 0.298, 0.208), (0.177, 0.239, 0.292, 0.292))
+INSIDE = ((0.180, 0.274, 0.426, 0.120), (0.171, 0.368, 0.274, 0.188), (0.161, 0.339, 0.375, 0.125), (0.079, 0.355, 0.384, 0.182))  # fmt: skip
+
+Splits = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
+
+
+def main() -> None:
+    """Print the table for the dataset asked for."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--dataset", required=True, help="folder, demo, or islands (simulated, no labels)")
+    options.add_argument("--genes", type=int, default=2000, help="of demo or islands")
+    options.add_argument("--length", type=int, default=10_500, help="promoter length of islands, in nt")
+    options.add_argument("--promoters", type=int, nargs="+", default=[50, 100, 200, 500, 1000, 2000])
+    options.add_argument("--epochs", type=int, default=10)
+    options.add_argument("--subsample", type=float, default=0.0)
+    options.add_argument("--workers", type=int, default=1)
+    options.add_argument("--k", type=int, default=3)
+    chosen = options.parse_args()
+    splits = read(chosen.dataset, chosen.genes, chosen.length)
+    study(splits, chosen.promoters, k=chosen.k, epochs=chosen.epochs, subsample=chosen.subsample, workers=chosen.workers)
+
+
+def study(splits: Splits, sizes: list[int], *, k: int, **settings: float) -> None:
+    """Fit, compare and print, row by row."""
+    tokens, labels = splits["train"]
+    counts = {name: chunk_counts(x, k) for name, (x, _) in splits.items()} if labels is not None else {}
+    score = (lambda v: f"{downstream(splits, counts, v):.4f}") if counts else (lambda v: "-")
+    full, again = (train_word2vec(tokens, k=k, promoters=None, seed=s, **settings) for s in (1, 2))
+    print("| promoters | words per epoch | seconds | correlation | neighbours | chunk sd | chunk mean | test r2 |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    spread = counts.get("test", chunk_counts(tokens[:200], k))
+    for size in [s for s in sizes if s < len(tokens)]:
+        show(str(size), train_word2vec(tokens, k=k, promoters=size, seed=0, **settings), full, spread, score)
+    show("all", full, full, spread, score)
+    show("all, other seed", again, full, spread, score)
+    random = random_vectors(k, full.dimension, 0)
+    show("random vectors", random, full, spread, score)
+
+
+def show(name: str, vectors: KmerVectors, full: KmerVectors, counts: np.ndarray, score: object) -> None:
+    """Print one row of the table."""
+    means = mean_vectors(counts, vectors.vectors).reshape(-1, vectors.dimension)
+    made = vectors.provenance
+    row = [
+        name,
+        f"{made.get('words_per_epoch', 0):,}",
+        made.get("seconds", "-"),
+        f"{similarity(vectors, full):.3f}",
+        f"{shared_neighbours(vectors, full):.2f}",
+        f"{np.median(means.std(0)):.4f}",
+        f"{np.median(np.abs(means.mean(0))):.4f}",
+        score(vectors),
+    ]
+    print("|", " | ".join(map(str, row)), "|")
+    sys.stdout.flush()
+
+
+def cosines(vectors: KmerVectors) -> np.ndarray:
+    """Return (4**k, 4**k) cosine similarities."""
+    unit = vectors.vectors / np.maximum(np.linalg.norm(vectors.vectors, axis=1, keepdims=True), 1e-12)
+    return unit @ unit.T
+
+
+def similarity(a: KmerVectors, b: KmerVectors) -> float:
+    """Return the correlation of the cosine similarities of all pairs of k-mers."""
+    upper = np.triu_indices(len(a.vectors), 1)
+    return float(np.corrcoef(cosines(a)[upper], cosines(b)[upper])[0, 1])
+
+
+def shared_neighbours(a: KmerVectors, b: KmerVectors, count: int = 5) -> float:
+    """Return the mean share of the nearest neighbours of a k-mer that both have."""
+    near = [np.argsort(-cosines(v), axis=1)[:, 1 : count + 1] for v in (a, b)]
+    return float(np.mean([len(set(x) & set(y)) / count for x, y in zip(*near, strict=True)]))
+
+
+def downstream(splits: Splits, counts: Mapping[str, np.ndarray], vectors: KmerVectors) -> float:
+    """Return the test r2 of a ridge regression on the chunk means, its penalty chosen on the validation genes.
+
+    Each channel is standardised over all chunks of the training genes, as the BatchNorm of the models does.
+    """
+    x = {name: mean_vectors(c, vectors.vectors) for name, c in counts.items()}
+    mean, sd = x["train"].mean((0, 1)), x["train"].std((0, 1))
+    x = {name: ((a - mean) / sd).reshape(len(a), -1).astype(np.float64) for name, a in x.items()}
+    labels = {name: y for name, (_, y) in splits.items()}
+    offset = x["train"].mean(0)
+    values, basis = np.linalg.eigh((x["train"] - offset).T @ (x["train"] - offset))
+    target = basis.T @ ((x["train"] - offset).T @ labels["train"])
+    weights = [basis @ (target / (np.maximum(values, 0) + penalty)) for penalty in np.logspace(0, 8, 33)]
+    best = max(weights, key=lambda w: r2(x["valid"] @ w, labels["valid"]))
+    return r2(x["test"] @ best, labels["test"])
+
+
+def r2(prediction: np.ndarray, label: np.ndarray) -> float:
+    """Return the squared Pearson correlation."""
+    return float(np.corrcoef(prediction, label)[0, 1] ** 2)
+
+
+def read(dataset: str, genes: int, length: int) -> Splits:
+    """Return tokens and labels of each split; `islands` has one split and no labels."""
+    if dataset == "islands":
+        return {"train": (islands(genes, length, np.random.default_rng(0)), None)}
+    if dataset == "demo":
+        demo = load_demo(genes, 0, "P", (0, 2000))
+        return {name: (split.blocks["P"], split.labels) for name, split in demo.splits.items()}
+    splits = {}
+    for name in ("train", "valid", "test"):
+        with h5py.File(Path(dataset) / f"{name}.h5") as file:
+            splits[name] = (tokens_from_one_hot(file["promoter"][:])[0], file["label"][:])
+    return splits
+
+
+def islands(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw (n, length) uint8 tokens: a Markov chain, two in three with an island of about 1 kb around the middle."""
+    steps = np.cumsum(np.array([OUTSIDE, INSIDE]), axis=2)[..., :3]
+    centre, half = rng.normal(length / 2, 300, n), rng.gamma(4, 125, n) * (rng.random(n) < 0.67)
+    tokens = np.zeros((n, length), np.uint8)
+    tokens[:, 0] = rng.integers(0, 4, n)
+    for at in range(1, length):
+        inside = (np.abs(at - centre) < half).astype(int)
+        tokens[:, at] = (rng.random(n)[:, None] > steps[inside, tokens[:, at - 1]]).sum(axis=1)
+    return tokens
+
+
+if __name__ == "__main__":
+    main()

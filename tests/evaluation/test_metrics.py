@@ -1,0 +1,265 @@
+"""Metrics against their textbook definitions, their invariants and their edge cases."""
+
+import json
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from genexp.evaluation.metrics import is_collapsed, mean_ci95, metrics, r2
+
+KEYS = ["n", "r2", "pearson", "spearman", "cod", "mse", "mae", "r2_ci95"]
+
+
+def correlated(n, seed=0, slope=0.7):
+    rng = np.random.default_rng(seed)
+    labels = rng.standard_normal(n)
+    return labels, slope * labels + rng.standard_normal(n)
+
+
+def vectors(elements, min_size=1, max_size=30, count=2):
+    """Draw `count` vectors of one common length."""
+    sizes = st.integers(min_size, max_size)
+    return sizes.flatmap(lambda n: st.tuples(*(arrays(np.float64, n, elements=elements) for _ in range(count))))
+
+
+FLOATS = st.floats(-1e6, 1e6, width=32)
+SMALL = st.integers(-1000, 1000).map(float)
+
+
+def test_agrees_with_scipy_and_numpy():
+    y, p = correlated(500)
+    p = np.round(p, 1)  # ties
+    m = metrics(y, p, resamples=50)
+    assert list(m) == KEYS
+    assert m["n"] == 500
+    assert m["pearson"] == pytest.approx(scipy.stats.pearsonr(y, p).statistic, abs=1e-12)
+    assert m["r2"] == pytest.approx(scipy.stats.linregress(y, p).rvalue ** 2, abs=1e-12)
+    assert m["spearman"] == pytest.approx(scipy.stats.spearmanr(y, p).statistic, abs=1e-12)
+    assert m["cod"] == pytest.approx(1 - np.mean((y - p) ** 2) / np.var(y), abs=1e-12)
+    assert m["mse"] == pytest.approx(np.mean((y - p) ** 2))
+    assert m["mae"] == pytest.approx(np.mean(np.abs(y - p)))
+    assert r2(y, p) == m["r2"]
+
+
+def test_values_are_plain_json():
+    y, p = correlated(20)
+    m = metrics(y.astype(np.float32), p.astype(np.float32), resamples=10)
+    assert json.loads(json.dumps(m, allow_nan=False)) == m
+    assert [type(v) for v in m.values()] == [int, *[float] * 6, list]
+
+
+def test_computes_in_float64():
+    # In float32 the squares of these lose every digit of the variance.
+    y, p = correlated(1000)
+    y32, p32 = (y + 4096).astype(np.float32), (p + 4096).astype(np.float32)
+    assert r2(y32, p32) == pytest.approx(r2(y, p), abs=1e-3)
+
+
+@given(vectors(FLOATS))
+def test_bounds(pair):
+    y, p = pair
+    m = metrics(y, p, resamples=8)
+    assert json.dumps(m, allow_nan=False)
+    assert 0 <= m["r2"] <= 1
+    assert m["r2"] == pytest.approx(m["pearson"] ** 2)
+    assert abs(m["spearman"]) <= 1
+    assert m["cod"] <= m["r2"] + 1e-6
+    assert m["mae"] ** 2 <= m["mse"] * (1 + 1e-9)
+    low, high = m["r2_ci95"]
+    assert 0 <= low <= high <= 1
+
+
+@given(vectors(SMALL, min_size=3), st.floats(0.01, 100), st.booleans(), st.floats(-1000, 1000))
+def test_r2_ignores_affine_maps_of_predictions(pair, scale, negate, shift):
+    y, p = pair
+    moved = (-scale if negate else scale) * p + shift
+    assert r2(y, moved) == pytest.approx(r2(y, p), abs=1e-6)
+    assert r2(p, y) == pytest.approx(r2(y, p), abs=1e-12)
+
+
+@given(vectors(SMALL, min_size=3))
+def test_cod_of_the_least_squares_fit_is_r2(pair):
+    y, p = pair
+    assume(np.ptp(p) > 0 and np.ptp(y) > 0)
+    slope, intercept = np.polyfit(p, y, 1)
+    m = metrics(y, slope * p + intercept, resamples=1)
+    assert m["cod"] == pytest.approx(r2(y, p), abs=1e-6)
+
+
+@given(vectors(st.integers(-5, 5).map(float), min_size=2))
+def test_spearman_is_scipys_with_ties(pair):
+    y, p = pair
+    assume(np.ptp(y) > 0 and np.ptp(p) > 0)
+    assert metrics(y, p, resamples=1)["spearman"] == pytest.approx(scipy.stats.spearmanr(y, p).statistic, abs=1e-12)
+
+
+@given(vectors(FLOATS, min_size=2), st.randoms(use_true_random=False))
+def test_order_of_genes_is_irrelevant(pair, random):
+    y, p = pair
+    rows = list(range(len(y)))
+    random.shuffle(rows)
+    a, b = metrics(y, p, resamples=1), metrics(y[rows], p[rows], resamples=1)
+    for key in KEYS[1:-1]:
+        assert b[key] == pytest.approx(a[key], rel=1e-6, abs=1e-6)
+
+
+def test_perfect_predictions():
+    y, _ = correlated(50)
+    m = metrics(y, y, resamples=100)
+    assert (m["r2"], m["pearson"], m["spearman"], m["cod"], m["mse"], m["mae"]) == pytest.approx((1, 1, 1, 1, 0, 0))
+    assert m["r2_ci95"] == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -1e6, 1e-30, 3e38])
+def test_constant_predictions_correlate_with_nothing(value):
+    y, _ = correlated(1001)
+    m = metrics(y, np.full(1001, value), resamples=50)
+    assert (m["r2"], m["pearson"], m["spearman"], m["r2_ci95"]) == (0.0, 0.0, 0.0, [0.0, 0.0])
+    assert m["cod"] <= 0
+
+
+def test_constant_labels():
+    _, p = correlated(100)
+    m = metrics(np.full(100, 0.1), p, resamples=50)
+    assert (m["r2"], m["pearson"], m["spearman"], m["cod"], m["r2_ci95"]) == (0.0, 0.0, 0.0, 0.0, [0.0, 0.0])
+
+
+def test_one_and_two_genes_leave_r2_unknown():
+    one = metrics([1.0], [3.0])
+    assert one == {
+        "n": 1,
+        "r2": 0.0,
+        "pearson": 0.0,
+        "spearman": 0.0,
+        "cod": 0.0,
+        "mse": 4.0,
+        "mae": 2.0,
+        "r2_ci95": [0.0, 1.0],
+    }
+    two = metrics([0.0, 1.0], [1.0, 0.0])
+    assert (two["r2"], two["pearson"], two["cod"], two["r2_ci95"]) == (1.0, -1.0, -3.0, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("n", [3, 4, 257])
+def test_bootstrap_is_the_plain_resampling_loop(n):
+    y, p = correlated(n, seed=5)
+    rng = np.random.default_rng(7)
+    plain = [r2(y[rows], p[rows]) for rows in (rng.integers(n, size=n) for _ in range(101))]
+    assert metrics(y, p, seed=7, resamples=101)["r2_ci95"] == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=1e-9)
+
+
+def test_bootstrap_of_badly_scaled_values():
+    y, p = correlated(200)
+    expected = metrics(y, p, resamples=100)["r2_ci95"]
+    assert metrics(1e8 + y, 1e-20 * p, resamples=100)["r2_ci95"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_interval_covers_the_true_r2():
+    rng = np.random.default_rng(1)
+    covered = 0
+    for seed in range(150):
+        y = rng.standard_normal(200)
+        low, high = metrics(y, y + rng.standard_normal(200), seed=seed, resamples=200)["r2_ci95"]
+        covered += low <= 0.5 <= high
+    assert 0.88 * 150 <= covered < 150
+
+
+def test_seed_decides_the_interval():
+    y, p = correlated(100)
+    first, again, other = (metrics(y, p, seed=s, resamples=100)["r2_ci95"] for s in (0, 0, 1))
+    assert first == again != other
+
+
+def test_memory_does_not_grow_with_resamples():
+    y, p = correlated(18_000)
+    tracemalloc.start()
+    try:
+        metrics(y, p, resamples=100)
+        assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("function", [metrics, r2, is_collapsed])
+class TestRejects:
+    def test_nan_with_its_count(self, function):
+        values = [np.nan, 1.0, np.nan, np.inf]
+        with pytest.raises(ValueError, match=r"3 of 4 \w+ are not finite \(2 NaN\)"):
+            function(np.arange(4.0), values)
+
+    def test_column_vector(self, function):
+        with pytest.raises(ValueError, match=r"shape \(3, 1\)"):
+            function(np.zeros(3), np.zeros((3, 1)))
+
+    def test_unequal_lengths(self, function):
+        with pytest.raises(ValueError, match=r"3 labels but 4 predictions|4 labels but 3 predictions"):
+            function(np.zeros(3), np.zeros(4))
+
+    def test_no_genes(self, function):
+        with pytest.raises(ValueError, match=r"shape \(0,\)"):
+            function([], [])
+
+
+def test_message_names_the_bad_side():
+    with pytest.raises(ValueError, match="1 of 2 predictions"):
+        metrics([0, 1], [np.nan, 1])
+    with pytest.raises(ValueError, match="1 of 2 labels"):
+        metrics([np.nan, 1], [0, 1])
+
+
+def test_no_resamples():
+    with pytest.raises(ValueError, match="at least 1"):
+        metrics([0, 1, 2], [0, 1, 2], resamples=0)
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.3, -1e4])
+def test_constant_with_float32_noise_is_collapsed(centre):
+    y, noise = correlated(1000)
+    constant = np.full(1000, centre, np.float32)
+    assert is_collapsed(constant, y)
+    ulp = np.spacing(np.abs(constant))
+    assert is_collapsed(constant + ulp * np.sign(noise).astype(np.float32), y)
+
+
+def test_weak_predictions_are_not_collapsed():
+    y, p = correlated(1000)
+    assert not is_collapsed(p, y)
+    assert not is_collapsed(1e-3 * p, y)
+    assert not is_collapsed(1e-3 * p + 5, y)
+    assert is_collapsed(1e-5 * p, y)
+
+
+@given(st.sampled_from([1e-6, 1.0, 1e6]), st.sampled_from([1e-7, 1e-2]))
+def test_collapse_does_not_depend_on_units(unit, spread):
+    y, p = correlated(100)
+    assert is_collapsed(unit * spread * p, unit * y) == (spread < 1e-4)
+
+
+def test_one_gene_cannot_collapse():
+    assert not is_collapsed([0.0], [1.0])
+    assert is_collapsed([0.0, 0.0], [1.0, 2.0])
+
+
+def test_mean_ci95_is_scipys_t_interval():
+    values = [0.53, 0.55, 0.52, 0.56, 0.54]
+    mean, low, high = mean_ci95(values)
+    expected = scipy.stats.t.interval(0.95, 4, loc=np.mean(values), scale=scipy.stats.sem(values))
+    assert mean == pytest.approx(0.54)
+    assert (low, high) == pytest.approx(expected)
+
+
+def test_mean_ci95_of_one_value_has_no_interval():
+    mean, low, high = mean_ci95([0.5])
+    assert mean == 0.5
+    assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
+def test_mean_ci95_rejects(values):
+    with pytest.raises(ValueError, match="values"):
+        mean_ci95(values)

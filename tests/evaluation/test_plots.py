@@ -1,0 +1,237 @@
+"""Each picture is written whole for ordinary and for ugly data, and says what the data are."""
+
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from genexp.evaluation import plots
+from genexp.evaluation.metrics import metrics
+from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch):
+    """Draw fewer pixels, for speed."""
+    monkeypatch.setitem(plots._STYLE, "figure.dpi", 40)
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Collect the figures that are drawn."""
+    drawn = []
+
+    class Recorded(plots.Figure):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            drawn.append(self)
+
+    monkeypatch.setattr(plots, "Figure", Recorded)
+    return drawn
+
+
+def texts(figure):
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+def genes(n, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.standard_normal(n).astype(np.float32)
+    return labels, (0.6 * labels + 0.4 * rng.standard_normal(n)).astype(np.float32)
+
+
+def epochs(n, lr=lambda epoch: 5e-4):
+    rows = []
+    for epoch in range(1, n + 1):
+        loss = 0.4 + 0.6 * np.exp(-epoch / 10)
+        rows.append({"epoch": epoch, "loss": loss, "val_loss": loss + 0.05, "val_r2": 1 - loss, "lr": lr(epoch)})
+    return rows
+
+
+def draw(kind, path, labels, predictions, title="xpresso PH"):
+    if kind == "scatter":
+        plot_scatter(path, labels, predictions, metrics(labels, predictions, resamples=20), title)
+    else:
+        plot_density(path, labels, predictions, title)
+
+
+def png_size(path):
+    content = path.read_bytes()
+    assert content.startswith(b"\x89PNG")
+    assert content.endswith(b"IEND\xaeB`\x82")
+    return int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+
+
+UGLY = {
+    "one gene": genes(1),
+    "two genes": genes(2),
+    "three genes": genes(3),
+    "constant": (genes(300)[0], np.full(300, 0.1, np.float32)),
+    "constant, many": (genes(6000)[0], np.full(6000, 0.1, np.float32)),
+    "constant but for rounding": (genes(300)[0], 1 + 2e-16 * np.arange(300)),
+    "constant labels": (np.ones(300), genes(300)[1]),
+    "both constant": (np.ones(6000), np.ones(6000)),
+    "far outliers": (genes(300)[0], np.r_[1e6, -300.0, genes(298)[1]]),
+    "half far away": (genes(300)[0], np.r_[genes(150)[1], 1e30 * genes(150)[1]]),
+    "narrow": (genes(600)[0], 7 + 0.005 * genes(600)[1]),
+    "integers": (np.arange(10), np.arange(10)[::-1]),
+}
+
+
+@pytest.mark.parametrize("kind", ["scatter", "density"])
+@pytest.mark.parametrize("case", UGLY)
+def test_ugly_data_are_drawn(tmp_path, kind, case):
+    draw(kind, tmp_path / "plot.png", *UGLY[case])
+    assert min(png_size(tmp_path / "plot.png")) >= 40 * 4
+    assert [p.name for p in tmp_path.iterdir()] == ["plot.png"]
+
+
+@pytest.mark.parametrize("kind", ["scatter", "density"])
+def test_collapse_is_said(tmp_path, figures, kind):
+    draw(kind, tmp_path / "a.png", *UGLY["constant"])
+    draw(kind, tmp_path / "b.png", *genes(300))
+    assert "collapsed" in texts(figures[0])
+    assert "collapsed" not in texts(figures[1])
+
+
+@pytest.mark.parametrize("kind", ["scatter", "density"])
+def test_outliers_are_counted_and_do_not_set_the_scale(tmp_path, figures, kind):
+    draw(kind, tmp_path / "a.png", *UGLY["far outliers"])
+    assert "2 genes lie beyond the axes" in texts(figures[0])
+    assert all(max(map(abs, axes.get_xlim())) < 20 for axes in figures[0].axes)
+
+
+@pytest.mark.parametrize("kind", ["scatter", "density"])
+@pytest.mark.parametrize("predictions", [np.r_[np.nan, np.ones(9)], np.ones(9)])
+def test_bad_predictions_leave_no_file(tmp_path, kind, predictions):
+    given = ({},) if kind == "scatter" else ()
+    plot = plot_scatter if kind == "scatter" else plot_density
+    with pytest.raises(ValueError, match=r"1 of 10 predictions|10 labels but 9"):
+        plot(tmp_path / "plot.png", np.arange(10), predictions, *given, "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_scatter_shows_the_metrics_given(tmp_path, figures):
+    y, p = genes(1000)
+    given = {"n": 1234567, "r2": 0.5914, "r2_ci95": [0.55, 0.63], "spearman": 0.7654}
+    plot_scatter(tmp_path / "scatter.png", y, p, given, "xpresso PH")
+    shown = texts(figures[0])
+    for wanted in ("xpresso PH", "0.591", "0.550 to 0.630", "0.765", "1,234,567", "measured", "predicted"):
+        assert wanted in shown
+    axes = figures[0].axes[0]
+    assert axes.get_xlim() == axes.get_ylim()
+    assert axes.get_aspect() == 1
+
+
+def test_many_genes_are_counted_in_hexagons(tmp_path, figures):
+    for n in (4_999, 5_000):
+        draw("scatter", tmp_path / "scatter.png", *genes(n))
+    points, hexagons = (figure.axes[0].collections[0] for figure in figures)
+    assert len(points.get_offsets()) == 4_999
+    assert hexagons.get_array().sum() == 5_000
+    assert "genes per hexagon" in texts(figures[1])
+
+
+def test_density_curves_hold_all_genes(tmp_path, figures):
+    draw("density", tmp_path / "density.png", *genes(2000))
+    lines = figures[0].axes[0].get_lines()
+    assert len(lines) == 2
+    for line in lines:
+        assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1, abs=0.02)
+
+
+HISTORIES = {
+    "none": [],
+    "one epoch": epochs(1),
+    "two epochs": epochs(2),
+    "300 epochs": epochs(300),
+    "all NaN": [dict.fromkeys(("epoch", "loss", "val_loss", "val_r2", "lr"), np.nan) | {"epoch": e} for e in (1, 2)],
+    "gaps": [*epochs(5), {"epoch": 6, "loss": np.inf, "val_loss": "", "val_r2": None}],
+    "text, as read from CSV": [{k: str(v) for k, v in row.items()} for row in epochs(5)],
+    "learning rate from 0": epochs(30, lr=lambda epoch: 1e-4 * (epoch - 1)),
+    "learning rate 0": epochs(3, lr=lambda epoch: 0.0),
+    "flat losses after a huge one": [{"epoch": e, "loss": 1e30 if e == 1 else 1.0, "lr": 1e-3} for e in range(1, 20)],
+}
+
+
+@pytest.mark.parametrize("case", HISTORIES)
+def test_history_is_drawn(tmp_path, case):
+    plot_history(tmp_path / "history.png", HISTORIES[case], 1, "xpresso PH")
+    assert min(png_size(tmp_path / "history.png")) >= 40 * 4
+    assert [p.name for p in tmp_path.iterdir()] == ["history.png"]
+
+
+def test_history_marks_the_best_epoch(tmp_path, figures):
+    history = epochs(50)
+    plot_history(tmp_path / "history.png", history, 33, "")
+    plot_history(tmp_path / "history.png", history, 99, "")
+    assert f"best epoch 33: loss {history[32]['val_loss']:.4g}" in texts(figures[0])
+    assert f"best epoch 33: r² {history[32]['val_r2']:.3f}" in texts(figures[0])
+    assert "best epoch" not in texts(figures[1])
+
+
+def test_learning_rate_has_a_panel_only_when_it_changes(tmp_path, figures):
+    # What float32 makes of 5e-4 differs from it by 2e-8 of its size.
+    rates = (lambda e: 5e-4 if e < 3 else float(np.float32(5e-4)), lambda e: 1e-3 if e < 7 else 1e-4)
+    for rate in rates:
+        plot_history(tmp_path / "history.png", epochs(20, lr=rate), 1, "")
+    assert [len(figure.axes) for figure in figures] == [2, 3]
+    dotted = [line for line in figures[1].axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert [line.get_xdata()[0] for line in dotted] == [6.5]
+
+
+@pytest.mark.parametrize("row", [0, 25])
+def test_a_huge_loss_does_not_flatten_the_rest(tmp_path, figures, row):
+    history = epochs(50)
+    history[row]["loss"] = 1e6
+    plot_history(tmp_path / "history.png", history, 50, "")
+    assert figures[0].axes[0].get_ylim()[1] < 4
+    assert "of 50 epochs lie above, up to 1,000,000" in texts(figures[0]).replace("1e+06", "1,000,000")
+
+
+def test_an_ordinary_start_is_not_cut(tmp_path, figures):
+    flat = [{"epoch": e, "loss": 1.3 if e == 1 else 1.0 + 1e-4 * (e % 3)} for e in range(1, 30)]
+    for history in (epochs(3), epochs(10), epochs(300), flat):
+        plot_history(tmp_path / "history.png", history, 1, "")
+        assert figures[-1].axes[0].get_ylim()[1] > 1
+        assert "lie above" not in texts(figures[-1])
+
+
+def test_titles_are_drawn_as_they_are(tmp_path, figures):
+    title = "50 % of $x^2 {and \\frac 基因 " + "word " * 40
+    draw("density", tmp_path / "a.png", *genes(10), title=title)
+    shown = figures[0].get_suptitle()
+    assert shown.startswith("50 % of $x^2 {and \\frac ?? word")
+    assert max(map(len, shown.split("\n"))) < 100
+
+
+@pytest.mark.parametrize("kind", ["scatter", "density"])
+def test_same_data_same_bytes_whatever_the_users_style(tmp_path, kind):
+    draw(kind, tmp_path / "a.png", *genes(200))
+    with matplotlib.rc_context({"font.size": 30, "axes.grid": True, "savefig.dpi": 20, "text.color": "red"}):
+        before = dict(matplotlib.rcParams)
+        draw(kind, tmp_path / "b.png", *genes(200))
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_is_sharp_enough_for_a_slide(tmp_path, monkeypatch):
+    monkeypatch.undo()
+    plot_history(tmp_path / "history.png", epochs(2), 1, "")
+    assert min(png_size(tmp_path / "history.png")) >= 800
+
+
+def test_replaces_a_file_and_makes_the_folder(tmp_path):
+    path = tmp_path / "plots" / "history.png"
+    plot_history(path, epochs(2), 1, "first")
+    first = path.read_bytes()
+    plot_history(str(path), epochs(3), 1, "second")
+    assert path.read_bytes() != first
+
+
+def test_pyplot_stays_out():
+    code = "import sys, genexp.evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
