@@ -1,4 +1,4 @@
-"""How many promoters does the Word2Vec of a small vocabulary need?
+"""How many promoters the Word2Vec of a small vocabulary needs.
 
 Fits vectors on more and more promoters and compares each with the vectors of all promoters: by the correlation of
 the two matrices of cosine similarities between k-mers, by the share of the 5 nearest neighbours that agree (both do
@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -27,10 +28,20 @@ from genexp.data.word2vec import KmerVectors, random_vectors, train_word2vec
 
 #: Transitions (rows and columns A, C, G, T) outside and inside CpG islands: Durbin, Eddy, Krogh and Mitchison,
 #: Biological Sequence Analysis, 1998, section 3.1.
-OUTSIDE = ((0.300, 0.205, 0.285, 0.210), (0.322, 0.298, 0.078, 0.302), (0.248, 0.246, 0.298, 0.208), (0.177, 0.239, 0.292, 0.292))
-INSIDE = ((0.180, 0.274, 0.426, 0.120), (0.171, 0.368, 0.274, 0.188), (0.161, 0.339, 0.375, 0.125), (0.079, 0.355, 0.384, 0.182))  # fmt: skip
+OUTSIDE = (
+    (0.300, 0.205, 0.285, 0.210),
+    (0.322, 0.298, 0.078, 0.302),
+    (0.248, 0.246, 0.298, 0.208),
+    (0.177, 0.239, 0.292, 0.292),
+)
+INSIDE = (
+    (0.180, 0.274, 0.426, 0.120),
+    (0.171, 0.368, 0.274, 0.188),
+    (0.161, 0.339, 0.375, 0.125),
+    (0.079, 0.355, 0.384, 0.182),
+)
 
-Splits = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
+Splits = Mapping[str, tuple[np.ndarray, Any]]
 
 
 def main() -> None:
@@ -46,27 +57,29 @@ def main() -> None:
     options.add_argument("--k", type=int, default=3)
     chosen = options.parse_args()
     splits = read(chosen.dataset, chosen.genes, chosen.length)
-    study(splits, chosen.promoters, k=chosen.k, epochs=chosen.epochs, subsample=chosen.subsample, workers=chosen.workers)
+    settings = {name: getattr(chosen, name) for name in ("k", "epochs", "subsample", "workers")}
+    study(splits, chosen.promoters, settings)
 
 
-def study(splits: Splits, sizes: list[int], *, k: int, **settings: float) -> None:
+def study(splits: Splits, sizes: list[int], settings: dict[str, Any]) -> None:
     """Fit, compare and print, row by row."""
+    k = settings["k"]
     tokens, labels = splits["train"]
     counts = {name: chunk_counts(x, k) for name, (x, _) in splits.items()} if labels is not None else {}
     score = (lambda v: f"{downstream(splits, counts, v):.4f}") if counts else (lambda v: "-")
-    full, again = (train_word2vec(tokens, k=k, promoters=None, seed=s, **settings) for s in (1, 2))
+    full, again = (train_word2vec(tokens, promoters=None, seed=s, **settings) for s in (1, 2))
     print("| promoters | words per epoch | seconds | correlation | neighbours | chunk sd | chunk mean | test r2 |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     spread = counts.get("test", chunk_counts(tokens[:200], k))
     for size in [s for s in sizes if s < len(tokens)]:
-        show(str(size), train_word2vec(tokens, k=k, promoters=size, seed=0, **settings), full, spread, score)
+        show(str(size), train_word2vec(tokens, promoters=size, seed=0, **settings), full, spread, score)
     show("all", full, full, spread, score)
     show("all, other seed", again, full, spread, score)
     random = random_vectors(k, full.dimension, 0)
     show("random vectors", random, full, spread, score)
 
 
-def show(name: str, vectors: KmerVectors, full: KmerVectors, counts: np.ndarray, score: object) -> None:
+def show(name: str, vectors: KmerVectors, full: KmerVectors, counts: np.ndarray, score: Callable) -> None:
     """Print one row of the table."""
     means = mean_vectors(counts, vectors.vectors).reshape(-1, vectors.dimension)
     made = vectors.provenance

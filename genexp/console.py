@@ -17,6 +17,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _log_files: list[TextIO] = []
+_early: list[str] = []  # what was said before the run had a directory
 
 #: Without a terminal a running bar is a plain line, at most one in so many seconds.
 PLAIN_EVERY_S = 15.0
@@ -41,16 +42,20 @@ def fail(message: str) -> None:
 
 
 def _log(line: str) -> None:
-    stamp = datetime.now().astimezone().isoformat(timespec="seconds")
+    stamped = f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}\n"
+    if not _log_files:
+        _early.append(stamped)
     for file in _log_files:
-        file.write(f"{stamp} {line}\n")
+        file.write(stamped)
         file.flush()
 
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Append every line printed meanwhile to `path`, with its time."""
+    """Append to `path` every line printed before and meanwhile, with its time."""
     with path.open("a", encoding="utf-8") as file:
+        file.writelines(_early)
+        _early.clear()
         _log_files.append(file)
         try:
             yield

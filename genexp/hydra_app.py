@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -36,7 +36,7 @@ def execute(command: str, words: list[str]) -> int:
         print_config(whole, arguments.only_config)
         return 0
     if arguments.shows:
-        hydra_main(command, lambda cfg: None, list(words))
+        hydra_main(command, lambda: None, list(words))
         return 0
     if arguments.multirun:
         return sweep(command, arguments, whole)
@@ -72,7 +72,7 @@ def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfi
     if command in WITH_RUN_DIRECTORY:
         directory = directory or create_exclusively(whole.hydra.run.dir)
         extra.append(f"hydra.run.dir={quoted(directory)}")
-    hydra_main(command, lambda cfg: module.run(prepared, directory), [*arguments.words, *extra])
+    hydra_main(command, lambda: module.run(prepared, directory), [*arguments.words, *extra])
     return 0
 
 
@@ -88,7 +88,7 @@ def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
         extra.append(f"hydra.sweep.dir={quoted(directory)}")
     failed: list[int] = []
     flags = ["--config-dir", arguments.config_dir] if arguments.config_dir else []
-    hydra_main(command, lambda cfg: isolated_job(command, flags, failed), [*arguments.words, *extra])
+    hydra_main(command, lambda: isolated_job(command, flags, failed), [*arguments.words, *extra])
     if directory:
         from genexp.evaluation.sweep import sweep_table
 
@@ -143,11 +143,22 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def hydra_main(command: str, task: Any, words: list[str]) -> None:
-    """Run `task` under ``hydra.main`` with these command-line words."""
-    job = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=command)(task)
+def hydra_main(command: str, task: Callable[[], Any], words: list[str]) -> None:
+    """Run `task` under ``hydra.main`` with these command-line words; its exceptions arrive here untouched."""
+    raised: list[BaseException] = []
+
+    def job(config: DictConfig) -> Any:
+        try:
+            return task()
+        except BaseException as error:  # noqa: BLE001 - raised again below, past Hydra's own reporting
+            raised.append(error)
+            return None
+
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=command)(job)
     with command_line([*words, f"hydra.job.name={command}"]):
-        job()
+        app()
+    if raised:
+        raise raised[0]
 
 
 @contextmanager

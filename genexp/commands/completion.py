@@ -13,15 +13,15 @@ EXAMPLES = (
     ("genexp completion fish | source", "fish: likewise, in ~/.config/fish/config.fish"),
 )
 
+# bash breaks words at '=': the line is split at blanks instead, and what stands before the last '=' is cut off again.
 BASH = """_genexp() {
-    local word="${COMP_WORDS[COMP_CWORD]}"
-    # '=' breaks words in bash: join what belongs together
     local line="${COMP_LINE:0:COMP_POINT}"
-    local last="${line##* }"
-    local IFS=$'\\n'
-    COMPREPLY=($(genexp completion words -- $(printf '%s\\n' ${line// /$'\\n'}) "$([[ $line == *' ' ]] && echo ' ')"))
-    if [[ $last == *=* ]]; then COMPREPLY=("${COMPREPLY[@]#"${last%=*}"=}"); fi
+    local -a words=($line)
+    [[ $line == *' ' ]] && words+=("")
+    local last="${words[${#words[@]}-1]}" IFS=$'\\n'
+    COMPREPLY=($(genexp completion words -- "${words[@]}"))
     [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace
+    if [[ $last == *=* ]]; then COMPREPLY=("${COMPREPLY[@]#"${last%%=*}"=}"); fi
 }
 complete -o default -F _genexp genexp
 """
@@ -66,11 +66,11 @@ def candidates(line: list[str]) -> list[str]:
     Parameters
     ----------
     line
-        The words so far, ``genexp`` first; the last is the one to be completed, perhaps empty or a space.
+        The words so far, ``genexp`` first; the last is the one to be completed, perhaps empty.
     """
     from genexp.cli import COMMANDS
 
-    current = line[-1].strip()
+    current = line[-1]
     if len(line) <= 2:
         return [name for name in COMMANDS if name.startswith(current)]
     command = line[1]

@@ -248,12 +248,11 @@ def _checked_tokens(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _first_wrong(location: Location, row: int, window: tuple[int, int]) -> str:
     """Describe the first position of a promoter that is not a base."""
     with open_array(location) as array:
-        for position in range(*window):
-            value = array[row : row + 1, position : position + 1]
-            _, wrong = tokens_from_one_hot(value) if array.ndim == 3 else _checked_tokens(value)
-            if wrong.any():
-                return f"{value.ravel().tolist()} at position {position:,}"
-    return "other values"
+        values = array[row, slice(*window)]
+    # Here positions take the place of genes.
+    _, wrong = tokens_from_one_hot(values[:, None]) if values.ndim == 2 else _checked_tokens(values[:, None])
+    first = int(np.flatnonzero(wrong)[0])
+    return f"{values[first].tolist()} at position {first + window[0]:,}"
 
 
 def _check_same_bases(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 import pickle
@@ -14,19 +13,14 @@ import numpy as np
 
 from genexp.errors import UserError
 
-#: Classes of gensim that stand in its files; they are replaced by holders of data without any method.
-_GENSIM_CLASSES = {
-    ("gensim.models.word2vec", "Word2Vec"),
-    ("gensim.models.word2vec", "Word2VecVocab"),
-    ("gensim.models.word2vec", "Word2VecTrainables"),
-    ("gensim.models.keyedvectors", "KeyedVectors"),
-    ("gensim.models.keyedvectors", "Word2VecKeyedVectors"),
-    ("gensim.models.keyedvectors", "EuclideanKeyedVectors"),
-    ("gensim.models.keyedvectors", "Vocab"),
-    ("gensim.models.keyedvectors", "CompatVocab"),
-}
+#: Packages whose classes and functions may stand in a file: all of them become inert stand-ins.
+_INERT_PACKAGES = ("gensim", "numpy")
+_INERT_BUILTINS = ("hash", "int")
 
-_NUMPY_MODULES = ("numpy.core", "numpy._core")
+#: What a damaged pickle raises, beside ValueError and EOFError.
+_PICKLE_ERRORS = (
+    pickle.UnpicklingError, AttributeError, TypeError, LookupError, ImportError, MemoryError, OverflowError
+)  # fmt: skip
 
 
 def read_words(path: Path) -> tuple[list[str], np.ndarray, str]:
@@ -57,7 +51,7 @@ def read_words(path: Path) -> tuple[list[str], np.ndarray, str]:
         if content.startswith(b"\x80"):
             return *_from_gensim(content, path), "gensim"
         return _from_word2vec(content)
-    except (OSError, EOFError, ValueError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, ValueError, TypeError) as error:
         raise UserError(
             "the file of k-mer vectors cannot be read",
             where=path,
@@ -73,11 +67,9 @@ def _from_word2vec(content: bytes) -> tuple[list[str], np.ndarray, str]:
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         raise ValueError("no header with the number of words and the dimension")
     count, dimension = (int(field) for field in fields)
-    try:
-        lines = body.decode("ascii").splitlines()
-    except UnicodeDecodeError:
+    if b"\0" in body or not body.isascii():
         return *_from_binary(body, count, dimension), "word2vec binary"
-    rows = [line.split() for line in lines if line.strip()]
+    rows = [line.split() for line in body.decode("ascii").splitlines() if line.strip()]
     if len(rows) != count or any(len(row) != dimension + 1 for row in rows):
         raise ValueError(f"not {count} lines of a word and {dimension} numbers")
     vectors = np.array([row[1:] for row in rows], np.float64).astype(np.float32)
@@ -100,7 +92,7 @@ def _from_binary(body: bytes, count: int, dimension: int) -> tuple[list[str], np
 def _from_gensim(content: bytes, path: Path) -> tuple[list[str], np.ndarray]:
     try:
         model = _Restricted(io.BytesIO(content)).load()
-    except (pickle.UnpicklingError, AttributeError, TypeError, IndexError, KeyError, ImportError) as error:
+    except _PICKLE_ERRORS as error:
         raise UserError(
             "this pickle does not look like word vectors, and opening it could run code",
             where=path,
@@ -108,68 +100,73 @@ def _from_gensim(content: bytes, path: Path) -> tuple[list[str], np.ndarray]:
             received=error,
             do="in the environment that made it, save the vectors with wv.save_word2vec_format(path)",
         ) from error
-    data = getattr(model, "__dict__", {})
-    inner = getattr(data.get("wv"), "__dict__", None)
-    data, prefix = (inner, ".wv") if inner is not None else (data, "")
+    data, prefix = _state(model), ""
+    if "wv" in data:
+        data, prefix = _state(data["wv"]), ".wv"
     words = data.get("index_to_key") or data.get("index2word")
-    vectors = data.get("vectors", data.get("syn0"))
+    vectors = _array(data.get("vectors", data.get("syn0")))
     if vectors is None and words:  # gensim puts large arrays into files of their own
         vectors = np.load(path.with_name(f"{path.name}{prefix}.vectors.npy"), allow_pickle=False)
-    if not isinstance(words, list) or not isinstance(vectors, np.ndarray) or vectors.ndim != 2:
+    if not isinstance(words, list) or vectors is None or vectors.ndim != 2:
         raise ValueError("a pickle without word vectors")
     return [str(word) for word in words], vectors.astype(np.float32)
 
 
+class _Inert:
+    """Stands for an object of NumPy or gensim: it keeps what the pickle says of it and does nothing."""
+
+    arguments: tuple[Any, ...] = ()
+    state: Any = None
+
+    def __init__(self, *arguments: Any) -> None:
+        self.arguments = arguments
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
 class _Restricted(pickle.Unpickler):
-    """An unpickler that builds NumPy arrays, containers and inert stand-ins for gensim's classes, and nothing else."""
+    """An unpickler that imports nothing: it builds plain containers and inert stand-ins.
+
+    Not even NumPy's own arrays are rebuilt by it, since a forged dtype can corrupt memory.
+    """
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         # New for each file, so that none can leave anything behind in it.
-        self._holder = type("Holder", (), {})
+        self._inert = type("Inert", (_Inert,), {})
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle asks for by name, or refuse."""
-        if (module, name) in _GENSIM_CLASSES:
-            return self._holder
-        allowed = _allowed(module, name)
-        if allowed is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return allowed
-
-
-def _allowed(module: str, name: str) -> Any:
-    package, _, part = module.rpartition(".")
-    if package in _NUMPY_MODULES and (part, name) in {("multiarray", "_reconstruct"), ("multiarray", "scalar")}:
-        return getattr(np._core.multiarray, name)
-    if package in _NUMPY_MODULES and (part, name) == ("numeric", "_frombuffer"):
-        return np._core.numeric._frombuffer
-    if module.startswith("numpy.random"):  # the state of the random generator, of no use here
-        return _ignore
-    return {
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("collections", "defaultdict"): defaultdict,
-        ("collections", "OrderedDict"): OrderedDict,
-        ("_codecs", "encode"): _encode,
-        ("builtins", "hash"): _ignore,  # the hash function of the model
-        ("__builtin__", "hash"): _ignore,
-        ("builtins", "int"): int,
-    }.get((module, name))
+        """Return what stands for a name in the pickle, or refuse it."""
+        if module.partition(".")[0] in _INERT_PACKAGES:
+            return self._inert
+        if module in ("builtins", "__builtin__") and name in _INERT_BUILTINS:
+            return self._inert
+        if module == "collections" and name in ("defaultdict", "OrderedDict"):
+            return OrderedDict if name == "OrderedDict" else defaultdict
+        if (module, name) == ("_codecs", "encode"):
+            return _encode
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Stand in for ``codecs.encode``, as old pickles use it to write bytes."""
+    """Stand in for ``codecs.encode``, with which old pickles write bytes."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it asks for the encoding {encoding}")
-    return codecs.latin_1_encode(text)[0]
+    return text.encode("latin1")
 
 
-def _ignore(*_: Any) -> Any:
-    return _Nothing()
+def _state(stand_in: Any) -> dict[str, Any]:
+    state = stand_in.state if isinstance(stand_in, _Inert) else None
+    return state if isinstance(state, dict) else {}
 
 
-class _Nothing:
-    """What stands for the parts of a model that are not read."""
-
-    def __setstate__(self, state: Any) -> None: ...
+def _array(stand_in: Any) -> np.ndarray | None:
+    """Return the array of floats that a stand-in for an ndarray describes, or None."""
+    match getattr(stand_in, "state", None):
+        # What ndarray.__reduce__ and dtype.__reduce__ say of themselves.
+        case (_, shape, _Inert(arguments=(kind, *_), state=(_, order, *_)), in_columns, bytes() as content):
+            if kind not in ("f2", "f4", "f8") or order not in ("<", ">"):
+                raise ValueError(f"vectors of type {kind!r}")
+            return np.frombuffer(content, order + kind).reshape(shape, order="F" if in_columns else "C")
+    return None

@@ -49,11 +49,20 @@ def open_file(path: Path) -> Iterator[h5py.File]:
         If the file is empty, truncated, damaged, not HDF5 or not readable.
     """
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = _open(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:
         yield file
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        if "locking flag" not in str(error):
+            raise
+        return h5py.File(path, "r")  # this process has it open with locks, in a notebook for instance
 
 
 def _unreadable(path: Path, error: OSError) -> UserError:
@@ -66,7 +75,7 @@ def _unreadable(path: Path, error: OSError) -> UserError:
         what, do = "a file is truncated: its end is missing", "copy or download it again"
     else:
         what, do = "a file is not HDF5, or is damaged", "copy or download it again"
-    received = None if size is None else f"{size:,} bytes"
+    received = None if size is None else f"{size:,} bytes ({error})"
     return UserError(what, where=path, expected="an HDF5 file", received=received, do=do)
 
 
@@ -105,22 +114,41 @@ def read_tiles(
     """
     if 0 in dataset.shape or columns.start >= columns.stop:
         return
-    report = progress or (lambda rows: None)
-    if _decompresses_in_parallel(dataset):
-        _read_in_parallel(dataset, columns, store, report)
-    else:
-        _read_in_order(dataset, columns, store, report)
+    parallel = _decompresses_in_parallel(dataset)
+    rows_per, columns_per = dataset.chunks[:2] if parallel else _tile_shape(dataset, columns)
+    tile_bytes = rows_per * columns_per * math.prod(dataset.shape[2:]) * dataset.dtype.itemsize
+    workers = max(1, min(_processors(), PARALLEL_BYTES // tile_bytes))
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            # HDF5 itself reads in this thread only; NumPy and zlib let other threads run beside it.
+            for rows in _cuts(slice(0, len(dataset)), rows_per):
+                for part in _cuts(columns, columns_per):
+                    tile = _PackedTile(dataset, rows, part) if parallel else _Tile(dataset, rows, part)
+                    waiting.append(pool.submit(tile.store, columns.start, store))
+                    if len(waiting) > 2 * workers:
+                        waiting.popleft().result()
+                if progress:
+                    progress(rows.start)
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if progress:
+        progress(len(dataset))
 
 
-def _read_in_order(dataset: h5py.Dataset, columns: slice, store: Store, report: Callable[[int], None]) -> None:
-    """Let HDF5 read the tiles one after another."""
-    row_step, column_step = _tile_shape(dataset, columns)
-    apart = dataset.ndim == 3 and dataset.chunks is not None and dataset.chunks[2] < dataset.shape[2]
-    for rows in _cuts(slice(0, len(dataset)), row_step):
-        for part in _cuts(columns, column_step):
-            values = _read_channels(dataset, rows, part) if apart else dataset[rows, part]
-            store(rows, slice(part.start - columns.start, part.stop - columns.start), values)
-        report(rows.stop)
+class _Tile:
+    """A part of an array, read by HDF5."""
+
+    def __init__(self, dataset: h5py.Dataset, rows: slice, columns: slice) -> None:
+        self.rows, self.columns = rows, columns
+        apart = dataset.ndim == 3 and dataset.chunks is not None and dataset.chunks[2] < dataset.shape[2]
+        self.values = _read_channels(dataset, rows, columns) if apart else dataset[rows, columns]
+
+    def store(self, start: int, store: Store) -> None:
+        """Hand the values on; columns count from `start`."""
+        store(self.rows, slice(self.columns.start - start, self.columns.stop - start), self.values)
 
 
 def _read_channels(dataset: h5py.Dataset, rows: slice, columns: slice) -> np.ndarray:
@@ -169,30 +197,8 @@ def _decompresses_in_parallel(dataset: h5py.Dataset) -> bool:
     return chunk_bytes >= SMALLEST_PARALLEL_CHUNK and dataset.id.get_num_chunks() == grid
 
 
-def _read_in_parallel(dataset: h5py.Dataset, columns: slice, store: Store, report: Callable[[int], None]) -> None:
-    """Read compressed chunks here, and decompress and store them in threads (zlib lets them run side by side)."""
-    rows_per, columns_per = dataset.chunks[:2]
-    tile_bytes = rows_per * columns_per * math.prod(dataset.shape[2:]) * dataset.dtype.itemsize
-    workers = max(1, min(_processors(), PARALLEL_BYTES // tile_bytes))
-    waiting: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for rows in _cuts(slice(0, len(dataset)), rows_per):
-                for part in _cuts(columns, columns_per):
-                    tile = _PackedTile(dataset, rows, part)
-                    waiting.append(pool.submit(tile.unpack, columns.start, store))
-                    if len(waiting) > 2 * workers:
-                        waiting.popleft().result()
-                report(rows.start)
-            while waiting:
-                waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-    report(len(dataset))
-
-
 class _PackedTile:
-    """One tile as it is on disk: the compressed chunks that lie side by side along the third axis."""
+    """A part of an array as it is on disk: the compressed chunks that lie side by side along the third axis."""
 
     def __init__(self, dataset: h5py.Dataset, rows: slice, columns: slice) -> None:
         """Read the chunks; HDF5 does not allow this in several threads."""
@@ -208,7 +214,7 @@ class _PackedTile:
         chunks = [dataset.id.read_direct_chunk((rows.start, self.first_column, *k)) for k in third]
         self.chunks = [(bool(mask & left_alone), raw) for mask, raw in chunks]
 
-    def unpack(self, start: int, store: Store) -> None:
+    def store(self, start: int, store: Store) -> None:
         """Decompress the chunks, put them together and store what lies in the tile; columns count from `start`."""
         rows = slice(0, self.rows.stop - self.rows.start)
         columns = slice(self.columns.start - self.first_column, self.columns.stop - self.first_column)

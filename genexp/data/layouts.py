@@ -117,7 +117,7 @@ def inspect_files(
         arrays={split: shape.arrays for split, shape in splits.items()},
         fold=fold,
         sets=list_sets(sets),
-        layouts={found.layout: found.blocks for found in reversed(sets) if found.problem is None},
+        layouts={found.layout: found.blocks for found in sets if found.problem is None},
         made_from=train.attributes.get("source"),
         scaling=train.attributes.get("scaling"),
         warnings=tuple(_oddities(chosen, sets, splits)),

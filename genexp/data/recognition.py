@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 
@@ -55,12 +56,21 @@ _COMPANIONS: dict[str, tuple[str, ...]] = {
 
 _SUFFIXES = (".h5", ".hdf5")
 _SPLIT_FILE = re.compile(
-    r"(?P<fold>\d*)(?P<embedded>e?)(?P<mirna>(?:microrna_)?)"
+    r"(?P<fold>\d*)(?P<e>e?)(?P<mirna>(?:microrna_)?)"
     rf"(?P<split>{'|'.join(n for names in SPLIT_NAMES.values() for n in sorted(names, key=len, reverse=True))})"
     r"(?P<tf>(?:_tf)?)\.(?:h5|hdf5)",
     re.IGNORECASE,
 )
 _TOKEN_FILE = re.compile(r"(?P<fold>\d*)translated_transformers.*\.(?:h5|hdf5)", re.IGNORECASE)
+
+
+class _Affixes(NamedTuple):
+    """What stands around the split in a file name, in lower case; files that share it belong together."""
+
+    fold: str
+    e: str
+    mirna: str
+    tf: str
 
 
 @dataclass(frozen=True)
@@ -116,22 +126,24 @@ def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
     UserError
         If the folder is missing, holds no set, or holds only folds while none was asked for, or the other way round.
     """
-    _check_folder(root)
-    names = sorted(path.name for path in root.iterdir() if path.suffix.lower() in _SUFFIXES)
-    groups: dict[tuple[str, str, str, str], dict[str, list[Path]]] = {}
+    names = _list_files(root)
+    groups: dict[_Affixes, dict[str, list[Path]]] = {}
     others = []
     for name in names:
         match = _SPLIT_FILE.fullmatch(name)
         if match is None:
             others.append(name)
             continue
-        key = tuple(match[part].lower() for part in ("fold", "embedded", "mirna", "tf"))
-        groups.setdefault(key, {}).setdefault(_split_of(match["split"]), []).append(root / name)  # type: ignore[arg-type]
+        affixes = _Affixes(*(match[part].lower() for part in _Affixes._fields))
+        split = next(split for split, known in SPLIT_NAMES.items() if match["split"].lower() in known)
+        groups.setdefault(affixes, {}).setdefault(split, []).append(root / name)
     wanted = "" if fold is None else str(fold)
-    sets = [_recognise(root, key, files, others) for key, files in sorted(groups.items()) if key[0] == wanted]
+    sets = [
+        _recognise(root, affixes, files, others) for affixes, files in sorted(groups.items()) if affixes.fold == wanted
+    ]
     sets += _token_sets(root, others, wanted, sets)
     if not sets:
-        raise _no_set(root, names, sorted({int(key[0]) for key in groups if key[0]}), fold)
+        raise _no_set(root, names, sorted({int(affixes.fold) for affixes in groups if affixes.fold}), fold)
     order = list(LAYOUTS)
     return sorted(sets, key=lambda found: order.index(found.layout))
 
@@ -188,9 +200,15 @@ def missing_block(root: Path, need: str, sets: Iterable[FoundSet], chosen: Found
     return UserError(what, where=root, expected=f"the blocks of data={need}", received=list_sets(sets), do=do)
 
 
-def _check_folder(root: Path) -> None:
+def _list_files(root: Path) -> list[str]:
+    """Return the names of the HDF5 files in a folder, sorted."""
     if root.is_dir():
-        return
+        try:
+            return sorted(path.name for path in root.iterdir() if path.suffix.lower() in _SUFFIXES)
+        except OSError as error:
+            raise UserError(
+                "the dataset folder cannot be read", where=root, received=error, do="ask for the permission to read it"
+            ) from error
     if root.exists():
         raise UserError(
             "the dataset is a file, not a folder", where=root, do=f"set dataset.root={root.parent}, the folder it is in"
@@ -203,20 +221,12 @@ def _check_folder(root: Path) -> None:
     )
 
 
-def _split_of(name: str) -> str | None:
-    """Return the split that a name stands for: ``"val"`` is ``"valid"``."""
-    return next((split for split, names in SPLIT_NAMES.items() if name.lower() in names), None)
-
-
-def _recognise(
-    root: Path, names: tuple[str, str, str, str], files: Mapping[str, list[Path]], others: list[str]
-) -> FoundSet:
+def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> FoundSet:
     """Open one file of a set and tell what set it is."""
-    _, e, mirna, tf = names
     first = {split: files[split][0] for split in SPLITS if split in files}
-    promised = ("T" if tf else "") + ("M" if mirna else "")
-    marked, embedded, present = False, bool(e), ""
-    problem = _wrong_files(root, names, files, others)
+    promised = ("T" if affixes.tf else "") + ("M" if affixes.mirna else "")
+    marked, embedded, present = False, bool(affixes.e), ""
+    problem = _wrong_files(root, affixes, files, others)
     try:
         with open_file(next(iter(first.values()))) as file:
             marked = MARK in file.attrs
@@ -242,11 +252,9 @@ def _looks_embedded(file: h5py.File) -> bool:
     return isinstance(array, h5py.Dataset) and array.ndim == 3 and array.dtype.kind == "f" and 4 not in array.shape[1:]
 
 
-def _wrong_files(
-    root: Path, names: tuple[str, str, str, str], files: Mapping[str, list[Path]], others: list[str]
-) -> UserError | None:
+def _wrong_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> UserError | None:
     """Return the error for a split that has no file, or two."""
-    fold, e, mirna, tf = names
+    fold, e, mirna, tf = affixes
     for split in SPLITS:
         if len(files.get(split, ())) > 1:
             twice = " and ".join(path.name for path in files[split])
@@ -271,8 +279,6 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
     found = []
     for name in names:
         match = _TOKEN_FILE.fullmatch(name)
-        if match is None and name.startswith(tuple("0123456789")):
-            continue
         if (match["fold"] if match else "") != fold:
             continue
         layout = "tokens_tf" if Path(name).stem.lower().endswith("_tf") else "tokens"

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mode
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,7 @@ GENSIM_SENTENCE_LIMIT = 10_000
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KmerVectors:
     """One vector per k-mer.
 
@@ -61,7 +62,7 @@ class KmerVectors:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        vectors = np.ascontiguousarray(self.vectors, np.float32)
+        vectors = np.array(self.vectors, np.float32, order="C")  # a copy, which nobody else can change
         if not 1 <= self.k <= MAX_K or vectors.ndim != 2 or len(vectors) != 4**self.k or not vectors.shape[1]:
             raise UserError(
                 "the k-mer vectors have the wrong shape",
@@ -113,8 +114,7 @@ def load_vectors(path: Path) -> KmerVectors:
     if own:
         return _load_npz(path)
     words, vectors, kind = read_words(path)
-    k = len(words[0]) if words else 0
-    return KmerVectors(k, _in_order(words, vectors, k, path), {"method": "file", "file": str(path), "format": kind})
+    return _in_order(words, vectors, path, {"method": "file", "file": str(path), "format": kind})
 
 
 def random_vectors(k: int, dimension: int, seed: int) -> KmerVectors:
@@ -158,7 +158,9 @@ class Sentences:
 
     def frequencies(self) -> dict[str, int]:
         """Return how often each k-mer occurs, those that do not occur left out."""
-        counts = sum(np.bincount(kmer_index(row, self.k), minlength=4**self.k) for row in self.tokens)
+        counts = np.zeros(4**self.k, int)
+        for row in self.tokens:
+            counts += np.bincount(kmer_index(row, self.k), minlength=4**self.k)
         return {word: int(count) for word, count in zip(self._names, counts, strict=True) if count}
 
 
@@ -232,8 +234,7 @@ def train_word2vec(
         sentences, total_words=sentences.words, epochs=epochs, callbacks=[_EpochEnd(epochs, progress)]
     )
     _check_training(model, sentences.words * epochs, seen_words, trained_words)
-    moved = float(np.abs(model.wv.vectors - untrained).max())
-    if not moved:
+    if np.array_equal(model.wv.vectors, untrained):
         raise RuntimeError("Word2Vec did not change a single vector")
     vectors = np.zeros((4**k, dimension), np.float32)
     for row, word in enumerate(kmer_words(k)):
@@ -306,48 +307,52 @@ def _choose(tokens: np.ndarray, promoters: int | None, seed: int) -> tuple[np.nd
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
     least = {"k": 1, "dimension": 1, "window": 1, "epochs": 1, "negative": 1, "subsample": 0, "workers": 1, "seed": 0}
+    most = {"k": MAX_K, "subsample": 1, "seed": 2**32 - 1}
     if settings["promoters"] is not None:
         least["promoters"] = 1
     for key, minimum in least.items():
-        if settings[key] < minimum:
+        if not minimum <= settings[key] <= most.get(key, math.inf):
             raise UserError(
-                "a Word2Vec setting is out of range", where=key, expected=f"at least {minimum}", received=settings[key]
+                "a Word2Vec setting is out of range",
+                where=key,
+                expected=f"at least {minimum}" + (f", at most {most[key]}" if key in most else ""),
+                received=settings[key],
             )
 
 
-def _check_training(model: Word2Vec, expected: int, seen: int, trained: int) -> None:
+def _check_training(model: Word2Vec, given: int, seen: int, trained: int) -> None:
     """Raise when gensim saw or used another number of words than it should have."""
-    kept = model.wv.expandos["sample_int"].astype(float) / (2**32 - 1)
-    counts = model.wv.expandos["count"].astype(float)
-    wanted = expected * float(counts @ kept) / counts.sum()
-    spread = (
-        6 * math.sqrt(expected * float(counts @ (kept * (1 - kept))) / counts.sum())
-        + 1e-4 * (wanted != expected) * wanted
-    )
-    if seen != expected or abs(trained - wanted) > spread:
+    share = model.wv.expandos["count"] / model.wv.expandos["count"].sum()
+    kept = model.wv.expandos["sample_int"] / (2**32 - 1)  # 1 for all words without subsampling
+    expected = given * float(share @ kept)
+    # Subsampling is random: six standard deviations, and a little for gensim's generator of random numbers. Without it
+    # the numbers are equal, up to rounding.
+    spread = 6 * math.sqrt(given * float(share @ (kept * (1 - kept)))) + 0.001 * (given - expected) + 0.5
+    if seen != given or abs(trained - expected) > spread:
         raise RuntimeError(
-            f"Word2Vec was given {expected} words, saw {seen} and trained on {trained} instead of {wanted:.0f}"
+            f"Word2Vec was given {given} words, saw {seen} and trained on {trained} instead of {expected:.0f}"
         )
 
 
 def _load_npz(path: Path) -> KmerVectors:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            vectors, words = content["vectors"], [str(word) for word in content["kmers"]]
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            words = [str(word) for word in content["kmers"]]
+            vectors = content["vectors"].astype(np.float32).reshape(len(words), -1)
             provenance = json.loads(str(content["provenance"]))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             "the file of k-mer vectors cannot be read",
             where=path,
             expected="an .npz with the arrays vectors, kmers and provenance, written by genexp embed",
             received=error,
         ) from error
-    k = len(words[0]) if words else 0
-    return KmerVectors(k, _in_order(words, vectors, k, path), provenance)
+    return _in_order(words, vectors, path, provenance)
 
 
-def _in_order(words: list[str], vectors: np.ndarray, k: int, path: Path) -> np.ndarray:
-    """Return the vectors in lexicographic order of their words, which must be all k-mers and nothing else."""
+def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Mapping[str, Any]) -> KmerVectors:
+    """Put vectors in lexicographic order of their words, which must be all k-mers and nothing else."""
+    k = mode(map(len, words)) if words else 0
     known = kmer_words(k) if 1 <= k <= MAX_K else []
     row = {word: i for i, word in enumerate(words)}
     missing = [word for word in known if word not in row]
@@ -359,7 +364,7 @@ def _in_order(words: list[str], vectors: np.ndarray, k: int, path: Path) -> np.n
             expected=f"all {4**k} words of {k} letters A, C, G, T" if known else "words such as AAA, AAC, ..., TTT",
             received=f"{len(words)} words; {_some('missing', missing)}; {_some('other or repeated', other)}",
         )
-    return vectors[[row[word] for word in known]]
+    return KmerVectors(k, vectors[[row[word] for word in known]], provenance)
 
 
 def _some(name: str, words: list[str]) -> str:

@@ -59,17 +59,18 @@ def write_dataset(
     attributes = _attributes(dataset, source, scaling)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        for name, split in dataset.splits.items():
-            _write_split(partial[name], split, attributes)
-        for name, path in partial.items():
-            path.replace(root / names[name])
+        try:
+            for name, split in dataset.splits.items():
+                _write_split(partial[name], split, attributes)
+            for name, path in partial.items():
+                path.replace(root / names[name])
+        finally:
+            for path in partial.values():
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
             "the dataset cannot be written", where=root, received=error, do="see that there is space and permission"
         ) from error
-    finally:
-        for path in partial.values():
-            path.unlink(missing_ok=True)
     return [root / name for name in names.values()]
 
 

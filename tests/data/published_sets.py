@@ -3,8 +3,6 @@
 import h5py
 import numpy as np
 
-from genexp.data.sequence import tokens_from_text  # noqa: F401  (tests take it from here)
-
 SIZES = {"train": 12, "valid": 5, "test": 4}
 LENGTH = 40
 

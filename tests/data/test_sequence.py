@@ -13,9 +13,9 @@ from genexp.data.sequence import (
     tokens_from_text,
 )
 
-tokens_2d = hnp.arrays(
-    np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9), elements=st.integers(0, 4)
-)
+shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9)
+tokens_2d = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 4))
+no_base = st.characters(exclude_characters="ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-")
 dtypes = st.sampled_from(["?", "u1", "i1", "<i8", ">i4", "<f4", ">f8", "f2"])
 
 
@@ -39,11 +39,7 @@ def test_case_uracil_and_ambiguity_codes(text):
     np.testing.assert_array_equal(tokens_from_text(text.encode()), tokens_from_text(text))
 
 
-@given(
-    st.text("ACGT", max_size=20),
-    st.characters(exclude_characters="ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-"),
-    st.text("ACGT"),
-)
+@given(st.text("ACGT", max_size=20), no_base, st.text("ACGT"))
 def test_a_character_that_is_no_base_is_named_with_its_position(before, wrong, after):
     with pytest.raises(ValueError, match="is no base") as caught:
         tokens_from_text(before + wrong + after)
@@ -66,8 +62,7 @@ def test_one_hot_survives_whatever_its_type(tokens, dtype):
 
 @given(tokens_2d, dtypes, st.data())
 def test_one_hot_survives_whatever_its_memory_layout(tokens, dtype, data):
-    n, length = tokens.shape
-    left = data.draw(st.integers(0, length))
+    left = data.draw(st.integers(0, tokens.shape[1]))
     whole = one_hot(tokens).astype(dtype)
     apart = np.moveaxis(np.moveaxis(whole, 2, 0).copy(), 0, 2)
     for layout in (whole, apart, np.asfortranarray(whole), whole[:, ::-1][:, ::-1]):

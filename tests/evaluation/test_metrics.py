@@ -6,11 +6,14 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from genexp.evaluation.metrics import is_collapsed, mean_ci95, metrics, r2
+
+# A busy machine may take its time over one example.
+quick = settings(max_examples=60, deadline=None)
 
 KEYS = ["n", "r2", "pearson", "spearman", "cod", "mse", "mae", "r2_ci95"]
 
@@ -60,6 +63,7 @@ def test_computes_in_float64():
     assert r2(y32, p32) == pytest.approx(r2(y, p), abs=1e-3)
 
 
+@quick
 @given(vectors(FLOATS))
 def test_bounds(pair):
     y, p = pair
@@ -74,6 +78,7 @@ def test_bounds(pair):
     assert 0 <= low <= high <= 1
 
 
+@quick
 @given(vectors(SMALL, min_size=3), st.floats(0.01, 100), st.booleans(), st.floats(-1000, 1000))
 def test_r2_ignores_affine_maps_of_predictions(pair, scale, negate, shift):
     y, p = pair
@@ -82,6 +87,7 @@ def test_r2_ignores_affine_maps_of_predictions(pair, scale, negate, shift):
     assert r2(p, y) == pytest.approx(r2(y, p), abs=1e-12)
 
 
+@quick
 @given(vectors(SMALL, min_size=3))
 def test_cod_of_the_least_squares_fit_is_r2(pair):
     y, p = pair
@@ -91,6 +97,7 @@ def test_cod_of_the_least_squares_fit_is_r2(pair):
     assert m["cod"] == pytest.approx(r2(y, p), abs=1e-6)
 
 
+@quick
 @given(vectors(st.integers(-5, 5).map(float), min_size=2))
 def test_spearman_is_scipys_with_ties(pair):
     y, p = pair
@@ -98,6 +105,7 @@ def test_spearman_is_scipys_with_ties(pair):
     assert metrics(y, p, resamples=1)["spearman"] == pytest.approx(scipy.stats.spearmanr(y, p).statistic, abs=1e-12)
 
 
+@quick
 @given(vectors(FLOATS, min_size=2), st.randoms(use_true_random=False))
 def test_order_of_genes_is_irrelevant(pair, random):
     y, p = pair
@@ -234,6 +242,7 @@ def test_weak_predictions_are_not_collapsed():
     assert is_collapsed(1e-5 * p, y)
 
 
+@quick
 @given(st.sampled_from([1e-6, 1.0, 1e6]), st.sampled_from([1e-7, 1e-2]))
 def test_collapse_does_not_depend_on_units(unit, spread):
     y, p = correlated(100)

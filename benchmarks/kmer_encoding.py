@@ -1,0 +1,119 @@
+"""Chunk means from k-mer counts, timed against a plain loop over gensim vectors.
+
+Both start from the same tokens and must agree to 1e-6. They take turns, so that a machine that slows down slows both.
+
+    python benchmarks/kmer_encoding.py                      # 200 genes, the published sizes
+    python benchmarks/kmer_encoding.py --cache 18377        # counting against loading the counts of so many genes
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gensim.models import KeyedVectors
+
+from genexp.data.kmers import cached_counts, chunk_counts, kmer_index, kmer_words, mean_vectors, sequence_fingerprint
+
+
+def main() -> None:
+    """Measure what the options ask for."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--genes", type=int, default=200)
+    options.add_argument("--window", type=int, default=10_500)
+    options.add_argument("--k", type=int, default=3)
+    options.add_argument("--chunk", type=int, default=50)
+    options.add_argument("--dimension", type=int, default=64)
+    options.add_argument("--rounds", type=int, default=3, help="how often the plain loop runs")
+    options.add_argument("--cache", type=int, metavar="GENES", help="measure the cache of counts instead")
+    chosen = options.parse_args()
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(0, 4, (chosen.cache or chosen.genes, chosen.window), dtype=np.uint8)
+    if chosen.cache:
+        cache(tokens, chosen.k, chosen.chunk)
+    else:
+        vectors = rng.normal(size=(4**chosen.k, chosen.dimension)).astype(np.float32)
+        encoding(tokens, vectors, chosen.k, chosen.chunk, chosen.rounds)
+
+
+def encoding(tokens: np.ndarray, vectors: np.ndarray, k: int, chunk: int, rounds: int) -> None:
+    """Compare the plain loop with counts and means."""
+    keyed = KeyedVectors(vectors.shape[1])
+    keyed.add_vectors(kmer_words(k), vectors)
+    ways: dict[str, tuple[int, Callable[[], np.ndarray]]] = {
+        "plain loop over gensim vectors": (1, lambda: plain_loop(tokens, keyed, k, chunk)),
+        "counts by bincount": (20, lambda: counts_by_bincount(tokens, k, chunk)),
+        "chunk_counts": (20, lambda: chunk_counts(tokens, k, chunk)),
+        "chunk_counts and mean_vectors": (20, lambda: mean_vectors(chunk_counts(tokens, k, chunk), vectors)),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    results = {}
+    for _ in range(rounds):
+        for name, (repeats, way) in ways.items():
+            for _ in range(repeats):
+                taken, results[name] = timed(way)
+                seconds[name].append(taken)
+    plain, *_, ours = results
+    difference = np.abs(results[plain] - results[ours]).max()
+    rates = np.array([(len(tokens) / np.median(seconds[name]), len(tokens) / min(seconds[name])) for name in ways])
+    print(f"{len(tokens)} genes, window {tokens.shape[1]}, k {k}, chunk {chunk}, {vectors.shape[1]} dimensions")
+    print(f"{'genes per second':32s}{'median':>10s}{'ratio':>8s}{'best':>10s}{'ratio':>8s}")
+    for name, (median, best), (ratio, best_ratio) in zip(ways, rates, rates / rates[0], strict=True):
+        print(f"{name:32s}{median:10.0f}{ratio:8.0f}{best:10.0f}{best_ratio:8.0f}")
+    print(f"largest difference of the means: {difference:.1e}")
+    if difference >= 1e-6 or not np.array_equal(results["counts by bincount"], results["chunk_counts"]):
+        raise SystemExit("the ways do not agree")
+
+
+def plain_loop(tokens: np.ndarray, keyed: KeyedVectors, k: int, chunk: int) -> np.ndarray:
+    """Average the vectors of each chunk's k-mers, one chunk and one k-mer at a time."""
+    genes = []
+    for promoter in tokens:
+        text = "".join("ACGT"[token] for token in promoter)
+        chunks = [text[start : start + chunk] for start in range(0, len(text), chunk)]
+        genes.append([np.mean([keyed[part[i : i + k]] for i in range(chunk - k + 1)], axis=0) for part in chunks])
+    return np.array(genes)
+
+
+def counts_by_bincount(tokens: np.ndarray, k: int, chunk: int, block: int = 16) -> np.ndarray:
+    """Count the k-mers as one histogram over (gene, chunk, k-mer), a block of genes at a time."""
+    chunks = tokens.shape[1] // chunk
+    counts = np.empty((len(tokens), chunks, 4**k), np.uint8)
+    for start in range(0, len(tokens), block):
+        rows = tokens[start : start + block].reshape(-1, chunk)
+        index = kmer_index(rows, k) + np.arange(len(rows))[:, None] * 4**k
+        counts[start : start + block] = np.bincount(index.ravel(), minlength=len(rows) * 4**k).reshape(-1, chunks, 4**k)
+    return counts
+
+
+def cache(tokens: np.ndarray, k: int, chunk: int) -> None:
+    """Compare counting with writing and reading a cache file."""
+    with tempfile.TemporaryDirectory() as folder:
+        fingerprint_seconds, fingerprint = timed(lambda: sequence_fingerprint(tokens))
+        arguments = (tokens, k, chunk, Path(folder), fingerprint)
+        steps = {
+            "fingerprint": (fingerprint_seconds, None),
+            "count": timed(lambda: chunk_counts(tokens, k, chunk)),
+            "count and write the cache": timed(lambda: cached_counts(*arguments)),
+            "load and check the cache": timed(lambda: cached_counts(*arguments)),
+        }
+        size = sum(path.stat().st_size for path in Path(folder).iterdir())
+    print(f"{len(tokens)} genes, window {tokens.shape[1]}, k {k}, chunk {chunk}; cache file {size / 1e6:.0f} MB")
+    for name, (taken, _) in steps.items():
+        print(f"{name:28s}{taken:8.2f} s")
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the seconds that a call takes, and its result."""
+    start = time.perf_counter()
+    result = call()
+    return time.perf_counter() - start, result
+
+
+if __name__ == "__main__":
+    main()

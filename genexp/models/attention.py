@@ -1,0 +1,73 @@
+"""What the Transformers share: the encoder block, and sinusoidal positions (Vaswani et al., NeurIPS 2017).
+
+Importing this module registers its layer, which `keras.saving.load_model` needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+#: Epsilon of the layer normalisations.
+EPSILON = 1e-6
+
+
+def encoder_block(x: Any, *, heads: int, key_dim: int, ff_dim: int, dropout: float, name: str) -> Any:
+    """Apply self-attention and a feed-forward net, each with dropout, a residual and LayerNorm after it (post-norm).
+
+    Parameters
+    ----------
+    x : (batch, length, width)
+    heads, key_dim
+        Number of heads, and the size of the queries, keys and values of each.
+    ff_dim
+        Units of the hidden layer of the feed-forward net.
+    dropout
+        Of what attention and feed-forward add, not of the attention weights.
+    name
+        Prefix of the layers' names.
+
+    Returns
+    -------
+    (batch, length, width)
+    """
+    attended = layers.MultiHeadAttention(heads, key_dim, name=f"{name}_attention")(x, x)
+    attended = layers.Dropout(dropout, name=f"{name}_dropout_1")(attended)
+    x = layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm_1")(x + attended)
+    fed = layers.Dense(ff_dim, activation="relu", name=f"{name}_dense_1")(x)
+    fed = layers.Dense(x.shape[-1], name=f"{name}_dense_2")(fed)
+    fed = layers.Dropout(dropout, name=f"{name}_dropout_2")(fed)
+    return layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm_2")(x + fed)
+
+
+def sinusoids(length: int, width: int) -> np.ndarray:
+    """Return the (length, width) float32 positions: sin(angle) on even channels i, cos(angle) on odd ones.
+
+    The angle is position / 10000**(2 * (i // 2) / width).
+    """
+    channel = np.arange(width)
+    angle = np.arange(length)[:, None] / 10_000.0 ** (2 * (channel // 2) / width)
+    return np.where(channel % 2, np.cos(angle), np.sin(angle)).astype(np.float32)
+
+
+@keras.saving.register_keras_serializable(package="genexp")
+class SinusoidalPositions(layers.Layer):
+    """Scale (batch, length, width) by sqrt(width) and add `sinusoids`; a layer only to keep them out of the config."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Compute the positions; length and width must be known."""
+        length, width = input_shape[1:]
+        if length is None or width is None:
+            raise ValueError(f"SinusoidalPositions needs a length and a width, got {input_shape}")
+        self.positions = sinusoids(length, width)
+
+    def call(self, x: Any) -> Any:
+        """Return x * sqrt(width) + positions."""
+        return x * x.shape[-1] ** 0.5 + ops.cast(self.positions, x.dtype)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Return the shape of the input."""
+        return input_shape

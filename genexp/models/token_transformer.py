@@ -1,0 +1,69 @@
+"""Token transformer: bases through convolutions, with a shortcut around them, and one Transformer encoder block."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from genexp.config import TokenTransformerConfig
+from genexp.data.genes import BLOCKS
+from genexp.models import InputShapes, too_short
+
+if TYPE_CHECKING:
+    import keras
+
+
+def check(config: TokenTransformerConfig, shapes: InputShapes) -> None:
+    """Raise a UserError if pooling leaves nothing of the window."""
+    if shapes.window < prod(config.pools):
+        raise too_short(config, shapes.window, prod(config.pools))
+
+
+def build(config: TokenTransformerConfig, shapes: InputShapes) -> keras.Model:
+    """Build the model; see `genexp.models.build_model`."""
+    from genexp.models import attention
+    from genexp.models import layers as shared
+
+    promoter, embedded = _embedded_bases(config, shapes)
+    features = shared.feature_inputs(shapes)
+    x = embedded
+    for n, (kernel, pool) in enumerate(zip(config.kernels, config.pools, strict=True), 1):
+        x = shared.layers.Conv1D(config.embed_dim, kernel, padding="same", activation="relu", name=f"conv_{n}")(x)
+        x = shared.layers.AveragePooling1D(pool, name=f"pool_{n}")(x)
+    x = shared.layers.BatchNormalization(name="normalise_convolved")(x)
+    shortcut = shared.layers.AveragePooling1D(prod(config.pools), name="shortcut_pool")(embedded)
+    shortcut = shared.layers.BatchNormalization(name="normalise_shortcut")(shortcut)
+    x = attention.encoder_block(
+        x + shortcut,
+        heads=config.heads,
+        key_dim=config.key_dim,
+        ff_dim=config.ff_dim,
+        dropout=config.dropout,
+        name="encoder",
+    )
+    x = shared.join_blocks(shared.layers.Flatten(name="flatten")(x), features)
+    x = shared.regression_head(x, config.dense, [config.dropout] * len(config.dense))
+    return shared.make_model(config.name, promoter, features, x)
+
+
+def _embedded_bases(config: TokenTransformerConfig, shapes: InputShapes) -> tuple[Any, Any]:
+    """Return the (batch, window) uint8 token input, and the token embedding plus the position embedding.
+
+    Both embeddings are one layer: the one-hot bases times the token vectors (its kernel), plus one vector per position
+    (its bias), each drawn as Keras draws an Embedding. A product in place of a look-up has a gradient that is a product
+    too, where a look-up's is millions of additions to four rows; and a token beyond the vocabulary, which is N with
+    a vocabulary of 4, has the zero vector on every device, where a look-up fails on one and not on another.
+    """
+    import keras
+
+    promoter = keras.Input((shapes.window,), dtype="uint8", name=BLOCKS["P"])
+    one_hot = keras.ops.one_hot(promoter, config.vocab_size, dtype=keras.config.dtype_policy().compute_dtype)
+    embedded = keras.layers.EinsumDense(
+        "blv,vd->bld",
+        output_shape=(shapes.window, config.embed_dim),
+        bias_axes="ld",
+        kernel_initializer=keras.initializers.RandomUniform(-0.05, 0.05),
+        bias_initializer=keras.initializers.RandomUniform(-0.05, 0.05),
+        name="token_and_position_embedding",
+    )(one_hot)
+    return promoter, embedded

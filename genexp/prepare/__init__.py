@@ -1,0 +1,1 @@
+"""Raw files (FASTA, GTF, tables) to a dataset."""

@@ -1,0 +1,265 @@
+"""One transcript for each gene, and what Xpresso's half-life features are made of.
+
+Features as defined by Agarwal and Shendure, Cell Reports 2020 (scripts of the Xpresso repository): lengths and GC of 5' UTR, CDS
+and 3' UTR from spliced exons, intron length = transcript span minus those three, and CDS exons per kb of CDS.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.errors import UserError
+from genexp.prepare.annotation import Annotation, Transcript
+from genexp.prepare.ledger import Ledger
+from genexp.prepare.names import GeneNames, without_version
+
+CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")
+
+Pieces = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One transcript for each gene; every array has one row per gene.
+
+    Attributes
+    ----------
+    names
+        What the genes are called.
+    transcripts
+        The transcript of each gene.
+    chromosome, strand : (n,) array of str
+    tss : (n,) int64
+        Position of the first transcribed base, from 0.
+    """
+
+    names: GeneNames
+    transcripts: list[Transcript]
+    chromosome: np.ndarray
+    strand: np.ndarray
+    tss: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.transcripts)
+
+    def take(self, rows: np.ndarray) -> Chosen:
+        """Return the genes selected by an index or boolean array."""
+        index = np.arange(len(self))[rows]
+        transcripts = [self.transcripts[n] for n in index]
+        return Chosen(self.names.take(index), transcripts, self.chromosome[index], self.strand[index], self.tss[index])
+
+
+def choose_transcripts(
+    annotation: Annotation,
+    ledger: Ledger,
+    *,
+    rule: str = "canonical",
+    biotypes: list[str] | None = None,
+    strip_versions: bool = False,
+    need_cds: bool = True,
+) -> Chosen:
+    """Choose one transcript for each gene.
+
+    Parameters
+    ----------
+    annotation
+        What `read_annotation` found.
+    ledger
+        Counts and rules are noted there.
+    rule
+        ``"canonical"``: the one with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else the longest
+        transcript, else the first id; ``"longest_cds"`` leaves the tags out.
+    biotypes
+        Biotypes to keep where the annotation has any; None keeps all.
+    strip_versions
+        Take versions off gene ids.
+    need_cds
+        Only transcripts with CDS count.
+
+    Raises
+    ------
+    UserError
+        If no gene is left.
+    """
+    ledger.count("in the annotation", len(annotation.genes), annotation.flavour)
+    _check_parts(annotation, need_cds)
+    has_biotypes = any(gene.biotype for gene in annotation.genes.values())
+    by_gene: dict[str, list[Transcript]] = {}
+    for transcript in annotation.transcripts.values():
+        if (transcript.cds or not need_cds) and (transcript.exons or transcript.cds or transcript.start >= 0):
+            by_gene.setdefault(transcript.gene, []).append(transcript)
+    if biotypes is not None and has_biotypes:
+        by_gene = {gene: found for gene, found in by_gene.items() if annotation.genes[gene].biotype in biotypes}
+    if not by_gene:
+        raise UserError(
+            "no gene of the annotation is left",
+            where=f"{annotation.path}, genes.biotypes={biotypes}",
+            expected="genes of these biotypes",
+            received=", ".join(sorted({gene.biotype for gene in annotation.genes.values()})[:12]),
+            do="change genes.biotypes; null keeps all",
+        )
+    best = {gene: min(found, key=lambda t: _rank(t, rule)) for gene, found in by_gene.items()}
+    kept = "/".join(biotypes) if biotypes is not None and has_biotypes else "any biotype"
+    ledger.count(f"{kept}{', with CDS' if need_cds else ''}", len(best))
+    tagged = sum(_rank(t, rule)[0] < len(CANONICAL_TAGS) for t in best.values())
+    ledger.rule(
+        "transcript",
+        f"one for each gene ({rule}): {tagged:,} by a canonical tag ({', '.join(CANONICAL_TAGS)}), "
+        f"{sum(len(found) == 1 for found in by_gene.values()):,} genes have only one, the rest by the longest CDS",
+    )
+    return _chosen(annotation, best, strip_versions=strip_versions)
+
+
+def _check_parts(annotation: Annotation, need_cds: bool) -> None:
+    if need_cds and not any(t.cds for t in annotation.transcripts.values()):
+        kinds = "exons only" if any(t.exons for t in annotation.transcripts.values()) else "neither exons nor CDS"
+        raise UserError(
+            "the annotation has no CDS rows, so there are no half-life features to be had",
+            where=annotation.path,
+            expected="CDS rows beside the exons",
+            received=kinds,
+            do="use the full annotation, or halflife=false for promoters alone",
+        )
+
+
+def _rank(transcript: Transcript, rule: str) -> tuple[int, int, int, str]:
+    """Return what the best transcript has least of."""
+    tag = len(CANONICAL_TAGS)
+    if rule == "canonical":
+        tag = next((n for n, name in enumerate(CANONICAL_TAGS) if name in transcript.tags), tag)
+    return tag, -_length(transcript.cds), -_length(transcript.exons), transcript.name
+
+
+def _length(flat: array[int]) -> int:
+    return sum(flat[1::2]) - sum(flat[::2])
+
+
+def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> Chosen:
+    genes, transcripts = list(best), list(best.values())
+    kinds = sorted({kind for gene in genes for kind in annotation.genes[gene].names})
+    others = {kind: np.array([annotation.genes[gene].names.get(kind, "") for gene in genes]) for kind in kinds}
+    spans = np.array([span(t) for t in transcripts])
+    strand = np.array([t.strand for t in transcripts])
+    ids = [without_version(gene) if strip_versions else gene for gene in genes]
+    if len(set(ids)) < len(ids):
+        twice = next(name for n, name in enumerate(ids) if name in ids[:n])
+        raise UserError(
+            f"without versions, gene {twice} is there twice",
+            where=annotation.path,
+            do="set genes.strip_versions=false, or use an annotation of one release",
+        )
+    tss = np.where(strand == "+", spans[:, 0], spans[:, 1] - 1)
+    return Chosen(
+        GeneNames(np.array(ids), others), transcripts, np.array([t.chromosome for t in transcripts]), strand, tss
+    )
+
+
+def span(transcript: Transcript) -> tuple[int, int]:
+    """Return first base and end of a transcript, introns included."""
+    parts = transcript.exons or transcript.cds
+    starts, ends = list(parts[::2]), list(parts[1::2])
+    if transcript.start >= 0:
+        starts.append(transcript.start)
+        ends.append(transcript.end)
+    return min(starts), max(ends)
+
+
+def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[str, Pieces]:
+    """Return the spliced pieces of UTR5, CDS and UTR3, each sorted by position.
+
+    Parameters
+    ----------
+    transcript
+        One with CDS.
+    stop_codon
+        Whether the CDS is to hold the stop codon: ``"included"``, ``"excluded"`` or ``"as_annotated"``. A stop codon
+        that the CDS does not hold belongs to no region, as in Ensembl's UTR rows.
+
+    Raises
+    ------
+    ValueError
+        If the CDS has to be changed, but the annotation does not say whether it holds the stop codon.
+    """
+    cds = _pairs(transcript.cds)
+    exons = _pairs(transcript.exons) or _exons_without_rows(transcript, cds)
+    first, last = cds[0][0], max(end for _, end in cds)
+    left = [(start, min(end, first)) for start, end in exons if start < first]
+    right = [(max(start, last), end) for start, end in exons if end > last]
+    plus = transcript.strand == "+"
+    utr5, utr3 = (left, right) if plus else (right, left)
+    stop = _pairs(transcript.stop)
+    holds_stop = stop[0][0] >= first and stop[-1][1] <= last if stop else None
+    if holds_stop is None and stop_codon != "as_annotated":
+        raise ValueError(transcript.name)
+    if holds_stop is False:
+        codon, utr3 = split_spliced(utr3, 3, from_left=plus)
+        if stop_codon == "included":
+            cds = merged([*cds, *codon])
+    elif holds_stop and stop_codon == "excluded":
+        _, cds = split_spliced(cds, 3, from_left=not plus)
+    return {"UTR5": utr5, "CDS": cds, "UTR3": utr3}
+
+
+def _pairs(flat: array[int]) -> Pieces:
+    return sorted(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _exons_without_rows(transcript: Transcript, cds: Pieces) -> Pieces:
+    """Return exons where there are no exon rows (SGD, bacteria): the CDS, reaching out to the transcript's ends."""
+    start, end = span(transcript)
+    exons = merged(cds)
+    exons[0] = (min(start, exons[0][0]), exons[0][1])
+    exons[-1] = (exons[-1][0], max(end, exons[-1][1]))
+    return exons
+
+
+def merged(pieces: Iterable[tuple[int, int]]) -> Pieces:
+    """Join pieces that touch or overlap."""
+    result: Pieces = []
+    for start, end in sorted(pieces):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return result
+
+
+def split_spliced(pieces: Pieces, bases: int, *, from_left: bool) -> tuple[Pieces, Pieces]:
+    """Take so many bases off one end of spliced pieces; return those taken and those left, each sorted."""
+    taken: Pieces = []
+    rest = list(pieces)
+    while bases > 0 and rest:
+        start, end = rest.pop(0 if from_left else -1)
+        part = min(bases, end - start)
+        cut = start + part if from_left else end - part
+        taken.append((start, cut) if from_left else (cut, end))
+        left_over = (cut, end) if from_left else (start, cut)
+        if left_over[0] < left_over[1]:
+            rest.insert(0 if from_left else len(rest), left_over)
+        bases -= part
+    return sorted(taken), rest
+
+
+def halflife_lengths(transcript: Transcript, pieces: dict[str, Pieces], lengths: str = "exact") -> dict[str, float]:
+    """Return the five half-life features that need no sequence, for one transcript.
+
+    Parameters
+    ----------
+    transcript, pieces
+        The transcript and its `regions`.
+    lengths
+        ``"exact"``, or ``"published"`` for those of Xpresso's script: end minus start of 1-based, closed rows, which is
+        one base too few for each row, and a density with two decimals.
+    """
+    one_less = lengths == "published"
+    length = {name: sum(e - s - one_less for s, e in found) for name, found in pieces.items()}
+    start, end = span(transcript)
+    intron = end - start - one_less - sum(length.values())
+    density = 1000 * len(pieces["CDS"]) / length["CDS"] if length["CDS"] > 0 else 0.0
+    values = (length["UTR5"], length["CDS"], intron, length["UTR3"], round(density, 2) if one_less else density)
+    return dict(zip((*HALFLIFE_FEATURES[:4], HALFLIFE_FEATURES[7]), map(float, values), strict=True))

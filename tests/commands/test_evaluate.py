@@ -1,0 +1,93 @@
+"""``genexp evaluate``: the same digits again, from anywhere, and on other data."""
+
+import json
+import os
+import shutil
+
+import pytest
+from conftest import QUICK, write_xpresso_set
+
+from genexp.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(xpresso_root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", f"hydra.run.dir={out}", *QUICK]
+    assert main([*words, "training.patience=1"]) == 0
+    return out
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "last"])
+def test_stored_metrics_come_out_exactly(run, checkpoint, capsys, tmp_path):
+    assert main(["evaluate", f"run_dir={run}", f"checkpoint={checkpoint}", f"out={tmp_path / 'out'}"]) == 0
+    assert "to the last digit" in capsys.readouterr().out
+    assert read(tmp_path / "out" / "metrics.json")[checkpoint] == read(run / "metrics.json")[checkpoint]
+    if checkpoint == "best":
+        assert (tmp_path / "out" / "predictions.csv").read_text() == (run / "predictions.csv").read_text()
+    assert {p.name for p in (tmp_path / "out" / "plots").iterdir()} == {"scatter.png", "density.png"}
+
+
+def test_a_moved_and_read_only_run_is_evaluated_elsewhere(run, tmp_path, capsys):
+    moved = shutil.copytree(run, tmp_path / "moved")
+    files = {p: p.stat().st_mtime_ns for p in moved.rglob("*")}
+    for path in [moved, *files]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    if os.getuid() != 0:  # root writes anywhere
+        assert main(["evaluate", f"run_dir={moved}"]) == 2
+        assert "out=DIR" in capsys.readouterr().err
+    assert main(["evaluate", f"run_dir={moved}", f"out={tmp_path / 'out'}"]) == 0
+    assert "to the last digit" in capsys.readouterr().out
+    assert {p: p.stat().st_mtime_ns for p in moved.rglob("*")} == files
+
+
+def test_results_land_beside_the_run_unless_told_otherwise(run, capsys):
+    assert main(["evaluate", f"run_dir={run}", "split=train"]) == 0
+    assert read(run / "evaluation-best-train" / "metrics.json")["best"]["train"]["n"] == 96
+
+
+def test_another_dataset_with_longer_promoters_keeps_the_window_around_the_tss(run, tmp_path):
+    other = write_xpresso_set(tmp_path / "other", length=600, seed=5)
+    assert main(["evaluate", f"run_dir={run}", f"dataset.root={other}", f"out={tmp_path / 'out'}"]) == 0
+    found = read(tmp_path / "out" / "metrics.json")
+    assert found["dataset"] == str(other)
+    assert found["best"]["test"]["n"] == 32
+
+
+def test_another_dataset_with_shorter_promoters_is_refused(run, tmp_path, capsys):
+    other = write_xpresso_set(tmp_path / "other", length=300)
+    assert main(["evaluate", f"run_dir={run}", f"dataset.root={other}", f"out={tmp_path / 'out'}"]) == 2
+    assert "does not fit the promoters of this dataset" in capsys.readouterr().err
+
+
+def test_a_dataset_that_changed_is_noticed(tmp_path, capsys):
+    root = write_xpresso_set(tmp_path / "set")
+    words = ["train", "dataset=xpresso", f"dataset.root={root}", f"hydra.run.dir={tmp_path / 'run'}", *QUICK]
+    assert main(words) == 0
+    write_xpresso_set(root, seed=1)
+    assert main(["evaluate", f"run_dir={tmp_path / 'run'}"]) == 0
+    assert "the dataset has changed since the run" in capsys.readouterr().out
+
+
+def test_a_broken_checkpoint_is_told(run, tmp_path, capsys):
+    broken = shutil.copytree(run, tmp_path / "broken")
+    best = broken / "checkpoints" / "best.keras"
+    best.write_bytes(best.read_bytes()[:1000])
+    assert main(["evaluate", f"run_dir={broken}"]) == 2
+    assert "the checkpoint cannot be read" in capsys.readouterr().err
+    best.unlink()
+    assert main(["evaluate", f"run_dir={broken}"]) == 2
+    assert "no best checkpoint" in capsys.readouterr().err
+
+
+def test_a_config_from_a_stranger_never_runs_code(run, tmp_path, capsys):
+    strange = shutil.copytree(run, tmp_path / "strange")
+    config = strange / "config.yaml"
+    config.write_text(config.read_text() + f"_target_: os.system\ncommand: touch {tmp_path / 'owned'}\n")
+    assert main(["evaluate", f"run_dir={strange}"]) == 2
+    assert "there is no key _target_" in capsys.readouterr().err
+    assert not (tmp_path / "owned").exists()

@@ -1,0 +1,154 @@
+"""The real command line, as far as it needs no TensorFlow."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from genexp import __version__, cli
+
+
+def test_no_words_is_help(genexp):
+    done = genexp()
+    assert done.returncode == 0
+    assert done.stdout == genexp("--help").stdout
+    for command in cli.COMMANDS:
+        assert f"  {command} " in done.stdout
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_help_of_each_command_has_three_examples(genexp, command):
+    done = genexp(command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.count(f"genexp {command}") >= 3 + 1
+    assert done.stderr == ""
+
+
+def test_version(genexp):
+    assert genexp("--version").stdout == f"genexp {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["train", "modle=xpresso"], "did you mean 'model'?"),
+        (["train", "model=xpreso"], "did you mean 'xpresso'?"),
+        (["train", "+model.hedas=3", "model=transformer"], "did you mean 'model.heads'?"),
+        (["train", "++training.epoch=3"], "did you mean 'training.epochs'?"),
+        (["train", "--epochs", "3"], "there is no option --epochs"),
+        (["train", "epochs"], "expected: key=value"),
+        (["train", "training.batch_size=0"], "expected: at least 1"),
+        (["train", "training.epochs=many"], "expected: integer"),
+        (["train", "training.loss=mze"], "did you mean 'mse'?"),
+        (["train", "model.filters=[1,2,3]"], "expected: 2 values"),
+        (["train", "data.window=[900,100]"], "data.window is empty"),
+        (["train", "data.window=[0,99999]"], "the window does not fit the promoters"),
+        (["train", "data=T"], "choose model=fc_net"),
+        (["train", "model=fc_net"], "feature blocks only"),
+        (["train", "model=fc_net", "data=T", "data.window=[0,100]"], "has no promoter"),
+        (["train", "model=divide_et_impera", "data.window=[0,1001]"], "such as 1,000 or 1,010 nt"),
+        (["train", "data.window=[900,1000]"], "at least 300 nt"),
+        (["train", "dataset=xpresso"], "dataset.root is missing"),
+        (["train", "dataset=xpresso", "dataset.root=nowhere"], "dataset.root"),
+        (["train", "resume=nowhere"], "this is no run directory"),
+        (["evaluate"], "run_dir is missing"),
+        (["evaluate", "run_dir=nowhere"], "this is no run directory"),
+        (["evaluate", "run_dir=x", "checkpoint=bst"], "did you mean 'best'?"),
+        (["completion", "tcsh"], "genexp completion bash, zsh or fish"),
+        (["train", "+model._target_=os.system"], "there is no key model._target_"),
+        (["train", "hydra.launcher._target_=os.system"], "must not name code"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_2(genexp, tmp_path, words, said):
+    done = genexp(*words, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert list(tmp_path.iterdir()) == [], "nothing may be left behind"
+
+
+def test_verbose_shows_the_traceback(genexp, tmp_path):
+    done = genexp("train", "dataset=xpresso", "dataset.root=nowhere", "hydra.verbose=true", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["train", "--cfg", "job"], ["train", "modle=x"]])
+def test_answers_without_tensorflow_and_at_once(tmp_path, words):
+    code = (
+        "import sys, genexp.cli; code = genexp.cli.main(sys.argv[1:]); "
+        "heavy = {'tensorflow', 'keras', 'h5py', 'gensim', 'scipy', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    # Under 1 s on a quiet machine, which a test machine is not.
+    assert time.perf_counter() - started < 5
+
+
+def test_cfg_prints_a_config_that_validates(genexp):
+    from omegaconf import OmegaConf
+
+    from genexp.config import TrainConfig, validate
+
+    done = genexp("train", "--cfg", "job", "model=divide_et_impera", "data=PHT")
+    config = validate(OmegaConf.create(done.stdout), TrainConfig)
+    assert (config.model.name, config.data.name, config.training.milestone) == ("divide_et_impera", "PHT", 70)
+
+
+def test_an_unexpected_error_is_exit_1_and_called_a_bug(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "dispatch", lambda words: 1 / 0)
+    assert cli.main(["train"]) == 1
+    assert "this is a bug in genexp" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_exit_130(monkeypatch):
+    def interrupt(words):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "dispatch", interrupt)
+    assert cli.main(["train"]) == 130
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_ask_genexp(genexp, shell):
+    done = genexp("completion", shell)
+    assert done.returncode == 0
+    assert "genexp completion words --" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        (["genexp", "tr"], ["train"]),
+        (["genexp", "train", "model=x"], ["model=xpresso"]),
+        (["genexp", "train", "training.mil"], ["training.milestone=", "training.milestone_factor="]),
+        (["genexp", "train", "model=transformer", "model.he"], ["model.heads="]),
+        (["genexp", "completion", "f"], ["fish"]),
+    ],
+)
+def test_completion_offers_commands_options_and_keys(line, offered):
+    from genexp.commands.completion import candidates
+
+    assert candidates(line) == offered
+
+
+def test_bash_completion_works_in_bash(genexp, tmp_path):
+    script = genexp("completion", "bash").stdout
+    (tmp_path / "genexp").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m genexp "$@"\n')
+    (tmp_path / "genexp").chmod(0o755)
+    asked = f"""{script}
+PATH="{tmp_path}:$PATH"
+COMP_LINE="genexp train model=xp" COMP_POINT=21
+COMP_WORDS=(genexp train model = xp) COMP_CWORD=4
+_genexp 2>/dev/null
+echo "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "xpresso"

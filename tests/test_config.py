@@ -1,0 +1,129 @@
+"""Every option of every group, and the schema's messages."""
+
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from genexp.compose import checked_config
+from genexp.conf_files import CONF_DIR, groups
+from genexp.config import MODELS, DatasetConfig, TrainConfig, all_keys, to_yaml, validate
+from genexp.errors import UserError
+
+TRAIN_GROUPS = ("data", "dataset", "model", "hardware", "experiment")
+
+
+def compose(*overrides):
+    return checked_config("train", list(overrides), None)[0]
+
+
+def test_every_option_of_every_group_composes_and_validates():
+    for group, options in groups().items():
+        assert group in TRAIN_GROUPS
+        for option in options:
+            extra = []
+            if group == "dataset" and option != "demo":
+                extra = ["dataset.root=somewhere"]
+            if group == "model" and option == "fc_net":
+                extra = ["data=T"]
+            if group == "data" and "P" not in option:
+                extra = ["model=fc_net"]
+            config = compose(f"{group}={option}", *extra)
+            if group != "experiment":
+                assert getattr(config, group).name == option
+
+
+def test_all_combinations_of_blocks_are_offered():
+    names = {"".join(c) for n in range(1, 5) for c in combinations("PHTM", n)}
+    assert set(groups()["data"]) == names
+
+
+def test_every_config_file_begins_with_a_comment():
+    for path in CONF_DIR.rglob("*.yaml"):
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("# @package")]
+        assert lines[0].startswith("# "), path
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "published"),
+    [
+        ("xpresso", "PH", (300, 256, 5e-4, 30, "sgd", 0.9, "mse", None)),
+        ("divide_et_impera", "PH", (300, 256, 1e-3, 15, "sgd", 0.9, "mse", 70)),
+        ("biolstm", "PH", (140, 128, 3e-4, 15, "adam", None, "mse", None)),
+        ("transformer", "PH", (300, 256, 5e-4, 20, "adam", None, "mse", None)),
+        ("token_transformer", "PH", (300, 256, 1e-3, 20, "sgd", 0.9, "mse", 60)),
+        ("fc_net", "T", (400, 128, 5e-4, 30, "sgd", 0.9, "mae", None)),
+    ],
+)
+def test_models_bring_their_published_settings(model, data, published):
+    t = compose(f"model={model}", f"data={data}", "dataset=files", "dataset.root=x").training
+    epochs, batch, rate, patience, optimizer, momentum, loss, milestone = published
+    assert (t.epochs, t.batch_size, t.learning_rate, t.patience) == (epochs, batch, rate, patience)
+    assert (t.optimizer, t.loss, t.milestone) == (optimizer, loss, milestone)
+    if momentum is not None:
+        assert t.momentum == momentum
+
+
+def test_the_command_line_wins_over_the_model_and_the_demo_settings():
+    assert compose("training.learning_rate=0.125").training.learning_rate == 0.125
+    assert compose("model=divide_et_impera", "training.epochs=7", "model.dropout=0.5").model.dropout == [0.5, 0.5]
+
+
+def test_yaml_of_a_config_gives_the_same_config():
+    for model in MODELS:
+        config = compose(f"model={model}", "data=T" if model == "fc_net" else "data=PH")
+        assert validate(OmegaConf.create(to_yaml(config)), TrainConfig) == config
+
+
+def test_all_mistakes_are_told_at_once():
+    with pytest.raises(UserError) as caught:
+        compose("training.batch_size=0", "training.epochs=x", "training.momentum=1.5")
+    for key in ("training.batch_size", "training.epochs", "training.momentum"):
+        assert key in str(caught.value)
+    assert str(caught.value).startswith("3 mistakes")
+
+
+def test_unknown_keys_of_a_file_are_found_too():
+    content = to_yaml(compose()) + "extra: 1\n"
+    with pytest.raises(UserError, match="there is no key extra") as caught:
+        validate(OmegaConf.create(content), TrainConfig, "run/config.yaml")
+    assert "run/config.yaml" in str(caught.value)
+
+
+def test_a_model_that_does_not_exist_is_named():
+    content = OmegaConf.create(to_yaml(compose()))
+    content.model.name = "os.system"
+    with pytest.raises(UserError):
+        validate(content, TrainConfig)
+
+
+def test_a_user_folder_of_configs_is_found(tmp_path):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text("name: mine\nroot: /data/mine\n")
+    config, _ = checked_config("train", ["dataset=mine"], str(tmp_path))
+    assert config.dataset == DatasetConfig(name="mine", root="/data/mine")
+
+
+def test_merged_yaml_never_names_code(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "evil.yaml").write_text(
+        "# @package _global_\nhydra:\n  callbacks:\n    x:\n      _target_: os.system\n      command: touch owned\n"
+    )
+    with pytest.raises(UserError, match="must not name code"):
+        checked_config("train", ["experiment=evil"], str(tmp_path))
+
+
+@given(st.sampled_from(sorted(all_keys(TrainConfig, {"model": "xpresso", "dataset": "demo"}))), st.text(max_size=8))
+def test_any_value_is_taken_or_refused_in_words(key, value):
+    """Whatever text stands behind a key: a valid config or a UserError, never another exception."""
+    content = OmegaConf.create(BASE)
+    OmegaConf.update(content, key, value, force_add=True)
+    try:
+        validate(content, TrainConfig)
+    except UserError as error:
+        assert key.split(".")[-1] in str(error)
+
+
+BASE = to_yaml(compose())

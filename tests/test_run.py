@@ -1,0 +1,84 @@
+"""The run directory: exclusive creation, atomic writes, what environment.json needs."""
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from genexp import run
+from genexp.errors import UserError
+
+
+def test_fifty_jobs_that_start_together_get_fifty_directories(tmp_path):
+    with ThreadPoolExecutor(50) as pool:
+        paths = list(pool.map(run.create_exclusively, [str(tmp_path / "12-00-00-xpresso-PH-XXXX")] * 50))
+    assert len(set(paths)) == 50
+    assert all(p.is_dir() and p.name.startswith("12-00-00-xpresso-PH-") and len(p.name) == 24 for p in paths)
+
+
+def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path):
+    def claim(_):
+        try:
+            return run.create_exclusively(str(tmp_path / "mine"))
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(claim, range(50)))
+    refused = [a for a in answers if isinstance(a, str)]
+    assert len(refused) == 49
+    assert all("holds a run already" in text for text in refused)
+
+
+@pytest.mark.parametrize("leftover", ["config.yaml", "metrics.json", "checkpoints", ".hydra"])
+def test_a_directory_that_holds_a_run_is_refused(tmp_path, leftover):
+    (tmp_path / leftover).mkdir()
+    with pytest.raises(UserError, match="holds a run already"):
+        run.create_exclusively(str(tmp_path))
+
+
+def test_an_existing_empty_directory_is_taken_as_given(tmp_path):
+    assert run.create_exclusively(str(tmp_path)) == tmp_path.resolve()
+
+
+def test_a_file_in_the_way_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="holds a run already"):
+        run.create_exclusively(str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be made"):
+        run.create_exclusively(str(tmp_path / "file" / "inside"))
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "metrics.json"
+    run.write_json(path, {"r2": 0.5})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run.write_json(path, {"r2": float("nan")})
+    with pytest.raises(UnicodeEncodeError):
+        run.write_atomically(path, "\udc80")
+    assert json.loads(path.read_text()) == {"r2": 0.5}
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_csv_keeps_all_digits(tmp_path):
+    run.write_csv(tmp_path / "x.csv", ["a"], [[0.1 + 0.2], [1e-17]])
+    assert (tmp_path / "x.csv").read_text() == "a\n0.30000000000000004\n1e-17\n"
+
+
+def test_git_state_tells_commit_and_changes(tmp_path):
+    assert run.git_state(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    (tmp_path / "a").write_text("1")
+    for words in (["init", "-q"], ["add", "a"], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    assert run.git_state(tmp_path)["dirty"] is False
+    (tmp_path / "a").write_text("2")
+    found = run.git_state(tmp_path)
+    assert found["dirty"] is True
+    assert len(found["commit"]) == 40
+
+
+def test_the_command_can_be_typed_again(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/usr/bin/genexp", "train", "data.window=[0,100]", "hydra.run.dir=a b"])
+    assert run.exact_command() == "genexp train 'data.window=[0,100]' 'hydra.run.dir=a b'"

@@ -1,0 +1,69 @@
+"""Optimisers by name, the schedules, and parity with plain Keras."""
+
+import keras
+import numpy as np
+import pytest
+
+from genexp.compose import checked_config
+from genexp.config import OPTIMIZERS
+from genexp.training.optimizers import TransformerSchedule, build_optimizer, epoch_rate
+
+
+def training(*overrides):
+    return checked_config("train", list(overrides), None)[0].training
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_learns(name):
+    optimizer = build_optimizer(training(f"training.optimizer={name}", "training.learning_rate=0.01"))
+    variable = keras.Variable([1.0])
+    optimizer.build([variable])
+    for _ in range(3):
+        optimizer.apply_gradients([(keras.ops.array([1.0]), variable)])
+    assert variable.numpy()[0] < 1
+
+
+def test_published_constants():
+    assert build_optimizer(training("training.optimizer=adadelta")).rho == 0.95
+    original = build_optimizer(training("training.optimizer=original"))
+    assert (original.beta_1, original.beta_2, original.epsilon) == (0.9, 0.98, 1e-9)
+    assert build_optimizer(training("training.momentum=0.8")).momentum == 0.8
+
+
+def test_the_original_schedule_is_the_papers():
+    schedule = TransformerSchedule(64, 4000)
+    for step in (1, 2, 3999, 4000, 4001, 100_000):
+        expected = 64**-0.5 * min(step**-0.5, step * 4000**-1.5)
+        assert float(schedule(step - 1)) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("done", "factor"), [(0, 1), (69, 1), (70, 0.1), (71, 0.1), (299, 0.1)])
+def test_the_milestone_fires_once(done, factor):
+    config = training("model=divide_et_impera", "training.learning_rate=1e-3", "training.milestone=70")
+    assert epoch_rate(config, done) == pytest.approx(1e-3 * factor)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "original"])
+def test_twenty_steps_equal_a_plain_keras_script(name):
+    """The same data, weights, order and settings give the same losses."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(640, 5)).astype("float32"), rng.normal(size=(640, 1)).astype("float32")
+    plain = {
+        "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
+        "adam": lambda: keras.optimizers.Adam(0.01),
+        "original": lambda: keras.optimizers.Adam(0.0, beta_1=0.9, beta_2=0.98, epsilon=1e-9),
+    }[name]()
+    config = training(f"training.optimizer={name}", "training.learning_rate=0.01", "training.warmup_steps=10")
+    curves = []
+    for optimizer, by_hand in ((build_optimizer(config), False), (plain, name == "original")):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(4, activation="relu"), keras.layers.Dense(1)])
+        model.compile(optimizer, "mse")
+        losses = []
+        for step in range(20):
+            if by_hand:
+                optimizer.learning_rate = 64**-0.5 * min((step + 1) ** -0.5, (step + 1) * 10**-1.5)
+            batch = slice(32 * step, 32 * step + 32)
+            losses.append(float(model.train_on_batch(x[batch], y[batch])))
+        curves.append(losses)
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)

@@ -1,0 +1,51 @@
+"""Devices: what is asked for and not there is an error that says what was looked for."""
+
+from dataclasses import replace
+
+import pytest
+
+from genexp.compose import checked_config
+from genexp.errors import UserError
+from genexp.training.strategy import set_up_hardware
+
+
+def hardware(name):
+    return checked_config("train", [f"hardware={name}"], None)[0].hardware
+
+
+def has_gpu():
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def test_cpu_is_always_there():
+    found = set_up_hardware(hardware("cpu"))
+    assert (found.kind, found.devices, found.static_batches) == ("cpu", ("CPU:0",), False)
+
+
+def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
+    if has_gpu():
+        pytest.skip("this machine has a GPU")
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    assert set_up_hardware(hardware("auto")).kind == "cpu"
+
+
+def test_a_missing_gpu_is_told():
+    if has_gpu():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(UserError, match="no GPU was found") as caught:
+        set_up_hardware(hardware("gpu"))
+    assert "genexp[gpu]" in str(caught.value)
+
+
+def test_more_gpus_than_there_are_is_told():
+    with pytest.raises(UserError, match="99 GPUs"):
+        set_up_hardware(replace(hardware("gpu"), devices=99))
+
+
+def test_a_missing_tpu_is_told():
+    with pytest.raises(UserError, match="no TPU was found") as caught:
+        set_up_hardware(hardware("tpu"))
+    assert "hardware.tpu=local" in str(caught.value)
+    assert "genexp[tpu]" in str(caught.value)
