@@ -12,6 +12,8 @@ from genexp.errors import UserError, nearest
 COMMANDS: dict[str, str] = {
     "train": "one run, end to end: dataset, model, training, metrics and plots in a run directory",
     "evaluate": "metrics, predictions and plots again from a finished run",
+    "prepare": "raw files (FASTA, GTF, tables) or Xpresso's table to a dataset, for any organism",
+    "embed": "k-mer vectors by Word2Vec from scratch, and the embedded dataset",
     "completion": "shell completion: genexp completion bash|zsh|fish",
 }
 

@@ -139,6 +139,7 @@ class EmbeddingConfig:
     negative: int = key(at_least=1)
     subsample: float = key(at_least=0)
     promoters: int | None = key(at_least=1)
+    workers: int = key(at_least=1)
     seed: int = key(at_least=0)
 
 
@@ -273,7 +274,102 @@ class EvaluateConfig:
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
 
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig}
+@dataclass
+class GenesConfig:
+    """Which genes and transcripts ``genexp prepare`` takes from an annotation, and by which conventions."""
+
+    id: str | None = key()
+    biotypes: list[str] | None = key()
+    transcript: str = key(choices=("canonical", "longest_cds"))
+    strip_versions: bool = key()
+    skip_chromosomes: list[str] = key()
+    stop_codon: str = key(choices=("as_annotated", "included", "excluded"))
+    missing_utr: str = key(choices=("zero", "drop"))
+    lengths: str = key(choices=("exact", "published"))
+
+
+@dataclass
+class AbsentConfig:
+    """What becomes of genes that a table of targets lacks."""
+
+    tf: str = key(choices=("zero", "drop"))
+    mirna: str = key(choices=("zero", "drop"))
+
+
+@dataclass
+class SplitConfig:
+    """Which genes are trained on, which validate and which test."""
+
+    by: str = key(choices=("random", "chromosome", "group", "file"))
+    valid: Any = key()
+    test: Any = key()
+    folds: int | None = key(at_least=3)
+    seed: int = key(at_least=0, at_most=2**32 - 1)
+    guard: bool = key()
+    file: str | None = key()
+    column: str | None = key()
+
+
+@dataclass
+class PrepareConfig:
+    """The whole config of ``genexp prepare``."""
+
+    source: str = key(choices=("xpresso_table", "genome", "tables"))
+    out: str = key()
+    table: str | None = key()
+    fasta: str | None = key()
+    gtf: str | None = key()
+    expression: str | None = key()
+    tss: str | None = key()
+    tf: str | None = key()
+    mirna: str | None = key()
+    mask: str | None = key()
+    upstream: int = key(at_least=0)
+    downstream: int = key(at_least=0)
+    recipe: str = key(choices=("honest", "published"))
+    halflife: bool = key()
+    samples: list[str] | None = key()
+    statistic: str = key(choices=("median", "mean"))
+    expression_scale: str = key(choices=("raw", "log10"))
+    svd: int | None = key(at_least=1)
+    absent: AbsentConfig = field(default_factory=AbsentConfig)
+    genes: GenesConfig = field(default_factory=GenesConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+
+
+@dataclass
+class WindowConfig:
+    """The slice of the promoter that is embedded."""
+
+    window: list[int] | None = key(length=2, at_least=0)
+
+
+@dataclass
+class EmbedConfig:
+    """The whole config of ``genexp embed``."""
+
+    out: str = key()
+    k: int = key(at_least=1, at_most=6)
+    dimension: int = key(at_least=1)
+    window: int = key(at_least=1)
+    epochs: int = key(at_least=1)
+    negative: int = key(at_least=1)
+    subsample: float = key(at_least=0)
+    promoters: int | None = key(at_least=1)
+    workers: int = key(at_least=1)
+    seed: int = key(at_least=0)
+    chunk: int = key(at_least=1)
+    write_dataset: bool = key()
+    data: WindowConfig = field(default_factory=WindowConfig)
+    dataset: Any = None
+
+
+SCHEMAS: dict[str, type] = {
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "embed": EmbedConfig,
+    "prepare": PrepareConfig,
+}
 
 C = TypeVar("C")
 
@@ -345,7 +441,7 @@ def sub_schema(schema: type, name: str, node: Mapping[str, Any] | DictConfig) ->
     hint = get_type_hints(schema)[name]
     if is_dataclass(hint):
         return hint  # type: ignore[return-value]
-    if schema is TrainConfig and name in ("model", "dataset"):
+    if hint is Any and name in ("model", "dataset"):
         inner = node.get(name)
         chosen = inner.get("name") if isinstance(inner, Mapping | DictConfig) else None
         if name == "dataset":

@@ -72,7 +72,7 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.0f} {self.unit}/s", style="cyan")
+        return Text("" if speed is None else per_second(speed, self.unit), style="cyan")
 
 
 @contextmanager
@@ -97,9 +97,14 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
             last = now
             rate = done / (now - started)
             left = duration((total - done) / rate)
-            say(f"{what}: {done:,} of {total:,}, {rate:,.0f} {unit}/s, {left} left")
+            say(f"{what}: {done:,} of {total:,}, {per_second(rate, unit)}, {left} left")
 
     yield line
+
+
+def per_second(rate: float, unit: str) -> str:
+    """Return a rate as people write it: ``"1,234 genes/s"``, ``"0.4 epochs/s"``."""
+    return f"{rate:,.0f} {unit}/s" if rate >= 10 else f"{rate:.1f} {unit}/s"
 
 
 def duration(seconds: float) -> str:

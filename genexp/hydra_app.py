@@ -28,6 +28,7 @@ WITH_RUN_DIRECTORY = ("train",)
 
 def execute(command: str, words: list[str]) -> int:
     """Run a subcommand and return its exit code."""
+    words = spelled_out(words)
     arguments = parse(words)
     check_overrides(command, arguments)
     config, whole = checked_config(command, arguments.single, arguments.config_dir)
@@ -41,6 +42,16 @@ def execute(command: str, words: list[str]) -> int:
     if arguments.multirun:
         return sweep(command, arguments, whole)
     return single_run(command, arguments, config, whole)
+
+
+#: What people type, and the key it is short for.
+SHORT_FORMS = {"model.embedding": "model.embedding.kind"}
+
+
+def spelled_out(words: list[str]) -> list[str]:
+    """Replace short forms by the keys they stand for."""
+    split = [word.partition("=") for word in words]
+    return [SHORT_FORMS.get(key, key) + equals + value for key, equals, value in split]
 
 
 def print_config(whole: DictConfig, part: str) -> None:

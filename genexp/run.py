@@ -40,6 +40,7 @@ class RunDirectory:
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
     state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
+    embedding = property(lambda self: self.path / "embedding")
     tensorboard = property(lambda self: self.path / "tensorboard")
 
     def checkpoint(self, name: str) -> Path:

@@ -16,6 +16,7 @@ from genexp.data.datasets import Source, inspect, load
 from genexp.data.genes import SPLITS
 from genexp.errors import UserError
 from genexp.run import RunDirectory, open_run, read_metrics, write_json
+from genexp.training.inputs import encode
 
 if TYPE_CHECKING:
     from genexp.evaluation.report import Evaluated
@@ -126,7 +127,8 @@ def run(checked: Checked, directory: Path) -> None:
     dataset = load(checked.source, trained.data.name, checked.window)
     report_dataset(dataset, trained.data.name)
     wanted = {None: HELD_OUT, "all": SPLITS}.get(config.split, (str(config.split),))
-    result = evaluate_checkpoint(checked.run, config.checkpoint, dataset, trained, wanted)
+    encoded = encode(dataset, trained.model)
+    result = evaluate_checkpoint(checked.run, config.checkpoint, encoded, trained, wanted)
     found = {
         "model": trained.model.name,
         "data": trained.data.name,
@@ -138,18 +140,17 @@ def run(checked: Checked, directory: Path) -> None:
     write_report(result, checked.out / "predictions.csv", checked.out / "plots", f"{found['model']}, {found['data']}")
     write_json(checked.out / "metrics.json", found)
     console.out.print(results_table(found, (config.checkpoint,)))
-    compare_with_stored(checked, result)
+    compare_with_stored(checked, result, dataset.fingerprint())
     console.say(f"written to {display(checked.out.resolve())}")
 
 
-def compare_with_stored(checked: Checked, result: Evaluated) -> None:
+def compare_with_stored(checked: Checked, result: Evaluated, found: str) -> None:
     """Say whether these are the metrics that the run itself reported."""
     stored = (read_metrics(checked.run) or {}).get(checked.config.checkpoint)
     own_data = all(getattr(checked.config.dataset, f.name) is None for f in fields(checked.config.dataset))
     if not stored or not own_data:
         return
     trained_on = dataset_record(checked.run)["fingerprint"]
-    found = result.dataset.fingerprint()
     if trained_on != found:
         console.warn(f"the dataset has changed since the run: fingerprint {found}, in the run {trained_on}")
     both = [split for split in result.metrics if split in stored]

@@ -16,7 +16,7 @@ from genexp.config import TrainConfig, to_yaml, validate
 from genexp.data.datasets import Source, choose_window, inspect, load
 from genexp.data.genes import Dataset
 from genexp.errors import UserError
-from genexp.models import InputShapes, check_model
+from genexp.models import check_model
 from genexp.run import (
     RunDirectory,
     exact_command,
@@ -28,8 +28,11 @@ from genexp.run import (
     write_json,
 )
 
+from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
+
 if TYPE_CHECKING:
     from genexp.training.loop import Fitted
+    from genexp.models import InputShapes
     from genexp.training.strategy import Hardware
 
 SUMMARY = "one run, end to end: dataset, model, training, metrics and plots in a run directory"
@@ -86,14 +89,21 @@ def check(config: TrainConfig) -> Checked:
             do="choose other blocks with data=..., or another dataset",
         )
     window, note = choose_window(config.data, config.model, source.info)
-    check_model(config.model, shapes_of(source, blocks, window))
+    check_what_the_model_reads(config, source)
+    check_model(config.model, expected_shapes(config.model, source.info, blocks, window))
     return Checked(config, source, window, (note,) if note else ())
 
 
-def shapes_of(source: Source, blocks: str, window: tuple[int, int] | None) -> InputShapes:
-    """Return the shapes that a model for this dataset will be fed."""
-    widths = {b: w for b, w in source.info.widths.items() if b in blocks}
-    return InputShapes((window[1] - window[0],) if window else None, widths, source.info.promoter)
+def check_what_the_model_reads(config: TrainConfig, source: Source) -> None:
+    """Refuse promoters that are embedded already where the model wants bases."""
+    if source.info.promoter == "embedded" and "P" in config.data.name and config.model.reads == "bases":
+        raise UserError(
+            f"model={config.model.name} reads bases, and these promoters are embedded already",
+            where=f"model and dataset.root={source.info.source}",
+            expected="a dataset of bases (one-hot or tokens)",
+            received=f"{source.info.promoter_length} chunks of {source.info.embed_dim} numbers",
+            do="choose model=biolstm or model=transformer, or a dataset of bases",
+        )
 
 
 def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:
@@ -136,19 +146,30 @@ def run(prepared: Prepared, directory: Path) -> None:
         console.say(f"run directory: {display(directory)}")
         from genexp.training.loop import train
 
-        report_model(prepared)
-        fitted = train(config, prepared.dataset, prepared.hardware, files)
+        vectors = vectors_for(config.model, prepared.dataset, files.embedding)
+        dataset = encode(prepared.dataset, config.model)
+        shapes = actual_shapes(config.model, dataset, vectors)
+        report_model(prepared, shapes)
+        fitted = train(config, dataset, shapes, prepared.hardware, files)
         if fitted.collapsed:
             raise collapsed(config)
-        write_results(prepared, fitted, files)
+        write_results(replace(prepared, dataset=dataset), fitted, files)
 
 
-def report_model(prepared: Prepared) -> None:
+FED_WITH = {
+    "bases": "promoters as bases",
+    "kmers": "promoters as k-mer counts of chunks",
+    "embedded": "promoters that come embedded",
+    None: "no promoters",
+}
+
+
+def report_model(prepared: Prepared, shapes: InputShapes) -> None:
     """Say what is trained, on what."""
     config, hardware = prepared.config, prepared.hardware
     training = config.training
     console.say(
-        f"model: {config.model.name} on {config.data.name}; {training.optimizer}, learning rate "
+        f"model: {config.model.name} on {config.data.name}, fed with {FED_WITH[shapes.promoter_kind]}; {training.optimizer}, learning rate "
         f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
         f"{', '.join(hardware.devices)}, {config.hardware.precision}"
     )

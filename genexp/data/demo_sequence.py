@@ -292,7 +292,7 @@ def _with_cpgs(
 ) -> np.ndarray:
     """Return the tokens with CpGs written into slots of two bases, of which the first begins at `start`, 0 or 1."""
     ends = slice(start, PROMOTER_LENGTH - start)
-    free = ~covered[:, ends].reshape(len(tokens), -1, 2).any(axis=2)
+    free = ~(covered[:, ends][:, ::2] | covered[:, ends][:, 1::2])
     rate = np.where(island[:, ends][:, ::2], np.float32(_CONTRAST), np.float32(1))
     # The k slots whose exponential waiting times end first are a weighted draw of k slots.
     times = np.where(free, rng.standard_exponential(free.shape, dtype=np.float32) / rate, np.inf)

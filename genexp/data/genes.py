@@ -48,6 +48,8 @@ class DatasetInfo:
         Width of each feature block present: ``{"H": 8, "T": 181}``.
     feature_names
         Column names of each block whose names the data brings.
+    embed_dim
+        Length of the vector of a chunk, for embedded promoters.
     """
 
     source: str
@@ -58,6 +60,7 @@ class DatasetInfo:
     tss: int | None
     widths: Mapping[str, int]
     feature_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    embed_dim: int | None = None
 
     @property
     def blocks(self) -> str:

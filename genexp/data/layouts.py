@@ -111,6 +111,7 @@ def inspect_files(
         tss=_tss_index(train, tss),
         widths=train.widths,
         feature_names=_feature_names(train),
+        embed_dim=train.promoter_shape[-1] if train.promoter == "embedded" else None,
     )
     return FileSet(
         info=info,
@@ -193,7 +194,8 @@ def _check_rows(arrays: Mapping[str, Location], shapes: Mapping[str, tuple[tuple
     """Check ranks, types and row counts of all arrays but the promoter's, which `_promoter_kind` does."""
     for name, (shape, kind) in shapes.items():
         column = name in ("label", "gene")
-        if (name != "P" and not (len(shape) == 2 or (column and len(shape) == 1))) or (column and shape[1:] > (1,)):
+        right = (len(shape) > 0 and shape[1:] in ((), (1,))) if column else (len(shape) == 2 and shape[1] > 0)
+        if name != "P" and not right:
             raise UserError(
                 "an array has the wrong shape",
                 where=arrays[name],

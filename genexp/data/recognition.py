@@ -138,9 +138,7 @@ def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
         split = next(split for split, known in SPLIT_NAMES.items() if match["split"].lower() in known)
         groups.setdefault(affixes, {}).setdefault(split, []).append(root / name)
     wanted = "" if fold is None else str(fold)
-    sets = [
-        _recognise(root, affixes, files, others) for affixes, files in sorted(groups.items()) if affixes.fold == wanted
-    ]
+    sets = [_recognise(root, *group, others) for group in sorted(groups.items()) if group[0].fold == wanted]
     sets += _token_sets(root, others, wanted, sets)
     if not sets:
         raise _no_set(root, names, sorted({int(affixes.fold) for affixes in groups if affixes.fold}), fold)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,8 +28,8 @@ from genexp.run import write_atomically
 if TYPE_CHECKING:
     from gensim.models import Word2Vec
 
-#: Training promoters used by default; see docs for the study behind it.
-DEFAULT_PROMOTERS = 100
+#: Words per epoch that suffice for the 64 3-mers: benchmarks/word2vec_corpus.py shows what more of them bring.
+ENOUGH_WORDS = 400_000
 
 #: gensim trains on at most this many words of a sentence and drops the rest without a word.
 GENSIM_SENTENCE_LIMIT = 10_000
@@ -128,6 +128,11 @@ def random_vectors(k: int, dimension: int, seed: int) -> KmerVectors:
     return KmerVectors(k, vectors, {"method": "random", "k": k, "dimension": dimension, "seed": seed})
 
 
+def enough_promoters(length: int, k: int) -> int:
+    """Return how many promoters of `length` nt hold the words that 4**k vectors need."""
+    return math.ceil(ENOUGH_WORDS * 4 ** max(0, k - 3) / (length - k + 1))
+
+
 class Sentences:
     """The k-mers of promoters as sentences of words; unlike a generator it can be gone through again and again.
 
@@ -175,7 +180,7 @@ def train_word2vec(
     subsample: float = 0.0,
     workers: int = 1,
     seed: int = 0,
-    promoters: int | None = DEFAULT_PROMOTERS,
+    promoters: int | Literal["auto", "all"] = "auto",
     progress: Progress | None = None,
 ) -> KmerVectors:
     """Fit skip-gram Word2Vec on promoters with gensim.
@@ -203,7 +208,7 @@ def train_word2vec(
     seed
         Of the choice of promoters and of the training.
     promoters
-        How many to use, drawn without replacement; None uses all.
+        How many to use, drawn without replacement: a number, ``"all"``, or as many as `enough_promoters` says.
     progress
         Called after each epoch.
 
@@ -226,7 +231,7 @@ def train_word2vec(
     }  # fmt: skip
     _check_settings(settings)
     start = time.perf_counter()
-    chosen, without_n = _choose(tokens, promoters, seed)
+    chosen, without_n = _choose(tokens, promoters, k, seed)
     sentences = Sentences(chosen, k)
     model = _model(sentences, settings)
     untrained = model.wv.vectors.copy()
@@ -236,10 +241,6 @@ def train_word2vec(
     _check_training(model, sentences.words * epochs, seen_words, trained_words)
     if np.array_equal(model.wv.vectors, untrained):
         raise RuntimeError("Word2Vec did not change a single vector")
-    vectors = np.zeros((4**k, dimension), np.float32)
-    for row, word in enumerate(kmer_words(k)):
-        if word in model.wv.key_to_index:
-            vectors[row] = model.wv[word]
     fitted = {
         "promoters_used": len(chosen),
         "promoters_with_n": len(tokens) - without_n,
@@ -248,7 +249,7 @@ def train_word2vec(
         "absent_kmers": 4**k - len(model.wv),
         "seconds": round(time.perf_counter() - start, 2),
     }
-    return KmerVectors(k, vectors, {"method": "word2vec", **settings, **fitted})
+    return KmerVectors(k, _lexicographic(model, k), {"method": "word2vec", **settings, **fitted})
 
 
 class _EpochEnd:
@@ -289,8 +290,21 @@ def _model(sentences: Sentences, settings: Mapping[str, Any]) -> Word2Vec:
     return model
 
 
-def _choose(tokens: np.ndarray, promoters: int | None, seed: int) -> tuple[np.ndarray, int]:
+def _lexicographic(model: Word2Vec, k: int) -> np.ndarray:
+    """Return (4**k, dimension) vectors in the order of `kmer_words`, zeros for k-mers that the model does not have."""
+    vectors = np.zeros((4**k, model.vector_size), np.float32)
+    for row, word in enumerate(kmer_words(k)):
+        if word in model.wv.key_to_index:
+            vectors[row] = model.wv[word]
+    return vectors
+
+
+def _choose(tokens: np.ndarray, promoters: int | str, k: int, seed: int) -> tuple[np.ndarray, int]:
     """Return the promoters to train on, and how many there are without N."""
+    if tokens.shape[1] < k:
+        raise UserError(
+            "the promoters are shorter than one k-mer", where="k", expected=f"{k} nt", received=tokens.shape[1]
+        )
     rows = np.array([i for i, row in enumerate(tokens) if row.max(initial=0) < N_TOKEN], int)
     if not rows.size:
         raise UserError(
@@ -299,19 +313,19 @@ def _choose(tokens: np.ndarray, promoters: int | None, seed: int) -> tuple[np.nd
             received=f"{len(tokens)} promoters",
             do="choose a shorter data.window, or load vectors from a file",
         )
-    if promoters is not None and promoters < rows.size:
-        chosen = np.sort(np.random.default_rng(seed).choice(rows, promoters, replace=False))
-        return tokens[chosen], rows.size
+    wanted = {"auto": enough_promoters(tokens.shape[1], k), "all": rows.size}.get(str(promoters)) or int(promoters)
+    if wanted < rows.size:
+        return tokens[np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))], rows.size
     return tokens[rows], rows.size
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
     least = {"k": 1, "dimension": 1, "window": 1, "epochs": 1, "negative": 1, "subsample": 0, "workers": 1, "seed": 0}
     most = {"k": MAX_K, "subsample": 1, "seed": 2**32 - 1}
-    if settings["promoters"] is not None:
+    if settings["promoters"] not in ("auto", "all"):
         least["promoters"] = 1
     for key, minimum in least.items():
-        if not minimum <= settings[key] <= most.get(key, math.inf):
+        if isinstance(settings[key], str) or not minimum <= settings[key] <= most.get(key, math.inf):
             raise UserError(
                 "a Word2Vec setting is out of range",
                 where=key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def evaluate_checkpoint(
 
     The bootstrap is seeded with the run's seed, so the same predictions give the same intervals.
     """
+    import_module("genexp.models.kmers")  # registers the layers that a checkpoint may hold
+    import_module("genexp.models.attention")
     model = load_checkpoint(run, name)
     predictions, found = {}, {}
     for split in splits:

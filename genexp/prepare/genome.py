@@ -107,17 +107,18 @@ def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Inte
     lengths: dict[str, int] = {}
     in_fasta: dict[str, str] = {}
     ours: dict[str, str | None] = {}
-    with progress("reading the genome", fasta.stat().st_size, "bytes", plain=False) as done:
+    cut = 0
+    with progress("cutting promoters", len(windows), "genes") as done:
         for stretch in read_fasta(fasta):
             if not len(stretch.tokens):
                 ours[stretch.chromosome] = _meant(stretch, set(wanted), by_alias, in_fasta)
-                done(0)
                 continue
             name = ours[stretch.chromosome]
             if name is None:
                 continue
             lengths[name] = stretch.start + len(stretch.tokens)
-            _copy_promoters(promoters, windows_of[name], stretch)
+            cut += _copy_promoters(promoters, windows_of[name], stretch)
+            done(cut)
             _count_bases(counts, pieces_of[name], stretch)
     _check_chromosomes(fasta, key, wanted, lengths, list(ours), windows, length)
     _check_inside(pieces, lengths, fasta)
@@ -150,18 +151,22 @@ def _meant(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fast
     if name is None:
         aliases = chromosome_aliases(stretch.chromosome, stretch.header)
         name = next((by_alias[alias] for alias in aliases if alias in by_alias), None)
-    if name is None or (name in in_fasta and stretch.chromosome != name):
+    if name is None or name in in_fasta:
         return None
     in_fasta[name] = stretch.chromosome
     return name
 
 
-def _copy_promoters(promoters: np.ndarray, windows: _Sorted, stretch: Stretch) -> None:
+def _copy_promoters(promoters: np.ndarray, windows: _Sorted, stretch: Stretch) -> int:
+    """Copy what a stretch holds of each promoter; return the number of promoters that begin in it."""
+    begun = 0
     left = stretch.start
     right = left + len(stretch.tokens)
     for row, start, end in windows.within(left, right):
         first, last = max(start, left), min(end, right)
         promoters[row, first - start : last - start] = stretch.tokens[first - left : last - left]
+        begun += start >= left or left == 0
+    return begun
 
 
 def _count_bases(counts: np.ndarray, pieces: _Sorted, stretch: Stretch) -> None:

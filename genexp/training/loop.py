@@ -40,14 +40,7 @@ class Fitted:
     collapsed: bool
 
 
-def input_shapes(dataset: Dataset) -> InputShapes:
-    """Return the shapes that a model for this dataset is fed."""
-    blocks = dataset.splits["train"].blocks
-    promoter = blocks["P"].shape[1:] if "P" in blocks else None
-    return InputShapes(promoter, {b: x.shape[1] for b, x in blocks.items() if b != "P"})
-
-
-def train(config: TrainConfig, dataset: Dataset, hardware: Hardware, run: RunDirectory) -> Fitted:
+def train(config: TrainConfig, dataset: Dataset, shapes: InputShapes, hardware: Hardware, run: RunDirectory) -> Fitted:
     """Train one model, again with another seed when the network collapses.
 
     Picks up where the run directory's saved state left off. Writes ``history.csv``, ``checkpoints/best.keras``,
@@ -61,7 +54,7 @@ def train(config: TrainConfig, dataset: Dataset, hardware: Hardware, run: RunDir
     state = read_progress(run.state)
     while True:
         seed = (config.seed + state.attempt * SEED_STEP) % 2**31
-        model = compiled_model(config, dataset, hardware, seed)
+        model = compiled_model(config, shapes, hardware, seed)
         if state.epoch:
             restore_variables(run.state, model)
             say(f"going on after epoch {state.epoch}")
@@ -79,12 +72,12 @@ def train(config: TrainConfig, dataset: Dataset, hardware: Hardware, run: RunDir
         )
 
 
-def compiled_model(config: TrainConfig, dataset: Dataset, hardware: Hardware, seed: int) -> keras.Model:
+def compiled_model(config: TrainConfig, shapes: InputShapes, hardware: Hardware, seed: int) -> keras.Model:
     """Build and compile the model inside the strategy's scope, from a fresh session and seed."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
-        model = build_model(config.model, input_shapes(dataset))
+        model = build_model(config.model, shapes)
         model.compile(build_optimizer(config.training), loss=config.training.loss, jit_compile=hardware.jit)
         # Made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from genexp.data import word2vec
 from genexp.data.kmers import chunk_counts, kmer_words, mean_vectors
-from genexp.data.word2vec import KmerVectors, Sentences, load_vectors, random_vectors, train_word2vec
+from genexp.data.word2vec import KmerVectors, Sentences, enough_promoters, load_vectors, random_vectors, train_word2vec
 from genexp.errors import UserError
 
 
@@ -22,7 +22,7 @@ def tokens() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 4, (20, 400), dtype=np.uint8)
 
 
-FAST = {"dimension": 8, "epochs": 2, "promoters": None}
+FAST = {"dimension": 8, "epochs": 2, "promoters": "all"}
 
 # -- training -------------------------------------------------------------------------------------------------------
 
@@ -106,6 +106,26 @@ def test_subsampling_drops_words_and_says_so(tokens):
     assert 0.2 < fitted.provenance["words_trained"] / (2 * 20 * 398) < 0.5
 
 
+@pytest.mark.parametrize(("length", "k", "enough"), [(10_500, 3, 39), (2000, 3, 201), (10_500, 4, 153), (50, 1, 8000)])
+def test_longer_promoters_and_shorter_kmers_need_fewer_promoters(length, k, enough):
+    assert enough_promoters(length, k) == enough
+
+
+def test_promoters_are_drawn_from_all(tokens, monkeypatch):
+    monkeypatch.setattr(word2vec, "ENOUGH_WORDS", 5 * 398)
+    drawn = train_word2vec(tokens, dimension=8, epochs=1)
+    assert drawn.provenance["promoters_used"] == 5
+    assert drawn.provenance["promoters"] == "auto"
+    seen = []
+    monkeypatch.setattr(word2vec, "Sentences", lambda chosen, k: seen.append(chosen) or Sentences(chosen, k))
+    train_word2vec(tokens, dimension=8, epochs=1, seed=1)
+    rows = [next(i for i, row in enumerate(tokens) if np.array_equal(row, one)) for one in seen[0]]
+    assert len(set(rows)) == 5
+    assert rows == sorted(rows)
+    assert rows != [0, 1, 2, 3, 4]
+    assert train_word2vec(tokens[:3], dimension=8, epochs=1).provenance["promoters_used"] == 3
+
+
 class OneShot(Sentences):
     """Sentences that are used up by the first epoch, as a generator is."""
 
@@ -132,7 +152,7 @@ def test_words_lost_in_gensim_are_noticed(sentences, monkeypatch):
 @pytest.mark.parametrize(
     ("key", "value"),
     [("k", 0), ("k", 9), ("dimension", 0), ("window", 0), ("epochs", 0), ("negative", 0), ("subsample", -1.0),
-     ("workers", 0), ("promoters", 0), ("seed", -1)],
+     ("workers", 0), ("promoters", 0), ("promoters", "some"), ("seed", -1)],
 )  # fmt: skip
 def test_settings_out_of_range_are_named(tokens, key, value):
     with pytest.raises(UserError) as error:

@@ -111,7 +111,7 @@ def _channels_first(x: np.ndarray) -> np.ndarray:
 
 
 def _swapped_sine_and_cosine(length: int, width: int) -> np.ndarray:
-    return np.where(np.arange(width) % 2, np.roll(RIGHT_POSITIONS(length, width), 1, 1), RIGHT_POSITIONS(length, width))
+    return RIGHT_POSITIONS(length, width)[:, np.arange(width) ^ 1]
 
 
 def _halved_positions(length: int, width: int) -> np.ndarray:
@@ -186,14 +186,3 @@ def test_a_mistake_would_show(mistake: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert np.max(np.abs(swapped - predict(model, model_inputs(config, shapes, genes)))) > 10 * TOLERANCE
     else:
         assert small_difference(name, "PH") > 10 * TOLERANCE
-
-
-if __name__ == "__main__":
-    for n, d in READABLE:
-        print(n, d, small_difference(n, d))
-    mp = pytest.MonkeyPatch()
-    for m, (n, st, wr) in MISTAKES.items():
-        if st != "BLOCK_ORDER":
-            with pytest.MonkeyPatch.context() as mp:
-                mp.setattr(numpy_forward, st, wr)
-                print(m, small_difference(n, "PH"))

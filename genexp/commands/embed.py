@@ -1,0 +1,138 @@
+"""``genexp embed``: k-mer vectors by Word2Vec from scratch, and the embedded dataset."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from genexp import console
+from genexp.config import DataConfig, EmbedConfig, EmbeddingConfig, KmerModelConfig
+from genexp.data.datasets import Source, choose_window, inspect, load
+from genexp.data.embedded_writer import write_embedded
+from genexp.data.genes import Dataset
+from genexp.errors import UserError
+from genexp.training.inputs import make_vectors
+
+SUMMARY = "k-mer vectors by Word2Vec from scratch, and the embedded dataset"
+
+EXAMPLES = (
+    ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
+    ("genexp embed out=embedding dataset=xpresso dataset.root=DIR promoters=null", "of all Xpresso promoters"),
+    ("genexp embed out=v4 k=4 dimension=100 write_dataset=false dataset=files dataset.root=DIR", "vectors only"),
+)
+
+#: The published window, relative to the TSS.
+PUBLISHED_WINDOW = [-7000, 3500]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The promoters in memory, and the settings."""
+
+    config: EmbedConfig
+    dataset: Dataset
+    model: KmerModelConfig
+    out: Path
+
+
+def check(config: EmbedConfig) -> tuple[Source, tuple[int, int], str]:
+    """Look at the dataset, the window and the folder to be written.
+
+    Returns
+    -------
+    source, window, blocks
+        The blocks are those that the embedded dataset gets.
+    """
+    source = inspect(config.dataset, "P")
+    if source.info.promoter != "bases":
+        raise UserError(
+            "these promoters are embedded already",
+            where=f"dataset.root={source.info.source}",
+            expected="a dataset of bases (one-hot or tokens)",
+            received=f"layout {source.info.layout}",
+            do="name the folder of the original dataset",
+        )
+    window, note = choose_window(DataConfig("P", config.data.window), model_of(config), source.info)
+    if window is None or (window[1] - window[0]) % config.chunk or config.chunk < config.k:
+        raise UserError(
+            "the window cannot be cut into chunks",
+            where="data.window, chunk and k",
+            expected=f"a window that divides by chunk={config.chunk}, and chunk at least k={config.k}",
+            received=f"window {window}",
+            do="change data.window=[left,right) or chunk",
+        )
+    out = Path(config.out).expanduser()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(
+            "the folder for the embedding is not empty; it is not written over",
+            where=f"out={config.out}",
+            expected="a new or empty folder",
+            received="a file" if out.is_file() else ", ".join(sorted(p.name for p in out.iterdir())[:5]),
+            do="choose another folder, or delete it first",
+        )
+    if note:
+        console.say(note)
+    return source, window, source.info.blocks
+
+
+def model_of(config: EmbedConfig) -> KmerModelConfig:
+    """Return the settings as those of a model that makes its own vectors."""
+    embedding = EmbeddingConfig(
+        kind="word2vec",
+        trainable=False,
+        vectors=None,
+        window=config.window,
+        epochs=config.epochs,
+        negative=config.negative,
+        subsample=config.subsample,
+        promoters=config.promoters,
+        workers=config.workers,
+        seed=config.seed,
+    )
+    return KmerModelConfig(
+        name="embed",
+        window=PUBLISHED_WINDOW,
+        k=config.k,
+        chunk=config.chunk,
+        embed_dim=config.dimension,
+        embedding=embedding,
+    )
+
+
+def prepare(config: EmbedConfig, *, verbose: bool = False) -> Prepared:
+    """Read the promoters and, for an embedded dataset, all other blocks."""
+    source, window, blocks = check(config)
+    dataset = load(source, blocks if config.write_dataset else "P", window)
+    for line in dataset.warnings:
+        console.warn(line)
+    return Prepared(config, dataset, model_of(config), Path(config.out).expanduser())
+
+
+def run(prepared: Prepared, directory: Path | None) -> None:
+    """Fit, write into a folder beside the wanted one, and move that into place."""
+    out, config = prepared.out, prepared.config
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        vectors = make_vectors(prepared.model, prepared.dataset.splits["train"].blocks["P"])
+        if vectors is None:
+            raise TypeError("Word2Vec always makes vectors")
+        vectors.save(partial / "vectors.npz")
+        if config.write_dataset:
+            write_embedded(partial, prepared.dataset, vectors, config.chunk)
+        if out.is_dir():
+            out.rmdir()  # checked to be empty
+        partial.rename(out)
+    except OSError as error:
+        raise UserError(
+            "the embedding cannot be written",
+            where=f"out={config.out}",
+            received=error.strerror or str(error),
+            do="see that there is space and permission, or choose another folder",
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for path in sorted(out.iterdir()):
+        console.say(f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)")

@@ -1,0 +1,112 @@
+"""Logarithms and standardisation, and the way back.
+
+``honest``: standardised with mean and standard deviation of the training genes. ``published``: over all genes before they are split,
+as Xpresso's ``setup_training_files.py`` does (a leak, if a small one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from genexp.data.genes import HALFLIFE_FEATURES
+
+#: Added before the logarithm.
+OFFSET = 0.1
+
+#: Half-life features that are logarithms; the three GC contents are not.
+LOGGED = np.array([not name.endswith("GC") for name in HALFLIFE_FEATURES])
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean and standard deviation (the population's) of each column.
+
+    Attributes
+    ----------
+    mean, sd : (columns,) float64
+        A column that does not vary has sd 1.
+    """
+
+    mean: np.ndarray
+    sd: np.ndarray
+
+    def apply(self, values: np.ndarray) -> np.ndarray:
+        """Standardise (n, columns) values, as float32."""
+        return ((values - self.mean) / self.sd).astype(np.float32)
+
+
+def fit(values: np.ndarray) -> Scaler:
+    """Fit a scaler to (n, columns) values."""
+    mean, sd = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    constant = sd <= 1e-12 * np.maximum(1, np.abs(mean))
+    return Scaler(mean, np.where(constant, 1.0, sd))
+
+
+def log_label(expression: np.ndarray, scale: str) -> np.ndarray:
+    """Return (n,) labels before standardisation: log10(x + 0.1), or x itself where it is log10 already."""
+    return np.log10(expression + OFFSET) if scale == "raw" else expression.astype(np.float64)
+
+
+def log_halflife(values: np.ndarray) -> np.ndarray:
+    """Return (n, 8) half-life features before standardisation: log10(x + 0.1) of lengths and density."""
+    # A published intron length can be below zero by a base or two; its logarithm must exist.
+    return np.where(LOGGED, np.log10(np.maximum(values, 0) + OFFSET), values)
+
+
+def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | None) -> dict[str, Any]:
+    """Return what the files say of the scaling, enough to turn it back.
+
+    ``raw = 10 ** (value * sd + mean) - log10_offset``, or ``value * sd + mean`` where the offset is null.
+    """
+    record: dict[str, Any] = {
+        "recipe": recipe,
+        "fitted_on": "training genes" if recipe == "honest" else "all genes",
+        "inverse": "raw = 10 ** (value * sd + mean) - log10_offset; without log10_offset: value * sd + mean",
+        "label": {
+            "log10_offset": OFFSET if scale == "raw" else None,
+            "mean": float(label.mean[0]),
+            "sd": float(label.sd[0]),
+        },
+    }
+    if halflife is not None:
+        record["halflife"] = {
+            name: {"log10_offset": OFFSET if logged else None, "mean": float(mean), "sd": float(sd)}
+            for name, logged, mean, sd in zip(HALFLIFE_FEATURES, LOGGED, halflife.mean, halflife.sd, strict=True)
+        }
+    return record
+
+
+def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Reduce a matrix to its strongest components, fitted on some rows, not centred (as scikit-learn's TruncatedSVD).
+
+    Parameters
+    ----------
+    matrix : (n, width)
+    train
+        Rows to fit on.
+    components
+        How many; fewer if the matrix has fewer.
+
+    Returns
+    -------
+    scores : (n, components) float32
+    directions : (components, width) float64
+        Signs are such that the largest entry of each is positive.
+    kept
+        Part of the training rows' sum of squares that the components keep.
+    """
+    from scipy.linalg import eigh
+    from scipy.sparse import csr_array
+
+    sparse = csr_array(matrix.astype(np.float64))
+    fitted = sparse[train]
+    gram = (fitted.T @ fitted).toarray()
+    width = len(gram)
+    values, vectors = eigh(gram, subset_by_index=[max(0, width - components), width - 1])
+    directions = vectors.T[::-1]
+    largest = np.abs(directions).argmax(axis=1)
+    directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
+    return (sparse @ directions.T).astype(np.float32), directions, float(values.sum() / max(np.trace(gram), 1e-300))

@@ -1,0 +1,302 @@
+"""Which genes are trained on, which validate and which test: at random, by chromosome, by group or as a file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genexp.data.genes import SPLITS
+from genexp.data.recognition import SPLIT_NAMES
+from genexp.errors import UserError, nearest
+from genexp.prepare.fasta import plain_name
+from genexp.prepare.names import GeneNames, check_unique, join
+from genexp.prepare.tables import is_number, numbers_in, read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Rows of the genes in each split.
+Rows = dict[str, np.ndarray]
+
+#: Sizes of the published split.
+PUBLISHED_SIZE = 1000
+#: Part of the genes that validates, and that tests, when nothing is said.
+DEFAULT_PART = 0.1
+
+_OF_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+_GROUP_HEADINGS = ("group", "family", "cluster", "orthogroup", "homology", "paralogs", "chromosome", "chrom", "chr", "seqname")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many genes validate and test."""
+
+    valid: int
+    test: int
+
+
+def size_of(wanted: Any, genes: int, published: bool, key: str) -> int:
+    """Return a number of genes from a number, a part below 1, or null.
+
+    Raises
+    ------
+    UserError
+        If it is neither.
+    """
+    if wanted is None:
+        return PUBLISHED_SIZE if published else round(DEFAULT_PART * genes)
+    if isinstance(wanted, bool) or not isinstance(wanted, int | float) or wanted <= 0:
+        raise UserError(
+            f"{key} is impossible",
+            where=key,
+            expected="a number of genes, a part of them below 1, or with split.by=chromosome a list of chromosomes",
+            received=wanted,
+            do=f"for example {key}=1000 or {key}=0.1",
+        )
+    return round(wanted * genes) if wanted < 1 else int(wanted)
+
+
+def sizes(valid: Any, test: Any, genes: int, *, published: bool) -> Sizes:
+    """Return the sizes of both held-out splits, and see that genes are left to train on."""
+    found = Sizes(size_of(valid, genes, published, "split.valid"), size_of(test, genes, published, "split.test"))
+    if found.valid < 1 or found.test < 1 or found.valid + found.test >= genes:
+        raise UserError(
+            "the splits leave no genes to train on" if found.valid and found.test else "a split would be empty",
+            where="split.valid, split.test",
+            expected=f"less than the {genes:,} genes there are, and at least 1 in each",
+            received=f"{found.valid:,} to validate and {found.test:,} to test",
+            do="set split.valid and split.test",
+        )
+    return found
+
+
+def published_split(genes: int, wanted: Sizes, seed: int = 1) -> Rows:
+    """Shuffle as pandas' ``sample(frac=1, random_state=seed)`` does; the last test, those before them validate."""
+    order = np.random.RandomState(seed).permutation(genes)  # noqa: NPY002 - the published order is this generator's
+    train = genes - wanted.valid - wanted.test
+    return {"train": order[:train], "valid": order[train : train + wanted.valid], "test": order[train + wanted.valid :]}
+
+
+def published_folds(genes: int, folds: int, valid: int, seed: int = 1) -> list[Rows]:
+    """Cut the published order into folds; the first `valid` genes outside a test fold validate (Xpresso's ``--cv``)."""
+    order = np.random.RandomState(seed).permutation(genes)  # noqa: NPY002
+    result = []
+    for test in np.array_split(order, folds):
+        rest = order[~np.isin(order, test)]
+        result.append({"train": rest[valid:], "valid": rest[:valid], "test": test})
+    return result
+
+
+def split_groups(groups: np.ndarray, wanted: Sizes, seed: int) -> Rows:
+    """Share out whole groups at random until the held-out splits have about their sizes.
+
+    Parameters
+    ----------
+    groups : (n,) array
+        Genes with equal values stay together.
+    wanted
+        Sizes; a group is added to a split as long as that brings it nearer to its size.
+    """
+    names, members = np.unique(groups, return_inverse=True)
+    number = np.bincount(members)
+    free = list(np.random.default_rng(seed).permutation(len(names)))
+    split_of = np.zeros(len(names), int)
+    for code, size in ((2, wanted.test), (1, wanted.valid)):
+        have = 0
+        for group in list(free):
+            if abs(have + number[group] - size) < abs(have - size):
+                have += number[group]
+                split_of[group] = code
+                free.remove(group)
+    return {name: np.flatnonzero(split_of[members] == code) for code, name in enumerate(SPLITS)}
+
+
+def fold_groups(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Share out whole groups into folds of about equal size: the largest first, each to the smallest fold.
+
+    Returns
+    -------
+    (n,) int
+        Fold of each gene, from 0.
+    """
+    names, members = np.unique(groups, return_inverse=True)
+    number = np.bincount(members)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-number[order], kind="stable")]
+    size, fold_of = np.zeros(folds, int), np.zeros(len(names), int)
+    for group in order:
+        fold_of[group] = int(np.argmin(size))
+        size[fold_of[group]] += number[group]
+    return fold_of[members]
+
+
+def rotate(fold_of: np.ndarray, folds: int) -> list[Rows]:
+    """Let each fold test once, and the next one validate."""
+    result = []
+    for fold in range(folds):
+        test, valid = fold_of == fold, fold_of == (fold + 1) % folds
+        result.append({n: np.flatnonzero(x) for n, x in zip(SPLITS, (~test & ~valid, valid, test), strict=True)})
+    return result
+
+
+def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: Sequence[str] | int, seed: int) -> Rows:
+    """Split by chromosome: those named, or for a number whole chromosomes at random until there are about so many.
+
+    Raises
+    ------
+    UserError
+        If a chromosome is named that no gene lies on, or twice.
+    """
+    plain = np.array([plain_name(name) for name in chromosome])
+    lists: dict[str, set[str]] = {}
+    for key, named in (("valid", valid), ("test", test)):
+        if isinstance(named, int):
+            continue
+        lists[key] = {plain_name(name) for name in named}
+        unknown = sorted(lists[key] - set(plain))
+        if unknown:
+            there = sorted(set(map(str, chromosome)))
+            raise UserError(
+                f"no gene lies on chromosome {unknown[0]}",
+                where=f"split.{key}",
+                expected=", ".join(there[:40]),
+                received=", ".join(map(str, named)),
+                do=f"{nearest(unknown[0], there)}name chromosomes that have genes",
+            )
+    both = lists.get("valid", set()) & lists.get("test", set())
+    if both:
+        raise UserError(
+            "a chromosome is in two splits", where="split.valid, split.test", received=", ".join(both), do="name it once"
+        )
+    code = np.zeros(len(plain), int)
+    for number, key in ((2, "test"), (1, "valid")):
+        if key in lists:
+            code[np.isin(plain, list(lists[key]))] = number
+    for number, key, named in ((2, "test", test), (1, "valid", valid)):
+        if isinstance(named, int):
+            left = np.flatnonzero(code == 0)
+            picked = split_groups(plain[left], Sizes(0, named), seed)["test"]
+            code[left[picked]] = number
+    return {name: np.flatnonzero(code == n) for n, name in enumerate(SPLITS)}
+
+
+def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> np.ndarray:
+    """Return the split (0 train, 1 valid, 2 test) or fold (from 0) of each gene as a file says; -1 for none.
+
+    Parameters
+    ----------
+    path
+        A table: the gene in the first column, and a column with ``train``, ``valid`` and ``test``, or with the numbers
+        of folds from 1.
+    column
+        Its name; by default the column that holds nothing else.
+    folds
+        Number of folds, where it holds folds.
+
+    Raises
+    ------
+    UserError
+        If there is no such column, it holds something else, or a gene is there twice.
+    """
+    table = _table(path, column)
+    codes = {name: _codes(table[name], folds) for name in ([column] if column else table.columns[1:])}
+    fitting = {name: code for name, code in codes.items() if code is not None}
+    if not fitting:
+        name = column or "any column"
+        raise UserError(
+            "the file does not say which split each gene is in",
+            where=f"split.file={path}, {name}",
+            expected=f"numbers 1 to {folds}" if folds else "train, valid and test, or nothing",
+            received=", ".join(map(str, table[column].unique()[:6])) if column else f"columns {', '.join(table.columns)}",
+            do="name the column with split.column",
+        )
+    code = next(iter(fitting.values()))
+    rows = _rows_of(table, genes, path)
+    return np.where(rows >= 0, code[rows], -1)
+
+
+def read_groups(path: Path, genes: GeneNames, column: str | None) -> np.ndarray:
+    """Return the group of each gene as a file says; a gene that the file lacks is a group of its own.
+
+    Parameters
+    ----------
+    path
+        A table: the gene in the first column, the group in another.
+    column
+        Its name; by default a column called group, family, cluster, chromosome ..., else the second.
+    """
+    table = _table(path, column)
+    named = [name for name in table.columns[1:] if str(name).lower() in _GROUP_HEADINGS]
+    chosen = column or (named[0] if named else table.columns[1])
+    rows = _rows_of(table, genes, path)
+    groups = table[chosen].astype(str).to_numpy()
+    there = (rows >= 0) & table[chosen].notna().to_numpy()[rows]
+    alone = np.array([f"gene {gene} alone" for gene in genes.ids])
+    return np.where(there, groups[rows], alone)
+
+
+def _table(path: Path, column: str | None) -> pd.DataFrame:
+    table = read_table(path, "split.file")
+    if column is not None and column not in table.columns:
+        raise UserError(
+            f"there is no column {column}",
+            where=f"split.column, {path}",
+            expected=", ".join(map(str, table.columns)),
+            do=f"{nearest(column, map(str, table.columns))}name one of these",
+        )
+    if len(table.columns) < 2:
+        raise UserError("the file has one column only", where=f"split.file={path}", expected="genes and their split")
+    check_unique([str(name) for name in table.iloc[:, 0]], f"split.file={path}")
+    return table
+
+
+def _rows_of(table: pd.DataFrame, genes: GeneNames, path: Path) -> np.ndarray:
+    return join(genes, [str(name) for name in table.iloc[:, 0]], f"split.file={path}").rows
+
+
+def _codes(column: pd.Series, folds: int | None) -> np.ndarray | None:
+    """Return the split or fold of each row, or None if the column holds something else."""
+    if folds:
+        numbers = numbers_in(column).to_numpy(float)
+        right = np.isin(numbers, np.arange(1, folds + 1)) | column.isna().to_numpy()
+        return np.where(np.isnan(numbers), 0, numbers).astype(int) - 1 if right.all() else None
+    if is_number(column):
+        return None
+    words = column.fillna("").astype(str).str.strip().str.lower()
+    codes = words.map({**{name: SPLITS.index(split) for name, split in _OF_NAME.items()}, "": -1})
+    return None if codes.isna().any() or (codes < 0).all() else codes.to_numpy(int)
+
+
+def overlapping(rows: Mapping[str, np.ndarray], chromosome: np.ndarray, start: np.ndarray, length: int) -> Rows:
+    """Find genes whose promoter window overlaps one of a later split: train with valid or test, valid with test.
+
+    Parameters
+    ----------
+    rows
+        Rows of the genes in each split.
+    chromosome : (n,) array of str
+    start : (n,) int64
+        Where the windows begin.
+    length
+        Length of each window.
+
+    Returns
+    -------
+    dict of bool arrays
+        For each split, whether each of its genes overlaps.
+    """
+    _, place = np.unique(chromosome, return_inverse=True)
+    # One line for all chromosomes, far enough apart.
+    lowest = int(start.min())
+    line = place * (int(start.max()) - lowest + 2 * length + 1) + (start - lowest)
+    found = {name: np.zeros(len(mine), bool) for name, mine in rows.items()}
+    for name, later in (("train", ("valid", "test")), ("valid", ("test",))):
+        others = np.sort(np.concatenate([line[rows[split]] for split in later]))
+        mine = line[rows[name]]
+        first = np.searchsorted(others, mine - length, "right")
+        found[name] = first < np.searchsorted(others, mine + length, "left")
+    return found

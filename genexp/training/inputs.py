@@ -1,0 +1,123 @@
+"""From a dataset as it was read to what the model is fed: k-mer counts and vectors, where the model reads k-mers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from genexp.config import KmerModelConfig, ModelConfig
+from genexp.console import duration, progress, say, warn
+from genexp.data.genes import Dataset, DatasetInfo, Split
+from genexp.data.kmers import chunk_counts, empty_chunks
+from genexp.data.word2vec import KmerVectors, load_vectors, random_vectors, train_word2vec
+from genexp.models import InputShapes
+
+
+def expected_shapes(model: ModelConfig, info: DatasetInfo, blocks: str, window: tuple[int, int] | None) -> InputShapes:
+    """Return the shapes that a model will be fed, from what is known before the genes are read."""
+    widths = {b: w for b, w in info.widths.items() if b in blocks}
+    if "P" not in blocks or info.promoter is None:
+        return InputShapes(None, widths, None)
+    if info.promoter == "embedded":
+        return InputShapes((info.promoter_length or 0, info.embed_dim or 0), widths, "embedded")
+    length = window[1] - window[0] if window else 0
+    if isinstance(model, KmerModelConfig):
+        return InputShapes((length // model.chunk, 4**model.k), widths, "kmers")
+    return InputShapes((length,), widths, "bases")
+
+
+def encode(dataset: Dataset, model: ModelConfig) -> Dataset:
+    """Return the dataset with promoters as k-mer counts (n, chunks, 4**k), where the model reads k-mers."""
+    if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases":
+        return dataset
+    encoded: dict[str, Split] = {}
+    empty = 0
+    for name, split in dataset.splits.items():
+        counts = chunk_counts(split.blocks["P"], model.k, model.chunk)
+        empty += empty_chunks(counts)
+        encoded[name] = replace(split, blocks={**split.blocks, "P": counts})
+    if empty:
+        warn(f"{empty:,} chunks hold no {model.k}-mer without N; the model sees zeros there")
+    return replace(dataset, splits=encoded)
+
+
+def vectors_for(model: ModelConfig, dataset: Dataset, folder: Path) -> KmerVectors | None:
+    """Return the k-mer vectors that a model starts from, kept in the run's ``embedding/`` folder.
+
+    A run that is resumed, or starts again, takes the vectors it began with.
+
+    Parameters
+    ----------
+    model
+        The ``model`` group.
+    dataset
+        The genes as bases; Word2Vec is fitted on the training promoters alone.
+    folder
+        Where ``vectors.npz`` is kept.
+
+    Returns
+    -------
+    KmerVectors or None
+        None where the model learns its vectors from the start, uses none, or does not read k-mers.
+    """
+    if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases" or "P" not in _blocks(dataset):
+        return None
+    path = folder / "vectors.npz"
+    if path.is_file():
+        return load_vectors(path)
+    found = make_vectors(model, dataset.splits["train"].blocks["P"])
+    if found is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found.save(path)
+    return found
+
+
+def make_vectors(model: KmerModelConfig, tokens: np.ndarray) -> KmerVectors | None:
+    """Read, draw or fit the vectors that ``model.embedding`` asks for."""
+    settings = model.embedding
+    if settings.vectors is not None:
+        say(f"embedding: vectors of {settings.vectors}")
+        return load_vectors(Path(settings.vectors))
+    if settings.kind == "random":
+        return random_vectors(model.k, model.embed_dim, settings.seed)
+    if settings.kind != "word2vec":
+        return None
+    with progress("Word2Vec", settings.epochs, "epochs") as done:
+        found = train_word2vec(
+            tokens,
+            k=model.k,
+            dimension=model.embed_dim,
+            window=settings.window,
+            epochs=settings.epochs,
+            negative=settings.negative,
+            subsample=settings.subsample,
+            workers=settings.workers,
+            seed=settings.seed,
+            promoters=settings.promoters,
+            progress=lambda epoch, _: done(epoch),
+        )
+    p = found.provenance
+    say(
+        f"embedding: Word2Vec of {model.k}-mers, {model.embed_dim} numbers each, fitted on {p['promoters_used']:,} "
+        f"training promoters ({p['promoters_with_n']:,} with N left out), {p['words_trained']:,} words, "
+        f"{duration(p['seconds'])}"
+    )
+    return found
+
+
+def actual_shapes(model: ModelConfig, dataset: Dataset, vectors: KmerVectors | None) -> InputShapes:
+    """Return the shapes of an encoded dataset, with the vectors that the model is built on."""
+    blocks = _blocks(dataset)
+    widths = {b: x.shape[1] for b, x in blocks.items() if b != "P"}
+    if "P" not in blocks:
+        return InputShapes(None, widths, None)
+    kind = dataset.info.promoter
+    if kind == "bases" and isinstance(model, KmerModelConfig):
+        kind = "kmers"
+    return InputShapes(tuple(blocks["P"].shape[1:]), widths, kind, None if vectors is None else vectors.vectors)
+
+
+def _blocks(dataset: Dataset) -> dict[str, np.ndarray]:
+    return dict(dataset.splits["train"].blocks)

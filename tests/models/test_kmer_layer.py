@@ -1,0 +1,184 @@
+"""The promoter input of the models that read k-mers: its layer, its checks, and the positions of the Transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import numpy_forward
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_models import input_shapes, model_config, model_inputs, predict, random_genes, randomise, small_model
+
+from genexp.data.kmers import chunk_counts, mean_vectors
+from genexp.errors import UserError
+from genexp.models import InputShapes, attention, build_model, check_model
+from genexp.models.kmers import KmerMean
+
+RNG = np.random.default_rng(0)
+VECTORS = RNG.normal(size=(64, 5)).astype(np.float32)
+
+
+@pytest.fixture
+def bfloat16() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def built(layer: KmerMean, words: int = 64) -> KmerMean:
+    layer.build((None, 3, words))
+    return layer
+
+
+FROZEN = built(KmerMean(5, vectors=VECTORS))
+FREQUENCIES = built(KmerMean(None))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.lists(st.integers(0, 4), min_size=24, max_size=24), min_size=1, max_size=4))
+def test_it_is_the_mean_of_the_vectors_of_the_known_kmers(genes: list[list[int]]) -> None:
+    tokens = np.array(genes, np.uint8)
+    config = model_config("transformer", chunk=8)
+    counts = chunk_counts(tokens, 3, 8)
+    np.testing.assert_allclose(FROZEN(counts), numpy_forward.chunks(config, tokens, VECTORS), atol=1e-6)
+    np.testing.assert_allclose(FROZEN(counts), mean_vectors(counts, VECTORS), atol=1e-6)
+    np.testing.assert_allclose(FREQUENCIES(counts), numpy_forward.chunks(config, tokens, None), atol=1e-6)
+
+
+def test_a_chunk_without_kmers_is_zero_and_takes_no_part_in_any_gradient() -> None:
+    counts = np.zeros((1, 3, 64), np.uint8)
+    counts[0, 1, 7] = 48
+    layer = built(KmerMean(5, learned=True, vectors=VECTORS))
+    with tf.GradientTape() as tape:
+        means = layer(counts)
+        total = tf.reduce_sum(means)
+    np.testing.assert_array_equal(np.asarray(means)[0, [0, 2]], 0)
+    np.testing.assert_allclose(np.asarray(means)[0, 1], VECTORS[7], rtol=1e-6)
+    gradient = np.asarray(tape.gradient(total, layer.vectors.value))
+    np.testing.assert_array_equal(gradient.any(axis=1), np.arange(64) == 7)
+
+
+def test_a_count_of_255_and_the_uint16_counts_of_long_chunks_do_not_overflow() -> None:
+    counts = np.zeros((1, 1, 64), np.uint8)
+    counts[0, 0, :2] = 255
+    np.testing.assert_allclose(FROZEN(counts)[0, 0], VECTORS[:2].mean(axis=0), rtol=1e-6)
+    long = counts.astype(np.uint16) * 100
+    np.testing.assert_allclose(FROZEN(long)[0, 0], VECTORS[:2].mean(axis=0), rtol=1e-6)
+
+
+def test_the_input_has_the_type_of_the_counts() -> None:
+    for chunk, dtype in ((50, "uint8"), (257, "uint8"), (258, "uint16")):
+        config = model_config("biolstm", chunk=chunk)
+        model = build_model(config, input_shapes(config, "P", 2 * chunk))
+        assert model.input["promoter"].dtype == dtype
+        assert chunk_counts(np.zeros((1, 2 * chunk), np.uint8), 3, chunk).dtype == dtype
+
+
+def test_learned_vectors_start_where_word2vec_starts() -> None:
+    vectors = np.asarray(built(KmerMean(20, learned=True)).vectors)
+    assert np.abs(vectors).max() <= 0.5 / 20
+    assert 0.8 < vectors.std() / (0.5 / 20 / 3**0.5) < 1.2
+
+
+@pytest.mark.parametrize("kind", ["word2vec", "random"])
+def test_vectors_learned_on_start_from_those_given(kind: str) -> None:
+    config = model_config("biolstm", embedding={"kind": kind, "trainable": True})
+    shapes = input_shapes(config, "P", 100)
+    model = build_model(config, shapes)
+    np.testing.assert_array_equal(model.get_layer("embedding").vectors, shapes.vectors)
+    assert "embedding/vectors" in [v.path for v in model.trainable_variables]
+
+
+def test_frozen_vectors_are_no_variable_of_the_model() -> None:
+    _, shapes, model = small_model("transformer", "PH")
+    layer = model.get_layer("embedding")
+    np.testing.assert_array_equal(layer.vectors, shapes.vectors)
+    assert layer.variables == []
+    assert "vectors" not in layer.get_config()
+
+
+def test_frozen_vectors_that_were_never_given_are_seen() -> None:
+    layer = built(KmerMean(5))
+    assert np.isnan(layer(np.ones((1, 3, 64), np.uint8))).all()
+    with pytest.raises(TypeError, match="vectors"):
+        build_model(model_config("biolstm"), InputShapes((2, 64), {}, "kmers", None))
+
+
+def test_means_stay_float32_under_mixed_precision(bfloat16: None) -> None:
+    counts = RNG.integers(0, 9, (2, 3, 64)).astype(np.uint8)
+    for layer in (KmerMean(5, vectors=VECTORS), KmerMean(5, learned=True, vectors=VECTORS)):
+        means = layer(counts)
+        assert means.dtype == "float32"
+        np.testing.assert_allclose(means, mean_vectors(counts, VECTORS), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["biolstm", "transformer", "token_transformer"])
+def test_mixed_precision_gives_nearly_the_same_answers(name: str, bfloat16: None) -> None:
+    config = model_config(name)
+    window = 1237 if name == "token_transformer" else 250
+    shapes = input_shapes(config, "PH", window)
+    mixed = build_model(config, shapes)
+    keras.config.set_dtype_policy("float32")
+    exact = build_model(config, shapes)
+    for model in (mixed, exact):
+        randomise(model)
+    inputs = model_inputs(config, shapes, random_genes(shapes, config, window))
+    expected, answers = predict(exact, inputs), predict(mixed, inputs)
+    assert answers.dtype == np.float32
+    assert 0 < np.abs(answers - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_positions_of_zeros_are_the_positions() -> None:
+    layer = attention.SinusoidalPositions()
+    added = np.asarray(layer(np.zeros((1, 3, 4), np.float32)))[0]
+    hand = [
+        [0, 1, 0, 1],
+        [np.sin(1), np.cos(1), np.sin(0.01), np.cos(0.01)],
+        [np.sin(2), np.cos(2), np.sin(0.02), np.cos(0.02)],
+    ]
+    np.testing.assert_allclose(added, hand, atol=1e-6)
+    np.testing.assert_allclose(layer(np.ones((1, 3, 4), np.float32))[0], np.array(hand) + 2, atol=1e-6)
+
+
+def test_a_token_beyond_the_vocabulary_has_the_zero_vector() -> None:
+    config = model_config("token_transformer", vocab_size=4)
+    model = build_model(config, input_shapes(config, "P", 300))
+    layer = model.get_layer("token_and_position_embedding")
+    embed = keras.Model(model.inputs, layer.output)
+    embedded = np.asarray(embed({"promoter": np.full((1, 300), 4, np.uint8)}))[0]
+    np.testing.assert_array_equal(embedded, np.asarray(layer.bias))
+
+
+def refused(config: Any, shapes: InputShapes) -> str:
+    with pytest.raises(UserError) as error:
+        check_model(config, shapes)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["biolstm", "transformer"])
+def test_what_does_not_fit_is_refused(name: str) -> None:
+    embedded = InputShapes((4, 32), {}, "embedded")
+    assert "model.embed_dim=32" in refused(model_config(name), embedded)
+    trained = model_config(name, embed_dim=32, embedding={"trainable": True})
+    assert "model.embedding.trainable" in refused(trained, embedded)
+    from_file = model_config(name, embed_dim=32, embedding={"vectors": "v.txt"})
+    assert "model.embedding.vectors" in refused(from_file, embedded)
+    counts = InputShapes((4, 16), {}, "kmers")
+    assert "model.embed_dim=16" in refused(model_config(name, k=2, embedding={"kind": "counts"}), counts)
+    both = model_config(name, k=2, embed_dim=16, embedding={"kind": "counts", "trainable": True})
+    assert "model.embedding.trainable" in refused(both, counts)
+    other = InputShapes((4, 64), {}, "kmers", np.zeros((64, 32), np.float32))
+    assert "64 of 32" in refused(model_config(name), other)
+    with pytest.raises(TypeError, match="bases"):
+        check_model(model_config(name), InputShapes((200,), {}, "bases"))
+
+
+def test_a_window_that_pooling_empties_is_refused() -> None:
+    assert "300 nt" in refused(model_config("token_transformer"), InputShapes((299,), {}))
+    check_model(model_config("token_transformer"), InputShapes((300,), {}))
