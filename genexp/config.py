@@ -34,11 +34,16 @@ def key(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
+    count_or: tuple[str, ...] | None = None,
     length: int | None = None,
     default: Any = MISSING,
 ) -> Any:
-    """Declare a config key: its possible values, which hold for each item of a list. Null passes where allowed."""
+    """Declare a config key: its possible values, which hold for each item of a list. Null passes where allowed.
+
+    `count_or` is for a positive integer that may be one of some words instead.
+    """
     limits = {"choices": choices, "at_least": at_least, "above": above, "at_most": at_most, "below": below}
+    limits["count_or"] = count_or
     metadata = {"limits": {k: v for k, v in limits.items() if v is not None}, "length": length}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
@@ -138,7 +143,7 @@ class EmbeddingConfig:
     epochs: int = key(at_least=1)
     negative: int = key(at_least=1)
     subsample: float = key(at_least=0)
-    promoters: int | None = key(at_least=1)
+    promoters: Any = key(count_or=("auto", "all"))
     workers: int = key(at_least=1)
     seed: int = key(at_least=0)
 
@@ -355,7 +360,7 @@ class EmbedConfig:
     epochs: int = key(at_least=1)
     negative: int = key(at_least=1)
     subsample: float = key(at_least=0)
-    promoters: int | None = key(at_least=1)
+    promoters: Any = key(count_or=("auto", "all"))
     workers: int = key(at_least=1)
     seed: int = key(at_least=0)
     chunk: int = key(at_least=1)
@@ -407,9 +412,8 @@ def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: st
 def _build(schema: type[C], node: DictConfig, path: str, source: str, problems: list[UserError]) -> C:
     """Fill one dataclass from one config node, noting every problem."""
     known = {f.name: f for f in fields(schema)}  # type: ignore[arg-type]
-    for name in node:
-        if name not in known:
-            problems.append(unknown_key(path + str(name), sorted(path + k for k in known), source))
+    names = sorted(path + k for k in known)
+    problems.extend(unknown_key(path + str(name), names, source) for name in node if name not in known)
     typed = OmegaConf.structured(schema)
     values: dict[str, Any] = {}
     for name, spec in known.items():
@@ -496,12 +500,13 @@ def _out_of_limits(dotted: str, value: Any, metadata: Mapping[str, Any], source:
         "above": (lambda v, limit: v > limit, "above {}"),
         "at_most": (lambda v, limit: v <= limit, "at most {}"),
         "below": (lambda v, limit: v < limit, "below {}"),
+        "count_or": (lambda v, words: v in words or (type(v) is int and v > 0), "a positive integer, or {}"),
     }
     for name, limit in limits.items():
         test, words = tests[name]
         bad = [v for v in items if not test(v, limit)]
         if bad:
-            shown = ", ".join(map(str, limit)) if name == "choices" else limit
+            shown = ", ".join(map(str, limit)) if isinstance(limit, tuple) else limit
             hint = nearest(str(bad[0]), map(str, limit)) if name == "choices" else ""
             problems.append(
                 UserError(

@@ -190,4 +190,6 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return done.stdout.strip() if done.returncode == 0 else None
 
     commit = git("rev-parse", "HEAD")
-    return commit and {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    if not commit:
+        return None
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}

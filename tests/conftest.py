@@ -1,4 +1,4 @@
-"""Fixtures for all tests: small file sets in the published layouts, and a way to run the command line in this process."""
+"""Fixtures for all tests: small file sets in the published layouts, and the real command line."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SUMMARY = "k-mer vectors by Word2Vec from scratch, and the embedded dataset"
 
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
-    ("genexp embed out=embedding dataset=xpresso dataset.root=DIR promoters=null", "of all Xpresso promoters"),
+    ("genexp embed out=embedding dataset=xpresso dataset.root=DIR promoters=all", "of all Xpresso promoters"),
     ("genexp embed out=v4 k=4 dimension=100 write_dataset=false dataset=files dataset.root=DIR", "vectors only"),
 )
 

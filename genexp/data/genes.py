@@ -126,5 +126,5 @@ class Dataset:
             digest.update("\n".join(map(str, split.genes)).encode())
             for array in (split.labels, *split.blocks.values()):
                 digest.update(f"{array.dtype}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).view(np.uint8))
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -66,20 +66,25 @@ def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     return _gathered(split, lambda: iter(batches), len(batches), batch_size)
 
 
-def _gathered(split: Split, rows: Any, steps: int, batch_size: int | None) -> tf.data.Dataset:
-    """Turn `steps` batches of row numbers into batches of inputs and labels."""
+def _gathered(split: Split, rows: Callable[[], Iterator[np.ndarray]], steps: int, size: int | None) -> tf.data.Dataset:
+    """Turn `steps` batches of row numbers into batches of inputs and labels.
+
+    Only batches are ever copied: TensorFlow would hold the promoters a second time.
+    """
     import tensorflow as tf
 
-    with tf.device("CPU:0"):  # only batches travel to the accelerator
-        arrays = {BLOCKS[b]: tf.convert_to_tensor(x) for b, x in split.blocks.items()}
-        labels = tf.convert_to_tensor(split.labels[:, None].astype(np.float32))
+    arrays = {BLOCKS[b]: x for b, x in split.blocks.items()}
+    labels = split.labels[:, None].astype(np.float32)
 
-    def gather(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        inputs = {name: tf.gather(x, rows) for name, x in arrays.items()}
-        # Features of only 0 and 1 rest in memory as bytes; bases stay bytes, which the model itself encodes.
-        inputs = {name: x if name == BLOCKS["P"] else tf.cast(x, tf.float32) for name, x in inputs.items()}
-        return inputs, tf.gather(labels, rows)
+    def batches() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        for selected in rows():
+            yield {name: x[selected] for name, x in arrays.items()}, labels[selected]
 
-    indices = tf.data.Dataset.from_generator(rows, output_signature=tf.TensorSpec((batch_size,), tf.int32))
-    indices = indices.apply(tf.data.experimental.assert_cardinality(steps))
-    return indices.map(gather, num_parallel_calls=2, deterministic=True).prefetch(2)
+    def widen(inputs: dict[str, tf.Tensor], y: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        # Features of only 0 and 1 rest in memory as bytes; bases and counts stay bytes, which the model encodes.
+        return {name: x if name == BLOCKS["P"] else tf.cast(x, tf.float32) for name, x in inputs.items()}, y
+
+    spec = {name: tf.TensorSpec((size, *x.shape[1:]), x.dtype) for name, x in arrays.items()}
+    signature = (spec, tf.TensorSpec((size, 1), tf.float32))
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).map(widen).prefetch(2)

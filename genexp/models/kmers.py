@@ -34,7 +34,7 @@ def promoter_input(config: KmerModelConfig, shapes: InputShapes) -> tuple[Any, A
     input, chunks
         The input, (batch, chunks, 4**k) counts, uint8, or uint16 where a chunk holds more than 255 k-mers; or
         (batch, chunks, dimension) float32, embedded. The chunks, (batch, chunks, dimension) float32 whatever the
-        precision of the model: untrained vectors differ by less than bfloat16 can tell once they are averaged.
+        precision of the model, so that the normalisation sees unrounded means.
     """
     if shapes.promoter_kind == "embedded":
         promoter = embedded = keras.Input(shapes.promoter, dtype="float32", name=BLOCKS["P"])

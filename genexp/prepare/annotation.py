@@ -21,8 +21,8 @@ _NAME_KEYS = ("gene_name", "gene", "Name", "gene_symbol", "locus_tag", "old_locu
 _BIOTYPE_KEYS = ("gene_biotype", "gene_type", "biotype")
 #: Rows that say nothing that exons and CDS do not say.
 _IGNORED = frozenset(
-    "UTR five_prime_utr three_prime_utr start_codon intron Selenocysteine chromosome region "
-    "biological_region scaffold contig supercontig protein cDNA_match match stop_codon_redefined_as_selenocysteine".split()
+    {"UTR", "five_prime_utr", "three_prime_utr", "start_codon", "intron", "Selenocysteine", "chromosome", "region"}
+    | {"biological_region", "scaffold", "contig", "supercontig", "protein", "cDNA_match", "match"}
 )
 _UTR_ROWS = frozenset({"five_prime_UTR", "three_prime_UTR"})
 _PARTS = {"exon": "exons", "CDS": "cds", "stop_codon": "stop"}

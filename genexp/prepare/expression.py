@@ -104,5 +104,5 @@ def _check_not_negative(columns: np.ndarray, genes: list[str], names: list[str],
             where=f"{where}, column {names[column]}, row {row + first_line:,} (gene {genes[row]})",
             expected="counts, RPKM, TPM ...: at least 0",
             received=f"{columns[row, column]:g}",
-            do="set expression_scale=log10 if the values are logarithms, to base 10, already; or choose columns with samples",
+            do="set expression_scale=log10 if they are logarithms to base 10 already, or choose columns with samples",
         )

@@ -134,7 +134,7 @@ def _no_base(path: Path, name: str, position: int, piece: bytes) -> UserError:
 
 
 def chromosome_aliases(name: str, header: str) -> list[str]:
-    """Return the names under which a chromosome may be meant: ``chr1`` and ``1``; MT, M and Mito; NC_000001.11 and 1."""
+    """Return names for a chromosome that files may share: 1 for ``chr1`` and ``NC_000001.11``, MT for M and Mito."""
     names = [plain_name(name)]
     told = re.search(r"\bchromosome:? ?([0-9]{1,2}|[XYZW]|[IVX]+)\b(?:,|$)", header)
     if told:

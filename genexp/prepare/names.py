@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,7 +87,7 @@ def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
         If nothing joins.
     """
     plain = [without_version(name) for name in names]
-    ways: list[tuple[str, Sequence[str], Sequence[str]]] = [("id", genes.ids, names)]
+    ways: list[tuple[str, Iterable[str], Sequence[str]]] = [("id", genes.ids, names)]
     ways.append(("id without version", [without_version(gene) for gene in genes.ids], plain))
     ways += [(kind, others, names) for kind, others in genes.others.items()]
     best = max((_match(*way) for way in ways), key=lambda found: int(found.found.sum()))
@@ -103,8 +103,9 @@ def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
     )
 
 
-def _match(by: str, wanted: Sequence[str], names: Sequence[str]) -> Join:
+def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
     """Match exactly; a name that stands for two genes or two rows matches nothing."""
+    wanted = list(wanted)
     rows_of, genes_of = Counter(names), Counter(wanted)
     row = {name: n for n, name in enumerate(names)}
     rows = np.full(len(wanted), -1, np.int64)
@@ -119,7 +120,7 @@ def _match(by: str, wanted: Sequence[str], names: Sequence[str]) -> Join:
     return Join(rows, by, ambiguous)
 
 
-def _few(names: Sequence[str], number: int = 3) -> str:
+def _few(names: Iterable[str], number: int = 3) -> str:
     return ", ".join([name for name in map(str, names) if name][:number]) or "none"
 
 

@@ -59,12 +59,14 @@ def tss_from_peaks(path: Path, chosen: Chosen) -> tuple[np.ndarray, str]:
             "no CAGE peak goes with any gene",
             where=f"tss={path}",
             expected=f"peaks named as {chosen.names.ids[0]} or p1@SYMBOL, or near annotated TSSs",
-            received=f"{len(peaks):,} peaks, the first named {peaks[0].name} on {peaks[0].chromosome}" if peaks else "none",
+            received=f"{len(peaks):,} peaks, the first named {peaks[0].name} on {peaks[0].chromosome}"
+            if peaks
+            else "none",
             do="use peaks of the same assembly and organism",
         )
-    moved = np.abs(tss - chosen.tss)
+    moved = float(np.median(np.abs(tss - chosen.tss)[tss != chosen.tss])) if (tss != chosen.tss).any() else 0
     return tss, (
-        f"CAGE peaks ({how}) for {taken:,} genes, moved by a median of {np.median(moved[moved > 0]) if moved.any() else 0:.0f} nt; "
+        f"CAGE peaks ({how}) for {taken:,} genes; those that moved did by a median of {moved:.0f} nt; "
         f"the annotated TSS for {len(chosen) - taken:,}"
     )
 

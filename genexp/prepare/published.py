@@ -51,7 +51,9 @@ def read_numbers(path: Path) -> Table:
     for number, cells in _lines(path):
         gene, *values, promoter = cells
         genes.append(gene)
-        rows.append([_number(path, number, gene, name, value) for name, value in zip(COLUMNS[1:-1], values, strict=True)])
+        rows.append(
+            [_number(path, number, gene, name, value) for name, value in zip(COLUMNS[1:-1], values, strict=True)]
+        )
         length = len(promoter) if length is None else length
         if len(promoter) != length:
             raise UserError(

@@ -1,7 +1,7 @@
 """Logarithms and standardisation, and the way back.
 
-``honest``: standardised with mean and standard deviation of the training genes. ``published``: over all genes before they are split,
-as Xpresso's ``setup_training_files.py`` does (a leak, if a small one).
+``honest``: standardised with mean and standard deviation of the training genes. ``published``: over all genes before
+they are split, as Xpresso's ``setup_training_files.py`` does (a leak, if a small one).
 """
 
 from __future__ import annotations

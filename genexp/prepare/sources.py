@@ -1,7 +1,7 @@
 """Opening raw files: plain, gzip and bgzip alike, with what is wrong said in words.
 
-Annotation, tables and genomes are read as streams. `isal` is four times as fast as Python's own gzip on plain gzip (which no
-library can index) and reads bgzip too, so one way serves every file.
+Annotation, tables and genomes are read as streams. `isal` is four times as fast as Python's own gzip on plain gzip, which
+no library can index, and reads bgzip too, so one way serves every file.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             received="its end is missing",
             do="copy or download it again",
         ) from None
-    except (igzip.BadGzipFile, isal_zlib.error, zlib.error) as error:
+    except (igzip.BadGzipFile, isal_zlib.IsalError, zlib.error) as error:
         raise UserError(
             "this gzip file is damaged", where=path, received=error, do="copy or download it again"
         ) from None

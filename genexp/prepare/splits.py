@@ -28,7 +28,18 @@ PUBLISHED_SIZE = 1000
 DEFAULT_PART = 0.1
 
 _OF_NAME = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-_GROUP_HEADINGS = ("group", "family", "cluster", "orthogroup", "homology", "paralogs", "chromosome", "chrom", "chr", "seqname")
+_GROUP_HEADINGS = (
+    "group",
+    "family",
+    "cluster",
+    "orthogroup",
+    "homology",
+    "paralogs",
+    "chromosome",
+    "chrom",
+    "chr",
+    "seqname",
+)
 
 
 @dataclass(frozen=True)
@@ -76,14 +87,14 @@ def sizes(valid: Any, test: Any, genes: int, *, published: bool) -> Sizes:
 
 def published_split(genes: int, wanted: Sizes, seed: int = 1) -> Rows:
     """Shuffle as pandas' ``sample(frac=1, random_state=seed)`` does; the last test, those before them validate."""
-    order = np.random.RandomState(seed).permutation(genes)  # noqa: NPY002 - the published order is this generator's
+    order = np.random.RandomState(seed).permutation(genes)
     train = genes - wanted.valid - wanted.test
     return {"train": order[:train], "valid": order[train : train + wanted.valid], "test": order[train + wanted.valid :]}
 
 
 def published_folds(genes: int, folds: int, valid: int, seed: int = 1) -> list[Rows]:
     """Cut the published order into folds; the first `valid` genes outside a test fold validate (Xpresso's ``--cv``)."""
-    order = np.random.RandomState(seed).permutation(genes)  # noqa: NPY002
+    order = np.random.RandomState(seed).permutation(genes)
     result = []
     for test in np.array_split(order, folds):
         rest = order[~np.isin(order, test)]
@@ -170,13 +181,16 @@ def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: 
     both = lists.get("valid", set()) & lists.get("test", set())
     if both:
         raise UserError(
-            "a chromosome is in two splits", where="split.valid, split.test", received=", ".join(both), do="name it once"
+            "a chromosome is in two splits",
+            where="split.valid, split.test",
+            received=", ".join(both),
+            do="name it once",
         )
     code = np.zeros(len(plain), int)
     for number, key in ((2, "test"), (1, "valid")):
         if key in lists:
             code[np.isin(plain, list(lists[key]))] = number
-    for number, key, named in ((2, "test", test), (1, "valid", valid)):
+    for number, named in ((2, test), (1, valid)):
         if isinstance(named, int):
             left = np.flatnonzero(code == 0)
             picked = split_groups(plain[left], Sizes(0, named), seed)["test"]
@@ -211,7 +225,9 @@ def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: 
             "the file does not say which split each gene is in",
             where=f"split.file={path}, {name}",
             expected=f"numbers 1 to {folds}" if folds else "train, valid and test, or nothing",
-            received=", ".join(map(str, table[column].unique()[:6])) if column else f"columns {', '.join(table.columns)}",
+            received=", ".join(map(str, table[column].unique()[:6]))
+            if column
+            else f"columns {', '.join(table.columns)}",
             do="name the column with split.column",
         )
     code = next(iter(fitting.values()))

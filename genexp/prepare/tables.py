@@ -74,7 +74,9 @@ def look_at(path: Path, key: str) -> Shape:
     twice = next((name for n, name in enumerate(header) if name in header[:n]), None)
     if twice is not None:
         raise UserError(
-            f"column {twice!r} is there twice", where=f"{key}={path}, line {skip + 1}", do="give each column its own name"
+            f"column {twice!r} is there twice",
+            where=f"{key}={path}, line {skip + 1}",
+            do="give each column its own name",
         )
     return Shape(separator, skip, header, dangling)
 
@@ -91,11 +93,11 @@ def read_table(path: Path, key: str) -> pd.DataFrame:
     UserError
         If it is not a table.
     """
-    return pd.concat(list(read_chunks(path, key, rows=1 << 62)), ignore_index=True)
+    return pd.concat(list(read_chunks(path, key, rows=None)), ignore_index=True)
 
 
-def read_chunks(path: Path, key: str, rows: int = 2000) -> Iterator[pd.DataFrame]:
-    """Yield a table so many rows at a time."""
+def read_chunks(path: Path, key: str, rows: int | None = 2000) -> Iterator[pd.DataFrame]:
+    """Yield a table so many rows at a time; None yields it whole."""
     shape = look_at(path, key)
     names = [*shape.columns, *([""] if shape.dangling else [])]
     options: dict[str, Any] = {
@@ -110,11 +112,14 @@ def read_chunks(path: Path, key: str, rows: int = 2000) -> Iterator[pd.DataFrame
         "low_memory": False,
         "skip_blank_lines": True,
     }
-    with _errors_in_words(path, key), open_bytes(path) as file:
-        with pd.read_csv(file, chunksize=rows if rows < 1 << 62 else None, iterator=True, **options) as reader:
-            for chunk in reader if rows < 1 << 62 else [reader.read()]:
-                chunk[shape.columns[0]] = chunk[shape.columns[0]].str.strip()
-                yield chunk
+    with (
+        _errors_in_words(path, key),
+        open_bytes(path) as file,
+        pd.read_csv(file, chunksize=rows, iterator=True, **options) as reader,
+    ):
+        for chunk in [reader.read()] if rows is None else reader:
+            chunk[shape.columns[0]] = chunk[shape.columns[0]].str.strip()
+            yield chunk
 
 
 @contextmanager

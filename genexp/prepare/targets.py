@@ -15,7 +15,17 @@ from genexp.prepare.sources import open_text
 from genexp.prepare.tables import number_column, read_chunks, text_columns
 
 #: Headings that name the column with the factor in a list of pairs.
-_FACTOR_HEADINGS = ("tf", "mirna", "mir", "factor", "regulator", "source", "set", "transcription_factor", "mature_mirna")
+_FACTOR_HEADINGS = (
+    "tf",
+    "mirna",
+    "mir",
+    "factor",
+    "regulator",
+    "source",
+    "set",
+    "transcription_factor",
+    "mature_mirna",
+)
 
 
 @dataclass(frozen=True)
@@ -114,7 +124,9 @@ def _long(path: Path, key: str, genes: GeneNames) -> Targets:
     named = [name for name in others if str(name).lower() in _FACTOR_HEADINGS]
     factor_column = named[0] if named else others[-1]
     pairs = table[[gene_column, factor_column]].dropna().drop_duplicates()
-    return _from_pairs(list(zip(*pairs.to_numpy().T, strict=True)), where, genes, f"pairs of {gene_column} and {factor_column}")
+    return _from_pairs(
+        list(zip(*pairs.to_numpy().T, strict=True)), where, genes, f"pairs of {gene_column} and {factor_column}"
+    )
 
 
 def _gmt_pairs(path: Path, key: str) -> list[tuple[str, str]]:
@@ -144,5 +156,5 @@ def _from_pairs(pairs: Sequence[tuple[str, str]], where: str, genes: GeneNames, 
     for gene, factor in pairs:
         if gene in row:
             values[row[gene], column[factor]] = 1
-    used = values.any(axis=0)  # a factor none of whose targets is here says nothing
-    return Targets(values[:, used], tuple(f for f, u in zip(factors, used, strict=True) if u), found, form)
+    used = np.flatnonzero(values.any(axis=0))  # a factor none of whose targets is here says nothing
+    return Targets(values[:, used], tuple(factors[n] for n in used), found, form)

@@ -52,9 +52,10 @@ class Progress:
 
 def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
     """Write progress, weights, optimiser and random state; a crash leaves the old file or the new one."""
-    arrays = {f"variable_{n:05}": np.asarray(v) for n, v in enumerate(_variables(model))}
+    arrays: dict[str, Any] = {f"variable_{n:05}": np.asarray(v) for n, v in enumerate(_variables(model))}
+    arrays["progress"] = np.array(json.dumps(asdict(progress)))
     buffer = io.BytesIO()
-    np.savez(buffer, progress=np.array(json.dumps(asdict(progress))), **arrays)
+    np.savez(buffer, **arrays)
     write_atomically(path, buffer.getvalue())
 
 

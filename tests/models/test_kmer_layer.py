@@ -182,3 +182,35 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
 def test_a_window_that_pooling_empties_is_refused() -> None:
     assert "300 nt" in refused(model_config("token_transformer"), InputShapes((299,), {}))
     check_model(model_config("token_transformer"), InputShapes((300,), {}))
+
+
+DROPOUTS = {
+    "biolstm": {"dropout_1": ("dense_1", 0.3)},
+    "transformer": {
+        "positions_dropout": ("positions", 0.1),
+        "encoder_1_dropout_1": ("encoder_1_attention", 0.1),
+        "encoder_1_dropout_2": ("encoder_1_dense_2", 0.1),
+        "dropout_1": ("dense_1", 0.1),
+    },
+    "token_transformer": {
+        "encoder_dropout_1": ("encoder_attention", 0.1),
+        "encoder_dropout_2": ("encoder_dense_2", 0.1),
+        "dropout_1": ("dense_1", 0.1),
+        "dropout_2": ("dense_2", 0.1),
+    },
+}
+
+
+@pytest.mark.parametrize("name", DROPOUTS)
+def test_dropout_stands_where_the_published_models_have_it(name: str) -> None:
+    _, _, model = small_model(name, "PH")
+    dropouts = {x.name: x for x in model.layers if isinstance(x, keras.layers.Dropout)}
+    assert {n: (x.input._keras_history.operation.name, x.rate) for n, x in dropouts.items()} == DROPOUTS[name]
+    attention_layers = [x for x in model.layers if isinstance(x, keras.layers.MultiHeadAttention)]
+    assert all(x.get_config()["dropout"] == 0 for x in attention_layers)
+
+
+def test_batch_normalisation_moves_as_keras_has_it() -> None:
+    for name in ("biolstm", "transformer", "token_transformer"):
+        norms = [x for x in small_model(name, "PH")[2].layers if isinstance(x, keras.layers.BatchNormalization)]
+        assert [x.momentum for x in norms] == [0.99] * (2 if name == "token_transformer" else 1)

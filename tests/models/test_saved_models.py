@@ -34,9 +34,9 @@ def registered_names(config: Any) -> set[str]:
         return set().union(*map(registered_names, config))
     if not isinstance(config, dict):
         return set()
-    own = set()
-    if config.get("class_name", "__keras_tensor__") != "__keras_tensor__" and not str(config.get("module")).startswith("keras"):
-        own = {str(config.get("registered_name") or config["class_name"])}
+    own, name = set(), str(config.get("class_name", "__"))  # tensors and slices are written as __name__
+    if not name.startswith("__") and not str(config.get("module")).startswith("keras"):
+        own = {str(config.get("registered_name") or name)}
     return own.union(*map(registered_names, config.values()))
 
 

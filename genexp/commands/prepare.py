@@ -1,0 +1,232 @@
+"""``genexp prepare``: from raw files to a dataset, for any organism."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genexp import console
+from genexp.config import PrepareConfig
+from genexp.errors import UserError
+from genexp.run import exact_command
+
+if TYPE_CHECKING:
+    from genexp.prepare.assemble import Plan
+    from genexp.prepare.gather import Bases
+    from genexp.prepare.ledger import Ledger
+
+SUMMARY = "raw files (FASTA, GTF, tables) or Xpresso's table to a dataset, for any organism"
+
+EXAMPLES = (
+    (
+        "genexp prepare source=genome fasta=genome.fa.gz gtf=genes.gtf.gz expression=expression.tsv out=datasets/mine",
+        "any genome; promoters, half-life features, labels",
+    ),
+    (
+        "genexp prepare source=genome fasta=yeast.fa.gz gtf=yeast.gtf.gz expression=fpkm.tsv tf=tf.tsv.gz "
+        "upstream=1000 downstream=1000 split.by=chromosome 'split.test=[VII,XV]' out=datasets/yeast",
+        "short promoters, TFs, two chromosomes held out",
+    ),
+    (
+        "genexp prepare source=xpresso_table table=Roadmap_FantomAnnotations.InputData.pM10Kb.txt.gz "
+        "mask=mask_histone_genes.txt recipe=published out=datasets/xpresso",
+        "the published dataset from the published table",
+    ),
+    (
+        "genexp prepare source=tables expression=labels.tsv.gz 'samples=[expr_log10]' expression_scale=log10 "
+        "tf=tf.tsv.gz mirna=pairs.tsv.gz split.by=file split.file=labels.tsv.gz out=datasets/tm",
+        "TFs and miRNAs only, with a given split",
+    ),
+)
+
+#: Keys of input files: what each source must have, and may have.
+NEEDS = {"genome": ("fasta", "gtf", "expression"), "xpresso_table": ("table",), "tables": ("expression",)}
+MAY_HAVE = {
+    "genome": ("tss", "tf", "mirna", "mask", "split.file"),
+    "xpresso_table": ("tf", "mirna", "mask", "split.file"),
+    "tables": ("tf", "mirna", "mask", "split.file"),
+}
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A preparation that can be started."""
+
+    config: PrepareConfig
+    out: Path
+    command: str
+
+
+def check(config: PrepareConfig) -> Checked:
+    """Look at everything that needs no reading: the files, the keys together, the folder to write.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, a key has no effect, or `out` holds something.
+    """
+    from genexp.prepare.card import FILE_KEYS, input_files
+    from genexp.prepare.sources import existing
+
+    given, source = input_files(config), config.source
+    for key in NEEDS[source]:
+        if key not in given:
+            raise UserError(
+                f"source={source} needs {key}",
+                where=key,
+                expected=" ".join(f"{name}=FILE" for name in NEEDS[source]),
+                received=" ".join(f"{name}={path}" for name, path in given.items()) or "no files",
+                do=f"add {key}=FILE",
+            )
+    for key in FILE_KEYS:
+        if key in given and key not in NEEDS[source] + MAY_HAVE[source]:
+            raise UserError(
+                f"source={source} has no use for {key}",
+                where=f"{key}={given[key]}",
+                expected=f"of {', '.join(NEEDS[source] + MAY_HAVE[source])}",
+                do=f"leave {key} out, or choose another source",
+            )
+    for key, path in given.items():
+        existing(path, key)
+    _check_together(config)
+    return Checked(config, free_folder(config.out), exact_command())
+
+
+def _check_together(config: PrepareConfig) -> None:
+    """Check what only several keys together can get wrong."""
+    ask = config.split
+    if ask.by in ("file", "group") and ask.file is None:
+        raise UserError(f"split.by={ask.by} needs a file", where="split.file", do="add split.file=FILE")
+    if ask.file is not None and ask.by == "random":
+        raise UserError(
+            "split.by=random has no use for a file", where="split.file", received=ask.file, do="set split.by"
+        )
+    sized = [key for key in ("valid", "test") if getattr(ask, key) is not None]
+    if sized and (ask.by == "file" or (ask.folds and not (config.recipe == "published" and sized == ["valid"]))):
+        raise UserError(
+            f"split.{sized[0]} would have no effect",
+            where=f"split.{sized[0]}",
+            received=f"split.by={ask.by}, split.folds={ask.folds}",
+            do="leave it out: the file, or the number of folds, says how many genes are held out",
+        )
+    if config.source == "genome" and config.upstream + config.downstream < 1:
+        raise UserError(
+            "the promoters would be empty", where="upstream, downstream", do="make one of them larger than 0"
+        )
+    if config.source == "tables" and not (config.tf or config.mirna):
+        raise UserError(
+            "there would be labels but nothing to predict them from", where="tf, mirna", do="give one of them"
+        )
+    if config.svd and not config.mirna:
+        raise UserError("svd is of the block M, which is not there", where="svd", do="add mirna=FILE, or leave svd out")
+
+
+def free_folder(wanted: str) -> Path:
+    """Return the folder to write, after a look that it holds nothing.
+
+    Raises
+    ------
+    UserError
+        If it holds files already, or its parent cannot be written.
+    """
+    out = Path(wanted).expanduser().resolve()
+    if out.is_dir() and any(out.iterdir()):
+        dataset = any(out.glob("*.h5"))
+        raise UserError(
+            "the folder holds a dataset already" if dataset else "the folder is not empty",
+            where=f"out={wanted}",
+            expected="a new or empty folder",
+            received=", ".join(sorted(path.name for path in out.iterdir())[:6]),
+            do="choose another folder with out=DIR, or move this one away",
+        )
+    parent = next(path for path in out.parents if path.exists())
+    if (out.exists() and not out.is_dir()) or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise UserError(
+            "the dataset cannot be written there", where=f"out={wanted}", do="choose a folder that can be written"
+        )
+    return out
+
+
+def prepare(config: PrepareConfig, *, verbose: bool = False) -> Checked:
+    """Check everything that can be told without reading."""
+    return check(config)
+
+
+def run(prepared: Checked, directory: Path | None = None) -> None:
+    """Read, split, scale and write; the folder appears whole at the end, or not at all."""
+    from genexp.prepare.assemble import plan
+    from genexp.prepare.gather import gather, read_bases
+    from genexp.prepare.ledger import Ledger
+
+    config, started, ledger = prepared.config, time.monotonic(), Ledger()
+    genes = gather(config, ledger)
+    planned = plan(config, genes, ledger)
+    with whole_or_nothing(prepared.out) as folder:
+        bases = read_bases(config, planned.genes, ledger)
+        write(prepared, planned, bases, ledger, folder)
+    console.say(f"done in {console.duration(time.monotonic() - started)}: {prepared.out}")
+    console.say(f"train on it with: genexp train dataset=files dataset.root={prepared.out}")
+
+
+def write(prepared: Checked, planned: Plan, bases: Bases, ledger: Ledger, folder: Path) -> None:
+    """Write every file of the dataset."""
+    from dataclasses import replace
+
+    import numpy as np
+
+    from genexp.data.writer import write_dataset
+    from genexp.prepare.assemble import scaled
+    from genexp.prepare.card import input_files, write_card, write_genes
+    from genexp.prepare.picture import draw_dataset
+
+    config = prepared.config
+    source = f"genexp prepare source={config.source}: " + ", ".join(Path(p).name for p in input_files(config).values())
+    kept = []
+    for number, rows in enumerate(planned.folds, 1):
+        found = scaled(config, planned.genes, bases, rows, ledger)
+        fold = number if config.split.folds else None
+        write_dataset(folder, found.dataset, source=source, scaling=found.scaling, fold=fold)
+        if found.svd is not None:
+            names = np.array(planned.genes.targets["M"].names)
+            np.savez_compressed(folder / f"{fold or ''}svd.npz", directions=found.svd, names=names)
+        if number == 1:
+            draw_dataset(folder / "dataset.png", source, found.dataset, planned, bases, ledger)
+        kept.append(replace(found, dataset=replace(found.dataset, splits={})))
+        console.say(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
+    write_genes(folder, planned, bases, folds=bool(config.split.folds))
+    write_card(folder, config, planned, bases, kept, ledger, prepared.command)
+
+
+@contextmanager
+def whole_or_nothing(out: Path) -> Iterator[Path]:
+    """Yield a folder beside `out` that is renamed to it at the end, and removed if anything goes wrong."""
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    before = signal.signal(signal.SIGTERM, _interrupt)  # what Slurm and Kubernetes send before they kill
+    try:
+        try:
+            partial.mkdir(parents=True)
+            yield partial
+            if out.is_dir():
+                out.rmdir()
+            partial.rename(out)
+        except OSError as error:
+            raise UserError(
+                "the dataset cannot be written",
+                where=f"out={out}",
+                received=error.strerror or error,
+                do="see that there is space and permission; nothing was left behind",
+            ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,148 @@
+"""What people read of a dataset: dataset.yaml and genes.tsv."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from genexp import __version__
+from genexp.config import PrepareConfig
+from genexp.data.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.data.sequence import ALPHABET
+from genexp.prepare.assemble import Plan, Scaled
+from genexp.prepare.gather import Bases, RawGenes
+from genexp.prepare.ledger import Ledger
+from genexp.prepare.sources import checksum
+from genexp.run import write_atomically
+
+#: The keys of the config that name input files.
+FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", "tf", "mirna", "mask", "split.file")
+
+
+def input_files(config: PrepareConfig) -> dict[str, str]:
+    """Return the input files by key."""
+    found = {key: config.split.file if key == "split.file" else getattr(config, key) for key in FILE_KEYS}
+    return {key: path for key, path in found.items() if path is not None}
+
+
+def write_card(
+    folder: Path,
+    config: PrepareConfig,
+    plan: Plan,
+    bases: Bases,
+    datasets: Sequence[Scaled],
+    ledger: Ledger,
+    command: str,
+) -> None:
+    """Write dataset.yaml: sources with checksums, the rule for every choice, counts at every join, statistics."""
+    genes = plan.genes
+    content: dict[str, Any] = {
+        "made": {
+            "by": f"genexp {__version__}",
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": command,
+        },
+        "sources": {key: _source(Path(path)) for key, path in input_files(config).items()},
+        "genes": ledger.steps,
+        "rules": ledger.rules,
+        "splits": [
+            {"fold": n} | {name: len(rows[name]) for name in SPLITS}
+            if config.split.folds
+            else {name: len(rows[name]) for name in SPLITS}
+            for n, rows in enumerate(plan.folds, 1)
+        ],
+        "blocks": _blocks(bases, datasets[0]),
+        "statistics": _statistics(genes, bases),
+        "scaling": [found.scaling for found in datasets],
+        "config": OmegaConf.to_container(OmegaConf.structured(config)),
+    }
+    head = (
+        "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
+    )
+    write_atomically(folder / "dataset.yaml", head + OmegaConf.to_yaml(OmegaConf.create(content)))
+
+
+def _source(path: Path) -> dict[str, Any]:
+    resolved = path.expanduser().resolve()
+    return {"path": str(resolved), "bytes": resolved.stat().st_size, "sha256": checksum(resolved)}
+
+
+def _blocks(bases: Bases, scaled: Scaled) -> dict[str, Any]:
+    info = scaled.dataset.info
+    found: dict[str, Any] = {}
+    if bases.promoters is not None:
+        found["P"] = {"length": info.promoter_length, "tss": info.tss}
+    for block, width in info.widths.items():
+        names = info.feature_names[block]
+        found[block] = {"width": width, "columns": list(names) if width <= 20 else [*names[:5], "...", names[-1]]}
+    return found
+
+
+def _statistics(genes: RawGenes, bases: Bases) -> dict[str, Any]:
+    found: dict[str, Any] = {"expression": summary(genes.expression)}
+    if bases.halflife is not None:
+        found["halflife"] = {name: summary(bases.halflife[:, n]) for n, name in enumerate(HALFLIFE_FEATURES)}
+    if bases.promoters is not None:
+        counts = base_counts(bases.promoters).sum(axis=0)
+        parts = {base: round(float(count / counts.sum()), 6) for base, count in zip(ALPHABET, counts, strict=True)}
+        with_n = sum(int((block == 4).any(axis=1).sum()) for block in _blocks_of(bases.promoters))
+        found["promoter"] = {"bases": parts, "genes_with_n": with_n}
+    for block, targets in genes.targets.items():
+        if targets.values.dtype == np.uint8:
+            found[block] = {
+                "targets_per_gene": summary(targets.values.sum(axis=1)),
+                "zeros_only": int((~targets.values.any(axis=1)).sum()),
+            }
+    return found
+
+
+def summary(values: np.ndarray) -> dict[str, float]:
+    """Return minimum, median, mean, maximum and standard deviation, to six digits."""
+    found = {"min": values.min(), "median": np.median(values), "mean": values.mean(), "max": values.max()}
+    return {name: float(f"{value:.6g}") for name, value in (found | {"sd": values.std()}).items()}
+
+
+def _blocks_of(promoters: np.ndarray) -> list[np.ndarray]:
+    return [promoters[first : first + 256] for first in range(0, len(promoters), 256)]
+
+
+def base_counts(promoters: np.ndarray) -> np.ndarray:
+    """Return (length, 5): how many promoters have each token at each position."""
+    counts = np.zeros((promoters.shape[1], len(ALPHABET)), np.int64)
+    for block in _blocks_of(promoters):
+        for token in range(len(ALPHABET)):
+            counts[:, token] += (block == token).sum(axis=0)
+    return counts
+
+
+def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
+    """Write genes.tsv: every gene with its place, split and raw values."""
+    genes = plan.genes
+    columns: dict[str, Any] = {"gene": genes.names.ids}
+    columns |= {
+        kind: genes.names.others[kind]
+        for kind in ("gene_name", "Name", "gene")
+        if kind in genes.names.others and kind not in columns
+    }
+    if genes.chromosome is not None and genes.tss is not None:
+        columns |= {"chromosome": genes.chromosome, "strand": genes.strand, "tss": genes.tss + 1}
+        columns["transcript"] = [t.name for t in genes.transcripts or []]
+    split = np.full(len(genes), "", dtype="U8")
+    for number, rows in enumerate(plan.folds, 1):
+        for name in SPLITS if not folds else ("test",):
+            split[rows[name]] = str(number) if folds else name
+    columns["fold" if folds else "split"] = split
+    columns["expression"] = genes.expression
+    if bases.halflife is not None:
+        columns |= {name: bases.halflife[:, n] for n, name in enumerate(HALFLIFE_FEATURES)}
+    text = io.StringIO()
+    text.write("\t".join(columns) + "\n")
+    for row in zip(*columns.values(), strict=True):
+        text.write("\t".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in row) + "\n")
+    write_atomically(folder / "genes.tsv", text.getvalue())
