@@ -146,10 +146,10 @@ def mean_vectors(counts: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         np.copyto(part, flat[start : start + len(part)])
         total = np.maximum(part @ ones, 1)
         if total.min() == total.max():  # no N in sight: one division for all chunks
-            np.matmul(part, vectors / total[0], out=out[start : start + len(part)])
+            _product(part, vectors / total[0], out[start : start + len(part)])
         else:
             part /= total[:, None]
-            np.matmul(part, vectors, out=out[start : start + len(part)])
+            _product(part, vectors, out[start : start + len(part)])
     return means
 
 
@@ -201,6 +201,18 @@ def cached_counts(tokens: np.ndarray, k: int, chunk: int, cache_dir: Path | None
     except OSError as error:
         log.warning("k-mer counts are not cached: %s", error)
     return counts
+
+
+def _product(rows: np.ndarray, vectors: np.ndarray, out: np.ndarray) -> None:
+    """Multiply as a stack of small matrices, which BLAS does not spread over threads.
+
+    Spread over them, so small a product is faster on idle cores, but takes several times as long on busy ones.
+    """
+    stacked = len(rows) - len(rows) % 32
+    np.matmul(
+        rows[:stacked].reshape(-1, 32, rows.shape[1]), vectors, out=out[:stacked].reshape(-1, 32, vectors.shape[1])
+    )
+    np.matmul(rows[stacked:], vectors, out=out[stacked:])
 
 
 def _check_k(k: int, where: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gensim.models import Word2Vec
 
 #: Words per epoch that suffice for the 64 3-mers: benchmarks/word2vec_corpus.py shows what more of them bring.
-ENOUGH_WORDS = 400_000
+ENOUGH_WORDS = 200_000
 
 #: gensim trains on at most this many words of a sentence and drops the rest without a word.
 GENSIM_SENTENCE_LIMIT = 10_000

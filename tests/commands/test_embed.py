@@ -1,0 +1,137 @@
+"""``genexp embed``, and training on k-mers: from bases, from given vectors, from embedded promoters."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+from conftest import write_xpresso_set
+
+from genexp.cli import main
+from genexp.data.word2vec import load_vectors
+
+SMALL = ("training.epochs=2", "training.batch_size=32", "training.learning_rate=0.01", "hardware=cpu", "model.chunk=20")
+SMALL_MODEL = {
+    "transformer": ("model.heads=2", "model.key_dim=4", "model.ff_dim=8", "model.dense=4"),
+    "biolstm": ("model.units=4", "model.dense=4"),
+}
+
+
+def train(root, out, *words, model="transformer", data="PH"):
+    files = ("dataset=files", f"dataset.root={root}", f"hydra.run.dir={out}")
+    return main(["train", f"model={model}", f"data={data}", *files, *SMALL, *SMALL_MODEL[model], *words])
+
+
+def predictions(run):
+    with (run / "predictions.csv").open() as file:
+        return np.array([float(row["prediction"]) for row in csv.DictReader(file)])
+
+
+@pytest.fixture(scope="module")
+def embedding(xpresso_root, tmp_path_factory):
+    out = tmp_path_factory.mktemp("embedding") / "e"
+    words = ["embed", "dataset=xpresso", f"dataset.root={xpresso_root}", f"out={out}", "chunk=20", "epochs=1"]
+    assert main([*words, "dimension=8"]) == 0
+    return out
+
+
+def test_the_published_layout_is_written(embedding):
+    assert {p.name for p in embedding.iterdir()} == {"vectors.npz", "etrain.h5", "evalidation.h5", "etest.h5"}
+    with h5py.File(embedding / "evalidation.h5") as file:
+        assert file["promoter"].shape == (32, 20, 8)
+        assert file["promoter"].dtype == np.float32
+        assert file["halflife"].shape == (32, 8)
+        assert file["gene"][0] == b"GENE00096"
+
+
+def test_vectors_say_where_they_come_from(embedding):
+    found = load_vectors(embedding / "vectors.npz")
+    assert found.vectors.shape == (64, 8)
+    assert found.provenance["words_trained"] == 398 * found.provenance["promoters_used"]
+
+
+def test_an_embedded_chunk_is_the_mean_of_its_kmers_vectors(embedding, xpresso_root):
+    vectors = load_vectors(embedding / "vectors.npz").vectors
+    with h5py.File(xpresso_root / "valid.h5") as bases, h5py.File(embedding / "evalidation.h5") as embedded:
+        for gene in (0, 31):
+            tokens = bases["promoter"][gene].argmax(axis=1)
+            for chunk in (0, 19):
+                part = tokens[20 * chunk : 20 * chunk + 20]
+                words = [16 * a + 4 * b + c for a, b, c in zip(part, part[1:], part[2:], strict=False)]
+                np.testing.assert_allclose(embedded["promoter"][gene, chunk], vectors[words].mean(axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["transformer", "biolstm"])
+def test_embedded_promoters_and_bases_with_the_same_vectors_are_the_same_run(embedding, xpresso_root, tmp_path, model):
+    own = (f"model.embedding.vectors={embedding / 'vectors.npz'}", "model.embed_dim=8")
+    assert train(xpresso_root, tmp_path / "bases", *own, model=model) == 0
+    assert train(embedding, tmp_path / "embedded", "model.embed_dim=8", model=model) == 0
+    np.testing.assert_allclose(predictions(tmp_path / "bases"), predictions(tmp_path / "embedded"), atol=1e-4)
+    assert "k-mer counts" in (tmp_path / "bases" / "train.log").read_text()
+    assert "come embedded" in (tmp_path / "embedded" / "train.log").read_text()
+    assert not (tmp_path / "embedded" / "embedding").exists()
+
+
+@pytest.mark.parametrize("kind", ["word2vec", "random", "learned", "counts"])
+def test_every_kind_of_embedding_trains_and_evaluates(xpresso_root, tmp_path, capsys, kind):
+    words = (f"model.embedding={kind}", "model.embedding.epochs=1")
+    assert train(xpresso_root, tmp_path / "run", *words) == 0
+    assert (tmp_path / "run" / "embedding" / "vectors.npz").exists() == (kind in ("word2vec", "random"))
+    assert main(["evaluate", f"run_dir={tmp_path / 'run'}"]) == 0
+    assert "to the last digit" in capsys.readouterr().out
+
+
+def test_a_checkpoint_opens_in_a_fresh_process(xpresso_root, tmp_path, genexp):
+    assert train(xpresso_root, tmp_path / "run", "model.embedding=random") == 0
+    done = genexp("evaluate", f"run_dir={tmp_path / 'run'}")
+    assert done.returncode == 0, done.stderr
+    assert "to the last digit" in done.stdout
+
+
+def test_a_resumed_run_keeps_its_vectors(xpresso_root, tmp_path):
+    assert train(xpresso_root, tmp_path / "whole", "model.embedding.epochs=1") == 0
+    assert train(xpresso_root, tmp_path / "part", "model.embedding.epochs=1", "training.epochs=1") == 0
+    assert main(["train", f"resume={tmp_path / 'part'}", "training.epochs=2"]) == 0
+    np.testing.assert_array_equal(predictions(tmp_path / "part"), predictions(tmp_path / "whole"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model=xpresso"], "reads bases, and these promoters are embedded"),
+        (["model=transformer"], "do not fit the model"),
+        (["model=transformer", "model.embed_dim=8", "data.window=[0,100]"], "window"),
+    ],
+)
+def test_a_mismatch_with_embedded_promoters_is_refused(embedding, tmp_path, capsys, words, said):
+    assert main(["train", "dataset=files", f"dataset.root={embedding}", f"hydra.run.dir={tmp_path / 'run'}", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_vectors_that_do_not_fit_are_refused(embedding, xpresso_root, tmp_path, capsys):
+    assert train(xpresso_root, tmp_path / "run", f"model.embedding.vectors={embedding / 'vectors.npz'}") == 2
+    assert "model.embed_dim" in capsys.readouterr().err
+    assert train(xpresso_root, tmp_path / "run2", "model.embedding.vectors=nowhere.npz") == 2
+    assert "nowhere.npz" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_empty_is_refused(embedding, capsys):
+    before = json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir()))
+    assert main(["embed", f"out={embedding}"]) == 2
+    assert "not written over" in capsys.readouterr().err
+    assert json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir())) == before
+
+
+def test_chunks_that_do_not_fit_are_refused(tmp_path, xpresso_root, capsys):
+    words = ["embed", "dataset=files", f"dataset.root={xpresso_root}", f"out={tmp_path / 'e'}"]
+    assert main([*words, "data.window=[0,399]"]) == 2
+    assert "cannot be cut into chunks" in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()
+
+
+def test_promoters_all_with_n_cannot_be_fitted_on(tmp_path, capsys):
+    root = write_xpresso_set(tmp_path / "set", n_every=1)
+    assert main(["embed", "dataset=files", f"dataset.root={root}", f"out={tmp_path / 'e'}"]) == 2
+    assert "free of N" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["set"], "nothing half-written"
