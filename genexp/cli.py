@@ -14,6 +14,8 @@ COMMANDS: dict[str, str] = {
     "evaluate": "metrics, predictions and plots again from a finished run",
     "prepare": "raw files (FASTA, GTF, tables) or Xpresso's table to a dataset, for any organism",
     "embed": "k-mer vectors by Word2Vec from scratch, and the embedded dataset",
+    "import": "a published checkpoint (SavedModel, .h5, .keras) to a run directory",
+    "export": "a run's model as .keras, SavedModel or ONNX, compared with the original",
     "completion": "shell completion: genexp completion bash|zsh|fish",
 }
 

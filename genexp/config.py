@@ -21,6 +21,7 @@ LOSSES = (
     *("mse", "mae", "mape", "msle", "huber", "log_cosh"),
     *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
 )
+LOGGERS = ("csv", "tensorboard", "mlflow", "wandb")
 INITIALIZERS = (
     *("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform"),
     *("orthogonal", "random_normal", "random_uniform", "truncated_normal", "variance_scaling"),
@@ -227,7 +228,7 @@ class TrainingConfig:
     milestone_factor: float = key(above=0)
     shuffle: bool = key()
     restarts: int = key(at_least=0)
-    tensorboard: bool = key(default=False)
+    start_from: str | None = key(default=None)
 
 
 @dataclass
@@ -243,16 +244,57 @@ class HardwareConfig:
 
 
 @dataclass
+class ExperimentConfig:
+    """A published result, to be shown beside the one that is measured: mean test r2 and its 95 % interval."""
+
+    name: str = key()
+    source: str = key()
+    r2: float | None = key(at_least=0, at_most=1)
+    r2_ci95: list[float] | None = key(length=2, at_least=0, at_most=1)
+    repeats: int | None = key(at_least=1)
+
+
+@dataclass
 class TrainConfig:
     """The whole config of ``genexp train``, and what ``config.yaml`` in a run directory holds."""
 
+    optional: ClassVar[tuple[str, ...]] = ("experiment",)
     seed: int = key(at_least=0, at_most=2**31 - 1)
     resume: str | None = key(default=None)
+    logger: Any = key(choices=LOGGERS, default=None)
+    experiment: Any = None
     data: DataConfig = field(default_factory=DataConfig)
     dataset: Any = None
     model: Any = None
     training: TrainingConfig = field(default_factory=TrainingConfig)
     hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+
+@dataclass
+class ImportConfig:
+    """The whole config of ``genexp import``; without ``dataset`` the run is evaluated on one that is named then."""
+
+    optional: ClassVar[tuple[str, ...]] = ("dataset",)
+    checkpoint: str = key()
+    name: str = key()
+    widths: list[int] | None = key(at_least=1)
+    seed: int = key(at_least=0, at_most=2**31 - 1)
+    data: DataConfig = field(default_factory=DataConfig)
+    dataset: Any = None
+    model: Any = None
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    hardware: HardwareConfig = field(default_factory=HardwareConfig)
+
+
+@dataclass
+class ExportConfig:
+    """The whole config of ``genexp export``."""
+
+    run_dir: str = key()
+    checkpoint: str = key(choices=("best", "last"))
+    format: str = key(choices=("keras", "saved_model", "onnx"))
+    out: str | None = key()
+    tolerance: float = key(above=0)
 
 
 @dataclass
@@ -374,6 +416,8 @@ SCHEMAS: dict[str, type] = {
     "evaluate": EvaluateConfig,
     "embed": EmbedConfig,
     "prepare": PrepareConfig,
+    "import": ImportConfig,
+    "export": ExportConfig,
 }
 
 C = TypeVar("C")
@@ -399,7 +443,7 @@ def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: st
     node = config if isinstance(config, DictConfig) else OmegaConf.create(dict(config))
     problems: list[UserError] = []
     built = _build(schema, node, "", source, problems)
-    if not problems and isinstance(built, TrainConfig):
+    if not problems and isinstance(built, TrainConfig | ImportConfig):
         problems += _combinations(built, source)
     if len(problems) == 1:
         raise problems[0]
@@ -421,6 +465,9 @@ def _build(schema: type[C], node: DictConfig, path: str, source: str, problems: 
         dotted = path + name
         try:
             if inner is not None:
+                if name in getattr(schema, "optional", ()) and node.get(name) is None:
+                    values[name] = None
+                    continue
                 if not isinstance(node.get(name), DictConfig):
                     problems.append(_missing(dotted, source))
                     continue
@@ -451,7 +498,7 @@ def sub_schema(schema: type, name: str, node: Mapping[str, Any] | DictConfig) ->
         if name == "dataset":
             return DemoConfig if chosen == "demo" else DatasetConfig
         return MODELS.get(str(chosen), ModelConfig)
-    return None
+    return ExperimentConfig if hint is Any and name == "experiment" else None
 
 
 def _widen(value: Any, length: int | None, name: str) -> Any:
@@ -567,7 +614,7 @@ def all_keys(schema: type, choices: Mapping[str, str], path: str = "") -> Iterat
             yield from all_keys(inner, choices, f"{path}{spec.name}.")
 
 
-def _combinations(config: TrainConfig, source: str) -> list[UserError]:
+def _combinations(config: TrainConfig | ImportConfig, source: str) -> list[UserError]:
     """Check what only several keys together can get wrong, as far as it needs no data."""
     problems = []
     name, model = config.data.name, config.model

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from genexp import __version__
+from genexp.commands import module_of
 from genexp.conf_files import CONF_DIR, groups_of
 
 FLAGS = """Flags
@@ -42,7 +43,7 @@ genexp COMMAND --help says more of a command; genexp --version names the version
 
 def command_help(command: str, line: str) -> str:
     """Return what ``genexp COMMAND --help`` prints."""
-    module = import_module(f"genexp.commands.{command}")
+    module = import_module(module_of(command))
     width = max(len(example) for example, _ in module.EXAMPLES)
     examples = "\n".join(f"  {example:<{width}}  # {words}" for example, words in module.EXAMPLES)
     head = f"genexp {command}: {line}\n\nExamples\n{examples}"

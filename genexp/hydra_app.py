@@ -17,17 +17,19 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from genexp import console
+from genexp.commands import module_of
 from genexp.compose import Arguments, check_overrides, checked_config, first_value, parse
 from genexp.conf_files import CONF_DIR
 from genexp.config import DatasetConfig
-from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics
+from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics, remember_command
 
 #: Commands whose runs have a directory of their own.
-WITH_RUN_DIRECTORY = ("train",)
+WITH_RUN_DIRECTORY = ("train", "import")
 
 
 def execute(command: str, words: list[str]) -> int:
     """Run a subcommand and return its exit code."""
+    remember_command([command, *words])
     words = spelled_out(words)
     arguments = parse(words)
     check_overrides(command, arguments)
@@ -70,7 +72,7 @@ def absolute_paths(config: Any) -> Any:
 
 def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfig) -> int:
     """Prepare one run, make its directory, and run it under Hydra."""
-    module = import_module(f"genexp.commands.{command}")
+    module = import_module(module_of(command))
     extra, directory = [], None
     if getattr(config, "resume", None):
         own = [str(o.input_line) for o in arguments.overrides]
@@ -89,7 +91,7 @@ def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfi
 
 def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
     """Check every value of the sweep, run each job in a process of its own, and show a table of them all."""
-    module = import_module(f"genexp.commands.{command}")
+    module = import_module(module_of(command))
     for overrides in one_at_a_time(arguments):
         config, _ = checked_config(command, overrides, arguments.config_dir)
         module.check(absolute_paths(config))

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import secrets
+import shlex
 import string
 import subprocess
 import sys
@@ -161,11 +162,17 @@ def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
         raise UserError("this file is no JSON", where=run.metrics, received=str(error)) from None
 
 
+_typed: list[str] = []
+
+
+def remember_command(words: Sequence[str]) -> None:
+    """Keep the command line as it was typed; Hydra replaces sys.argv while a job runs."""
+    _typed[:] = words
+
+
 def exact_command() -> str:
     """Return the command line as it can be typed again."""
-    import shlex
-
-    return shlex.join(["genexp", *sys.argv[1:]])
+    return shlex.join(["genexp", *_typed])
 
 
 def package_versions() -> dict[str, str]:

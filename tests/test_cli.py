@@ -97,7 +97,7 @@ def test_cfg_prints_a_config_that_validates(genexp):
 
     from genexp.config import TrainConfig, validate
 
-    done = genexp("train", "--cfg", "job", "model=divide_et_impera", "data=PHT")
+    done = genexp("train", "--cfg", "job", "model=divide_et_impera", "data=PHT", "dataset=files", "dataset.root=x")
     config = validate(OmegaConf.create(done.stdout), TrainConfig)
     assert (config.model.name, config.data.name, config.training.milestone) == ("divide_et_impera", "PHT", 70)
 

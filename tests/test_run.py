@@ -79,6 +79,6 @@ def test_git_state_tells_commit_and_changes(tmp_path):
     assert len(found["commit"]) == 40
 
 
-def test_the_command_can_be_typed_again(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["/usr/bin/genexp", "train", "data.window=[0,100]", "hydra.run.dir=a b"])
+def test_the_command_can_be_typed_again():
+    run.remember_command(["train", "data.window=[0,100]", "hydra.run.dir=a b"])
     assert run.exact_command() == "genexp train 'data.window=[0,100]' 'hydra.run.dir=a b'"

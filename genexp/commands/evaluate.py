@@ -62,6 +62,7 @@ def check(config: EvaluateConfig) -> Checked:
         )
     dataset = chosen_dataset(config, trained)
     source = inspect(dataset, trained.data.name)
+    check_inputs(run, trained, source)
     window = same_window(run, trained, source)
     out = Path(config.out) if config.out else run.path / f"evaluation-{config.checkpoint}-{config.split or 'held-out'}"
     try:
@@ -80,6 +81,14 @@ def chosen_dataset(config: EvaluateConfig, trained: TrainConfig) -> DatasetConfi
     """Return the run's own dataset with what the command line changes."""
     changes = {f.name: getattr(config.dataset, f.name) for f in fields(config.dataset)}
     changes = {name: value for name, value in changes.items() if value is not None}
+    if "root" not in changes and getattr(trained.dataset, "root", None) == "":
+        raise UserError(
+            "this run was imported, and has no dataset of its own",
+            where="dataset.root",
+            expected="the folder of a dataset",
+            received="none",
+            do=f"genexp evaluate run_dir={config.run_dir} dataset.root=DIR",
+        )
     if not changes:
         return trained.dataset
     if isinstance(trained.dataset, DemoConfig) and "root" not in changes:
@@ -90,6 +99,27 @@ def chosen_dataset(config: EvaluateConfig, trained: TrainConfig) -> DatasetConfi
         )
     own = {} if "root" in changes else {f.name: getattr(trained.dataset, f.name) for f in fields(trained.dataset)}
     return DatasetConfig(**({"name": "files"} | own | changes))
+
+
+def check_inputs(run: RunDirectory, trained: TrainConfig, source: Source) -> None:
+    """Refuse a dataset whose promoters or features are not of the kind and width that the model was trained on."""
+    seen, info = dataset_record(run), source.info
+    kinds = {"bases": "bases (one-hot or tokens)", "embedded": "promoters that come embedded"}
+    expected, received = seen.get("promoter", info.promoter), info.promoter
+    what, wanted, found = "promoters", kinds.get(expected), kinds.get(received or "")
+    different = "P" in trained.data.name and expected != received
+    for block, width in seen.get("widths", {}).items():
+        if not different and info.widths.get(block) != width:
+            what, wanted, found = f"block {block}", f"{width:,} features", f"{info.widths.get(block, 0):,}"
+            different = True
+    if different:
+        raise UserError(
+            "the model cannot read this dataset",
+            where=f"{what} of {info.source}",
+            expected=wanted,
+            received=found,
+            do="name a dataset like the one that the model was trained on",
+        )
 
 
 def same_window(run: RunDirectory, trained: TrainConfig, source: Source) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from genexp.errors import UserError
 from genexp.run import exact_command
 
 if TYPE_CHECKING:
-    from genexp.prepare.assemble import Plan
+    from genexp.prepare.assemble import Plan, Scaled
     from genexp.prepare.gather import Bases
     from genexp.prepare.ledger import Ledger
 
@@ -26,23 +26,21 @@ SUMMARY = "raw files (FASTA, GTF, tables) or Xpresso's table to a dataset, for a
 
 EXAMPLES = (
     (
-        "genexp prepare source=genome fasta=genome.fa.gz gtf=genes.gtf.gz expression=expression.tsv out=datasets/mine",
-        "any genome; promoters, half-life features, labels",
+        "genexp prepare source=genome fasta=g.fa.gz gtf=g.gtf.gz expression=e.tsv out=datasets/mine",
+        "promoters, half-life features and labels of any organism",
     ),
     (
-        "genexp prepare source=genome fasta=yeast.fa.gz gtf=yeast.gtf.gz expression=fpkm.tsv tf=tf.tsv.gz "
-        "upstream=1000 downstream=1000 split.by=chromosome 'split.test=[VII,XV]' out=datasets/yeast",
-        "short promoters, TFs, two chromosomes held out",
+        "genexp prepare source=genome fasta=g.fa.gz gtf=g.gtf.gz expression=e.tsv tf=tf.tsv split.by=chromosome "
+        "'split.test=[VII,XV]' out=datasets/yeast",
+        "and TFs; two chromosomes held out",
     ),
     (
-        "genexp prepare source=xpresso_table table=Roadmap_FantomAnnotations.InputData.pM10Kb.txt.gz "
-        "mask=mask_histone_genes.txt recipe=published out=datasets/xpresso",
+        "genexp prepare source=xpresso_table table=T.txt.gz mask=mask.txt recipe=published out=datasets/xpresso",
         "the published dataset from the published table",
     ),
     (
-        "genexp prepare source=tables expression=labels.tsv.gz 'samples=[expr_log10]' expression_scale=log10 "
-        "tf=tf.tsv.gz mirna=pairs.tsv.gz split.by=file split.file=labels.tsv.gz out=datasets/tm",
-        "TFs and miRNAs only, with a given split",
+        "genexp prepare source=tables expression=labels.tsv tf=tf.tsv.gz mirna=pairs.tsv.gz out=datasets/tm",
+        "TFs and miRNAs only",
     ),
 )
 
@@ -177,31 +175,37 @@ def run(prepared: Checked, directory: Path | None = None) -> None:
 
 def write(prepared: Checked, planned: Plan, bases: Bases, ledger: Ledger, folder: Path) -> None:
     """Write every file of the dataset."""
-    from dataclasses import replace
+    from genexp.prepare.card import write_card, write_genes
 
+    folds = [
+        write_fold(prepared.config, planned, bases, ledger, folder, number)
+        for number in range(1, len(planned.folds) + 1)
+    ]
+    write_genes(folder, planned, bases, folds=bool(prepared.config.split.folds))
+    write_card(folder, prepared.config, planned, bases, folds, ledger, prepared.command)
+
+
+def write_fold(config: PrepareConfig, planned: Plan, bases: Bases, ledger: Ledger, folder: Path, number: int) -> Scaled:
+    """Write the files of one fold, and with the first the picture; return all but its genes, which are large."""
     import numpy as np
 
     from genexp.data.writer import write_dataset
     from genexp.prepare.assemble import scaled
-    from genexp.prepare.card import input_files, write_card, write_genes
+    from genexp.prepare.card import input_files
     from genexp.prepare.picture import draw_dataset
 
-    config = prepared.config
     source = f"genexp prepare source={config.source}: " + ", ".join(Path(p).name for p in input_files(config).values())
-    kept = []
-    for number, rows in enumerate(planned.folds, 1):
-        found = scaled(config, planned.genes, bases, rows, ledger)
-        fold = number if config.split.folds else None
-        write_dataset(folder, found.dataset, source=source, scaling=found.scaling, fold=fold)
-        if found.svd is not None:
-            names = np.array(planned.genes.targets["M"].names)
-            np.savez_compressed(folder / f"{fold or ''}svd.npz", directions=found.svd, names=names)
-        if number == 1:
-            draw_dataset(folder / "dataset.png", source, found.dataset, planned, bases, ledger)
-        kept.append(replace(found, dataset=replace(found.dataset, splits={})))
-        console.say(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
-    write_genes(folder, planned, bases, folds=bool(config.split.folds))
-    write_card(folder, config, planned, bases, kept, ledger, prepared.command)
+    rows = planned.folds[number - 1]
+    found = scaled(config, planned.genes, bases, rows, ledger)
+    fold = number if config.split.folds else None
+    write_dataset(folder, found.dataset, source=source, scaling=found.scaling, fold=fold)
+    if found.svd is not None:
+        names = np.array(planned.genes.targets["M"].names)
+        np.savez_compressed(folder / f"{fold or ''}svd.npz", directions=found.svd, names=names)
+    if number == 1:
+        draw_dataset(folder / "dataset.png", source, found.dataset, planned, bases, ledger)
+    console.say(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
+    return replace(found, dataset=replace(found.dataset, splits={}), svd=None)
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from genexp.run import (
 )
 
 from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
+from genexp.training.loggers import check_loggers
 
 if TYPE_CHECKING:
     from genexp.training.loop import Fitted
@@ -78,6 +79,9 @@ def check(config: TrainConfig) -> Checked:
         If the run cannot be right.
     """
     blocks = config.data.name
+    check_loggers(config.logger)
+    if config.training.start_from:
+        open_run(config.training.start_from, "training.start_from")
     source = inspect(config.dataset, blocks)
     missing = [b for b in blocks if b not in source.info.blocks]
     if missing:
@@ -95,8 +99,18 @@ def check(config: TrainConfig) -> Checked:
 
 
 def check_what_the_model_reads(config: TrainConfig, source: Source) -> None:
-    """Refuse promoters that are embedded already where the model wants bases."""
-    if source.info.promoter == "embedded" and "P" in config.data.name and config.model.reads == "bases":
+    """Refuse promoters that are embedded already where the model wants bases, or a window of them is wanted."""
+    if source.info.promoter != "embedded" or "P" not in config.data.name:
+        return
+    if config.data.window is not None:
+        raise UserError(
+            "a window cannot be cut from promoters that are embedded already",
+            where=f"data.window and dataset.root={source.info.source}",
+            expected="null",
+            received=config.data.window,
+            do="leave data.window out, or use a dataset of bases",
+        )
+    if config.model.reads == "bases":
         raise UserError(
             f"model={config.model.name} reads bases, and these promoters are embedded already",
             where=f"model and dataset.root={source.info.source}",
@@ -266,6 +280,8 @@ def environment(prepared: Prepared) -> dict[str, Any]:
             "source": dataset.info.source,
             "layout": dataset.info.layout,
             "genes": {name: len(split) for name, split in dataset.splits.items()},
+            "promoter": dataset.info.promoter,
+            "widths": {b: w for b, w in dataset.info.widths.items() if b in config.data.name},
             "promoter_length": dataset.info.promoter_length,
             "tss": dataset.info.tss,
             "window": dataset.window,
@@ -298,7 +314,14 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             received=", ".join(refused),
             do="leave them out, or start a new run with them",
         )
-    status = (read_metrics(files) or {}).get("status")
+    metrics = read_metrics(files) or {}
+    if "imported" in metrics:
+        raise UserError(
+            "this run was imported, there is nothing to resume",
+            where=f"resume={directory}",
+            do=f"begin a new run with its weights: genexp train training.start_from={directory} ...",
+        )
+    status = metrics.get("status")
     own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
     if status == "completed" and "training.epochs" not in changed:
         raise UserError(

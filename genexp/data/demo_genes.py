@@ -115,12 +115,17 @@ _NOISE_SD = 0.46
 _OFFSET, _SCALE = 0.9, 0.35
 
 
+# Arrays with a first axis of MAX_CPG + 1 are indexed by k.
+_K = np.arange(MAX_CPG + 1)
+_IS_ISLAND = _K >= ISLAND_CPG
+
+
 def _cpg_law() -> np.ndarray:
     """Return the probability of each k: a bell of genes without an island, and one with."""
-    k = np.arange(MAX_CPG + 1)
     law = np.zeros(MAX_CPG + 1)
-    for share, mean, sd, island in zip((1 - _ISLAND_SHARE, _ISLAND_SHARE), _CPG_MEAN, _CPG_SD, (0, 1), strict=True):
-        bell = np.exp(-0.5 * ((k - mean) / sd) ** 2) * ((k >= ISLAND_CPG) == island)
+    shares = (1 - _ISLAND_SHARE, _ISLAND_SHARE)
+    for share, mean, sd, of_class in zip(shares, _CPG_MEAN, _CPG_SD, (~_IS_ISLAND, _IS_ISLAND), strict=True):
+        bell = np.exp(-0.5 * ((_K - mean) / sd) ** 2) * of_class
         law += share * bell / bell.sum()
     return law
 
@@ -135,16 +140,13 @@ def _feature_covariance() -> np.ndarray:
     return correlation * np.outer(sd, sd)
 
 
-# The tables above as arrays; a first axis of MAX_CPG + 1 is indexed by k.
 _LAW = _cpg_law()
-_STRENGTH = (np.arange(MAX_CPG + 1) - _LAW @ np.arange(MAX_CPG + 1)) / np.sqrt(
-    _LAW @ np.arange(MAX_CPG + 1) ** 2 - (_LAW @ np.arange(MAX_CPG + 1)) ** 2
-)
-_SITE_RATE = np.array([m.rate for m in MOTIFS]).T[(np.arange(MAX_CPG + 1) >= ISLAND_CPG).astype(int)]
+_STRENGTH = (_K - _LAW @ _K) / np.sqrt(_LAW @ (_K - _LAW @ _K) ** 2)  # k, standardised
+_SITE_RATE = np.array([motif.rate for motif in MOTIFS]).T[_IS_ISLAND.astype(int)]
 _LOG_ODDS, _SLOPE, _TF_EFFECT = np.array(list(FACTORS.values())).T
 _DISTAL_RATE = 1 / (1 + np.exp(-(_LOG_ODDS + _SLOPE * _STRENGTH[:, None])))
-_WITH_SITE = np.array([list(FACTORS).index(m.name) for m in FACTOR_MOTIFS])  # columns of T
-_ADDED_BY_SITE = np.array([_SITE_EFFECT[m.name] for m in FACTOR_MOTIFS])
+_WITH_SITE = np.array([list(FACTORS).index(motif.name) for motif in FACTOR_MOTIFS])  # columns of T
+_ADDED_BY_SITE = np.array([_SITE_EFFECT[motif.name] for motif in FACTOR_MOTIFS])
 _MEAN, _SD, _SHIFT, _FEATURE_EFFECT = np.array([_FEATURES[name] for name in HALFLIFE_FEATURES]).T
 _COVARIANCE = _feature_covariance()
 IS_GC = np.array([name.endswith("GC") for name in HALFLIFE_FEATURES])

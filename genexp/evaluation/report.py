@@ -40,8 +40,6 @@ def evaluate_checkpoint(
 
     The bootstrap is seeded with the run's seed, so the same predictions give the same intervals.
     """
-    import_module("genexp.models.kmers")  # registers the layers that a checkpoint may hold
-    import_module("genexp.models.attention")
     model = load_checkpoint(run, name)
     predictions, found = {}, {}
     for split in splits:
@@ -64,6 +62,8 @@ def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
             received=", ".join(there) or "no checkpoint at all",
             do=f"go on with the run: genexp train resume={run.path}",
         )
+    for module in ("kmers", "attention"):  # they register the layers that a checkpoint may hold
+        import_module(f"genexp.models.{module}")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError, TypeError, KeyError) as error:

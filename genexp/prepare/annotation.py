@@ -73,6 +73,7 @@ class Annotation:
     transcripts: dict[str, Transcript] = field(default_factory=dict)
     #: GFF3 names a parent by the ID of its row, which need not be the gene's id.
     gene_of_row: dict[str, str] = field(default_factory=dict)
+    span_of_row: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_key: str | None = None) -> Annotation:
@@ -214,15 +215,12 @@ def _no_gene_id(path: Path, number: int, key: str, attributes: str) -> UserError
 
 def _transcript(annotation: Annotation, name: str, gene: str, number: int, row: list[str]) -> Transcript:
     """Return a transcript, made when it is met first; check that a later row agrees about where it lies."""
+    _check_strand(annotation.path, number, row)
     found = annotation.transcripts.get(name)
-    if found is None or not found.strand:
-        _check_strand(annotation.path, number, row)
     if found is not None and found.strand and (found.chromosome, found.strand) != (row[0], row[6]):
-        if found.gene == gene or not gene:
-            name = f"{name}@{row[0]}{row[6]}"  # RefSeq's genes of X and Y, and transcripts that lie twice
-            found = annotation.transcripts.get(name)
-        else:
-            found, name = None, f"{name}@{gene}"  # unassigned_transcript_1 of many genes
+        # RefSeq's genes of X and Y, and transcripts that lie twice; or unassigned_transcript_1 of many genes.
+        name = f"{name}@{row[0]}{row[6]}" if not gene or found.gene == gene else f"{name}@{gene}"
+        found = annotation.transcripts.get(name)
     if found is not None and gene and found.gene not in ("", gene):
         name = f"{name}@{gene}"
         found = annotation.transcripts.get(name)
@@ -265,6 +263,7 @@ def _read_gff3_row(annotation: Annotation, number: int, row: list[str], id_key: 
             # RefSeq gives the genes of X and Y one locus_tag or name, but an ID each.
             gene = gene if gene not in annotation.genes else _without_prefix(row_id)
         annotation.gene_of_row[row_id] = gene
+        annotation.span_of_row[row_id] = _interval(annotation.path, number, row)
         _gene(annotation, gene, values)
     elif parents and row_id:
         transcript = _transcript(annotation, row_id, "", number, row)
@@ -285,6 +284,8 @@ def _settled(annotation: Annotation) -> Annotation:
         for name, transcript in annotation.transcripts.items():
             row = transcript.gene or name.split("@")[0]  # bacteria and tRNAs: the CDS hangs on the gene itself
             if row in annotation.gene_of_row:
+                if not transcript.gene:
+                    transcript.start, transcript.end = annotation.span_of_row[row]
                 transcript.gene = annotation.gene_of_row[row]
                 kept[name] = transcript
         annotation.transcripts = kept

@@ -161,7 +161,9 @@ def _guarded(config: PrepareConfig, genes: RawGenes, rows: splits.Rows, ledger: 
     words = f"{total:,} genes whose promoter overlaps one of a held-out split"
     words += f" ({int(found['train'].sum()):,} train, {int(found['valid'].sum()):,} valid)" if total else ""
     ledger.rule("guard", words + (": dropped" if config.split.guard else ": kept"))
-    if total and not config.split.guard:
+    if total and config.split.guard:
+        console.say(f"split.guard drops {words}")
+    elif total:
         console.warn(f"{words}; split.guard=true drops them, and split.by=chromosome avoids them")
     return {name: rows[name][~found[name]] for name in SPLITS} if config.split.guard else rows
 

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from genexp import __version__
 from genexp.config import PrepareConfig
 from genexp.data.genes import HALFLIFE_FEATURES, SPLITS
-from genexp.data.sequence import ALPHABET
+from genexp.data.sequence import ALPHABET, rows_with_n
 from genexp.prepare.assemble import Plan, Scaled
 from genexp.prepare.gather import Bases, RawGenes
 from genexp.prepare.ledger import Ledger
@@ -89,9 +89,9 @@ def _statistics(genes: RawGenes, bases: Bases) -> dict[str, Any]:
     if bases.halflife is not None:
         found["halflife"] = {name: summary(bases.halflife[:, n]) for n, name in enumerate(HALFLIFE_FEATURES)}
     if bases.promoters is not None:
-        counts = base_counts(bases.promoters).sum(axis=0)
+        counts = bases.composition.sum(axis=0)
         parts = {base: round(float(count / counts.sum()), 6) for base, count in zip(ALPHABET, counts, strict=True)}
-        with_n = sum(int((block == 4).any(axis=1).sum()) for block in _blocks_of(bases.promoters))
+        with_n = int(rows_with_n(bases.promoters).sum())
         found["promoter"] = {"bases": parts, "genes_with_n": with_n}
     for block, targets in genes.targets.items():
         if targets.values.dtype == np.uint8:
@@ -106,19 +106,6 @@ def summary(values: np.ndarray) -> dict[str, float]:
     """Return minimum, median, mean, maximum and standard deviation, to six digits."""
     found = {"min": values.min(), "median": np.median(values), "mean": values.mean(), "max": values.max()}
     return {name: float(f"{value:.6g}") for name, value in (found | {"sd": values.std()}).items()}
-
-
-def _blocks_of(promoters: np.ndarray) -> list[np.ndarray]:
-    return [promoters[first : first + 256] for first in range(0, len(promoters), 256)]
-
-
-def base_counts(promoters: np.ndarray) -> np.ndarray:
-    """Return (length, 5): how many promoters have each token at each position."""
-    counts = np.zeros((promoters.shape[1], len(ALPHABET)), np.int64)
-    for block in _blocks_of(promoters):
-        for token in range(len(ALPHABET)):
-            counts[:, token] += (block == token).sum(axis=0)
-    return counts
 
 
 def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:

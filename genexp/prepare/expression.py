@@ -10,11 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from genexp.errors import UserError, nearest
-from genexp.prepare.names import check_unique, without_version
+from genexp.prepare.names import GeneNames, check_unique, without_version
 from genexp.prepare.tables import look_at, number_column, read_table, text_columns
-
-#: Other columns with names for genes, tried when the first column does not join.
-_NAME_COLUMNS = ("gene_name", "symbol", "gene_symbol", "Description", "name")
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,8 @@ class Expression:
 
     Attributes
     ----------
-    genes
-        Names of the rows with a value.
+    names
+        What the rows with a value are called; columns of text alone are other names.
     values : (n,) float64
         Median (or mean) over the samples.
     samples
@@ -33,7 +30,7 @@ class Expression:
         Number of rows without any value.
     """
 
-    genes: list[str]
+    names: GeneNames
     values: np.ndarray
     samples: list[str]
     without: int
@@ -91,8 +88,9 @@ def read_expression(
         warnings.simplefilter("ignore", RuntimeWarning)  # rows without any value, which are counted instead
         values = (np.nanmedian if statistic == "median" else np.nanmean)(columns, axis=1)
     there = ~np.isnan(values)
-    kept = [gene for gene, has in zip(genes, there, strict=True) if has]
-    return Expression(kept, values[there], [str(name) for name in chosen], int((~there).sum()))
+    others = {str(name): table[name].fillna("").astype(str).to_numpy(str) for name in passed_over}
+    names = GeneNames(np.array(genes), others).take(there)
+    return Expression(names, values[there], [str(name) for name in chosen], int((~there).sum()))
 
 
 def _check_not_negative(columns: np.ndarray, genes: list[str], names: list[str], where: str, first_line: int) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from genexp import console
 from genexp.config import PrepareConfig
 from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.data.sequence import ALPHABET
 from genexp.errors import UserError
 from genexp.prepare.annotation import Transcript, read_annotation
 from genexp.prepare.expression import Expression, read_expression
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, join, without_version
+from genexp.prepare.names import GeneNames, check_unique, join, without_version
 from genexp.prepare.peaks import tss_from_peaks
 from genexp.prepare.published import read_numbers, read_promoters
 from genexp.prepare.sources import open_text
@@ -62,7 +65,9 @@ class RawGenes:
         """Return the genes selected by an index or boolean array."""
         index = np.arange(len(self))[rows]
         arrays = ("expression", "halflife", "chromosome", "strand", "tss")
-        changed = {name: None if getattr(self, name) is None else getattr(self, name)[index] for name in arrays}
+        changed: dict[str, Any] = {
+            name: None if getattr(self, name) is None else getattr(self, name)[index] for name in arrays
+        }
         targets = {
             block: replace(found, values=found.values[index], join=replace(found.join, rows=found.join.rows[index]))
             for block, found in self.targets.items()
@@ -73,11 +78,30 @@ class RawGenes:
 
 @dataclass(frozen=True)
 class Bases:
-    """What only the bases tell: promoters, TSS index, half-life features with GC, and a note on chromosome names."""
+    """What only the bases tell.
+
+    Attributes
+    ----------
+    promoters : (n, length) uint8 tokens or None
+    tss
+        Index of the TSS in the promoters.
+    halflife : (n, 8) float64 or None
+        With GC.
+    """
 
     promoters: np.ndarray | None
     tss: int | None
     halflife: np.ndarray | None
+
+    @cached_property
+    def composition(self) -> np.ndarray:
+        """How many promoters have each token at each position, (length, 5) int64."""
+        promoters = np.empty((0, 0), np.uint8) if self.promoters is None else self.promoters
+        counts = np.zeros((promoters.shape[1], len(ALPHABET)), np.int64)
+        for first in range(0, len(promoters), 256):  # a few at a time: no second array of that size
+            for token in range(len(ALPHABET)):
+                counts[:, token] += (promoters[first : first + 256] == token).sum(axis=0)
+        return counts
 
 
 def gather(config: PrepareConfig, ledger: Ledger) -> RawGenes:
@@ -102,27 +126,34 @@ def _from_table(config: PrepareConfig, ledger: Ledger) -> RawGenes:
     ids = table.genes
     if config.genes.strip_versions:
         ids = np.array([without_version(gene) for gene in ids])
+        check_unique(ids.tolist(), f"table={config.table}, without versions")
     return RawGenes(GeneNames(ids), table.expression, table.halflife if config.halflife else None)
 
 
 def _from_tables(config: PrepareConfig, ledger: Ledger) -> RawGenes:
-    found = _expression(config)
-    ledger.count("with expression", len(found.genes), _expression_note(config, found.samples, found.without))
-    return RawGenes(GeneNames(np.array(found.genes)), found.values)
+    found = _expression(config, ledger)
+    ledger.count("with expression", len(found.values), _expression_note(config, found.samples, found.without))
+    return RawGenes(found.names, found.values)
 
 
-def _expression(config: PrepareConfig) -> Expression:
-    return read_expression(
+def _expression(config: PrepareConfig, ledger: Ledger) -> Expression:
+    found = read_expression(
         Path(str(config.expression)),
         samples=config.samples,
         statistic=config.statistic,
         scale=config.expression_scale,
         strip_versions=config.genes.strip_versions,
     )
+    more = f" ... {found.samples[-1]}" if len(found.samples) > 12 else ""
+    what = "taken as log10" if config.expression_scale == "log10" else "then log10(x + 0.1)"
+    names = ", ".join(found.samples[:12]) + more
+    ledger.rule("expression", f"{config.statistic} over {len(found.samples):,} columns ({names}), {what}")
+    return found
 
 
 def _expression_note(config: PrepareConfig, samples: list[str], without: int) -> str:
-    used = f"{config.statistic} of {len(samples):,} samples" if len(samples) > 1 else f"column {samples[0]}"
+    few = f" {', '.join(samples)}" if len(samples) <= 3 else ""
+    used = f"{config.statistic} of {len(samples):,} columns{few}" if len(samples) > 1 else f"column {samples[0]}"
     return used + (f", {without:,} rows without a value" if without else "")
 
 
@@ -137,10 +168,10 @@ def _from_genome(config: PrepareConfig, ledger: Ledger) -> RawGenes:
         strip_versions=rules.strip_versions,
         need_cds=config.halflife,
     )
-    found = _expression(config)
-    joined = join(chosen.names, found.genes, f"expression={config.expression}")
+    found = _expression(config, ledger)
+    joined = join(chosen.names, found.names.ids.tolist(), f"expression={config.expression}")
     chosen, values = chosen.take(joined.found), found.values[joined.rows[joined.found]]
-    unused = len(found.genes) - len(values)
+    unused = len(found.values) - len(values)
     note = _expression_note(config, found.samples, found.without) + joined.words()
     ledger.count("with expression", len(values), f"{note}; {unused:,} rows of the table are no such gene")
     halflife = None
@@ -167,7 +198,8 @@ def _lengths(
     ledger.rule(
         "half-life",
         f"lengths {rules.lengths}, from spliced exons; stop codon {rules.stop_codon.replace('_', ' ')}; "
-        "intron length = transcript span - (UTR5 + CDS + UTR3); ORFEXONDENSITY = CDS exons per kb of CDS; GC over A, C, G, T",
+        "intron length = transcript span - (UTR5 + CDS + UTR3); "
+        "ORFEXONDENSITY = CDS exons per kb of CDS; GC over A, C, G, T",
     )
     ledger.rule(
         "missing UTR",

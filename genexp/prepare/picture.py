@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 from genexp.data.genes import SPLITS, Dataset
 from genexp.data.sequence import ALPHABET
 from genexp.prepare.assemble import Plan
-from genexp.prepare.card import base_counts
 from genexp.prepare.gather import Bases
 from genexp.prepare.ledger import Ledger
 from genexp.run import write_atomically
@@ -106,7 +105,7 @@ def _labels(ax: Axes, dataset: Dataset) -> None:
 def _composition(ax: Axes, bases: Bases) -> None:
     if bases.promoters is None or bases.tss is None:
         return
-    counts = base_counts(bases.promoters)
+    counts = bases.composition
     width = max(1, len(counts) // 200)
     whole = counts[: len(counts) // width * width].reshape(-1, width, len(ALPHABET)).sum(axis=1)
     parts = whole / np.maximum(whole.sum(axis=1, keepdims=True), 1)
@@ -165,4 +164,4 @@ def _targets(ax: Axes, plan: Plan, block: str) -> None:
     per_gene = found.values.sum(axis=1)
     ax.hist(per_gene, 40, color=_GREY)
     ax.set(xlabel="factors that target a gene" if block == "T" else "microRNAs that target a gene", ylabel="genes")
-    ax.set_title(f"Block {block}: {len(found.names):,} columns, {(per_gene == 0).sum():,} genes with none")
+    ax.set_title(f"Block {block}: {len(found.names):,} columns, genes without any: {(per_gene == 0).sum():,}")

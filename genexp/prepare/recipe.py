@@ -100,13 +100,18 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
     """
     from scipy.linalg import eigh
     from scipy.sparse import csr_array
+    from scipy.sparse.linalg import eigsh
 
     sparse = csr_array(matrix.astype(np.float64))
     fitted = sparse[train]
     gram = (fitted.T @ fitted).toarray()
     width = len(gram)
-    values, vectors = eigh(gram, subset_by_index=[max(0, width - components), width - 1])
-    directions = vectors.T[::-1]
+    if components < width // 2:  # Lanczos is many times faster where few of many are wanted
+        values, vectors = eigsh(gram, components, v0=np.ones(width))
+    else:
+        values, vectors = eigh(gram, subset_by_index=[max(0, width - components), width - 1])
+    strongest = np.argsort(-values)
+    values, directions = values[strongest], vectors.T[strongest]
     largest = np.abs(directions).argmax(axis=1)
     directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
     return (sparse @ directions.T).astype(np.float32), directions, float(values.sum() / max(np.trace(gram), 1e-300))

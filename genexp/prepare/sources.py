@@ -1,22 +1,24 @@
 """Opening raw files: plain, gzip and bgzip alike, with what is wrong said in words.
 
-Annotation, tables and genomes are read as streams. `isal` is four times as fast as Python's own gzip on plain gzip, which
-no library can index, and reads bgzip too, so one way serves every file.
+Annotation, tables and genomes are read as streams. `isal` is four times as fast as Python's own gzip on plain gzip,
+which no library can index, and reads bgzip too, so one way serves every file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from isal import igzip, isal_zlib
 
 from genexp.errors import UserError
+
+#: What isal raises at bits that are no gzip.
+_DAMAGED: Any = isal_zlib.error
 
 _GZIP = b"\x1f\x8b"
 _OTHER_PACKERS = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
@@ -66,7 +68,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
             received="its end is missing",
             do="copy or download it again",
         ) from None
-    except (igzip.BadGzipFile, isal_zlib.IsalError, zlib.error) as error:
+    except (igzip.BadGzipFile, _DAMAGED) as error:
         raise UserError(
             "this gzip file is damaged", where=path, received=error, do="copy or download it again"
         ) from None

@@ -71,6 +71,14 @@ def look_at(path: Path, key: str) -> Shape:
     while len(header) > 1 and not header[-1]:
         header.pop()
         dangling = True
+    if len(row) != len(header) + dangling and not (dangling and len(row) == len(header)):
+        raise UserError(
+            "the first row of this table has another number of columns than its header",
+            where=f"{key}={path}, line {skip + 2}",
+            expected=len(header),
+            received=len(row),
+            do="mend the header",
+        )
     twice = next((name for n, name in enumerate(header) if name in header[:n]), None)
     if twice is not None:
         raise UserError(
@@ -105,7 +113,6 @@ def read_chunks(path: Path, key: str, rows: int | None = 2000) -> Iterator[pd.Da
         "skiprows": shape.skip + 1,
         "header": None,
         "names": names,
-        "usecols": shape.columns,
         "dtype": {shape.columns[0]: str},
         "keep_default_na": False,
         "na_values": {name: list(MISSING) for name in shape.columns[1:]},
@@ -119,7 +126,7 @@ def read_chunks(path: Path, key: str, rows: int | None = 2000) -> Iterator[pd.Da
     ):
         for chunk in [reader.read()] if rows is None else reader:
             chunk[shape.columns[0]] = chunk[shape.columns[0]].str.strip()
-            yield chunk
+            yield chunk[shape.columns]
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def _long(path: Path, key: str, genes: GeneNames) -> Targets:
             do="keep one row for each gene, or one row for each pair",
         )
     known = {name for names in (genes.ids, *genes.others.values()) for name in names if name}
-    hits = {name: int(table[name].isin(known).sum()) for name in texts}
+    hits = {name: len(known.intersection(table[name].dropna().unique())) for name in texts}
     # An id joins more surely than a symbol: of two columns with as many hits, the first.
     gene_column = max(texts, key=lambda name: (hits[name], -texts.index(name)))
     others = [name for name in texts if name != gene_column]

@@ -1,7 +1,7 @@
 """One transcript for each gene, and what Xpresso's half-life features are made of.
 
-Features as defined by Agarwal and Shendure, Cell Reports 2020 (and the scripts of the Xpresso repository): lengths and GC
-of 5' UTR, CDS and 3' UTR from spliced exons, intron length = transcript span minus those three, CDS exons per kb of CDS.
+Features as defined by Agarwal and Shendure, Cell Reports 2020 (and the scripts of the Xpresso repository): lengths and
+GC of 5' UTR, CDS and 3' UTR from spliced exons, intron length = transcript span minus those three, CDS exons per kb.
 """
 
 from __future__ import annotations

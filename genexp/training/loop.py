@@ -18,7 +18,9 @@ from genexp.evaluation.metrics import is_collapsed, r2
 from genexp.evaluation.predict import predict
 from genexp.models import InputShapes, build_model
 from genexp.run import HISTORY_COLUMNS, RunDirectory, write_csv
+from genexp.training.loggers import Log, open_loggers
 from genexp.training.optimizers import build_optimizer, epoch_rate
+from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
 
@@ -55,12 +57,16 @@ def train(config: TrainConfig, dataset: Dataset, shapes: InputShapes, hardware: 
     while True:
         seed = (config.seed + state.attempt * SEED_STEP) % 2**31
         model = compiled_model(config, shapes, hardware, seed)
+        say(f"{model.count_params():,} parameters in {len(model.layers)} layers, seed {seed}")
+        if config.training.start_from and not state.epoch:
+            take_weights(model, config.training.start_from)
         if state.epoch:
             restore_variables(run.state, model)
             say(f"going on after epoch {state.epoch}")
             if state.best_epoch == state.epoch:  # the crash may have come between state and checkpoint
                 save_model(model, run, "best")
-        fit(model, config.training, dataset, hardware, run, state, seed)
+        with open_loggers(config, run, state.attempt) as log:
+            fit(model, config.training, dataset, hardware, run, state, seed, log)
         save_model(model, run, "last")
         collapsed = state.flat > 0
         if not collapsed or state.attempt >= config.training.restarts:
@@ -92,6 +98,7 @@ def fit(
     run: RunDirectory,
     state: Progress,
     seed: int,
+    log: Log,
 ) -> None:
     """Run the epochs that are left, updating `state` and the run directory after each."""
     valid = dataset.splits["valid"]
@@ -134,6 +141,7 @@ def fit(
             if state.waited == 0:
                 save_model(model, run, "best")
             write_csv(run.history, HISTORY_COLUMNS, [list(r.values()) for r in state.history])
+            log(state.history[-1])
             say(epoch_line(state, training.epochs, len(dataset.splits["train"])))
             epochs_done(state.epoch)
 

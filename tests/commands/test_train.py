@@ -86,6 +86,7 @@ def test_environment_says_what_was_run_on_what(run):
     found = json.loads((run / "environment.json").read_text())
     assert found["packages"]["tensorflow"].count(".") == 2
     assert found["devices"] == ["CPU:0"]
+    assert found["command"].startswith("genexp train dataset=xpresso dataset.root=")
     assert found["dataset"]["genes"] == {"train": 96, "valid": 32, "test": 32}
     assert (found["dataset"]["tss"], found["dataset"]["window"]) == (200, [0, 400])
     assert len(found["dataset"]["fingerprint"]) == 16

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from genexp.data import demo_genes
 from genexp.data.demo import MIN_GENES, PROMOTER_LENGTH, TSS, WINDOW, demo_info, load_demo
-from genexp.data.demo_genes import FACTORS, attainable_r2, expectations, raw_halflife, simulate
+from genexp.data.demo_genes import FACTORS, expectations, raw_halflife, simulate
 from genexp.data.demo_sequence import (
     CORE,
     CORE_MOTIFS,
@@ -38,7 +38,7 @@ def everything():
 
 @pytest.fixture(scope="module")
 def genes():
-    return simulate(20_000, np.random.default_rng(5))
+    return simulate(16_000, np.random.default_rng(5))
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def means(genes):
 
 @pytest.fixture(scope="module")
 def promoters():
-    genes = simulate(1_500, np.random.default_rng(8))
+    genes = simulate(1_000, np.random.default_rng(8))
     return genes, draw_promoters(genes.signals, np.random.default_rng(9))
 
 
@@ -144,7 +144,7 @@ def test_mistakes_are_named(arguments, where):
 # -- promoters ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(1, 12), st.integers(0, 2**32))
 def test_the_bases_say_what_they_were_made_from(n, seed):
     rng = np.random.default_rng(seed)
@@ -272,8 +272,8 @@ def test_expression_is_positive(genes):
 # -- ceiling --------------------------------------------------------------------------------------------------------
 
 
-def test_ceilings_are_those_of_the_literature(genes):
-    ceiling = attainable_r2(genes)
+def test_ceilings_are_those_of_the_literature(genes, means):
+    ceiling = {name: np.corrcoef(mean, genes.label)[0, 1] ** 2 for name, mean in means.items()}
     assert sorted(ceiling) == sorted(COMBINATIONS)
     reported = {"P": 0.55, "PH": 0.62, "PHM": 0.67, "T": 0.69, "PHT": 0.80, "PHTM": 0.85}
     assert {name: ceiling[name] for name in reported} == pytest.approx(reported, abs=0.02)

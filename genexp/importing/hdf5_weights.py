@@ -1,0 +1,112 @@
+"""Weights in HDF5: Keras 2 (whole models and weights alone), Keras 3, and the ``.keras`` archive around the latter."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from genexp.errors import UserError
+from genexp.importing.weights import Checkpoint, Variable, group_layers, inputs_of, links_of, natural
+
+#: The largest config of a model that is read, in bytes; real ones have less than one MB.
+LARGEST_CONFIG = 64 * 2**20
+
+
+def read_keras_archive(path: Path) -> Checkpoint:
+    """Read a ``.keras`` file: its weights and its config, both as data; nothing in it is run."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            weights = next((n for n in names if n.rsplit("/", 1)[-1] == "model.weights.h5"), None)
+            if weights is None:
+                raise UserError(
+                    "this archive holds no Keras weights",
+                    where=path,
+                    expected="model.weights.h5 in it, as in every .keras file",
+                    received=", ".join(names[:6]) or "nothing",
+                    do="unpack it, and name the folder with the checkpoint",
+                )
+            config: dict[str, Any] = {}
+            described = weights.replace("model.weights.h5", "config.json")
+            if described in names and archive.getinfo(described).file_size < LARGEST_CONFIG:
+                config = json.loads(archive.read(described)).get("config", {})
+            with h5py.File(io.BytesIO(archive.read(weights)), "r") as file:
+                return _keras3(path, file, ".keras, written by Keras 3", config)
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
+        raise _unreadable(path, ".keras", error) from None
+
+
+def read_hdf5(path: Path) -> Checkpoint:
+    """Read weights, or a model with its weights, in the layout of Keras 2 or Keras 3."""
+    try:
+        with h5py.File(path, "r") as file:
+            group = file["model_weights"] if "model_weights" in file else file
+            if "layer_names" in group.attrs:
+                return _keras2(path, file, group)
+            return _keras3(path, file, "weights, written by Keras 3", {})
+    except (OSError, ValueError, KeyError) as error:
+        raise _unreadable(path, "HDF5", error) from None
+
+
+def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
+    """Read the layout of Keras 2: attributes list the layers, and the variables of each, in order."""
+
+    def variables() -> Iterator[Variable]:
+        for layer in map(_text, group.attrs["layer_names"]):
+            for name in map(_text, group[layer].attrs.get("weight_names", [])):
+                parent, _, own = name.rpartition("/")
+                yield Variable(parent or layer, own, np.asarray(group[layer][name]), layer)
+
+    layers, skipped = group_layers(variables())
+    if "optimizer_weights" in file:
+        skipped += len(file["optimizer_weights"].attrs.get("weight_names", []))
+    config = json.loads(_text(file.attrs["model_config"])).get("config", {}) if "model_config" in file.attrs else {}
+    if isinstance(config, list):  # Sequential models of the first releases
+        config = {"layers": config}
+    version = _text(group.attrs.get("keras_version", file.attrs.get("keras_version", "2")))
+    return Checkpoint(str(path), f"HDF5, written by Keras {version}", layers, skipped, links_of(config), inputs_of(config))
+
+
+def _keras3(path: Path, file: h5py.File, kind: str, config: dict[str, Any]) -> Checkpoint:
+    """Read the layout of Keras 3: one group ``vars`` per layer, numbered; layers by name of their class."""
+    found: list[tuple[str, str | None, h5py.Group]] = []
+
+    def visit(name: str, node: Any) -> None:
+        if isinstance(node, h5py.Group) and name.rsplit("/", 1)[-1] == "vars" and len(node):
+            top = "/".join(name.split("/")[:2]) + "/vars"
+            own = _text(file[top].attrs["name"]) if top in file and "name" in file[top].attrs else None
+            found.append((name.removesuffix("/vars"), own, node))
+
+    file.visititems(visit)
+
+    def variables() -> Iterator[Variable]:
+        for name, top, group in sorted(found, key=lambda item: natural(item[0])):
+            if name.startswith(("optimizer", "metrics", "vars")) or "seed_generator" in name:
+                continue
+            for own in sorted(group, key=natural):
+                yield Variable(name.removeprefix("layers/"), own, np.asarray(group[own]), top)
+
+    layers, skipped = group_layers(variables())
+    skipped += sum(len(group) for name, _, group in found if name.startswith("optimizer"))
+    return Checkpoint(str(path), kind, layers, skipped, links_of(config), inputs_of(config))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> UserError:
+    return UserError(
+        "the checkpoint cannot be read",
+        where=path,
+        expected=f"a complete {kind} file with weights",
+        received=f"{type(error).__name__}: {str(error)[:200]}",
+        do="download it again",
+    )

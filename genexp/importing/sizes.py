@@ -1,0 +1,209 @@
+"""What the weights themselves tell of a model: widths of the feature blocks, window, embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import Any
+
+from genexp.config import DataConfig, KmerModelConfig
+from genexp.data.genes import BLOCKS
+from genexp.errors import UserError
+from genexp.importing.weights import Checkpoint, LayerWeights
+
+#: Index of the transcription start site in the published promoters, and their length.
+PUBLISHED_TSS, PUBLISHED_LENGTH = 10_000, 20_000
+
+#: Published windows, relative to the TSS.
+PUBLISHED_WINDOWS = ((-7000, 3500), (-6500, 3500), (-500, 10_000))
+
+#: Widths of each block in published checkpoints, most likely first. M is also published reduced to any width.
+PUBLISHED_WIDTHS = {"H": (8, 6), "T": (181,), "M": (2064, 100)}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What an imported model is fed with.
+
+    Attributes
+    ----------
+    window
+        Half-open slice [left, right) of the promoter, in coordinates of the published promoters; None without bases.
+    chunks
+        Number of chunks of a promoter of k-mers, else None.
+    widths
+        Width of each feature block.
+    told
+        Sentences for what was not as published, or had to be guessed.
+    """
+
+    window: tuple[int, int] | None
+    chunks: int | None
+    widths: dict[str, int]
+    told: tuple[str, ...] = ()
+
+
+def fitted_config(model: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
+    """Return the ``model`` group with the sizes that published checkpoints vary in: embedding and vocabulary."""
+    changes: dict[str, int] = {}
+    if isinstance(model, KmerModelConfig):
+        norm = next((x for x in checkpoint.layers if "moving_mean" in x.arrays), None)
+        if norm is not None:
+            changes["embed_dim"] = len(norm.arrays["moving_mean"])
+    if model.name == "token_transformer":
+        tables = token_tables(checkpoint)
+        if len(tables) == 2 and min(tables)[0] in (4, 5):
+            changes |= {"vocab_size": min(tables)[0], "embed_dim": min(tables)[1]}
+    if "embed_dim" in changes and getattr(model, "key_dim", None) == model.embed_dim:
+        changes["key_dim"] = changes["embed_dim"]  # the size of the keys is that of the embedding, as published
+    changes = {key: value for key, value in changes.items() if getattr(model, key) != value}
+    return replace(model, **changes), [f"model.{key}={value}, as the weights have it" for key, value in changes.items()]
+
+
+def token_tables(checkpoint: Checkpoint) -> list[tuple[int, ...]]:
+    """Return the shapes of the token and the position embedding; genexp saves both as one layer."""
+    return [
+        shape
+        for layer in checkpoint.layers
+        for role, shape in layer.shapes.items()
+        if role == "embeddings" or (role in ("kernel", "bias") and [len(s) for s in layer.shapes.values()] == [2, 2])
+    ]
+
+
+def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: list[int] | None) -> Sizes:
+    """Tell what the model was fed with, from its inputs where the checkpoint says them, else from its weights.
+
+    Parameters
+    ----------
+    model, data
+        Groups of the config; ``data.window``, if given, is in coordinates of the published promoters.
+    checkpoint
+        As it was read.
+    widths
+        Widths of the feature blocks, if the user says them.
+    """
+    blocks = [b for b in data.name if b != "P"]
+    if widths and len(widths) != len(blocks):
+        raise UserError(
+            "widths says not one width for each feature block",
+            where="widths",
+            expected=f"{len(blocks)} numbers, for {', '.join(blocks) or 'no block'}",
+            received=widths,
+            do="for example widths=[8,181] with data=PHT",
+        )
+    total = head_width(model, checkpoint)
+    promoter, told = input_shapes(data.name, checkpoint)
+    said = widths or told
+    candidates: list[tuple[tuple[int, int] | None, int | None]] = [(None, None)]
+    if "P" in data.name:
+        candidates = list(_windows(model, data, promoter, checkpoint))
+    for guesses in [lambda _: [tuple(said)]] if said else [lambda _: _published(blocks), lambda r: _free(blocks, r)]:
+        for window, chunks in candidates if total is not None else ():
+            rest = total - encoded_width(model, window)
+            fits = next((guess for guess in guesses(rest) if sum(guess) == rest), None)
+            if fits is not None:
+                return Sizes(window, chunks, dict(zip(blocks, fits, strict=True)), tuple(_told(blocks, fits)))
+    # Nothing fits; the published sizes, so that the weights can be compared layer by layer.
+    window, chunks = candidates[0]
+    return Sizes(window, chunks, dict(zip(blocks, said or next(_published(blocks)), strict=True)))
+
+
+def input_shapes(name: str, checkpoint: Checkpoint) -> tuple[tuple[int, ...] | None, list[int] | None]:
+    """Return the shape of the promoter and the widths of the feature blocks, as far as the checkpoint says them."""
+    shapes = dict(checkpoint.inputs)
+    if set(shapes) == {BLOCKS[b] for b in name}:
+        return shapes.get(BLOCKS["P"]), [shapes[BLOCKS[b]][0] for b in name if b != "P"]
+    promoter = None
+    if "P" in name and shapes:  # one-hot or embedded bases are a table; tokens are the longest list
+        largest = max(shapes, key=lambda n: (len(shapes[n]), shapes[n][0]))
+        promoter = shapes.pop(largest)
+    features = [shape[0] for shape in shapes.values() if len(shape) == 1]
+    return promoter, features if shapes and len(features) == len(shapes) == len(name) - ("P" in name) else None
+
+
+def _published(blocks: list[str]) -> Iterator[tuple[int, ...]]:
+    """Yield the widths of published checkpoints, most likely first."""
+    yield from product(*(PUBLISHED_WIDTHS[b] for b in blocks))
+
+
+def _free(blocks: list[str], rest: int) -> Iterator[tuple[int, ...]]:
+    """Yield published widths, the last block taking what is left."""
+    for first in product(*(PUBLISHED_WIDTHS[b] for b in blocks[:-1])):
+        left = rest - sum(first)
+        if blocks and 0 < left <= PUBLISHED_WIDTHS[blocks[-1]][0] * 2:
+            yield (*first, left)
+
+
+def _told(blocks: list[str], widths: tuple[int, ...]) -> Iterator[str]:
+    for block, width in zip(blocks, widths, strict=True):
+        if width != PUBLISHED_WIDTHS[block][0]:
+            yield f"block {block} has {width:,} features, where the published data have {PUBLISHED_WIDTHS[block][0]:,}"
+
+
+def head_width(model: Any, checkpoint: Checkpoint) -> int | None:
+    """Return the number of rows of the first dense layer of the head, or None if no layer has its size.
+
+    Of several layers with as many units it is the one that is not among the others that the model must have.
+    """
+    sizes = model.dense if isinstance(model.dense, list) else [model.dense]
+    left = [x.shapes["kernel"] for x in checkpoint.layers if _is_dense(x)]
+    others = list(pairwise(sizes))
+    if hasattr(model, "ff_dim"):
+        others += [(model.embed_dim, model.ff_dim), (model.ff_dim, model.embed_dim)]
+    for other in others:
+        if other in left and sum(k[1] == sizes[0] for k in left) > 1:
+            left.remove(other)
+    return max((int(rows) for rows, units in left if units == sizes[0]), default=None)
+
+
+def _is_dense(layer: LayerWeights) -> bool:
+    ranks = {role: array.ndim for role, array in layer.arrays.items()}
+    return ranks == {"kernel": 2, "bias": 1}
+
+
+def encoded_width(model: Any, window: tuple[int, int] | None) -> int:
+    """Return how many numbers a model makes of a promoter, before the feature blocks are joined to them."""
+    length = window[1] - window[0] if window else 0
+    widths: dict[str, Callable[[], int]] = {
+        "xpresso": lambda: length // model.pools[0] // model.pools[1] * model.filters[1],
+        "divide_et_impera": lambda: (
+            length // model.parts // model.pool // model.pool * model.parts // model.pool * model.filters
+        ),
+        "biolstm": lambda: model.units,
+        "transformer": lambda: model.embed_dim,
+        "token_transformer": lambda: length // model.pools[0] // model.pools[1] * model.embed_dim,
+        "fc_net": lambda: 0,
+    }
+    return widths[model.name]()
+
+
+def _windows(
+    model: Any, data: DataConfig, promoter: tuple[int, ...] | None, checkpoint: Checkpoint
+) -> Iterator[tuple[tuple[int, int], int | None]]:
+    """Yield the windows (and numbers of chunks) that the model may have been trained on, most likely first."""
+    length = None
+    if promoter:
+        length = promoter[0] * (model.chunk if isinstance(model, KmerModelConfig) else 1)
+    elif model.name == "token_transformer":  # it has a vector for each position
+        length = max((rows for rows, _ in token_tables(checkpoint)), default=None)
+    relative = [tuple(model.window or PUBLISHED_WINDOWS[0]), *PUBLISHED_WINDOWS]
+    windows = [(left + PUBLISHED_TSS, right + PUBLISHED_TSS) for left, right in relative]
+    if data.window:
+        windows = [(data.window[0], data.window[1])]
+    elif length is not None and all(right - left != length for left, right in windows):
+        windows = [(windows[0][1] - length, windows[0][1])]
+    for left, right in windows:
+        if length is not None and right - left != length:
+            if not data.window:
+                continue
+            raise UserError(
+                "data.window does not have the length that the checkpoint says",
+                where="data.window",
+                expected=f"{length:,} nt",
+                received=f"{right - left:,} nt",
+                do="correct data.window, or leave it out",
+            )
+        if (right - left) % model.multiple() == 0:
+            chunks = (right - left) // model.chunk if isinstance(model, KmerModelConfig) else None
+            yield (left, right), chunks

@@ -1,0 +1,109 @@
+"""The command line of ``genexp prepare``: keys, files and folder are looked at before anything is read."""
+
+import pytest
+
+from genexp.commands import prepare as command
+from genexp.compose import checked_config
+from genexp.conf_files import CONF_DIR
+from genexp.errors import UserError
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in ("g.fa", "g.gtf", "e.tsv", "t.txt", "s.tsv"):
+        (tmp_path / name).write_text("x\n")
+    return tmp_path
+
+
+GENOME = ("source=genome", "fasta={0}/g.fa", "gtf={0}/g.gtf", "expression={0}/e.tsv", "out={0}/out")
+TABLE = ("source=xpresso_table", "table={0}/t.txt", "out={0}/out")
+
+
+def check(files, *words):
+    return command.check(checked_config("prepare", [word.format(files) for word in words], None)[0])
+
+
+@pytest.mark.parametrize("words", [GENOME, TABLE])
+def test_a_right_command_passes_and_reads_nothing(files, words):
+    checked = check(files, *words)
+    assert checked.out == files / "out"
+    assert not checked.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (GENOME[:3] + GENOME[4:], "source=genome needs expression"),
+        (("source=xpresso_table", "out={0}/out"), "source=xpresso_table needs table"),
+        ((*TABLE, "fasta={0}/g.fa"), "source=xpresso_table has no use for fasta"),
+        ((*GENOME, "table={0}/t.txt"), "source=genome has no use for table"),
+        ((*GENOME, "tf={0}/none"), "there is no such file"),
+        ((*GENOME, "split.by=file"), "split.by=file needs a file"),
+        ((*GENOME, "split.file={0}/s.tsv"), "split.by=random has no use for a file"),
+        ((*GENOME, "split.by=file", "split.file={0}/s.tsv", "split.test=9"), "split.test would have no effect"),
+        ((*GENOME, "split.folds=5", "split.valid=9"), "split.valid would have no effect"),
+        ((*GENOME, "upstream=0", "downstream=0"), "the promoters would be empty"),
+        ((*GENOME, "svd=100"), "svd is of the block M"),
+        (("source=tables", "expression={0}/e.tsv", "out={0}/out"), "nothing to predict them from"),
+        ((*GENOME[:4], "out={0}/g.fa"), "cannot be written there"),
+        ((*GENOME[:4], "out={0}"), "the folder is not empty"),
+        (("source=genom", "out={0}/out"), "source is impossible"),
+        ((*GENOME, "recipe=best"), "recipe is impossible"),
+        ((*GENOME, "genes.stop_codon=maybe"), "genes.stop_codon is impossible"),
+        ((*GENOME, "split.folds=2"), "split.folds is impossible"),
+        (("source=genome",), "out is missing"),
+    ],
+)
+def test_a_wrong_command_says_so(files, words, message):
+    with pytest.raises(UserError, match=message):
+        check(files, *words)
+
+
+def test_an_empty_folder_may_be_filled(files):
+    (files / "out").mkdir()
+    assert check(files, *TABLE).out == files / "out"
+
+
+def test_the_folder_appears_whole_or_not_at_all(tmp_path):
+    out = tmp_path / "sub" / "out"
+    with command.whole_or_nothing(out) as folder:
+        (folder / "train.h5").write_text("x")
+        assert not out.exists()
+    assert [path.name for path in out.iterdir()] == ["train.h5"]
+    with pytest.raises(RuntimeError), command.whole_or_nothing(tmp_path / "other"):
+        raise RuntimeError
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sub"]
+
+
+def test_published_folds_may_say_how_many_validate(files):
+    assert check(files, *TABLE, "recipe=published", "split.folds=10", "split.valid=500")
+
+
+def test_the_examples_name_keys_that_exist(files):
+    assert len(command.EXAMPLES) >= 3
+    for example, _ in command.EXAMPLES:
+        program, name, *words = example.replace("'", "").split()
+        assert (program, name) == ("genexp", "prepare")
+        checked_config("prepare", words, None)
+
+
+def test_every_key_is_explained():
+    text = (CONF_DIR / "prepare.yaml").read_text()
+    body = text.split("\nsource:")[1].split("\nhydra:")[0]
+    for line in body.splitlines():
+        key = line.strip().split(":")[0]
+        if ":" in line and not line.startswith("#") and key not in ("absent", "genes", "split", "tf", "mirna", "seed"):
+            assert "#" in line or key in ("recipe", "svd"), line
+
+
+def test_the_command_line(files, genexp):
+    done = genexp("prepare", "source=genome", "fasta=none.fa", "gtf=g.gtf", "expression=e.tsv", "out=o", cwd=files)
+    assert done.returncode == 2
+    assert "there is no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+    done = genexp("prepare", "source=genome", "fasta=g.fa", "gtf=g.gtf", "expression=e.tsv", "out=o", cwd=files)
+    assert done.returncode == 2
+    assert "neither GTF nor GFF3" in done.stderr
+    assert not (files / "o").exists()
+    done = genexp("prepare", "sorce=genome", "out=o", cwd=files)
+    assert "did you mean 'source'" in done.stderr

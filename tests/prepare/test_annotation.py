@@ -1,0 +1,181 @@
+import pytest
+import toy_organism as toy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genexp.errors import UserError
+from genexp.prepare.annotation import Transcript, read_annotation
+from genexp.prepare.ledger import Ledger
+from genexp.prepare.transcripts import choose_transcripts, halflife_lengths, merged, regions, split_spliced
+
+ORGANISM = toy.Organism()
+
+
+def write_flavour(folder, flavour):
+    path = folder / "genes.gz"
+    if flavour == "gencode":
+        return toy.write_gtf(path, ORGANISM, prefix="chr", version=".3", flavour="gencode")
+    if flavour == "ensembl_gtf":
+        return toy.write_gtf(path, ORGANISM)
+    return toy.write_gff3(path, ORGANISM, flavour)
+
+
+FLAVOURS = ("ensembl_gtf", "gencode", "ensembl", "refseq", "sgd", "bacterium")
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_every_flavour_gives_the_same_genes(tmp_path, flavour):
+    annotation = read_annotation(write_flavour(tmp_path, flavour))
+    chosen = choose_transcripts(annotation, Ledger(), biotypes=["protein_coding"], strip_versions=True)
+    assert chosen.names.ids.tolist() == [gene.name for gene in ORGANISM.genes]
+    assert chosen.strand.tolist() == [gene.strand for gene in ORGANISM.genes]
+    assert chosen.tss.tolist() == [gene.place((0, 1))[0] - 1 for gene in ORGANISM.genes]
+    assert any(others.tolist() == [gene.symbol for gene in ORGANISM.genes] for others in chosen.names.others.values())
+    holds_stop = flavour not in ("ensembl_gtf", "gencode")
+    for transcript in chosen.transcripts:
+        pieces = regions(transcript)
+        length = {name: sum(end - start for start, end in found) for name, found in pieces.items()}
+        assert length == {"UTR5": 30, "CDS": 143 if holds_stop else 140, "UTR3": 67}
+        lengths = halflife_lengths(transcript, pieces)
+        assert lengths["INTRONLEN"] == 60 + 3 * (not holds_stop)
+        assert lengths["ORFEXONDENSITY"] == pytest.approx(2000 / length["CDS"])
+
+
+@pytest.mark.parametrize(("rule", "cds"), [("as_annotated", 140), ("included", 143), ("excluded", 140)])
+def test_stop_codon_of_a_gtf(tmp_path, rule, cds):
+    annotation = read_annotation(write_flavour(tmp_path, "ensembl_gtf"))
+    for transcript in annotation.transcripts.values():
+        pieces = regions(transcript, rule)
+        assert sum(end - start for start, end in pieces["CDS"]) == cds
+        assert len(pieces["CDS"]) == 2
+        assert sum(end - start for start, end in pieces["UTR3"]) == 67
+
+
+def test_stop_codon_that_the_cds_holds_is_taken_out(tmp_path):
+    rows = [row.replace("\tCDS\t", "\tcds\t") for row in toy.gtf_rows(ORGANISM)]
+    gene = ORGANISM.genes[1]
+    about = f'gene_id "{gene.name}"; transcript_id "T{gene.name}";'
+    rows += [toy.gtf_row(gene, "CDS", part, about) for part in ((30, 100), (160, 233))]
+    annotation = read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows)))
+    transcript = annotation.transcripts[f"T{gene.name}"]
+    assert sum(end - start for start, end in regions(transcript, "as_annotated")["CDS"]) == 143
+    assert sum(end - start for start, end in regions(transcript, "excluded")["CDS"]) == 140
+    assert sum(end - start for start, end in regions(transcript, "excluded")["UTR3"]) == 67
+
+
+def test_stop_codon_must_be_known_to_be_moved(tmp_path):
+    annotation = read_annotation(write_flavour(tmp_path, "ensembl"))
+    with pytest.raises(ValueError, match="rna-ENSG00000"):
+        regions(next(iter(annotation.transcripts.values())), "included")
+
+
+def test_published_lengths_lack_a_base_for_each_exon(tmp_path):
+    annotation = read_annotation(write_flavour(tmp_path, "ensembl_gtf"))
+    transcript = next(iter(annotation.transcripts.values()))
+    found = halflife_lengths(transcript, regions(transcript), "published")
+    assert found == {"UTR5LEN": 29, "CDSLEN": 138, "UTR3LEN": 66, "INTRONLEN": 299 - 233, "ORFEXONDENSITY": 14.49}
+
+
+PIECES = st.lists(st.tuples(st.integers(0, 40), st.integers(1, 9)), min_size=1, max_size=6).map(
+    lambda found: merged((start * 3, start * 3 + length) for start, length in found)
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(pieces=PIECES, bases=st.integers(0, 60), from_left=st.booleans())
+def test_splitting_keeps_every_base_and_takes_the_outermost(pieces, bases, from_left):
+    taken, rest = split_spliced(pieces, bases, from_left=from_left)
+
+    def every(found):
+        return [n for start, end in found for n in range(start, end)]
+
+    whole = every(pieces)
+    number = min(bases, len(whole))
+    assert sorted(every(taken) + every(rest)) == whole
+    assert every(taken) == (whole[:number] if from_left else whole[len(whole) - number :])
+    assert all(start < end for start, end in taken + rest)
+
+
+def make(name, tags=(), cds=(0, 30), exons=(0, 60)):
+    transcript = Transcript(name, "G", "1", "+", 0, 60, tags=frozenset(tags))
+    transcript.cds.extend(cds)
+    transcript.exons.extend(exons)
+    return transcript
+
+
+@pytest.mark.parametrize(
+    ("found", "rule", "best"),
+    [
+        ([make("a"), make("b", ["Ensembl_canonical"], (0, 9))], "canonical", "b"),
+        ([make("a", ["Ensembl_canonical"]), make("b", ["MANE_Select"])], "canonical", "b"),
+        ([make("a"), make("b", ["Ensembl_canonical"], (0, 9))], "longest_cds", "a"),
+        ([make("a", cds=(0, 9)), make("b")], "canonical", "b"),
+        ([make("a"), make("b", exons=(0, 99))], "canonical", "b"),
+        ([make("b"), make("a")], "canonical", "a"),
+    ],
+)
+def test_choice_of_transcript(tmp_path, found, rule, best):
+    annotation = read_annotation(write_flavour(tmp_path, "ensembl_gtf"))
+    annotation.transcripts = {transcript.name: transcript for transcript in found}
+    annotation.genes = {"G": next(iter(annotation.genes.values()))}
+    assert choose_transcripts(annotation, Ledger(), rule=rule).transcripts[0].name == best
+
+
+ROW = '1\tx\texon\t1\t9\t.\t+\t.\tgene_id "g"; transcript_id "t";'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "this annotation has no rows"),
+        (">1\nACGT\n", "neither GTF nor GFF3"),
+        (ROW.replace("\t+\t", "\t.\t"), r"no strand[\s\S]*line 1, column 7[\s\S]*received: \."),
+        (ROW.replace("\t+\t", "\t1\t"), "no strand"),
+        (ROW.replace("\t9\t", "\tnine\t"), "impossible coordinates"),
+        (ROW.replace("\t1\t9\t", "\t9\t1\t"), "impossible coordinates"),
+        (ROW.replace("gene_id", "id_of_gene"), "a row has no gene_id"),
+        (ROW + "\n" + ROW.replace("1\tx", "2\tx").replace('"t"', '"u"'), r"gene g is there twice[\s\S]*lines 1 and 2"),
+        (ROW + "\n" + ROW.replace("\t+\t", "\t-\t").replace('"t"', '"u"'), "in two places"),
+    ],
+)
+def test_bad_annotation(tmp_path, text, words):
+    with pytest.raises(UserError, match=words):
+        read_annotation(toy.write(tmp_path / "x.gtf", text))
+
+
+def test_exons_only(tmp_path):
+    annotation = read_annotation(toy.write(tmp_path / "x.gtf", ROW))
+    with pytest.raises(UserError, match=r"no CDS rows[\s\S]*exons only[\s\S]*halflife=false"):
+        choose_transcripts(annotation, Ledger())
+    assert len(choose_transcripts(annotation, Ledger(), need_cds=False)) == 1
+
+
+def test_transcript_ids_that_many_genes_share(tmp_path):
+    """As in NCBI's GTF of bacteria."""
+    rows = [
+        f'c\tx\t{kind}\t{first}\t{last}\t.\t{strand}\t.\tgene_id "{gene}"; transcript_id "unassigned_transcript_1";'
+        for gene, start, strand in (("a", 1, "+"), ("b", 101, "-"), ("c", 201, "+"))
+        for kind, first, last in (("CDS", start, start + 29), ("stop_codon", start + 30, start + 32))
+    ]
+    chosen = choose_transcripts(read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows))), Ledger())
+    assert chosen.names.ids.tolist() == ["a", "b", "c"]
+    assert chosen.tss.tolist() == [0, 129, 200]
+    assert [len(transcript.stop) for transcript in chosen.transcripts] == [2, 2, 2]
+
+
+def test_skipped_chromosomes_are_not_read(tmp_path):
+    bad = ROW.replace("\t+\t", "\t?\t").replace("1\tx", "chrM\tx")
+    annotation = read_annotation(toy.write(tmp_path / "x.gtf", ROW + "\n" + bad), skip_chromosomes=["MT"])
+    assert list(annotation.transcripts) == ["t"]
+
+
+def test_biotypes(tmp_path):
+    annotation = read_annotation(write_flavour(tmp_path, "ensembl_gtf"))
+    with pytest.raises(UserError, match=r"no gene of the annotation is left[\s\S]*protein_coding"):
+        choose_transcripts(annotation, Ledger(), biotypes=["lncRNA"])
+
+
+def test_id_attribute(tmp_path):
+    path = write_flavour(tmp_path, "ensembl_gtf")
+    chosen = choose_transcripts(read_annotation(path, id_key="gene_name"), Ledger())
+    assert chosen.names.ids.tolist() == [gene.symbol for gene in ORGANISM.genes]

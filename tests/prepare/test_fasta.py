@@ -1,0 +1,122 @@
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genexp.data.sequence import text_from_tokens
+from genexp.errors import UserError
+from genexp.prepare.fasta import chromosome_aliases, plain_name, read_fasta
+from genexp.prepare.sources import checksum, existing, open_bytes, open_text
+
+
+def joined(path, block=1 << 20):
+    found = {}
+    for stretch in read_fasta(path, block):
+        bases = found.setdefault(stretch.chromosome, "")
+        assert stretch.start == len(bases)
+        found[stretch.chromosome] = bases + text_from_tokens(stretch.tokens)
+    return found
+
+
+NAMES = st.lists(st.from_regex(r"[A-Za-z0-9_.]{1,8}", fullmatch=True), min_size=1, max_size=4, unique=True)
+
+
+@settings(max_examples=80, deadline=None)
+@given(data=st.data(), names=NAMES, width=st.integers(1, 30), block=st.integers(1, 40), windows=st.booleans())
+def test_any_genome_is_read_alike_whatever_its_lines_and_blocks(tmp_path_factory, data, names, width, block, windows):
+    genome = {name: data.draw(st.text("ACGTN", max_size=60)) for name in names}
+    end = "\r\n" if windows else "\n"
+    text = ""
+    for name, bases in genome.items():
+        text += f">{name} more words > here{end}"
+        text += "".join(bases[n : n + width] + end for n in range(0, len(bases), width))
+    if data.draw(st.booleans()):
+        text = text.rstrip("\r\n")
+    path = tmp_path_factory.mktemp("fasta") / "genome.fa"
+    path.write_bytes(gzip.compress(text.encode()) if data.draw(st.booleans()) else text.encode())
+    assert joined(path, block) == genome
+
+
+def test_lower_case_and_ambiguity_codes(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">1\nacgtRYkmU*-\n")
+    assert joined(path) == {"1": "ACGTNNNNTNN"}
+
+
+def test_bgzip_is_a_gzip_of_many_members(tmp_path):
+    text = b">1\n" + b"ACGT" * 5000 + b"\n"
+    path = tmp_path / "genome.fa.gz"
+    path.write_bytes(b"".join(gzip.compress(text[n : n + 777]) for n in range(0, len(text), 777)) + gzip.compress(b""))
+    assert joined(path) == {"1": "ACGT" * 5000}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "this FASTA file is empty"),
+        (b"ACGT\n", "this is no FASTA file"),
+        (b">1\nAC\n>1\nAC\n", "a chromosome is in the FASTA file twice"),
+        (b">\nAC\n", "a chromosome has no name"),
+        (b">1\nACGT\nAC!T\n", r"1, position 7[\s\S]*'!'"),
+        (b">1\nMKLVE\n", "use the genome's DNA, not its proteins"),
+        (b"PK\x03\x04zip", "packed with zip"),
+    ],
+)
+def test_bad_fasta(tmp_path, text, words):
+    path = tmp_path / "genome.fa"
+    path.write_bytes(text)
+    with pytest.raises(UserError, match=words):
+        list(read_fasta(path))
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.999])
+def test_gzip_cut_short(tmp_path, kept):
+    rng = np.random.default_rng(0)
+    whole = gzip.compress(b">1\n" + b"".join(rng.choice([b"A", b"C", b"G", b"T"], 20000)))
+    path = tmp_path / "genome.fa.gz"
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(UserError, match="this gzip file is cut short"):
+        list(read_fasta(path, 1000))
+
+
+def test_gzip_damaged(tmp_path):
+    whole = bytearray(gzip.compress(np.random.default_rng(0).bytes(5000)))
+    whole[1000:1010] = b"\x00" * 10
+    path = tmp_path / "x.gz"
+    path.write_bytes(whole)
+    with pytest.raises(UserError, match=r"damaged|cut short"), open_bytes(path) as file:
+        file.read()
+
+
+def test_text_keeps_what_is_no_utf8_and_drops_the_byte_order_mark(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"\xef\xbb\xbfgene\xff\n")
+    with open_text(path) as file:
+        assert file.read() == "gene\udcff\n"
+
+
+def test_missing_file_and_checksum(tmp_path):
+    with pytest.raises(UserError, match="there is no such file"):
+        existing(tmp_path / "no", "fasta")
+    with pytest.raises(UserError, match="received: a folder"):
+        existing(tmp_path, "fasta")
+    path = tmp_path / "x"
+    path.write_bytes(b"")
+    assert checksum(path) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_names_of_chromosomes():
+    assert {plain_name(name) for name in ("chrM", "MT", "Mito", "chrMT", "M", "mitochondrion")} == {"MT"}
+    assert plain_name("chrX") == plain_name("X") == "X"
+    assert plain_name("chrVII") == plain_name("VII")
+    assert plain_name("NC_000001.11") == "NC_000001.11"
+    assert "1" in chromosome_aliases(
+        "NC_000001.11", "NC_000001.11 Homo sapiens chromosome 1, GRCh38.p14 Primary Assembly"
+    )
+    assert "IV" in chromosome_aliases(
+        "NC_001136.10", "NC_001136.10 Saccharomyces cerevisiae S288C chromosome IV, complete"
+    )
+    assert "MT" in chromosome_aliases("NC_012920.1", "NC_012920.1 Homo sapiens mitochondrion, complete genome")
+    assert chromosome_aliases("GL1", "GL1 unplaced scaffold of chromosome 1 unlocalized") == ["GL1"]

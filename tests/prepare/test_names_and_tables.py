@@ -1,0 +1,149 @@
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genexp.errors import UserError
+from genexp.prepare.expression import read_expression
+from genexp.prepare.names import GeneNames, check_unique, join, without_version
+from genexp.prepare.tables import look_at, read_chunks, read_table
+
+
+def names(*ids, **others):
+    return GeneNames(np.array(ids), {kind: np.array(found) for kind, found in others.items()})
+
+
+def test_joined_by_id_and_by_what_finds_more():
+    assert join(names("a", "b", "c"), ["c", "a"], "x").rows.tolist() == [1, -1, 0]
+    versions = join(names("G1.4", "G2.1"), ["G1.9", "G2"], "x")
+    assert (versions.by, versions.rows.tolist()) == ("id without version", [0, 1])
+    symbols = join(names("E1", "E2", gene_name=["TP53", ""]), ["TP53", "E9"], "x")
+    assert (symbols.by, symbols.rows.tolist(), symbols.found.tolist()) == ("gene_name", [0, -1], [True, False])
+    assert "joined by gene_name" in symbols.words()
+
+
+def test_a_name_of_two_genes_joins_neither():
+    found = join(names("E1", "E2", "E3", gene_name=["A", "A", "B"]), ["A", "B"], "x")
+    assert (found.rows.tolist(), found.ambiguous) == ([-1, -1, 1], 2)
+
+
+def test_empty_join_shows_both_sides():
+    with pytest.raises(UserError, match=r"the join is empty[\s\S]*id: E1; gene_name: A[\s\S]*YAL001C"):
+        join(names("E1", gene_name=["A"]), ["YAL001C"], "x")
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.from_regex(r"[A-Z]{1,3}[0-9]{0,2}", fullmatch=True), min_size=1, max_size=20, unique=True), st.randoms()
+)
+def test_a_join_is_that_of_dictionaries(ids, random):
+    rows = random.sample(ids, random.randint(1, len(ids)))
+    place = {name: n for n, name in enumerate(rows)}
+    assert join(names(*ids), rows, "x").rows.tolist() == [place.get(gene, -1) for gene in ids]
+
+
+def test_versions():
+    assert without_version("ENSG00000141510.18") == "ENSG00000141510"
+    assert without_version("ENSG00000002586.20_PAR_Y") == "ENSG00000002586_PAR_Y"
+    assert without_version("YAL001C") == "YAL001C"
+
+
+def test_duplicates_are_named():
+    with pytest.raises(UserError, match=r"gene b is there twice[\s\S]*rows 3 and 5[\s\S]*1 rows too many"):
+        check_unique(["a", "b", "c", "b"], "x")
+
+
+def write(path, text):
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
+        "gene,s1,s2\r\na,1,2\r\nb,3,4.5\r\n",
+        "gene;s1;s2\na;1;2\nb;3;4.5\n",
+        "gene s1 s2\na 1 2\nb 3 4.5\n",
+        '"gene"\t"s1"\t"s2"\n"a"\t1\t2\n"b"\t3\t4.5\n',
+        "s1\ts2\na\t1\t2\nb\t3\t4.5\n",
+        "gene\ts1\ts2\na\t1\t2\t\nb\t3\t4.5\t\n",
+        "gene\ts1\ts2\t\na\t1\t2\t\nb\t3\t4.5\t\n",
+        "#1.2\n2\t2\ngene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
+        "# made by hand\n\ngene\ts1\ts2\na\t1\t2\nb\t3\t4.5",
+    ],
+)
+@pytest.mark.parametrize("suffix", [".txt", ".gz"])
+def test_every_way_to_write_a_table(tmp_path, text, suffix):
+    path = write(tmp_path / f"x{suffix}", text)
+    table = read_table(path, "expression")
+    assert table.to_numpy().tolist() == [["a", 1.0, 2.0], ["b", 3.0, 4.5]]
+    assert list(table.columns[1:]) == ["s1", "s2"]
+    assert sum(len(chunk) for chunk in read_chunks(path, "expression", 1)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no rows"),
+        ("gene\ts1\n", "no rows"),
+        ("gene\ts1\ts1\na\t1\t2\n", "column 's1' is there twice"),
+        ("gene\ts1\na\t1\nb\t1\t2\t3\n", r"this table cannot be read[\s\S]*line 3"),
+        ("gene\ts1\ts2\ts3\na\t1\n", "another number of columns than its header"),
+    ],
+)
+def test_bad_tables(tmp_path, text, words):
+    with pytest.raises(UserError, match=words):
+        read_table(write(tmp_path / "x", text), "expression")
+
+
+def test_a_gene_may_be_called_nan(tmp_path):
+    table = read_table(write(tmp_path / "x", "gene\ts\nnan\t1\nNA\t2\n007\t3\n"), "expression")
+    assert table["gene"].tolist() == ["nan", "NA", "007"]
+    assert look_at(tmp_path / "x", "expression").columns == ["gene", "s"]
+
+
+def test_median_over_samples_with_gaps(tmp_path):
+    path = write(tmp_path / "x", "gene\tsymbol\ts1\ts2\ts3\na\tA\t1\t9\t2\nb\tB\t\tNA\t\nc\tC\t4\t\t6\n")
+    found = read_expression(path)
+    assert (found.names.ids.tolist(), found.values.tolist(), found.without) == (["a", "c"], [2, 5], 1)
+    assert found.names.others["symbol"].tolist() == ["A", "C"]
+    assert found.samples == ["s1", "s2", "s3"]
+    assert read_expression(path, statistic="mean").values.tolist() == [4, 5]
+    assert read_expression(path, samples=["s2"]).values.tolist() == [9]
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "words"),
+    [
+        (
+            "gene\ts\na\t1\nb\t-2\n",
+            {},
+            r"negative[\s\S]*column s, row 3 \(gene b\)[\s\S]*-2[\s\S]*expression_scale=log10",
+        ),
+        ("gene\ts\na\t1\nb\tlow\n", {}, r"is no number[\s\S]*row 3 \(gene b\)[\s\S]*received: low"),
+        ("gene\ts\na\t1\nb\tinf\n", {}, "is no number"),
+        ("gene\ts\na\t1\na\t2\n", {}, r"gene a is there twice[\s\S]*rows 2 and 3"),
+        ("gene\ts\na\tx\nb\ty\n", {}, "no column holds numbers"),
+        ("gene\tbrain\na\t1\nb\t2\n", {"samples": ["brian"]}, r"no sample brian[\s\S]*did you mean 'brain'"),
+        ("gene\ts\na.1\t1\na.2\t2\n", {"strip_versions": True}, "gene a is there twice"),
+        ("#1.2\n2\t1\ngene\ts\na\t1\nb\t-1\n", {}, "row 5"),
+    ],
+)
+def test_bad_expression(tmp_path, text, settings, words):
+    with pytest.raises(UserError, match=words):
+        read_expression(write(tmp_path / "x.tsv", text), **settings)
+
+
+def test_logarithms_may_be_negative(tmp_path):
+    assert read_expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), scale="log10").values.tolist() == [-1, 2]
+
+
+def test_expression_cut_short(tmp_path):
+    path = tmp_path / "x.gz"
+    lines = "".join(f"g{n}\t{n * 7919 % 1009}\n" for n in range(5000))
+    path.write_bytes(gzip.compress(("gene\ts\n" + lines).encode())[:9000])
+    with pytest.raises(UserError, match="cut short"):
+        read_expression(path)

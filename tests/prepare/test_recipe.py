@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.prepare import recipe
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.float64, (7, 8), elements=st.floats(0, 1e5)), arrays(np.float64, (7,), elements=st.floats(0, 1e5)))
+def test_what_the_record_says_turns_everything_back(halflife, expression):
+    halflife = np.where(recipe.LOGGED, halflife, halflife / 1e5)
+    label, logged = recipe.log_label(expression, "raw")[:, None], recipe.log_halflife(halflife)
+    label_scaler, scaler = recipe.fit(label), recipe.fit(logged)
+    record = recipe.scaling_record("honest", "raw", label_scaler, scaler)
+
+    def back(values, how):
+        plain = values.astype(float) * how["sd"] + how["mean"]
+        return plain if how["log10_offset"] is None else 10**plain - how["log10_offset"]
+
+    np.testing.assert_allclose(back(label_scaler.apply(label)[:, 0], record["label"]), expression, rtol=1e-4, atol=1e-4)
+    for n, name in enumerate(HALFLIFE_FEATURES):
+        values = back(scaler.apply(logged)[:, n], record["halflife"][name])
+        np.testing.assert_allclose(values, halflife[:, n], rtol=1e-4, atol=1e-4)
+
+
+def test_lengths_and_density_are_logged_and_gc_is_not():
+    logged = dict(zip(HALFLIFE_FEATURES, recipe.LOGGED, strict=True))
+    assert [name for name in logged if not logged[name]] == ["UTR5GC", "CDSGC", "UTR3GC"]
+
+
+def test_population_deviation_and_constant_columns():
+    scaler = recipe.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    assert (scaler.mean.tolist(), scaler.sd.tolist()) == ([2, 5], [1, 1])
+    assert scaler.apply(np.array([[1.0, 5.0]])).tolist() == [[-1, 0]]
+
+
+def test_logarithms_are_taken_as_they_are():
+    assert recipe.log_label(np.array([-1.0, 2.0]), "log10").tolist() == [-1, 2]
+    assert recipe.scaling_record("honest", "log10", recipe.fit(np.ones((2, 1))), None)["label"]["log10_offset"] is None
+
+
+def test_svd_is_fitted_on_the_training_rows():
+    rng = np.random.default_rng(0)
+    matrix = (rng.random((60, 20)) < 0.3).astype(np.uint8)
+    train = np.arange(40)
+    scores, directions, kept = recipe.truncated_svd(matrix, train, 5)
+    _, singular, vectors = np.linalg.svd(matrix[train].astype(float), full_matrices=False)
+    np.testing.assert_allclose(np.abs(directions @ vectors[:5].T), np.eye(5), atol=1e-8)
+    np.testing.assert_allclose(scores, matrix @ directions.T, atol=1e-5)
+    assert kept == pytest.approx((singular[:5] ** 2).sum() / (singular**2).sum())
+    assert recipe.truncated_svd(matrix, train, 99)[0].shape == (60, 20)

@@ -1,0 +1,94 @@
+"""Each epoch in TensorBoard, MLflow and Weights & Biases; the last two are stood in for."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+import tensorflow as tf
+
+from genexp.compose import checked_config
+from genexp.errors import UserError
+from genexp.run import HISTORY_COLUMNS, RunDirectory
+from genexp.training.loggers import check_loggers, chosen, open_loggers
+
+ROW = dict(zip(HISTORY_COLUMNS, (1, 0.5, 0.4, 0.3, 1e-3, 2.0, 0.1), strict=True))
+
+
+def config(*overrides):
+    return checked_config("train", list(overrides), None)[0]
+
+
+def scalars(folder):
+    """Read the event files of a folder: (tag, step, value)."""
+    found = []
+    for path in sorted(folder.glob("events.*")):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            found += [(v.tag, event.step, float(tf.make_ndarray(v.tensor))) for v in event.summary.value]
+    return found
+
+
+def test_one_word_or_a_list():
+    assert chosen(config().logger) == []
+    assert chosen(config("logger=csv").logger) == []
+    assert chosen(config("logger=tensorboard").logger) == ["tensorboard"]
+    assert chosen(config("logger=[csv,tensorboard,wandb]").logger) == ["tensorboard", "wandb"]
+    with pytest.raises(UserError, match="logger is impossible"):
+        config("logger=tensorbord")
+
+
+def test_tensorboard_holds_every_column_of_every_epoch(tmp_path):
+    with open_loggers(config("logger=tensorboard"), RunDirectory(tmp_path), 0) as log:
+        log(ROW)
+        log({**ROW, "epoch": 2, "loss": 0.25})
+    found = scalars(tmp_path / "tensorboard")
+    assert ("loss", 1, 0.5) in found
+    assert ("loss", 2, 0.25) in found
+    assert {tag for tag, _, _ in found} == set(HISTORY_COLUMNS) - {"epoch"}
+
+
+def test_another_attempt_has_a_folder_of_its_own(tmp_path):
+    with open_loggers(config("logger=tensorboard"), RunDirectory(tmp_path), 1) as log:
+        log(ROW)
+    assert scalars(tmp_path / "tensorboard" / "attempt-2")
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_missing_package_is_told_before_the_run(name, monkeypatch):
+    monkeypatch.setattr("genexp.training.loggers.find_spec", lambda package: None)
+    with pytest.raises(UserError, match=rf"genexp\[{name}\]"):
+        check_loggers(name)
+    check_loggers(["csv", "tensorboard"])
+
+
+def test_mlflow_and_wandb_get_the_same_rows(tmp_path, monkeypatch):
+    """Stand-ins with the calls that we make: what each is told."""
+    told = []
+
+    class Run:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            told.append(("mlflow", "end"))
+
+    mlflow = SimpleNamespace(
+        start_run=lambda run_name: Run(),
+        log_params=lambda params: told.append(("params", params["training.optimizer"])),
+        log_metrics=lambda values, step: told.append(("mlflow", step, values["val_loss"])),
+    )
+    session = SimpleNamespace(
+        log=lambda values, step: told.append(("wandb", step, values["val_loss"])),
+        finish=lambda: told.append(("wandb", "end")),
+    )
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **settings: session))
+    with open_loggers(config("logger=[mlflow,wandb]"), RunDirectory(tmp_path), 0) as log:
+        log(ROW)
+    assert told == [
+        ("params", "sgd"),
+        ("mlflow", 1, 0.4),
+        ("wandb", 1, 0.4),
+        ("wandb", "end"),
+        ("mlflow", "end"),
+    ]
