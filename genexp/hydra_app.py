@@ -137,7 +137,7 @@ def isolated_job(command: str, flags: list[str], failed: list[int]) -> float | N
         overrides.append(f"hydra.run.dir={quoted(directory)}")
     console.say(f"job {job.job.num}: genexp {command} {' '.join(job.overrides.task)}", style="bold")
     words = [sys.executable, "-m", "genexp", command, *overrides, *flags]
-    code = subprocess.run(words, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}).returncode
+    code = subprocess.run(words, check=False).returncode
     if code == 130:
         raise KeyboardInterrupt
     if code:
