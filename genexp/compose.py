@@ -16,8 +16,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from genexp.conf_files import CONF_DIR, groups_of
-from genexp.config import SCHEMAS, all_keys, unknown_key, validate
+from genexp.config import SCHEMAS
 from genexp.errors import UserError, nearest
+from genexp.validation import all_keys, unknown_key, validate
 
 COMMAND_LINE = "the command line"
 

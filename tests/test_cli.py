@@ -95,7 +95,8 @@ def test_answers_without_tensorflow_and_at_once(tmp_path, words):
 def test_cfg_prints_a_config_that_validates(genexp):
     from omegaconf import OmegaConf
 
-    from genexp.config import TrainConfig, validate
+    from genexp.config import TrainConfig
+    from genexp.validation import validate
 
     done = genexp("train", "--cfg", "job", "model=divide_et_impera", "data=PHT", "dataset=files", "dataset.root=x")
     config = validate(OmegaConf.create(done.stdout), TrainConfig)

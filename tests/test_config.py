@@ -10,8 +10,9 @@ from omegaconf import OmegaConf
 
 from genexp.compose import checked_config
 from genexp.conf_files import CONF_DIR, groups
-from genexp.config import MODELS, DatasetConfig, TrainConfig, all_keys, to_yaml, validate
+from genexp.config import MODELS, DatasetConfig, TrainConfig
 from genexp.errors import UserError
+from genexp.validation import all_keys, to_yaml, validate
 
 TRAIN_GROUPS = ("data", "dataset", "model", "hardware", "experiment")
 

@@ -25,7 +25,9 @@ def script(tmp_path_factory):
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
     wheel = next(folder.glob("genexp-*.whl"))
     install = [sys.executable, "-m", "pip", "--python", str(folder / "env" / "bin" / "python"), "install", "--quiet"]
-    subprocess.run([*install, "--no-deps", "--ignore-installed", str(wheel)], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [*install, "--no-deps", "--ignore-installed", str(wheel)], check=True, capture_output=True, text=True
+    )
     return folder / "env" / "bin" / "genexp"
 
 

@@ -89,7 +89,8 @@ def candidates(line: list[str]) -> list[str]:
 
 def keys(command: str, line: list[str]) -> list[str]:
     """Return the keys of a subcommand, of the model and dataset chosen so far."""
-    from genexp.config import SCHEMAS, all_keys
+    from genexp.config import SCHEMAS
+    from genexp.validation import all_keys
 
     chosen = dict(word.split("=", 1) for word in line if "=" in word)
     choices = {"model": chosen.get("model", "xpresso"), "dataset": chosen.get("dataset", "demo")}

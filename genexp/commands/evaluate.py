@@ -11,12 +11,13 @@ from omegaconf import OmegaConf
 
 from genexp import console
 from genexp.commands.train import display, report_dataset
-from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig, validate
+from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig
 from genexp.data.datasets import Source, inspect, load
 from genexp.data.genes import SPLITS
 from genexp.errors import UserError
 from genexp.run import RunDirectory, open_run, read_metrics, write_json
 from genexp.training.inputs import encode
+from genexp.validation import validate
 
 if TYPE_CHECKING:
     from genexp.evaluation.report import Evaluated
@@ -106,7 +107,7 @@ def check_inputs(run: RunDirectory, trained: TrainConfig, source: Source) -> Non
     seen, info = dataset_record(run), source.info
     kinds = {"bases": "bases (one-hot or tokens)", "embedded": "promoters that come embedded"}
     expected, received = seen.get("promoter", info.promoter), info.promoter
-    what, wanted, found = "promoters", kinds.get(expected), kinds.get(received or "")
+    what, wanted, found = "promoters", kinds.get(str(expected)), kinds.get(str(received))
     different = "P" in trained.data.name and expected != received
     for block, width in seen.get("widths", {}).items():
         if not different and info.widths.get(block) != width:

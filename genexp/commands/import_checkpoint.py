@@ -11,7 +11,7 @@ import numpy as np
 
 from genexp import console
 from genexp.commands.train import display, identity
-from genexp.config import DatasetConfig, ImportConfig, KmerModelConfig, TrainConfig, to_yaml
+from genexp.config import DatasetConfig, ImportConfig, KmerModelConfig, TrainConfig
 from genexp.data.datasets import choose_window, inspect
 from genexp.data.genes import HALFLIFE_FEATURES
 from genexp.data.word2vec import KmerVectors, load_vectors
@@ -22,6 +22,7 @@ from genexp.importing.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS, Sizes, find_
 from genexp.importing.weights import Checkpoint
 from genexp.models import InputShapes, build_model
 from genexp.run import RunDirectory, exact_command, git_state, package_versions, write_atomically, write_json
+from genexp.validation import to_yaml
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +31,10 @@ SUMMARY = "a published checkpoint (SavedModel, .h5, .keras) to a run directory"
 
 EXAMPLES = (
     ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2.4; no code of it runs"),
-    ("genexp import checkpoint=human.h5 model=xpresso data=PH name=human", "Xpresso's public weights, in outputs/human"),
+    (
+        "genexp import checkpoint=human.h5 model=xpresso data=PH name=human",
+        "Xpresso's public weights, in outputs/human",
+    ),
     ("genexp import checkpoint=ckpt model=xpresso data=PHM dataset=xpresso_mirna dataset.root=DIR", "checked on genes"),
     ("genexp train training.start_from=outputs/human dataset=files dataset.root=DIR", "train on from it"),
 )

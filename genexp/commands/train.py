@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from genexp import console
-from genexp.config import TrainConfig, to_yaml, validate
+from genexp.config import TrainConfig
 from genexp.data.datasets import Source, choose_window, inspect, load
 from genexp.data.genes import Dataset
 from genexp.errors import UserError
@@ -27,13 +27,13 @@ from genexp.run import (
     write_atomically,
     write_json,
 )
-
 from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
+from genexp.validation import to_yaml, validate
 
 if TYPE_CHECKING:
-    from genexp.training.loop import Fitted
     from genexp.models import InputShapes
+    from genexp.training.loop import Fitted
     from genexp.training.strategy import Hardware
 
 SUMMARY = "one run, end to end: dataset, model, training, metrics and plots in a run directory"

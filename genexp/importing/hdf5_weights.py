@@ -71,7 +71,9 @@ def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
     if isinstance(config, list):  # Sequential models of the first releases
         config = {"layers": config}
     version = _text(group.attrs.get("keras_version", file.attrs.get("keras_version", "2")))
-    return Checkpoint(str(path), f"HDF5, written by Keras {version}", layers, skipped, links_of(config), inputs_of(config))
+    return Checkpoint(
+        str(path), f"HDF5, written by Keras {version}", layers, skipped, links_of(config), inputs_of(config)
+    )
 
 
 def _keras3(path: Path, file: h5py.File, kind: str, config: dict[str, Any]) -> Checkpoint:

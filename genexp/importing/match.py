@@ -88,7 +88,9 @@ def separate_tokens(checkpoint: Checkpoint, model: keras.Model) -> Checkpoint:
     layers: list[LayerWeights] = []
     for layer in checkpoint.layers:
         if layer.shapes == {"kernel": kernel, "bias": bias}:
-            layers += [LayerWeights(f"{layer.name} ({r})", {"embeddings": a}, layer.top) for r, a in layer.arrays.items()]
+            layers += [
+                LayerWeights(f"{layer.name} ({r})", {"embeddings": a}, layer.top) for r, a in layer.arrays.items()
+            ]
         else:
             layers.append(layer)
     return Checkpoint(

@@ -99,8 +99,8 @@ def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: lis
     if "P" in data.name:
         candidates = list(_windows(model, data, promoter, checkpoint))
     for guesses in [lambda _: [tuple(said)]] if said else [lambda _: _published(blocks), lambda r: _free(blocks, r)]:
-        for window, chunks in candidates if total is not None else ():
-            rest = total - encoded_width(model, window)
+        for window, chunks in candidates:
+            rest = (total or 0) - encoded_width(model, window)
             fits = next((guess for guess in guesses(rest) if sum(guess) == rest), None)
             if fits is not None:
                 return Sizes(window, chunks, dict(zip(blocks, fits, strict=True)), tuple(_told(blocks, fits)))

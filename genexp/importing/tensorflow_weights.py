@@ -166,7 +166,7 @@ def _reached(nodes: Any, values: Mapping[str, Any], tops: list[str | None], list
                 if own.lstrip("_") not in ROLES:  # a list: the variable's own name tells
                     layer, _, own = attribute.full_name.removesuffix(":0").rpartition("/")
                 yield Variable(layer, own, np.asarray(values[attribute.checkpoint_key]), top)
-        for child in reversed(sorted(node.children, key=_edge_order)):  # the first comes off the stack first
+        for child in sorted(node.children, key=_edge_order)[::-1]:  # the first comes off the stack first
             name = child.local_name
             if name in ASIDE or (name in LISTS and not lists):
                 continue

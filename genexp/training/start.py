@@ -50,7 +50,9 @@ def check_vectors(model: keras.Model, other: keras.Model, directory: str) -> Non
         layer = next((x for x in each.layers if x.name == "embedding"), None)
         vectors = getattr(layer, "vectors", None)
         frozen.append(vectors if isinstance(vectors, np.ndarray) else None)
-    if (frozen[0] is None) != (frozen[1] is None) or (frozen[0] is not None and not np.array_equal(*frozen)):
+    own, theirs = frozen
+    same = own is theirs if own is None or theirs is None else np.array_equal(own, theirs)
+    if not same:
         raise UserError(
             "the weights to start from stand on other k-mer vectors",
             where=f"training.start_from={directory}",

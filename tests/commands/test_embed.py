@@ -105,7 +105,9 @@ def test_a_resumed_run_keeps_its_vectors(xpresso_root, tmp_path):
     ],
 )
 def test_a_mismatch_with_embedded_promoters_is_refused(embedding, tmp_path, capsys, words, said):
-    assert main(["train", "dataset=files", f"dataset.root={embedding}", f"hydra.run.dir={tmp_path / 'run'}", *words]) == 2
+    assert (
+        main(["train", "dataset=files", f"dataset.root={embedding}", f"hydra.run.dir={tmp_path / 'run'}", *words]) == 2
+    )
     assert said in capsys.readouterr().err
 
 

@@ -15,8 +15,9 @@ from conftest import QUICK, write_xpresso_set
 from omegaconf import OmegaConf
 
 from genexp.cli import main
-from genexp.config import TrainConfig, validate
+from genexp.config import TrainConfig
 from genexp.run import HISTORY_COLUMNS
+from genexp.validation import validate
 
 
 def train(root, out, *words):

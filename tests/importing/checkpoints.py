@@ -45,7 +45,9 @@ def as_layers(model: keras.Model) -> dict[str, dict[str, np.ndarray]]:
         if "seed" in role:
             continue
         if name == TOKEN_LAYER:
-            grouped.setdefault("embedding" if role == "kernel" else "embedding_1", {})["embeddings"] = np.asarray(variable)
+            grouped.setdefault("embedding" if role == "kernel" else "embedding_1", {})["embeddings"] = np.asarray(
+                variable
+            )
         else:
             grouped.setdefault(name, {})[role] = np.asarray(variable)
     order = [layer.name for layer in model.layers]

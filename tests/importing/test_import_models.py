@@ -17,12 +17,13 @@ from omegaconf import OmegaConf
 
 from genexp.commands.import_checkpoint import input_shapes, separate_vectors, set_weights
 from genexp.conf_files import CONF_DIR
-from genexp.config import MODELS, DataConfig, validate
+from genexp.config import MODELS, DataConfig
 from genexp.errors import UserError
 from genexp.importing.match import match
 from genexp.importing.reading import read_checkpoint
 from genexp.importing.sizes import find_sizes, fitted_config
 from genexp.models import build_model
+from genexp.validation import validate
 
 TOLERANCE = 1e-5
 GENES = 4
@@ -119,7 +120,12 @@ def test_token_transformer(tmp_path, vocabulary, size):
 
 @pytest.mark.parametrize(
     ("kind", "size", "blocks", "widths"),
-    [(".keras", 64, "PHT", (8, 181)), (".weights.h5", 32, "PH", (8,)), ("checkpoint", 64, "P", ()), ("export", 128, "P", ())],
+    [
+        (".keras", 64, "PHT", (8, 181)),
+        (".weights.h5", 32, "PH", (8,)),
+        ("checkpoint", 64, "P", ()),
+        ("export", 128, "P", ()),
+    ],
 )
 def test_biolstm(tmp_path, kind, size, blocks, widths):
     model = other.plain_biolstm(210, size, *widths)
@@ -153,7 +159,9 @@ def test_micro_rna_reduced_to_components(tmp_path):
 
 def ours(model: str, data: str, window=None, **changes) -> tuple[keras.Model, Callable]:
     """Return one of our own models with random weights."""
-    config = validate(OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model])
+    config = validate(
+        OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model]
+    )
     from genexp.models import InputShapes
 
     widths = {b: {"H": 8, "T": 181, "M": 2064}[b] for b in data if b != "P"}
@@ -208,7 +216,9 @@ def test_a_mismatch_is_shown_layer_by_layer(tmp_path):
     with pytest.raises(UserError) as caught:
         load(path, "xpresso", "PH", filters=[64, 32])
     text = str(caught.value)
-    assert "promoter_1_conv: kernel [6, 4, 64], bias [64]  |  conv1d_a: kernel [6, 4, 128], bias [128]   <-- dif" in text
+    assert (
+        "promoter_1_conv: kernel [6, 4, 64], bias [64]  |  conv1d_a: kernel [6, 4, 128], bias [128]   <-- dif" in text
+    )
     assert text.count("<-- differs") == 2
     with pytest.raises(UserError, match="the weights do not fit the model") as caught:
         load(path, "divide_et_impera", "PH")
@@ -250,7 +260,9 @@ def test_names_that_an_upload_changed(saved_model, index, data):
     agree(model(features(181)), ours({"tf": features(181)}))
 
 
-@pytest.mark.parametrize("named", ["", "saved_model.pb", "variables", "variables/variables", "variables/variables.index"])
+@pytest.mark.parametrize(
+    "named", ["", "saved_model.pb", "variables", "variables/variables", "variables/variables.index"]
+)
 def test_a_saved_model_may_be_named_by_any_of_its_parts(saved_model, named):
     folder, model = saved_model
     ours, *_ = load(folder / named, "fc_net", "T")

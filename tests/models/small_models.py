@@ -11,10 +11,11 @@ import keras
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp.config import MODELS, validate
+from genexp.config import MODELS
 from genexp.data.genes import BLOCKS
 from genexp.data.kmers import chunk_counts
 from genexp.models import InputShapes, build_model
+from genexp.validation import validate
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 

@@ -13,11 +13,12 @@ from omegaconf import OmegaConf, open_dict
 
 from genexp.commands import prepare as command
 from genexp.compose import composed
-from genexp.config import DatasetConfig, PrepareConfig, validate
+from genexp.config import DatasetConfig, PrepareConfig
 from genexp.data.datasets import inspect, load
 from genexp.data.genes import HALFLIFE_FEATURES, SPLITS
 from genexp.data.sequence import text_from_tokens
 from genexp.errors import UserError
+from genexp.validation import validate
 
 ORGANISM = toy.Organism()
 GENES = {gene.name: gene for gene in ORGANISM.genes}

@@ -1,0 +1,83 @@
+"""The published presets: what they set, what wins over them, and the result they carry."""
+
+import pytest
+
+from genexp.compose import checked_config
+from genexp.conf_files import groups
+from genexp.config import TrainConfig
+from genexp.validation import to_yaml, validate
+
+EXPERIMENTS = groups()["experiment"]
+
+#: Batch, learning rate, optimiser, patience, epochs, milestone, window relative to the TSS, published test r2.
+EXPECTED = {
+    "xpresso_PH": (256, 5e-4, "sgd", 30, 300, None, [-6500, 3500], 0.567),
+    "xpresso_original": (128, 1e-3, "adam", 7, 100, None, [-7000, 3500], 0.59),
+    "xpresso_orthogonal": (256, 5e-4, "sgd", 30, 300, None, [-6500, 3500], None),
+    "divide_et_impera_PHT": (256, 1e-3, "sgd", 15, 300, 70, [-7000, 3500], 0.759),
+    "biolstm_PH": (128, 3e-4, "adam", 15, 140, None, [-7000, 3500], 0.606),
+    "biolstm_PHT": (128, 5e-5, "adam", 15, 140, None, [-7000, 3500], 0.755),
+    "transformer_P": (256, 5e-4, "adam", 20, 300, None, [-7000, 3500], 0.596),
+    "token_transformer_PH": (256, 1e-3, "sgd", 20, 300, 60, [-500, 10_000], 0.603),
+    "fc_net_T": (128, 5e-4, "sgd", 30, 400, None, None, 0.670),
+}
+
+
+def compose(name, *overrides):
+    words = [f"experiment={name}", "dataset=xpresso", "dataset.root=somewhere", *overrides]
+    return checked_config("train", words, None)[0]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_published_settings(name):
+    config = compose(name)
+    t = config.training
+    found = (t.batch_size, t.learning_rate, t.optimizer, t.patience, t.epochs, t.milestone)
+    assert (*found, config.model.window, config.experiment.r2) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_each_names_itself_and_lives_in_a_run_directory(name):
+    config = compose(name)
+    assert config.experiment.name == name
+    if config.experiment.r2_ci95:
+        low, high = config.experiment.r2_ci95
+        assert low < config.experiment.r2 < high
+        assert config.experiment.repeats == 10
+    if name not in ("xpresso_original", "xpresso_orthogonal"):
+        assert name == f"{config.model.name}_{config.data.name}"
+    from omegaconf import OmegaConf
+
+    assert validate(OmegaConf.create(to_yaml(config)), TrainConfig) == config
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_nothing_depends_on_the_dataset(name):
+    """The settings of a preset are its own, on demo genes too: there they are not published results, but a trial."""
+    demo = checked_config("train", [f"experiment={name}"], None)[0]
+    assert demo.training == compose(name).training
+
+
+def test_models_bring_what_their_presets_say():
+    """The default of each model is its published setting, so a preset differs in nothing but what it says."""
+    for name in EXPERIMENTS:
+        config = compose(name)
+        plain = checked_config(
+            "train",
+            [f"model={config.model.name}", f"data={config.data.name}", "dataset=xpresso", "dataset.root=somewhere"],
+            None,
+        )[0]
+        if name not in ("xpresso_original", "biolstm_PHT"):
+            assert plain.training == config.training, name
+
+
+def test_the_command_line_wins():
+    config = compose("xpresso_PH", "training.batch_size=7", "model.dropout=0.5", "data.window=[0,9000]")
+    assert (config.training.batch_size, config.model.dropout, config.data.window) == (7, [0.5, 0.5], [0, 9000])
+    assert compose("xpresso_PH", "data=PHT").data.name == "PHT"
+
+
+def test_the_variants_differ_in_what_they_say():
+    assert compose("xpresso_orthogonal").model.initializer == "orthogonal"
+    assert compose("token_transformer_PH").model.vocab_size == 4
+    assert compose("token_transformer_PHT").model.vocab_size == 5
