@@ -47,7 +47,7 @@ def read_hdf5(path: Path) -> Checkpoint:
     """Read weights, or a model with its weights, in the layout of Keras 2 or Keras 3."""
     try:
         with h5py.File(path, "r") as file:
-            group = file["model_weights"] if "model_weights" in file else file
+            group = file.get("model_weights", file)
             if "layer_names" in group.attrs:
                 return _keras2(path, file, group)
             return _keras3(path, file, "weights, written by Keras 3", {})

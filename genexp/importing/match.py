@@ -134,7 +134,7 @@ def upstream(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, int]]:
 
 def mismatch(checkpoint: Checkpoint, ours: Checkpoint, theirs: Checkpoint) -> UserError:
     """Return the error that shows, layer by layer, what was expected and what was found."""
-    rest = {number: layer for number, layer in enumerate(theirs.layers)}
+    rest = dict(enumerate(theirs.layers))
     rows, wrong = [], 0
     pairs: list[tuple[LayerWeights, LayerWeights | None]] = []
     for layer in ours.layers:  # first those that fit, so that a row with a difference shows one
