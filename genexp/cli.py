@@ -37,7 +37,9 @@ def main(words: list[str] | None = None) -> int:
             traceback.print_exc()
         fail(str(error))
         return EXIT_USER
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if not error.args:  # a run has said so itself, and how to go on
+            sys.stderr.write("interrupted\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of `genexp ... | head` has gone
         sys.stderr.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -86,7 +87,13 @@ def parse(words: Sequence[str]) -> Arguments:
             do="settings are given as key=value, without dashes",
         )
     if found.config_dir and not Path(found.config_dir).is_dir():
-        raise UserError("there is no such folder", where="--config-dir", received=found.config_dir)
+        raise UserError(
+            "there is no such folder",
+            where="--config-dir",
+            expected="a folder with config files, as conf/ has them",
+            received=found.config_dir,
+            do="check the path",
+        )
     if found.cfg and found.cfg not in ("job", "hydra", "all"):
         raise UserError("--cfg shows one of three", where="--cfg", expected="job, hydra or all", received=found.cfg)
     shows = bool(found.cfg or found.info or found.hydra_help)
@@ -115,6 +122,10 @@ def first_value(override: Override) -> str:
     return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 
 
+#: The keys of Hydra that say where runs land; a mistake in them would be noticed too late.
+HYDRA_DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+
+
 def check_overrides(command: str, arguments: Arguments) -> None:
     """Raise a UserError at the first override that names no group, option or key, with the nearest right name."""
     options = groups_of(command, arguments.config_dir)
@@ -124,7 +135,10 @@ def check_overrides(command: str, arguments: Arguments) -> None:
             choices[override.key_or_group] = str(override.value())
     known = sorted(all_keys(SCHEMAS[command], choices))
     for override in arguments.overrides:
+        check_form(override, arguments.multirun)
         key = override.key_or_group
+        if key.startswith(("hydra.run.", "hydra.sweep.")) and key not in HYDRA_DIRECTORIES:
+            raise unknown_key(key, sorted(HYDRA_DIRECTORIES), COMMAND_LINE)
         if key.startswith(("hydra.", "hydra/")) or key in known:
             continue
         if key in options:
@@ -138,6 +152,27 @@ def check_overrides(command: str, arguments: Arguments) -> None:
                 expected=f"one of its keys: {', '.join(k for k in known if k.startswith(key + '.'))}",
                 received=override.input_line,
             )
+
+
+def check_form(override: Override, multirun: bool) -> None:
+    """Raise a UserError at several values without ``-m``, and at the removal of a key."""
+    word = str(override.input_line)
+    if override.is_delete():
+        raise UserError(
+            f"{override.key_or_group} cannot be removed",
+            where=COMMAND_LINE,
+            expected="key=value; null where a key may be empty",
+            received=word,
+            do="give it another value, or leave the word out for the default",
+        )
+    if override.is_sweep_override() and not multirun:
+        raise UserError(
+            f"{override.key_or_group} has several values",
+            where=COMMAND_LINE,
+            expected="one value, or -m for a sweep over all of them; a list stands in brackets: key=[a,b]",
+            received=word,
+            do=f"genexp COMMAND -m {word}",
+        )
 
 
 def check_option(override: Override, options: list[str]) -> None:
@@ -169,6 +204,14 @@ def composed(command: str, overrides: list[str], config_dir: str | None) -> Dict
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command):
             return compose(command, overrides, return_hydra_config=True)
+    except yaml.YAMLError as error:
+        raise UserError(
+            "a config file is no YAML",
+            where=" ".join(str(getattr(error, "problem_mark", "")).split()) or "the config files",
+            expected="key: value lines, as in conf/",
+            received=getattr(error, "problem", None) or str(error).splitlines()[0],
+            do="correct the file",
+        ) from None
     except (HydraException, OmegaConfBaseException) as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UserError(
@@ -192,7 +235,7 @@ def checked_config(command: str, overrides: list[str], config_dir: str | None) -
 def source_of(overrides: list[str]) -> str:
     """Return words that tell where a config came from."""
     experiment = next((o for o in overrides if o.lstrip("+").startswith("experiment=")), None)
-    return f"the config ({experiment} and the command line)" if experiment else "the config"
+    return f"the command line and {experiment}" if experiment else "the command line and conf/"
 
 
 #: Hydra makes objects of what these name, so they may name nothing but Hydra's own and its plugins'.

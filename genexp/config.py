@@ -1,6 +1,6 @@
 """The typed schema of every config group: which keys there are, of which type, and what is possible.
 
-The values live in ``conf/``; `genexp.validation` holds a config to this schema, once, and nothing behind it checks again.
+The values live in ``conf/``; `genexp.validation` holds a config to this schema, once.
 """
 
 from __future__ import annotations

@@ -26,6 +26,13 @@ HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_
 PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "h5py", "hydra-core", "omegaconf", "gensim", "matplotlib", "rich")
 
 
+#: What a run writes; a directory with any of it is taken.
+CONTENT = (
+    *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
+    *("predictions.csv", "plots", "embedding", "tensorboard", "multirun.yaml"),
+)
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """The paths of one run."""
@@ -93,16 +100,23 @@ def create_exclusively(wanted: str) -> Path:
 def check_free(wanted: str) -> None:
     """Raise a UserError if a directory holds a run already; worth asking before long work."""
     path = Path(wanted)
-    holds = [name for name in (".hydra", "config.yaml", "metrics.json", "checkpoints") if (path / name).exists()]
-    if holds or (path.exists() and not path.is_dir()):
+    if path.exists() and not path.is_dir():
+        raise UserError(
+            "this is no directory",
+            where=f"the run directory {wanted}",
+            expected="a new or empty directory",
+            received="a file",
+            do="choose another name",
+        )
+    if any((path / name).exists() for name in CONTENT):
         raise _occupied(wanted)
 
 
 def _occupied(wanted: str) -> UserError:
-    found = ", ".join(sorted(p.name for p in Path(wanted).iterdir())[:6]) if Path(wanted).is_dir() else "a file"
+    found = ", ".join(sorted(p.name for p in Path(wanted).iterdir())[:6])
     return UserError(
         "this directory holds a run already; it is not written over",
-        where=f"hydra.run.dir={wanted}",
+        where=f"the run directory {wanted}",
         expected="a new or empty directory",
         received=found,
         do=f"choose another directory, go on with the run (genexp train resume={wanted}), or delete it first",

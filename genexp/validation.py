@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_type_hints
@@ -142,6 +143,16 @@ def _out_of_limits(dotted: str, value: Any, metadata: Mapping[str, Any], source:
             )
         )
     limits = metadata.get("limits", {})
+    if any(isinstance(v, float) and not math.isfinite(v) for v in items):
+        problems.append(
+            UserError(
+                f"{dotted} is impossible",
+                where=source,
+                expected="a finite number",
+                received=value,
+                do=f"change {dotted}",
+            )
+        )
     tests: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
         "choices": (lambda v, limit: v in limit, "one of {}"),
         "at_least": (lambda v, limit: v >= limit, "at least {}"),
@@ -176,7 +187,13 @@ def _wrong_value(dotted: str, source: str, expected: str, node: Any, name: str, 
     try:
         received = node[name]
     except OmegaConfBaseException:  # an interpolation that leads nowhere
-        return UserError(f"{dotted} cannot be resolved", where=source, received=str(error).splitlines()[0])
+        return UserError(
+            f"{dotted} cannot be resolved",
+            where=source,
+            expected=f"{expected}, or ${{KEY}} with the name of another key",
+            received=str(error).splitlines()[0],
+            do=f"change {dotted}",
+        )
     shown = list(received) if isinstance(received, ListConfig) else received
     kind = type(shown).__name__
     return UserError(

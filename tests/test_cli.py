@@ -153,3 +153,29 @@ echo "${{COMPREPLY[@]}}"
 """
     done = subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "xpresso"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "seed=0,1"], "genexp COMMAND -m seed=0,1"),
+        (["train", "training.learning_rate=inf"], "expected: a finite number"),
+        (["train", "~model"], "model cannot be removed"),
+        (["train", "hydra.run.dri=x"], "did you mean 'hydra.run.dir'?"),
+        (["train", "training.epochs=${nowhere}"], "training.epochs cannot be resolved"),
+        (["train", "--config-dir", "nowhere"], "there is no such folder"),
+        (["train", "hydra.run.dir=/dev/full"], "this is no directory"),
+    ],
+)
+def test_more_mistakes_are_told_before_anything_starts(genexp, tmp_path, words, said):
+    test_mistakes_are_one_message_and_exit_2(genexp, tmp_path, words, said)
+
+
+def test_broken_yaml_of_the_users_own_is_told_with_its_place(genexp, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("a: [\n")
+    done = genexp("train", "--config-dir", str(tmp_path), "experiment=mine")
+    assert done.returncode == 2
+    assert "mine.yaml" in done.stderr
+    assert "line 2" in done.stderr
+    assert "Traceback" not in done.stderr

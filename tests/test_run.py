@@ -44,7 +44,7 @@ def test_an_existing_empty_directory_is_taken_as_given(tmp_path):
 
 def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="holds a run already"):
+    with pytest.raises(UserError, match="this is no directory"):
         run.create_exclusively(str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be made"):
         run.create_exclusively(str(tmp_path / "file" / "inside"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.errors import UserError, nearest
@@ -104,4 +105,4 @@ def directories(key: str, start: str) -> list[str]:
         found = [entry.name for entry in os.scandir(head or ".") if entry.is_dir() and entry.name.startswith(tail)]
     except OSError:  # no such folder: nothing to offer
         return []
-    return sorted(f"{key}={os.path.join(head, name)}/" for name in found)
+    return sorted(f"{key}={Path(head, name)}/" for name in found)

@@ -9,7 +9,6 @@ from pathlib import Path
 from genexp import console
 from genexp.config import DataConfig, EmbedConfig, EmbeddingConfig, KmerModelConfig
 from genexp.data.datasets import Source, choose_window, inspect, load
-from genexp.data.embedded_writer import write_embedded
 from genexp.data.genes import Dataset
 from genexp.errors import UserError
 from genexp.training.inputs import make_vectors
@@ -111,6 +110,8 @@ def prepare(config: EmbedConfig, *, verbose: bool = False) -> Prepared:
 
 def run(prepared: Prepared, directory: Path | None) -> None:
     """Fit, write into a folder beside the wanted one, and move that into place."""
+    from genexp.data.embedded_writer import write_embedded
+
     out, config = prepared.out, prepared.config
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -65,7 +65,7 @@ def check(config: EvaluateConfig) -> Checked:
     source = inspect(dataset, trained.data.name)
     check_inputs(run, trained, source)
     window = same_window(run, trained, source)
-    out = Path(config.out) if config.out else run.path / f"evaluation-{config.checkpoint}-{config.split or 'held-out'}"
+    out = Path(config.out) if config.out else run.path / own_folder(config)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -76,6 +76,12 @@ def check(config: EvaluateConfig) -> Checked:
             do="choose a folder that can be written with out=DIR",
         ) from None
     return Checked(config, run, trained, source, window, out)
+
+
+def own_folder(config: EvaluateConfig) -> str:
+    """Return the name of the folder for results when none is given: checkpoint, splits and any other dataset."""
+    other = f"-{Path(config.dataset.root).name}" if config.dataset.root else ""
+    return f"evaluation-{config.checkpoint}-{config.split or 'valid-test'}{other}"
 
 
 def chosen_dataset(config: EvaluateConfig, trained: TrainConfig) -> DatasetConfig | DemoConfig:

@@ -183,9 +183,9 @@ def report_model(prepared: Prepared, shapes: InputShapes) -> None:
     config, hardware = prepared.config, prepared.hardware
     training = config.training
     console.say(
-        f"model: {config.model.name} on {config.data.name}, fed with {FED_WITH[shapes.promoter_kind]}; {training.optimizer}, learning rate "
-        f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
-        f"{', '.join(hardware.devices)}, {config.hardware.precision}"
+        f"model: {config.model.name} on {config.data.name}, fed with {FED_WITH[shapes.promoter_kind]}; "
+        f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, "
+        f"at most {training.epochs} epochs; {', '.join(hardware.devices)}, {config.hardware.precision}"
     )
 
 
@@ -238,7 +238,7 @@ def reported_status(files: RunDirectory, config: TrainConfig) -> Iterator[None]:
     except KeyboardInterrupt:
         write_status("interrupted", "stopped by a signal")
         console.warn(f"interrupted; go on with: genexp train resume={display(files.path)}")
-        raise
+        raise KeyboardInterrupt("said") from None
     except UserError as error:
         write_status("collapsed" if error.what.startswith("the network collapsed") else "failed", str(error))
         raise
@@ -303,6 +303,8 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
     config
         The config composed from the command line; only `RESUME_OVERRIDES` are taken from it.
     """
+    from genexp.training.state import read_progress
+
     files = open_run(directory, "resume")
     changed = [text.lstrip("+~").split("=")[0] for text in overrides]
     refused = [key for key in changed if not key.startswith(RESUME_OVERRIDES)]
@@ -322,12 +324,21 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             do=f"begin a new run with its weights: genexp train training.start_from={directory} ...",
         )
     status = metrics.get("status")
+    read_progress(files.state)  # which must be readable before anything in the run is touched
     own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
     if status == "completed" and "training.epochs" not in changed:
         raise UserError(
             "this run is complete, there is nothing to resume",
             where=f"resume={directory}",
             do=f"evaluate it (genexp evaluate run_dir={directory}), or train on with training.epochs=N",
+        )
+    if not files.state.is_file() and any(files.checkpoints.glob("*.keras")):
+        raise UserError(
+            "the saved state of this run is missing, so it cannot go on",
+            where=files.state,
+            expected="state.npz, which genexp train writes after every epoch",
+            received="checkpoints without it",
+            do="copy it from where the run was made, or start a new run; the checkpoints can still be evaluated",
         )
     training = replace(
         own.training,

@@ -53,7 +53,12 @@ def open_file(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise _unreadable(path, error) from error
     with file:
-        yield file
+        try:
+            yield file
+        except BrokenPipeError:
+            raise
+        except (OSError, RuntimeError) as error:  # what h5py raises when it meets damage further in
+            raise _unreadable(path, error) from error
 
 
 def _open(path: Path) -> h5py.File:
@@ -65,7 +70,9 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(path, "r")  # this process has it open with locks, in a notebook for instance
 
 
-def _unreadable(path: Path, error: OSError) -> UserError:
+def _unreadable(path: Path, error: Exception) -> UserError:
+    if path.is_dir():
+        return UserError("a folder has the name of a file", where=path, expected="an HDF5 file", received="a folder")
     size = path.stat().st_size if path.exists() else None
     if isinstance(error, PermissionError):
         what, do = "a file may not be read", "ask for the permission to read it"
@@ -75,7 +82,7 @@ def _unreadable(path: Path, error: OSError) -> UserError:
         what, do = "a file is truncated: its end is missing", "copy or download it again"
     else:
         what, do = "a file is not HDF5, or is damaged", "copy or download it again"
-    received = None if size is None else f"{size:,} bytes ({error})"
+    received = None if size is None else f"{size:,} bytes ({str(error).splitlines()[0][:200]})"
     return UserError(what, where=path, expected="an HDF5 file", received=received, do=do)
 
 

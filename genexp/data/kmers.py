@@ -16,12 +16,15 @@ import zlib
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from genexp.data.sequence import ALPHABET, N_TOKEN
 from genexp.errors import UserError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 log = logging.getLogger(__name__)
 
@@ -241,6 +244,8 @@ def _counts_dtype(k: int, chunk: int) -> np.dtype:
 
 def _one_kmer_per_entry(length: int, k: int, chunk: int, dtype: np.dtype) -> csr_array:
     """Return the sparse matrix (length / chunk, 4**k) with an entry per position: 1, or 0 where no k-mer fits."""
+    from scipy.sparse import csr_array  # a third of a second, which `genexp train --help` does without
+
     inside = np.tile(np.arange(chunk) <= chunk - k, length // chunk).astype(dtype)
     ends = np.arange(0, length + 1, chunk, dtype=np.int32)
     return csr_array((inside, np.zeros(length, np.int32), ends), shape=(length // chunk, 4**k))

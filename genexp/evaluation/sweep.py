@@ -14,7 +14,8 @@ def sweep_table(directory: Path) -> Table:
     table = Table(title="sweep", title_justify="left", title_style="bold")
     for column in ("job", "model", "data", "seed", "status", "epochs", "valid r2", "test r2", "95 % interval"):
         table.add_column(column, justify="left" if column in ("job", "model", "data", "status") else "right")
-    jobs = sorted((p for p in directory.iterdir() if p.is_dir()), key=lambda p: (len(p.name.split("-")[0]), p.name))
+    folders = (p for p in directory.iterdir() if p.is_dir() and not p.name.startswith("."))
+    jobs = sorted(folders, key=lambda p: (len(p.name.split("-")[0]), p.name))
     for job in jobs:
         found = read_metrics(RunDirectory(job)) or {"status": "not started"}
         cells = [found.get("model", ""), found.get("data", ""), found.get("seed", ""), found["status"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,12 +67,12 @@ def read_progress(path: Path) -> Progress:
             return Progress(**json.loads(str(file["progress"])))
     except FileNotFoundError:
         return Progress()
-    except (ValueError, KeyError, OSError, TypeError, EOFError) as error:
+    except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
             "the saved state of this run cannot be read",
             where=path,
             received=f"{type(error).__name__}: {error}",
-            do="delete the file to begin this run anew, in its own directory",
+            do="copy the run directory again, or start a new run; best.keras can still be evaluated",
         ) from None
 
 

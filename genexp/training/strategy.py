@@ -77,7 +77,7 @@ def _quiet_start() -> Iterator[None]:
             yield
         except UserError:
             raise
-        except BaseException:
+        except Exception:
             held.seek(0)
             real.write(held.read())
             raise
@@ -112,6 +112,14 @@ def _best_kind() -> str:
 def _cpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
     import tensorflow as tf
 
+    if (config.devices or 1) > 1:
+        raise UserError(
+            "there are fewer devices than asked for",
+            where=f"hardware.devices={config.devices}",
+            expected="1 or null: hardware.devices counts GPUs",
+            received="the CPU",
+            do="leave hardware.devices out, or take hardware=gpu",
+        )
     if tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
     return tf.distribute.get_strategy(), ("CPU:0",)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -256,10 +257,46 @@ def test_a_sweep_runs_isolated_jobs_and_ends_with_a_table(xpresso_root, tmp_path
     words = [*words[:-1], "model=xpresso", "data=P,PH", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     done = genexp("train", "-m", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    jobs = sorted(p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir())
+    jobs = sorted(p.name for p in (tmp_path / "sweep").iterdir() if p.is_dir() and p.name[0] != ".")
     assert jobs == ["0-xpresso-P", "1-xpresso-PH"]
     assert all(metrics(tmp_path / "sweep" / job)["status"] == "completed" for job in jobs)
     for job in jobs:
         command = json.loads((tmp_path / "sweep" / job / "environment.json").read_text())["command"]
         assert command.startswith("genexp train ")
         assert job in done.stdout.split("sweep\n")[-1]
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_run_without_its_state_does_not_start_over(run, tmp_path, capsys, damage):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    state = copy / "checkpoints" / "state" / "state.npz"
+    content = state.read_bytes()
+    state.unlink()
+    if damage == "truncated":
+        state.write_bytes(content[:100])
+    before = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}
+    assert main(["train", f"resume={copy}", "training.epochs=9"]) == 2
+    assert "state" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
+
+
+def test_files_of_other_runs_are_not_written_over(xpresso_root, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "predictions.csv").write_text("mine")
+    assert train(xpresso_root, tmp_path / "run") == 2
+    assert "holds a run already" in capsys.readouterr().err
+    assert (tmp_path / "run" / "predictions.csv").read_text() == "mine"
+
+
+def test_devices_that_a_cpu_has_not_are_refused(xpresso_root, tmp_path, capsys):
+    assert train(xpresso_root, tmp_path / "run", "hardware.devices=5") == 2
+    assert "hardware.devices=5" in capsys.readouterr().err
+
+
+def test_damage_inside_a_file_is_told(tmp_path, capsys):
+    root = write_xpresso_set(tmp_path / "set")
+    content = bytearray((root / "train.h5").read_bytes())
+    content[100:2000] = bytes(255 for _ in range(1900))
+    (root / "train.h5").write_bytes(content)
+    assert train(root, tmp_path / "run") == 2
+    assert "train.h5" in capsys.readouterr().err
