@@ -160,7 +160,7 @@ def run(prepared: Prepared, directory: Path) -> None:
         write_json(files.environment, environment(prepared))
         write_json(files.metrics, metrics(prepared))
         console.say(f"imported: {display(files.path)}")
-        if not prepared.config.dataset.root if isinstance(prepared.config.dataset, DatasetConfig) else False:
+        if getattr(prepared.config.dataset, "root", None) == "":
             console.say(f"evaluate it with: genexp evaluate run_dir={display(files.path)} dataset.root=DIR")
 
 

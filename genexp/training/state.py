@@ -63,7 +63,7 @@ def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
 def read_progress(path: Path) -> Progress:
     """Return the progress of an interrupted run."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Progress(**json.loads(str(file["progress"])))
     except FileNotFoundError:
         return Progress()
