@@ -11,6 +11,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# A test machine is busy: what takes long there says nothing about the code.
+settings.register_profile("genexp", deadline=None)
+settings.load_profile("genexp")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
