@@ -12,13 +12,13 @@ from genexp.run import RunDirectory, read_metrics
 def sweep_table(directory: Path) -> Table:
     """Return one row per job of a sweep directory, from its metrics.json."""
     table = Table(title="sweep", title_justify="left", title_style="bold")
-    for column in ("job", "model", "data", "seed", "status", "epochs", "valid r2", "test r2", "95 % interval"):
-        table.add_column(column, justify="left" if column in ("job", "model", "data", "status") else "right")
+    for column in ("job", "seed", "status", "epochs", "valid r2", "test r2", "95 % interval"):  # fits 80 columns
+        table.add_column(column, justify="left" if column in ("job", "status") else "right", no_wrap=True)
     folders = (p for p in directory.iterdir() if p.is_dir() and not p.name.startswith("."))
     jobs = sorted(folders, key=lambda p: (len(p.name.split("-")[0]), p.name))
     for job in jobs:
         found = read_metrics(RunDirectory(job)) or {"status": "not started"}
-        cells = [found.get("model", ""), found.get("data", ""), found.get("seed", ""), found["status"]]
+        cells = [found.get("seed", ""), found["status"]]
         cells.append(found.get("epochs_run", ""))
         if "best" in found:
             test = found["best"]["test"]
