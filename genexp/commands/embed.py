@@ -13,8 +13,6 @@ from genexp.data.genes import Dataset
 from genexp.errors import UserError
 from genexp.training.inputs import make_vectors
 
-SUMMARY = "k-mer vectors by Word2Vec from scratch, and the embedded dataset"
-
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
     ("genexp embed out=embedding dataset=xpresso dataset.root=DIR promoters=all", "of all Xpresso promoters"),

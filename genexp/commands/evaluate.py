@@ -22,8 +22,6 @@ from genexp.validation import validate
 if TYPE_CHECKING:
     from genexp.evaluation.report import Evaluated
 
-SUMMARY = "metrics, predictions and plots again from a finished run, nothing restated"
-
 EXAMPLES = (
     ("genexp evaluate run_dir=DIR", "the run's own metrics again"),
     ("genexp evaluate run_dir=DIR checkpoint=last split=test", "the last epoch instead of the best"),

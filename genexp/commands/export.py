@@ -22,8 +22,6 @@ from genexp.run import RunDirectory, open_run
 if TYPE_CHECKING:
     import keras
 
-SUMMARY = "a run's model as .keras, SavedModel or ONNX, compared with the original"
-
 EXAMPLES = (
     ("genexp export run_dir=DIR format=onnx", "for ONNX Runtime, in any language; needs genexp[onnx]"),
     ("genexp export run_dir=DIR format=saved_model out=served/1", "for TensorFlow Serving"),

@@ -27,8 +27,6 @@ from genexp.validation import to_yaml
 if TYPE_CHECKING:
     import keras
 
-SUMMARY = "a published checkpoint (SavedModel, .h5, .keras) to a run directory"
-
 EXAMPLES = (
     ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2.4; no code of it runs"),
     (

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from genexp.prepare.gather import Bases
     from genexp.prepare.ledger import Ledger
 
-SUMMARY = "raw files (FASTA, GTF, tables) or Xpresso's table to a dataset, for any organism"
-
 EXAMPLES = (
     (
         "genexp prepare source=genome fasta=g.fa.gz gtf=g.gtf.gz expression=e.tsv out=datasets/mine",

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from genexp.training.loop import Fitted
     from genexp.training.strategy import Hardware
 
-SUMMARY = "one run, end to end: dataset, model, training, metrics and plots in a run directory"
-
 EXAMPLES = (
     ("genexp train", "the demo genes, two minutes on a laptop"),
     (
