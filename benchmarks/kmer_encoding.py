@@ -3,22 +3,19 @@
 Both start from the same tokens and must agree to 1e-6. They take turns, so that a machine that slows down slows both.
 
     python benchmarks/kmer_encoding.py                      # 200 genes, the published sizes
-    python benchmarks/kmer_encoding.py --cache 18377        # counting against loading the counts of so many genes
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gensim.models import KeyedVectors
 
-from genexp.data.kmers import cached_counts, chunk_counts, kmer_index, kmer_words, mean_vectors, sequence_fingerprint
+from genexp.data.kmers import chunk_counts, kmer_index, kmer_words, mean_vectors
 
 
 def main() -> None:
@@ -30,15 +27,11 @@ def main() -> None:
     options.add_argument("--chunk", type=int, default=50)
     options.add_argument("--dimension", type=int, default=64)
     options.add_argument("--rounds", type=int, default=3, help="how often the plain loop runs")
-    options.add_argument("--cache", type=int, metavar="GENES", help="measure the cache of counts instead")
     chosen = options.parse_args()
     rng = np.random.default_rng(0)
-    tokens = rng.integers(0, 4, (chosen.cache or chosen.genes, chosen.window), dtype=np.uint8)
-    if chosen.cache:
-        cache(tokens, chosen.k, chosen.chunk)
-    else:
-        vectors = rng.normal(size=(4**chosen.k, chosen.dimension)).astype(np.float32)
-        encoding(tokens, vectors, chosen.k, chosen.chunk, chosen.rounds)
+    tokens = rng.integers(0, 4, (chosen.genes, chosen.window), dtype=np.uint8)
+    vectors = rng.normal(size=(4**chosen.k, chosen.dimension)).astype(np.float32)
+    encoding(tokens, vectors, chosen.k, chosen.chunk, chosen.rounds)
 
 
 def encoding(tokens: np.ndarray, vectors: np.ndarray, k: int, chunk: int, rounds: int) -> None:
@@ -89,23 +82,6 @@ def counts_by_bincount(tokens: np.ndarray, k: int, chunk: int, block: int = 16) 
         index = kmer_index(rows, k) + np.arange(len(rows))[:, None] * 4**k
         counts[start : start + block] = np.bincount(index.ravel(), minlength=len(rows) * 4**k).reshape(-1, chunks, 4**k)
     return counts
-
-
-def cache(tokens: np.ndarray, k: int, chunk: int) -> None:
-    """Compare counting with writing and reading a cache file."""
-    with tempfile.TemporaryDirectory() as folder:
-        fingerprint_seconds, fingerprint = timed(lambda: sequence_fingerprint(tokens))
-        arguments = (tokens, k, chunk, Path(folder), fingerprint)
-        steps = {
-            "fingerprint": (fingerprint_seconds, None),
-            "count": timed(lambda: chunk_counts(tokens, k, chunk)),
-            "count and write the cache": timed(lambda: cached_counts(*arguments)),
-            "load and check the cache": timed(lambda: cached_counts(*arguments)),
-        }
-        size = sum(path.stat().st_size for path in Path(folder).iterdir())
-    print(f"{len(tokens)} genes, window {tokens.shape[1]}, k {k}, chunk {chunk}; cache file {size / 1e6:.0f} MB")
-    for name, (taken, _) in steps.items():
-        print(f"{name:28s}{taken:8.2f} s")
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:

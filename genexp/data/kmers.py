@@ -7,15 +7,7 @@ has to be made of the sequence, once; the vectors can stay in the model.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import logging
-import os
-import tempfile
-import zlib
-from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,17 +18,12 @@ from genexp.errors import UserError
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-log = logging.getLogger(__name__)
-
 #: Longest k-mer offered: beyond it the counts of one gene no longer fit a processor's cache.
 MAX_K = 8
 
 #: Tokens counted at a time, and chunks averaged at a time: their working memory (1 MB) stays in the cache.
 _BLOCK_TOKENS = 2**17
 _BLOCK_CHUNKS = 2**12
-
-#: Bytes of the checksum behind the array in a cache file.
-_CHECKSUM_BYTES = 4
 
 
 def kmer_words(k: int) -> list[str]:
@@ -161,51 +148,6 @@ def empty_chunks(counts: np.ndarray) -> int:
     return sum(int((~rows.any(axis=-1)).sum()) for rows in counts)
 
 
-def sequence_fingerprint(tokens: np.ndarray) -> str:
-    """Return 16 hex digits that change when any base, or the shape, of (n, window) tokens changes."""
-    digest = hashlib.blake2b(f"{tokens.shape}".encode(), digest_size=8)
-    for row in tokens:
-        digest.update(np.ascontiguousarray(row).data)
-    return digest.hexdigest()
-
-
-def cached_counts(tokens: np.ndarray, k: int, chunk: int, cache_dir: Path | None, fingerprint: str) -> np.ndarray:
-    """Return `chunk_counts`, from a file where an earlier run left them.
-
-    Safe with many processes at once: a file is written under a name of its own and moved into place. A file that is
-    cut, damaged or of other genes is noticed (length, checksum, three genes counted again) and written anew; one that
-    cannot be written is reported in the log and done without.
-
-    Parameters
-    ----------
-    tokens, k, chunk
-        As `chunk_counts` takes them.
-    cache_dir
-        Folder of the cache files; None counts without a cache.
-    fingerprint
-        Of these tokens, as from `sequence_fingerprint`; a dataset's needs the name of the split added.
-
-    Returns
-    -------
-    (n, window / chunk, 4**k) uint8 or uint16
-        In memory when counted now, memory-mapped and read-only when it comes from the cache.
-    """
-    if cache_dir is None:
-        return chunk_counts(tokens, k, chunk)
-    n, window = tokens.shape
-    _check_chunk(window, k, chunk)
-    path = cache_dir / f"kmers-{fingerprint}-{n}x{window}-k{k}-chunk{chunk}.npy"
-    counts = _read_cache(path, (n, window // chunk, 4**k), _counts_dtype(k, chunk))
-    if counts is not None and _same_genes(counts, tokens, k, chunk):
-        return counts
-    counts = chunk_counts(tokens, k, chunk)
-    try:
-        _write_cache(path, counts)
-    except OSError as error:
-        log.warning("k-mer counts are not cached: %s", error)
-    return counts
-
-
 def _product(rows: np.ndarray, vectors: np.ndarray, out: np.ndarray) -> None:
     """Multiply as a stack of small matrices, which BLAS does not spread over threads.
 
@@ -287,54 +229,3 @@ def _runs(known: np.ndarray, k: int) -> np.ndarray:
     for offset in range(1, k):
         runs[:length] &= known[offset : offset + length]
     return runs
-
-
-def _same_genes(counts: np.ndarray, tokens: np.ndarray, k: int, chunk: int) -> bool:
-    rows = sorted({0, len(tokens) // 2, len(tokens) - 1} & set(range(len(tokens))))
-    same = not rows or np.array_equal(counts[rows], chunk_counts(tokens[rows], k, chunk))
-    if not same:
-        log.warning("cached k-mer counts are of other genes: counted again")
-    return same
-
-
-def _read_cache(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:
-    """Return the memory-mapped counts, or None when there is no file or it cannot be trusted."""
-    if not path.is_file():
-        return None
-    try:
-        counts = np.load(path, mmap_mode="r", allow_pickle=False)
-        with path.open("rb") as file:
-            file.seek(-_CHECKSUM_BYTES, os.SEEK_END)
-            checksum = int.from_bytes(file.read(), "little")
-    except (OSError, ValueError, EOFError) as error:
-        log.warning("damaged cache file %s (%s): counted again", path, error)
-        return None
-    whole = path.stat().st_size == counts.offset + counts.nbytes + _CHECKSUM_BYTES
-    if counts.shape != shape or counts.dtype != dtype or not whole or _checksum(counts) != checksum:
-        log.warning("damaged cache file %s: counted again", path)
-        return None
-    return counts
-
-
-def _write_cache(path: Path, counts: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _replaced(path) as file:
-        np.save(file, counts, allow_pickle=False)
-        file.write(_checksum(counts).to_bytes(_CHECKSUM_BYTES, "little"))
-
-
-@contextlib.contextmanager
-def _replaced(path: Path) -> Iterator:
-    """Open a file with a unique name beside `path` for writing, and move it there when all went well."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.stem, suffix=".tmp", delete=False) as file:
-        try:
-            yield file
-            file.close()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
-
-
-def _checksum(counts: np.ndarray) -> int:
-    return zlib.crc32(counts.data)

@@ -44,10 +44,13 @@ def join_blocks(encoding: Any | None, features: dict[str, Any]) -> Any:
     return parts[0] if len(parts) == 1 else layers.Concatenate(name="join")(parts)
 
 
-def regression_head(x: Any, dense: Sequence[int], dropout: Sequence[float]) -> Any:
-    """Dense layers with ReLU, each followed by dropout, then a linear output of 1, always in float32."""
+def regression_head(x: Any, dense: Sequence[int], dropout: Sequence[float], initializer: str = "glorot_uniform") -> Any:
+    """Dense layers with ReLU, each followed by dropout, then a linear output of 1, always in float32.
+
+    The initializer is that of the hidden layers.
+    """
     for n, (units, rate) in enumerate(zip(dense, dropout, strict=True), 1):
-        x = layers.Dense(units, activation="relu", name=f"dense_{n}")(x)
+        x = layers.Dense(units, activation="relu", kernel_initializer=initializer, name=f"dense_{n}")(x)
         x = layers.Dropout(rate, name=f"dropout_{n}")(x)
     return layers.Dense(1, dtype="float32", name="expression")(x)
 

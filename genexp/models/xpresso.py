@@ -27,5 +27,7 @@ def build(config: XpressoConfig, shapes: InputShapes) -> keras.Model:
     for n, (filters, kernel, pool) in enumerate(zip(config.filters, config.kernels, config.pools, strict=True), 1):
         x = shared.convolve_and_pool(x, filters, kernel, pool, config.initializer, f"promoter_{n}")
     x = shared.join_blocks(shared.layers.Flatten(name="flatten")(x), features)
-    x = shared.regression_head(x, config.dense, config.dropout)
+    # Xpresso_ort starts its hidden dense layers orthogonally too; the others leave them at Keras's default.
+    hidden = "orthogonal" if config.initializer == "orthogonal" else "glorot_uniform"
+    x = shared.regression_head(x, config.dense, config.dropout, hidden)
     return shared.make_model(config.name, promoter, features, x)

@@ -1,21 +1,10 @@
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genexp.data import kmers
-from genexp.data.kmers import (
-    cached_counts,
-    chunk_counts,
-    empty_chunks,
-    kmer_index,
-    kmer_words,
-    mean_vectors,
-    sequence_fingerprint,
-)
+from genexp.data.kmers import chunk_counts, empty_chunks, kmer_index, kmer_words, mean_vectors
 from genexp.data.sequence import text_from_tokens, tokens_from_text
 from genexp.errors import UserError
 
@@ -166,116 +155,3 @@ def test_sizes_that_do_not_fit_are_named(window, k, chunk, keys):
 def test_sequence_shorter_than_a_kmer_is_refused():
     with pytest.raises(UserError, match="shorter"):
         kmer_index(np.zeros((1, 2), np.uint8), 3)
-
-
-# -- cache ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def tokens() -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 5, (12, 200), dtype=np.uint8)
-
-
-def only_file(folder: Path) -> Path:
-    (path,) = folder.iterdir()
-    return path
-
-
-def test_second_call_reads_the_file(tokens, tmp_path, monkeypatch):
-    first = cached_counts(tokens, 3, 50, tmp_path / "cache", "abc")
-    calls = []
-    monkeypatch.setattr(kmers, "chunk_counts", lambda t, k, c: calls.append(len(t)) or chunk_counts(t, k, c))
-    second = cached_counts(tokens, 3, 50, tmp_path / "cache", "abc")
-    assert isinstance(second, np.memmap)
-    assert calls == [3]  # the spot check alone
-    np.testing.assert_array_equal(first, second)
-    np.testing.assert_array_equal(np.load(only_file(tmp_path / "cache")), first)  # it is a plain .npy
-
-
-def test_every_setting_has_its_own_file(tokens, tmp_path):
-    for k, chunk, window, fingerprint in [
-        (3, 50, 200, "a"),
-        (2, 50, 200, "a"),
-        (3, 25, 200, "a"),
-        (3, 50, 100, "a"),
-        (3, 50, 200, "b"),
-    ]:
-        found = cached_counts(tokens[:, :window], k, chunk, tmp_path, fingerprint)
-        np.testing.assert_array_equal(found, chunk_counts(tokens[:, :window], k, chunk))
-    assert len(list(tmp_path.iterdir())) == 5
-
-
-def damage_cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
-
-
-def damage_cut_to_header(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:40])
-
-
-def damage_empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def damage_flip(path: Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
-
-
-def damage_longer(path: Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
-def damage_pickle(path: Path) -> None:
-    np.save(path, np.array([{}], dtype=object), allow_pickle=True)
-
-
-def damage_other_array(path: Path) -> None:
-    np.save(path, np.zeros(3))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [damage_cut, damage_cut_to_header, damage_empty, damage_flip, damage_longer, damage_pickle, damage_other_array],
-)
-def test_damaged_file_is_noticed_and_written_anew(tokens, tmp_path, damage, caplog):
-    wanted = cached_counts(tokens, 3, 50, tmp_path, "abc")
-    intact = only_file(tmp_path).read_bytes()
-    damage(only_file(tmp_path))
-    np.testing.assert_array_equal(cached_counts(tokens, 3, 50, tmp_path, "abc"), wanted)
-    assert "counted again" in caplog.text
-    assert only_file(tmp_path).read_bytes() == intact
-
-
-def test_file_of_other_genes_is_noticed(tokens, tmp_path, caplog):
-    cached_counts(tokens, 3, 50, tmp_path, "abc")
-    others = tokens[::-1].copy()
-    np.testing.assert_array_equal(cached_counts(others, 3, 50, tmp_path, "abc"), chunk_counts(others, 3, 50))
-    assert "other genes" in caplog.text
-
-
-def test_cache_that_cannot_be_written_does_not_stop_the_run(tokens, tmp_path, caplog):
-    (tmp_path / "file").write_text("")
-    found = cached_counts(tokens, 3, 50, tmp_path / "file", "abc")
-    np.testing.assert_array_equal(found, chunk_counts(tokens, 3, 50))
-    assert "not cached" in caplog.text
-
-
-def test_no_folder_means_no_cache(tokens):
-    np.testing.assert_array_equal(cached_counts(tokens, 3, 50, None, "abc"), chunk_counts(tokens, 3, 50))
-
-
-def test_many_at_once_leave_one_whole_file(tokens, tmp_path):
-    wanted = chunk_counts(tokens, 3, 50)
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: cached_counts(tokens, 3, 50, tmp_path, "abc"), range(32)))
-    assert all(np.array_equal(counts, wanted) for counts in found)
-    np.testing.assert_array_equal(np.load(only_file(tmp_path)), wanted)
-
-
-def test_fingerprint_follows_bases_and_shape(tokens):
-    other = tokens.copy()
-    other[5, 5] ^= 1
-    assert sequence_fingerprint(tokens) == sequence_fingerprint(tokens.copy())
-    assert len({sequence_fingerprint(t) for t in (tokens, other, tokens.reshape(24, 100))}) == 3
