@@ -76,7 +76,7 @@ def dispatch(words: list[str]) -> int:
     if any(word in ("--help", "-h") for word in rest):
         from genexp.help import command_help
 
-        print(command_help(command, COMMANDS[command]))  # noqa: T201
+        print(command_help(command, COMMANDS[command], rest))  # noqa: T201
         return EXIT_DONE
     if command == "completion":
         return import_module("genexp.commands.completion").run(rest)

@@ -20,6 +20,13 @@ def groups(config_dir: str | None = None) -> dict[str, list[str]]:
     return {name: sorted(options) for name, options in found.items() if options}
 
 
+def default_options(command: str) -> dict[str, str]:
+    """Return the option of each config group that a subcommand takes when none is chosen."""
+    lines = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    named = [line.strip()[2:].split("#")[0].partition(": ") for line in lines if line.startswith("  - ")]
+    return {group: option.strip() for group, _, option in named if option.strip()}
+
+
 def groups_of(command: str, config_dir: str | None = None) -> dict[str, list[str]]:
     """Return the config groups that a subcommand has, in the order of its defaults list, with their options."""
     lines = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8").splitlines()

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 out = Console(highlight=False, soft_wrap=True)
@@ -39,6 +41,12 @@ def fail(message: str) -> None:
     """Print an error to standard error, and log it."""
     err.print(Text.assemble(("error: ", "bold red"), message))
     _log(f"error: {message}")
+
+
+def table(content: Table) -> None:
+    """Print a table, whole: where the terminal is too narrow its lines wrap, and no number is cut off."""
+    needed = Measurement.get(out, out.options.update(max_width=1000), content).maximum
+    Console(highlight=False, width=max(out.width, needed)).print(content)
 
 
 def _log(line: str) -> None:

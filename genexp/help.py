@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genexp import __version__
 from genexp.commands import module_of
-from genexp.conf_files import CONF_DIR, groups_of
+from genexp.conf_files import CONF_DIR, default_options, groups_of
 
 FLAGS = """Flags
   -m, --multirun         a sweep: every combination of comma-separated values, one isolated run each
@@ -41,8 +41,8 @@ Examples
 genexp COMMAND --help says more of a command; genexp --version names the version."""
 
 
-def command_help(command: str, line: str) -> str:
-    """Return what ``genexp COMMAND --help`` prints."""
+def command_help(command: str, line: str, words: list[str]) -> str:
+    """Return what ``genexp COMMAND --help`` prints; `words` may choose the groups whose keys are shown."""
     module = import_module(module_of(command))
     width = max(len(example) for example, _ in module.EXAMPLES)
     examples = "\n".join(f"  {example:<{width}}  # {words}" for example, words in module.EXAMPLES)
@@ -55,6 +55,7 @@ def command_help(command: str, line: str) -> str:
             head,
             *([f"Groups (GROUP=OPTION)\n{groups}"] if groups else []),
             f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{indented(CONF_DIR / f'{command}.yaml')}",
+            *group_keys(command, words),
             FLAGS,
         ]
     )
@@ -65,6 +66,21 @@ def group_lines(command: str) -> str:
     found = groups_of(command)
     width = max((len(name) for name in found), default=0)
     return "\n".join(f"  {name:<{width}}  {', '.join(options)}" for name, options in found.items())
+
+
+def group_keys(command: str, words: list[str]) -> list[str]:
+    """Return the keys of each group's option, the one that `words` choose or else the default, with their comments."""
+    chosen = dict(word.split("=", 1) for word in words if "=" in word)
+    shown = []
+    for group, options in groups_of(command).items():
+        option = chosen.get(group, default_options(command).get(group))
+        if option in options:
+            lines = (CONF_DIR / group / f"{option}.yaml").read_text(encoding="utf-8").splitlines()
+            whole = lines[0] == "# @package _global_"  # the file says itself which group its keys belong to
+            keys = "\n".join(f"  {'' if whole else '  '}{line}".rstrip() for line in lines[whole:])
+            other = f"; genexp {command} {group}=OPTION --help shows another's" if group == "model" else ""
+            shown.append(f"Keys of {group}={option}{other}\n" + ("" if whole else f"  {group}:\n") + keys)
+    return shown
 
 
 def indented(path: Path) -> str:

@@ -105,7 +105,7 @@ def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
     if directory:
         from genexp.evaluation.sweep import sweep_table
 
-        console.out.print(sweep_table(directory))
+        console.table(sweep_table(directory))
         console.say(f"runs: {directory}")
     return max(failed, default=0)
 

@@ -11,11 +11,13 @@ import shlex
 import string
 import subprocess
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from genexp import __version__
 from genexp.errors import UserError
@@ -89,16 +91,11 @@ def create_exclusively(wanted: str) -> Path:
     except FileExistsError:
         raise _occupied(wanted) from None
     except OSError as error:
-        raise UserError(
-            "the run directory cannot be made",
-            where=f"hydra.run.dir={wanted}",
-            received=error.strerror,
-            do="choose a directory that can be written with hydra.run.dir=...",
-        ) from None
+        raise _not_writable(wanted, str(error.strerror)) from None
 
 
 def check_free(wanted: str) -> None:
-    """Raise a UserError if a directory holds a run already; worth asking before long work."""
+    """Raise a UserError if a directory holds a run already or cannot be made; worth asking before long work."""
     path = Path(wanted)
     if path.exists() and not path.is_dir():
         raise UserError(
@@ -110,6 +107,20 @@ def check_free(wanted: str) -> None:
         )
     if any((path / name).exists() for name in CONTENT):
         raise _occupied(wanted)
+    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise _not_writable(wanted, f"{existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _not_writable(wanted, f"{existing} cannot be written")
+
+
+def _not_writable(wanted: str, reason: str) -> UserError:
+    return UserError(
+        "the run directory cannot be made",
+        where=f"hydra.run.dir={wanted}",
+        received=reason,
+        do="choose a directory that can be written with hydra.run.dir=...",
+    )
 
 
 def _occupied(wanted: str) -> UserError:
@@ -136,6 +147,28 @@ def open_run(directory: str, key: str) -> RunDirectory:
             do="check the path; runs land in outputs/DATE/TIME-MODEL-DATA-XXXX unless told otherwise",
         )
     return run
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raise a UserError if a ``.keras`` file is damaged, as far as its checksums tell; needs no Keras."""
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (BadZipFile, OSError, zlib.error) as error:
+        raise unreadable_checkpoint(path, f"{type(error).__name__}: {error}") from None
+    if damaged:
+        raise unreadable_checkpoint(path, f"{damaged} inside it is damaged")
+
+
+def unreadable_checkpoint(path: Path, reason: str) -> UserError:
+    """Return the error for a checkpoint that is there and cannot be opened."""
+    return UserError(
+        "the checkpoint cannot be read",
+        where=path,
+        expected="a model that genexp wrote",
+        received=reason,
+        do="copy the run directory again, or train anew",
+    )
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

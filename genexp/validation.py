@@ -24,6 +24,9 @@ from genexp.errors import UserError, nearest
 
 C = TypeVar("C")
 
+#: Mistakes that are shown in full; a file cut short has dozens.
+SHOWN = 8
+
 
 def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: str = "the config") -> C:
     """Turn a composed config into its dataclass.
@@ -50,7 +53,9 @@ def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: st
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        rest = "\n".join(f"{n}. {p}" for n, p in enumerate(problems, 1))
+        rest = "\n".join(f"{n}. {p}" for n, p in enumerate(problems[:SHOWN], 1))
+        if len(problems) > SHOWN:
+            rest += f"\n... and {len(problems) - SHOWN} more"
         raise UserError(f"{len(problems)} mistakes in {source}\n{rest}")
     return built
 

@@ -25,6 +25,15 @@ def test_help_of_each_command_has_three_examples(genexp, command):
     assert done.stderr == ""
 
 
+def test_help_shows_the_keys_of_the_chosen_groups(genexp):
+    default, other = genexp("train", "--help").stdout, genexp("train", "model=transformer", "--help").stdout
+    assert "Keys of model=xpresso" in default
+    assert "pools: [30, 10]" in default
+    assert "Keys of model=transformer" in other
+    assert "heads: 4" in other
+    assert all(f"Keys of {group}" in other for group in ("data=PH", "dataset=demo", "hardware=auto"))
+
+
 def test_version(genexp):
     assert genexp("--version").stdout == f"genexp {__version__}\n"
 

@@ -127,3 +127,14 @@ def test_any_value_is_taken_or_refused_in_words(key, value):
 
 
 BASE = to_yaml(compose())
+
+
+def test_a_file_with_dozens_of_mistakes_shows_the_first_ones():
+    content = OmegaConf.create(BASE)
+    content.update({f"stray_{n}": n for n in range(12)})
+    with pytest.raises(UserError) as error:
+        validate(content, TrainConfig, "run/config.yaml")
+    message = str(error.value)
+    assert message.startswith("12 mistakes in run/config.yaml")
+    assert message.count("what to do") == 8
+    assert message.endswith("... and 4 more")

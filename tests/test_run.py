@@ -3,6 +3,7 @@
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from zipfile import ZipFile
 
 import pytest
 
@@ -82,3 +83,24 @@ def test_git_state_tells_commit_and_changes(tmp_path):
 def test_the_command_can_be_typed_again():
     run.remember_command(["train", "data.window=[0,100]", "hydra.run.dir=a b"])
     assert run.exact_command() == "genexp train 'data.window=[0,100]' 'hydra.run.dir=a b'"
+
+
+def test_a_run_directory_that_cannot_be_made_is_told_beforehand(tmp_path, monkeypatch):
+    run.check_free(str(tmp_path / "new" / "deep"))
+    monkeypatch.setattr(run.os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(UserError, match="cannot be written"):
+        run.check_free(str(tmp_path / "new" / "deep"))
+
+
+def test_a_damaged_checkpoint_is_told_without_opening_it_in_keras(tmp_path):
+    path = tmp_path / "best.keras"
+    with ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", b"0123456789" * 100)
+    run.check_checkpoint(path)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"0123456789" * 50, b"9876543210" * 50))
+    with pytest.raises(UserError, match=r"model\.weights\.h5 inside it is damaged"):
+        run.check_checkpoint(path)
+    path.write_bytes(content[:100])
+    with pytest.raises(UserError, match="BadZipFile"):
+        run.check_checkpoint(path)

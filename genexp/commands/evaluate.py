@@ -15,7 +15,7 @@ from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig
 from genexp.data.datasets import Source, inspect, load
 from genexp.data.genes import SPLITS
 from genexp.errors import UserError
-from genexp.run import RunDirectory, open_run, read_metrics, write_json
+from genexp.run import RunDirectory, check_checkpoint, open_run, read_metrics, write_json
 from genexp.training.inputs import encode
 from genexp.validation import validate
 
@@ -59,6 +59,7 @@ def check(config: EvaluateConfig) -> Checked:
             received=f"status of the run: {status}",
             do=f"go on with the run: genexp train resume={config.run_dir}",
         )
+    check_checkpoint(run.checkpoint(config.checkpoint))
     dataset = chosen_dataset(config, trained)
     source = inspect(dataset, trained.data.name)
     check_inputs(run, trained, source)
@@ -174,7 +175,7 @@ def run(checked: Checked, directory: Path) -> None:
     }
     write_report(result, checked.out / "predictions.csv", checked.out / "plots", f"{found['model']}, {found['data']}")
     write_json(checked.out / "metrics.json", found)
-    console.out.print(results_table(found, (config.checkpoint,)))
+    console.table(results_table(found, (config.checkpoint,)))
     compare_with_stored(checked, result, dataset.fingerprint())
     console.say(f"written to {display(checked.out.resolve())}")
 

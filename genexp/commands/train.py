@@ -19,6 +19,7 @@ from genexp.errors import UserError
 from genexp.models import check_model
 from genexp.run import (
     RunDirectory,
+    check_checkpoint,
     exact_command,
     git_state,
     open_run,
@@ -79,7 +80,7 @@ def check(config: TrainConfig) -> Checked:
     blocks = config.data.name
     check_loggers(config.logger)
     if config.training.start_from:
-        open_run(config.training.start_from, "training.start_from")
+        check_checkpoint(open_run(config.training.start_from, "training.start_from").checkpoint("best"))
     source = inspect(config.dataset, blocks)
     missing = [b for b in blocks if b not in source.info.blocks]
     if missing:
@@ -212,7 +213,7 @@ def write_results(prepared: Prepared, fitted: Fitted, files: RunDirectory) -> No
     plot_history_of(files, progress, title)
     write_report(best, files.predictions, files.plots, title)
     write_json(files.metrics, metrics)  # last: a run with metrics is complete
-    console.out.print(results_table(metrics))
+    console.table(results_table(metrics))
     console.say(f"done in {console.duration(progress.seconds)}: {display(files.path)}")
 
 

@@ -17,7 +17,7 @@ from genexp.errors import UserError
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
 from genexp.evaluation.predict import predict_split
-from genexp.run import RunDirectory, write_csv
+from genexp.run import RunDirectory, unreadable_checkpoint, write_csv
 from genexp.training.state import Progress
 
 #: The splits that metrics.json reports; training genes say nothing about new ones.
@@ -67,13 +67,7 @@ def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, OSError, TypeError, KeyError) as error:
-        raise UserError(
-            "the checkpoint cannot be read",
-            where=path,
-            expected="a model that genexp wrote",
-            received=f"{type(error).__name__}: {str(error).splitlines()[0][:200]}",
-            do="copy the run directory again, or train anew",
-        ) from None
+        raise unreadable_checkpoint(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
 
 
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -246,6 +247,22 @@ def test_a_terminated_process_says_how_to_go_on(xpresso_root, tmp_path):
     assert "Traceback" not in error
     assert "port.cc" not in error, "TensorFlow's start-up noise"
     assert metrics(tmp_path / "run")["status"] == "interrupted"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs /proc to see what a process has loaded")
+def test_ctrl_c_while_tensorflow_loads_leaves_nothing(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "genexp", "train", "dataset.genes=100", "training.epochs=1"],
+        **{"cwd": tmp_path, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": os.environ},
+    )
+    loaded = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and "libtensorflow" not in loaded.read_text():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 130, out + error
+    assert error == "interrupted\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_sweep_runs_isolated_jobs_and_ends_with_a_table(xpresso_root, tmp_path, genexp):
