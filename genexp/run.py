@@ -1,18 +1,15 @@
-"""The run directory: its files, its exclusive creation and its atomic writes."""
+"""The run directory: its files, its exclusive creation, and what is recorded of how it was made."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import os
 import secrets
 import shlex
 import string
 import subprocess
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,6 +18,7 @@ from zipfile import BadZipFile, ZipFile
 
 from genexp import __version__
 from genexp.errors import UserError
+from genexp.writing import why_not_writable
 
 TOKEN = "XXXX"
 STATUSES = ("completed", "interrupted", "collapsed", "failed")
@@ -107,11 +105,9 @@ def check_free(wanted: str) -> None:
         )
     if any((path / name).exists() for name in CONTENT):
         raise _occupied(wanted)
-    existing = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not existing.is_dir():
-        raise _not_writable(wanted, f"{existing} is a file")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise _not_writable(wanted, f"{existing} cannot be written")
+    reason = why_not_writable(path)
+    if reason:
+        raise _not_writable(wanted, reason)
 
 
 def _not_writable(wanted: str, reason: str) -> UserError:
@@ -169,34 +165,6 @@ def unreadable_checkpoint(path: Path, reason: str) -> UserError:
         received=reason,
         do="copy the run directory again, or train anew",
     )
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that readers see the old content or the new, and never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        if isinstance(content, str):
-            temporary.write_text(content, encoding="utf-8")
-        else:
-            temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write a CSV file atomically; numbers keep all their digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue())
 
 
 def read_metrics(run: RunDirectory) -> dict[str, Any] | None:

@@ -1,13 +1,12 @@
-"""The run directory: exclusive creation, atomic writes, what environment.json needs."""
+"""The run directory: exclusive creation, damaged checkpoints, what environment.json needs."""
 
-import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from zipfile import ZipFile
 
 import pytest
 
-from genexp import run
+from genexp import run, writing
 from genexp.errors import UserError
 
 
@@ -51,22 +50,6 @@ def test_a_file_in_the_way_is_told(tmp_path):
         run.create_exclusively(str(tmp_path / "file" / "inside"))
 
 
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "metrics.json"
-    run.write_json(path, {"r2": 0.5})
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        run.write_json(path, {"r2": float("nan")})
-    with pytest.raises(UnicodeEncodeError):
-        run.write_atomically(path, "\udc80")
-    assert json.loads(path.read_text()) == {"r2": 0.5}
-    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
-
-
-def test_csv_keeps_all_digits(tmp_path):
-    run.write_csv(tmp_path / "x.csv", ["a"], [[0.1 + 0.2], [1e-17]])
-    assert (tmp_path / "x.csv").read_text() == "a\n0.30000000000000004\n1e-17\n"
-
-
 def test_git_state_tells_commit_and_changes(tmp_path):
     assert run.git_state(tmp_path) is None
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
@@ -87,7 +70,7 @@ def test_the_command_can_be_typed_again():
 
 def test_a_run_directory_that_cannot_be_made_is_told_beforehand(tmp_path, monkeypatch):
     run.check_free(str(tmp_path / "new" / "deep"))
-    monkeypatch.setattr(run.os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr(writing.os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
         run.check_free(str(tmp_path / "new" / "deep"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from genexp.data.datasets import Source, choose_window, inspect, load
 from genexp.data.genes import Dataset
 from genexp.errors import UserError
 from genexp.training.inputs import make_vectors
+from genexp.writing import free_folder, whole_or_nothing
 
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
@@ -59,15 +59,7 @@ def check(config: EmbedConfig) -> tuple[Source, tuple[int, int], str]:
             received=f"window {window}",
             do="change data.window=[left,right) or chunk",
         )
-    out = Path(config.out).expanduser()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(
-            "the folder for the embedding is not empty; it is not written over",
-            where=f"out={config.out}",
-            expected="a new or empty folder",
-            received="a file" if out.is_file() else ", ".join(sorted(p.name for p in out.iterdir())[:5]),
-            do="choose another folder, or delete it first",
-        )
+    free_folder(config.out)
     if note:
         console.say(note)
     return source, window, source.info.blocks
@@ -103,7 +95,7 @@ def prepare(config: EmbedConfig, *, verbose: bool = False) -> Prepared:
     dataset = load(source, blocks if config.write_dataset else "P", window)
     for line in dataset.warnings:
         console.warn(line)
-    return Prepared(config, dataset, model_of(config), Path(config.out).expanduser())
+    return Prepared(config, dataset, model_of(config), Path(config.out).expanduser().resolve())
 
 
 def run(prepared: Prepared, directory: Path | None) -> None:
@@ -111,27 +103,13 @@ def run(prepared: Prepared, directory: Path | None) -> None:
     from genexp.data.embedded_writer import write_embedded
 
     out, config = prepared.out, prepared.config
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
+    with whole_or_nothing(out) as folder:
+        folder.mkdir()
         vectors = make_vectors(prepared.model, prepared.dataset.splits["train"].blocks["P"])
         if vectors is None:
             raise TypeError("Word2Vec always makes vectors")
-        vectors.save(partial / "vectors.npz")
+        vectors.save(folder / "vectors.npz")
         if config.write_dataset:
-            write_embedded(partial, prepared.dataset, vectors, config.chunk)
-        if out.is_dir():
-            out.rmdir()  # checked to be empty
-        partial.rename(out)
-    except OSError as error:
-        raise UserError(
-            "the embedding cannot be written",
-            where=f"out={config.out}",
-            received=error.strerror or str(error),
-            do="see that there is space and permission, or choose another folder",
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            write_embedded(folder, prepared.dataset, vectors, config.chunk)
     for path in sorted(out.iterdir()):
         console.say(f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)")

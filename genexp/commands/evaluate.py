@@ -15,9 +15,10 @@ from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig
 from genexp.data.datasets import Source, inspect, load
 from genexp.data.genes import SPLITS
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_checkpoint, open_run, read_metrics, write_json
+from genexp.run import RunDirectory, check_checkpoint, open_run, read_metrics
 from genexp.training.inputs import encode
 from genexp.validation import validate
+from genexp.writing import write_json
 
 if TYPE_CHECKING:
     from genexp.evaluation.report import Evaluated

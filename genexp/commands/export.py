@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from genexp.commands.train import display
 from genexp.config import ExportConfig
 from genexp.errors import UserError
 from genexp.run import RunDirectory, open_run
+from genexp.writing import whole_or_nothing
 
 if TYPE_CHECKING:
     import keras
@@ -67,7 +67,7 @@ def prepare(config: ExportConfig, *, verbose: bool = False) -> Prepared:
             received=f"no {', '.join(missing)}",
             do=f"pip install 'genexp[{config.format}]'",
         )
-    out = Path(config.out).expanduser() if config.out else run.path / "export" / name
+    out = Path(config.out).expanduser().resolve() if config.out else run.path / "export" / name
     if out.suffix != Path(name).suffix and out.suffix not in (".keras", ".onnx"):
         out = out.with_name(out.name + Path(name).suffix)
     if out.exists():
@@ -91,11 +91,7 @@ def run(prepared: Prepared, directory: Path | None) -> None:
     model = load_checkpoint(prepared.run, config.checkpoint)
     inputs = random_inputs(model)
     expected = answers_of(lambda part: np.asarray(model(part, training=False)), inputs)
-    partial, made = out.parent / f".{out.name}.partial", not out.parent.exists()
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-        written = partial / out.name
+    with whole_or_nothing(out) as written:
         answer = WRITERS[config.format](model, written)
         error = float(np.abs(answers_of(answer, inputs) - expected).max())
         if not error <= config.tolerance:  # a NaN is no agreement
@@ -106,18 +102,6 @@ def run(prepared: Prepared, directory: Path | None) -> None:
                 received=f"{error:.3g}, on {GENES} random genes",
                 do="export as format=keras; a run with hardware.precision=mixed_... may need a larger tolerance",
             )
-        written.rename(out)
-    except OSError as problem:
-        raise UserError(
-            "the export cannot be written",
-            where=f"out={out}",
-            received=problem.strerror or str(problem),
-            do="see that there is space and permission, or choose another place with out=...",
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        if made and not out.exists():
-            shutil.rmtree(out.parent, ignore_errors=True)
     console.say(f"{config.format}: read back, and compared on {GENES} random genes: maximum difference {error:.2g}")
     console.say(f"written to {display(out.resolve())}")
 

@@ -21,8 +21,9 @@ from genexp.importing.reading import read_checkpoint
 from genexp.importing.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS, Sizes, find_sizes, fitted_config
 from genexp.importing.weights import Checkpoint
 from genexp.models import InputShapes, build_model
-from genexp.run import RunDirectory, exact_command, git_state, package_versions, write_atomically, write_json
+from genexp.run import RunDirectory, exact_command, git_state, package_versions
 from genexp.validation import to_yaml
+from genexp.writing import write_atomically, write_json
 
 if TYPE_CHECKING:
     import keras

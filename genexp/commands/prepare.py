@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +11,7 @@ from genexp import console
 from genexp.config import PrepareConfig
 from genexp.errors import UserError
 from genexp.run import exact_command
+from genexp.writing import free_folder, whole_or_nothing
 
 if TYPE_CHECKING:
     from genexp.prepare.assemble import Plan, Scaled
@@ -124,32 +120,6 @@ def _check_together(config: PrepareConfig) -> None:
         raise UserError("svd is of the block M, which is not there", where="svd", do="add mirna=FILE, or leave svd out")
 
 
-def free_folder(wanted: str) -> Path:
-    """Return the folder to write, after a look that it holds nothing.
-
-    Raises
-    ------
-    UserError
-        If it holds files already, or its parent cannot be written.
-    """
-    out = Path(wanted).expanduser().resolve()
-    if out.is_dir() and any(out.iterdir()):
-        dataset = any(out.glob("*.h5"))
-        raise UserError(
-            "the folder holds a dataset already" if dataset else "the folder is not empty",
-            where=f"out={wanted}",
-            expected="a new or empty folder",
-            received=", ".join(sorted(path.name for path in out.iterdir())[:6]),
-            do="choose another folder with out=DIR, or move this one away",
-        )
-    parent = next(path for path in out.parents if path.exists())
-    if (out.exists() and not out.is_dir()) or not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise UserError(
-            "the dataset cannot be written there", where=f"out={wanted}", do="choose a folder that can be written"
-        )
-    return out
-
-
 def prepare(config: PrepareConfig, *, verbose: bool = False) -> Checked:
     """Check everything that can be told without reading."""
     return check(config)
@@ -165,6 +135,7 @@ def run(prepared: Checked, directory: Path | None = None) -> None:
     genes = gather(config, ledger)
     planned = plan(config, genes, ledger)
     with whole_or_nothing(prepared.out) as folder:
+        folder.mkdir()
         bases = read_bases(config, planned.genes, ledger)
         write(prepared, planned, bases, ledger, folder)
     console.say(f"done in {console.duration(time.monotonic() - started)}: {prepared.out}")
@@ -204,31 +175,3 @@ def write_fold(config: PrepareConfig, planned: Plan, bases: Bases, ledger: Ledge
         draw_dataset(folder / "dataset.png", source, found.dataset, planned, bases, ledger)
     console.say(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
     return replace(found, dataset=replace(found.dataset, splits={}), svd=None)
-
-
-@contextmanager
-def whole_or_nothing(out: Path) -> Iterator[Path]:
-    """Yield a folder beside `out` that is renamed to it at the end, and removed if anything goes wrong."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    before = signal.signal(signal.SIGTERM, _interrupt)  # what Slurm and Kubernetes send before they kill
-    try:
-        try:
-            partial.mkdir(parents=True)
-            yield partial
-            if out.is_dir():
-                out.rmdir()
-            partial.rename(out)
-        except OSError as error:
-            raise UserError(
-                "the dataset cannot be written",
-                where=f"out={out}",
-                received=error.strerror or error,
-                do="see that there is space and permission; nothing was left behind",
-            ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,12 +24,11 @@ from genexp.run import (
     open_run,
     package_versions,
     read_metrics,
-    write_atomically,
-    write_json,
 )
 from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
 from genexp.validation import to_yaml, validate
+from genexp.writing import sigterm_interrupts, write_atomically, write_json
 
 if TYPE_CHECKING:
     from genexp.models import InputShapes
@@ -231,9 +229,9 @@ def reported_status(files: RunDirectory, config: TrainConfig) -> Iterator[None]:
         epochs = read_progress(files.state).epoch
         write_json(files.metrics, {"status": status, **identity(config), "epochs_run": epochs, "reason": reason})
 
-    before = signal.signal(signal.SIGTERM, _interrupt)  # what Slurm and Kubernetes send before they kill
     try:
-        yield
+        with sigterm_interrupts():
+            yield
     except KeyboardInterrupt:
         write_status("interrupted", "stopped by a signal")
         console.warn(f"interrupted; go on with: genexp train resume={display(files.path)}")
@@ -244,12 +242,6 @@ def reported_status(files: RunDirectory, config: TrainConfig) -> Iterator[None]:
     except Exception as error:
         write_status("failed", f"{type(error).__name__}: {error}")
         raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def collapsed(config: TrainConfig) -> UserError:

@@ -23,7 +23,7 @@ from genexp.data.gensim_files import read_words
 from genexp.data.kmers import MAX_K, kmer_index, kmer_words
 from genexp.data.sequence import N_TOKEN
 from genexp.errors import UserError
-from genexp.run import write_atomically
+from genexp.writing import write_atomically
 
 if TYPE_CHECKING:
     from gensim.models import Word2Vec

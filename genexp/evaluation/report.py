@@ -17,8 +17,9 @@ from genexp.errors import UserError
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
 from genexp.evaluation.predict import predict_split
-from genexp.run import RunDirectory, unreadable_checkpoint, write_csv
+from genexp.run import RunDirectory, unreadable_checkpoint
 from genexp.training.state import Progress
+from genexp.writing import write_csv
 
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")

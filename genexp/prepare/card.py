@@ -19,7 +19,7 @@ from genexp.prepare.assemble import Plan, Scaled
 from genexp.prepare.gather import Bases, RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.sources import checksum
-from genexp.run import write_atomically
+from genexp.writing import write_atomically
 
 #: The keys of the config that name input files.
 FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", "tf", "mirna", "mask", "split.file")

@@ -17,7 +17,7 @@ from genexp.data.sequence import ALPHABET
 from genexp.prepare.assemble import Plan
 from genexp.prepare.gather import Bases
 from genexp.prepare.ledger import Ledger
-from genexp.run import write_atomically
+from genexp.writing import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 _SPLIT_COLOURS = {"train": "#0072B2", "valid": "#E69F00", "test": "#D55E00"}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.run import write_atomically
+from genexp.writing import write_atomically
 
 if TYPE_CHECKING:
     import keras

@@ -121,7 +121,7 @@ def test_vectors_that_do_not_fit_are_refused(embedding, xpresso_root, tmp_path, 
 def test_a_folder_that_is_not_empty_is_refused(embedding, capsys):
     before = json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir()))
     assert main(["embed", f"out={embedding}"]) == 2
-    assert "not written over" in capsys.readouterr().err
+    assert "nothing is written over" in capsys.readouterr().err
     assert json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir())) == before
 
 

@@ -45,7 +45,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*GENOME, "upstream=0", "downstream=0"), "the promoters would be empty"),
         ((*GENOME, "svd=100"), "svd is of the block M"),
         (("source=tables", "expression={0}/e.tsv", "out={0}/out"), "nothing to predict them from"),
-        ((*GENOME[:4], "out={0}/g.fa"), "cannot be written there"),
+        ((*GENOME[:4], "out={0}/g.fa"), "this is no folder"),
         ((*GENOME[:4], "out={0}"), "the folder is not empty"),
         (("source=genom", "out={0}/out"), "source is impossible"),
         ((*GENOME, "recipe=best"), "recipe is impossible"),
@@ -62,17 +62,6 @@ def test_a_wrong_command_says_so(files, words, message):
 def test_an_empty_folder_may_be_filled(files):
     (files / "out").mkdir()
     assert check(files, *TABLE).out == files / "out"
-
-
-def test_the_folder_appears_whole_or_not_at_all(tmp_path):
-    out = tmp_path / "sub" / "out"
-    with command.whole_or_nothing(out) as folder:
-        (folder / "train.h5").write_text("x")
-        assert not out.exists()
-    assert [path.name for path in out.iterdir()] == ["train.h5"]
-    with pytest.raises(RuntimeError), command.whole_or_nothing(tmp_path / "other"):
-        raise RuntimeError
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["sub"]
 
 
 def test_published_folds_may_say_how_many_validate(files):
