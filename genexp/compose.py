@@ -119,7 +119,16 @@ def parse_override(word: str) -> Override:
 
 def first_value(override: Override) -> str:
     """Return a sweep override with its first value only."""
-    return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    first = next(iter(override.sweep_string_iterator()), None)
+    if first is None:
+        raise UserError(
+            f"{override.key_or_group} has no value at all",
+            where=COMMAND_LINE,
+            expected="a sweep over at least one value",
+            received=override.input_line,
+            do=f"for example {override.key_or_group}=range(3)",
+        )
+    return f"{override.get_key_element()}={first}"
 
 
 #: The keys of Hydra that say where runs land; a mistake in them would be noticed too late.
@@ -139,6 +148,14 @@ def check_overrides(command: str, arguments: Arguments) -> None:
         key = override.key_or_group
         if key.startswith(("hydra.run.", "hydra.sweep.")) and key not in HYDRA_DIRECTORIES:
             raise unknown_key(key, sorted(HYDRA_DIRECTORIES), COMMAND_LINE)
+        if key in HYDRA_DIRECTORIES and override.value() in ("", None):
+            raise UserError(
+                f"{key} is empty",
+                where=COMMAND_LINE,
+                expected="a directory; . for the current one",
+                received=override.input_line,
+                do="name a directory, or leave the word out: runs then land in outputs/",
+            )
         if key.startswith(("hydra.", "hydra/")) or key in known:
             continue
         if key in options:
@@ -180,12 +197,14 @@ def check_option(override: Override, options: list[str]) -> None:
     group = override.key_or_group
     values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
     for value in values:
-        if value is not None and str(value) not in options and not override.is_delete():
+        if value is None and group == "experiment":
+            continue  # no preset, as by default
+        if str(value) not in options:
             raise UserError(
                 f"there is no {group} {value}",
                 where=f"{COMMAND_LINE}, {override.input_line}",
                 expected=f"one of {', '.join(options)}",
-                received=value,
+                received=override.input_line,
                 do=f"{nearest(str(value), options)}or write conf files of your own and name their folder "
                 "with --config-dir",
             )
