@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from genexp.conf_files import CONF_DIR, groups_of
+from genexp.conf_files import CONF_DIR, default_options, groups_of
 from genexp.config import SCHEMAS
 from genexp.errors import UserError, nearest
 from genexp.validation import all_keys, unknown_key, validate
@@ -138,37 +139,59 @@ HYDRA_DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 def check_overrides(command: str, arguments: Arguments) -> None:
     """Raise a UserError at the first override that names no group, option or key, with the nearest right name."""
     options = groups_of(command, arguments.config_dir)
-    choices: dict[str, str] = {"model": "xpresso", "dataset": "demo"}
-    for override in arguments.overrides:
-        if override.key_or_group in choices and isinstance(override.value(), str):
-            choices[override.key_or_group] = str(override.value())
-    known = sorted(all_keys(SCHEMAS[command], choices))
     for override in arguments.overrides:
         check_form(override, arguments.multirun)
-        key = override.key_or_group
-        if key.startswith(("hydra.run.", "hydra.sweep.")) and key not in HYDRA_DIRECTORIES:
-            raise unknown_key(key, sorted(HYDRA_DIRECTORIES), COMMAND_LINE)
-        if key in HYDRA_DIRECTORIES and override.value() in ("", None):
-            raise UserError(
-                f"{key} is empty",
-                where=COMMAND_LINE,
-                expected="a directory; . for the current one",
-                received=override.input_line,
-                do="name a directory, or leave the word out: runs then land in outputs/",
-            )
-        if key.startswith(("hydra.", "hydra/")) or key in known:
-            continue
-        if key in options:
-            check_option(override, options[key])
-        elif key not in {k.rsplit(".", n)[0] for k in known for n in range(1, k.count(".") + 1)}:
-            raise unknown_key(key, sorted({*known, *options}), COMMAND_LINE)
-        else:
-            raise UserError(
-                f"{key} is a group of keys",
-                where=COMMAND_LINE,
-                expected=f"one of its keys: {', '.join(k for k in known if k.startswith(key + '.'))}",
-                received=override.input_line,
-            )
+        if override.key_or_group in options:
+            check_option(override, options[override.key_or_group])
+    for choices in chosen_names(command, arguments):
+        known = sorted(all_keys(SCHEMAS[command], choices))
+        for override in arguments.overrides:
+            group = override.key_or_group.split(".")[0]
+            where = f"{COMMAND_LINE}, with {group}={choices[group]}" if group in choices else COMMAND_LINE
+            check_key(override, known, list(options), where)
+
+
+def chosen_names(command: str, arguments: Arguments) -> list[dict[str, str]]:
+    """Return the names of the model and the dataset of every job of the command line; their keys differ by name."""
+    options = default_options(command)
+    deciding = [o for o in arguments.overrides if o.key_or_group in {"model", "dataset", "experiment"} & set(options)]
+    values = [
+        [str(v) for v in o.sweep_string_iterator()] if o.is_sweep_override() else [str(o.value())] for o in deciding
+    ]
+    jobs = [dict(zip((o.key_or_group for o in deciding), job, strict=True)) for job in product(*values)]
+    if arguments.config_dir or any("experiment" in job for job in jobs):
+        # A preset, or a file of the user's own, may choose what its name does not tell.
+        whole = [composed(command, [f"{k}={v}" for k, v in job.items()], arguments.config_dir) for job in jobs]
+        names = [{k: str(w[k].get("name")) for k in ("model", "dataset") if w.get(k)} for w in whole]
+    else:
+        names = [{k: (options | job)[k] for k in ("model", "dataset") if k in options} for job in jobs]
+    return [n for number, n in enumerate(names) if n not in names[:number]]
+
+
+def check_key(override: Override, known: list[str], groups: list[str], where: str) -> None:
+    """Raise a UserError if an override names none of the known keys, nor a group."""
+    key = override.key_or_group
+    if key.startswith(("hydra.run.", "hydra.sweep.")) and key not in HYDRA_DIRECTORIES:
+        raise unknown_key(key, sorted(HYDRA_DIRECTORIES), where)
+    if key in HYDRA_DIRECTORIES and override.value() in ("", None):
+        raise UserError(
+            f"{key} is empty",
+            where=where,
+            expected="a directory; . for the current one",
+            received=override.input_line,
+            do="name a directory, or leave the word out: runs then land in outputs/",
+        )
+    if key.startswith(("hydra.", "hydra/")) or key in known or key in groups:
+        return
+    below = [k for k in known if k.startswith(key + ".")]
+    if not below:
+        raise unknown_key(key, sorted({*known, *groups}), where)
+    raise UserError(
+        f"{key} is a group of keys",
+        where=where,
+        expected=f"one of its keys: {', '.join(below)}",
+        received=override.input_line,
+    )
 
 
 def check_form(override: Override, multirun: bool) -> None:
@@ -197,16 +220,14 @@ def check_option(override: Override, options: list[str]) -> None:
     group = override.key_or_group
     values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
     for value in values:
-        if value is None and group == "experiment":
-            continue  # no preset, as by default
         if str(value) not in options:
             raise UserError(
-                f"there is no {group} {value}",
+                f"there is no {group} {'null' if value is None else value}",
                 where=f"{COMMAND_LINE}, {override.input_line}",
                 expected=f"one of {', '.join(options)}",
                 received=override.input_line,
-                do=f"{nearest(str(value), options)}or write conf files of your own and name their folder "
-                "with --config-dir",
+                do=f"{nearest(str(value), options)}choose one of these, or write conf files of your own and name "
+                "their folder with --config-dir",
             )
 
 

@@ -27,6 +27,18 @@ def default_options(command: str) -> dict[str, str]:
     return {group: option.strip() for group, _, option in named if option.strip()}
 
 
+def chosen_options(command: str, words: list[str]) -> dict[str, str]:
+    """Return the option of each config group that a line of words chooses, itself or by a packaged preset.
+
+    Hydra would say it exactly and slowly; this is for help and completion.
+    """
+    chosen = dict(word.split("=", 1) for word in words if "=" in word)
+    preset = CONF_DIR / "experiment" / f"{chosen.get('experiment')}.yaml"
+    lines = preset.read_text(encoding="utf-8").splitlines() if preset.is_file() else []
+    named = [line.removeprefix("  - override /").split(": ") for line in lines if line.startswith("  - override /")]
+    return default_options(command) | dict(named) | chosen
+
+
 def groups_of(command: str, config_dir: str | None = None) -> dict[str, list[str]]:
     """Return the config groups that a subcommand has, in the order of its defaults list, with their options."""
     lines = (CONF_DIR / f"{command}.yaml").read_text(encoding="utf-8").splitlines()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genexp import __version__
 from genexp.commands import module_of
-from genexp.conf_files import CONF_DIR, default_options, groups_of
+from genexp.conf_files import CONF_DIR, chosen_options, groups_of
 
 FLAGS = """Flags
   -m, --multirun         a sweep: every combination of comma-separated values, one isolated run each
@@ -70,10 +70,9 @@ def group_lines(command: str) -> str:
 
 def group_keys(command: str, words: list[str]) -> list[str]:
     """Return the keys of each group's option, the one that `words` choose or else the default, with their comments."""
-    chosen = dict(word.split("=", 1) for word in words if "=" in word)
-    shown = []
+    chosen, shown = chosen_options(command, words), []
     for group, options in groups_of(command).items():
-        option = chosen.get(group, default_options(command).get(group))
+        option = chosen.get(group)
         if option in options:
             lines = (CONF_DIR / group / f"{option}.yaml").read_text(encoding="utf-8").splitlines()
             whole = lines[0] == "# @package _global_"  # the file says itself which group its keys belong to

@@ -51,8 +51,8 @@ SHORT_FORMS = {"model.embedding": "model.embedding.kind"}
 
 
 def spelled_out(words: list[str]) -> list[str]:
-    """Replace short forms by the keys they stand for."""
-    split = [word.partition("=") for word in words]
+    """Replace short forms by the keys they stand for; ``experiment=null``, the default, is no word of Hydra's."""
+    split = [word.partition("=") for word in words if word != "experiment=null"]
     return [SHORT_FORMS.get(key, key) + equals + value for key, equals, value in split]
 
 

@@ -214,9 +214,11 @@ def unknown_key(dotted: str, known: list[str], source: str) -> UserError:
     """Return the error for a key that does not exist, with the nearest right name."""
     hint = nearest(dotted, known)
     group = dotted.rpartition(".")[0]
-    siblings = [k for k in known if k.rpartition(".")[0] == group]
-    if not siblings:
-        group, siblings = "", sorted({k.split(".")[0] for k in known})
+    while group and not any(k.startswith(group + ".") for k in known):
+        group = group.rpartition(".")[0]
+    siblings = sorted(
+        {k for k in known if k.rpartition(".")[0] == group} if group else {k.split(".")[0] for k in known}
+    )
     return UserError(
         f"there is no key {dotted}",
         where=source,

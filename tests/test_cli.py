@@ -66,7 +66,7 @@ def test_version(genexp):
         (["evaluate", "run_dir=nowhere"], "this is no run directory"),
         (["evaluate", "run_dir=x", "checkpoint=bst"], "did you mean 'best'?"),
         (["completion", "tcsh"], "genexp completion bash, zsh or fish"),
-        (["train", "model=null"], "there is no model None"),
+        (["train", "model=null"], "there is no model null"),
         (["train", "-m", "seed=range(0)"], "seed has no value at all"),
         (["train", "hydra.run.dir="], "hydra.run.dir is empty"),
         (["train", "+model._target_=os.system"], "there is no key model._target_"),
@@ -143,6 +143,7 @@ def test_completion_scripts_ask_genexp(genexp, shell):
         (["genexp", "train", "model=x"], ["model=xpresso"]),
         (["genexp", "train", "training.mil"], ["training.milestone=", "training.milestone_factor="]),
         (["genexp", "train", "model=transformer", "model.he"], ["model.heads="]),
+        (["genexp", "train", "experiment=transformer_PH", "model.he"], ["model.heads="]),
         (["genexp", "completion", "f"], ["fish"]),
     ],
 )
@@ -177,6 +178,10 @@ echo "${{COMPREPLY[@]}}"
         (["train", "training.epochs=${nowhere}"], "training.epochs cannot be resolved"),
         (["train", "--config-dir", "nowhere"], "there is no such folder"),
         (["train", "hydra.run.dir=/dev/full"], "this is no directory"),
+        (["train", "experiment=xpresso_PH", "model.heads=2"], "the command line, with model=xpresso"),
+        (["train", "-m", "model=transformer,biolstm", "model.heads=2"], "the command line, with model=biolstm"),
+        (["train", "-m", "experiment=null,xpresso_PH"], "there is no experiment null"),
+        (["train", "model=transformer", "model.embedding.kinds=counts"], "did you mean 'model.embedding.kind'?"),
     ],
 )
 def test_more_mistakes_are_told_before_anything_starts(genexp, tmp_path, words, said):

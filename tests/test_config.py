@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from genexp.compose import checked_config
+from genexp.compose import check_overrides, checked_config, chosen_names, parse
 from genexp.conf_files import CONF_DIR, groups
 from genexp.config import MODELS, DatasetConfig, TrainConfig
 from genexp.errors import UserError
@@ -106,6 +106,37 @@ def test_a_user_folder_of_configs_is_found(tmp_path):
     (tmp_path / "dataset" / "mine.yaml").write_text("name: mine\nroot: /data/mine\n")
     config, _ = checked_config("train", ["dataset=mine"], str(tmp_path))
     assert config.dataset == DatasetConfig(name="mine", root="/data/mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ([], ["xpresso"]),
+        (["model=transformer", "model.heads=2"], ["transformer"]),
+        (["experiment=transformer_PH", "model.heads=2"], ["transformer"]),
+        (["experiment=mine", "model.units=7"], ["biolstm"]),
+        (["model=small", "model.heads=2"], ["transformer"]),
+        (["-m", "model=transformer,biolstm", "model.embed_dim=32"], ["transformer", "biolstm"]),
+        (["-m", "experiment=transformer_P,transformer_PH", "model.heads=1,2"], ["transformer"]),
+    ],
+)
+def test_keys_are_those_of_the_models_that_will_run(tmp_path, words, names):
+    """Whoever chooses the model: the command line, a sweep, a preset, or a file of the user's own."""
+    for group, text in (
+        ("model", "defaults:\n  - transformer"),
+        ("experiment", "defaults:\n  - override /model: biolstm"),
+    ):
+        (tmp_path / group).mkdir()
+        (tmp_path / group / ("small.yaml" if group == "model" else "mine.yaml")).write_text(
+            f"# @package _global_\n{text}\n"
+        )
+    arguments = parse([*words, "--config-dir", str(tmp_path)])
+    check_overrides("train", arguments)
+    assert [choice["model"] for choice in chosen_names("train", arguments)] == names
+    if not {"mine", "small"} & {word.partition("=")[2] for word in words}:
+        packaged = parse(words)
+        check_overrides("train", packaged)
+        assert chosen_names("train", packaged) == chosen_names("train", arguments)
 
 
 def test_merged_yaml_never_names_code(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from genexp.conf_files import CONF_DIR, groups_of
+from genexp.conf_files import CONF_DIR, chosen_options, groups_of
 from genexp.errors import UserError, nearest
 
 EXAMPLES = (
@@ -89,12 +89,11 @@ def candidates(line: list[str]) -> list[str]:
 
 
 def keys(command: str, line: list[str]) -> list[str]:
-    """Return the keys of a subcommand, of the model and dataset chosen so far."""
+    """Return the keys of a subcommand, of the model and dataset chosen so far, by a preset too."""
     from genexp.config import SCHEMAS
     from genexp.validation import all_keys
 
-    chosen = dict(word.split("=", 1) for word in line if "=" in word)
-    choices = {"model": chosen.get("model", "xpresso"), "dataset": chosen.get("dataset", "demo")}
+    choices = chosen_options(command, line)
     return [f"{key}=" for key in all_keys(SCHEMAS[command], choices) if not key.endswith(".name")]
 
 
