@@ -16,6 +16,7 @@ from genexp import console
 from genexp.commands.train import display
 from genexp.config import ExportConfig
 from genexp.errors import UserError
+from genexp.models import load_model
 from genexp.run import RunDirectory, open_run
 from genexp.writing import whole_or_nothing
 
@@ -132,10 +133,8 @@ def answers_of(answer: Answer, inputs: dict[str, np.ndarray]) -> np.ndarray:
 
 def write_keras(model: keras.Model, path: Path) -> Answer:
     """Write a ``.keras`` file, and open it."""
-    import keras
-
     model.save(path)
-    again = keras.saving.load_model(path, compile=False, safe_mode=True)
+    again = load_model(path)
     return lambda part: np.asarray(again(part, training=False))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from genexp.errors import UserError
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
 from genexp.evaluation.predict import predict_split
+from genexp.models import load_model
 from genexp.run import RunDirectory, unreadable_checkpoint
 from genexp.training.state import Progress
 from genexp.writing import write_csv
@@ -63,10 +63,8 @@ def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
             received=", ".join(there) or "no checkpoint at all",
             do=f"go on with the run: genexp train resume={run.path}",
         )
-    for module in ("kmers", "attention"):  # they register the layers that a checkpoint may hold
-        import_module(f"genexp.models.{module}")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
+        return load_model(path)
     except (ValueError, OSError, TypeError, KeyError) as error:
         raise unreadable_checkpoint(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
 

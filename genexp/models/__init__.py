@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib import import_module
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,6 +83,31 @@ def build_model(config: Any, shapes: InputShapes) -> keras.Model:
     """
     check_model(config, shapes)
     return import_module(BUILDERS[config.name]).build(config, shapes)
+
+
+def load_model(path: str | PathLike[str]) -> keras.Model:
+    """Open a ``.keras`` checkpoint of a run, to use it from Python; code in the file is never executed.
+
+    Parameters
+    ----------
+    path
+        ``DIR/checkpoints/best.keras``, or what ``genexp export format=keras`` wrote.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled. Inputs and output as `build_model` has them; features as the dataset stores them.
+
+    Raises
+    ------
+    ValueError, OSError, TypeError, KeyError
+        As Keras raises them, when this is no such file.
+    """
+    import keras
+
+    for module in ("kmers", "attention"):  # they register the layers that a checkpoint may hold
+        import_module(f"genexp.models.{module}")
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def too_short(config: Any, window: int, shortest: int) -> UserError:

@@ -13,7 +13,7 @@ import pytest
 from small_models import WINDOWS, input_shapes, model_config, model_inputs, predict, random_genes, randomise
 
 from genexp.config import MODELS
-from genexp.models import build_model
+from genexp.models import build_model, load_model
 
 # Keras turns its variables into arrays without the keyword that NumPy 2 asks for (keras.src.backend.tensorflow.core).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
@@ -49,7 +49,7 @@ def test_a_saved_model_opens_and_answers_as_before(case: str, tmp_path: Path) ->
     randomise(model)
     path = tmp_path / "model.keras"
     model.save(path)
-    opened = keras.saving.load_model(path, compile=False)
+    opened = load_model(path)
     inputs = model_inputs(config, shapes, random_genes(shapes, config, window))
     np.testing.assert_array_equal(predict(opened, inputs), predict(model, inputs))
     assert opened.count_params() == model.count_params()
