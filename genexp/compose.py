@@ -42,7 +42,7 @@ class Arguments:
     config_dir
         A folder with config files of the user's own.
     words
-        All words, as given.
+        All words, flags first: Hydra understands them in no other order.
     """
 
     overrides: tuple[Override, ...]
@@ -100,7 +100,10 @@ def parse(words: Sequence[str]) -> Arguments:
     shows = bool(found.cfg or found.info or found.hydra_help)
     overrides = tuple(map(parse_override, found.overrides))
     only_config = found.cfg if not (found.package or found.resolve or found.info) else None
-    return Arguments(overrides, found.multirun, shows, only_config, found.config_dir, tuple(words))
+    flags = list(words)
+    for word in found.overrides:
+        flags.remove(word)
+    return Arguments(overrides, found.multirun, shows, only_config, found.config_dir, (*flags, *found.overrides))
 
 
 def parse_override(word: str) -> Override:

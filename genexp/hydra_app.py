@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from genexp import console
 from genexp.commands import module_of
 from genexp.compose import Arguments, check_overrides, checked_config, first_value, parse
-from genexp.conf_files import CONF_DIR
-from genexp.config import DatasetConfig
+from genexp.conf_files import CONF_DIR, groups_of
+from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics, remember_command
 
 #: Commands whose runs have a directory of their own.
@@ -30,7 +30,7 @@ WITH_RUN_DIRECTORY = ("train", "import")
 def execute(command: str, words: list[str]) -> int:
     """Run a subcommand and return its exit code."""
     remember_command([command, *words])
-    words = spelled_out(words)
+    words = spelled_out(command, words)
     arguments = parse(words)
     check_overrides(command, arguments)
     config, whole = checked_config(command, arguments.single, arguments.config_dir)
@@ -39,7 +39,7 @@ def execute(command: str, words: list[str]) -> int:
         print_config(whole, arguments.only_config)
         return 0
     if arguments.shows:
-        hydra_main(command, lambda: None, list(words))
+        hydra_main(command, lambda: None, list(arguments.words))
         return 0
     if arguments.multirun:
         return sweep(command, arguments, whole)
@@ -50,10 +50,18 @@ def execute(command: str, words: list[str]) -> int:
 SHORT_FORMS = {"model.embedding": "model.embedding.kind"}
 
 
-def spelled_out(words: list[str]) -> list[str]:
-    """Replace short forms by the keys they stand for; ``experiment=null``, the default, is no word of Hydra's."""
+def spelled_out(command: str, words: list[str]) -> list[str]:
+    """Replace what people may leave out or shorten by what Hydra needs.
+
+    A short form becomes its key; a folder of genes without ``dataset=`` is ``dataset=files``, whose layout is found by
+    looking; ``experiment=null``, the default, is no word of Hydra's.
+    """
     split = [word.partition("=") for word in words if word != "experiment=null"]
-    return [SHORT_FORMS.get(key, key) + equals + value for key, equals, value in split]
+    spelled = [SHORT_FORMS.get(key, key) + equals + value for key, equals, value in split]
+    keys = {key for key, _, _ in split}
+    if "dataset.root" in keys and not keys & {"dataset", "--config-dir", "-cd"} and "dataset" in groups_of(command):
+        spelled.append("dataset=files")
+    return spelled
 
 
 def print_config(whole: DictConfig, part: str) -> None:
@@ -63,11 +71,23 @@ def print_config(whole: DictConfig, part: str) -> None:
 
 
 def absolute_paths(config: Any) -> Any:
-    """Make a dataset's folder absolute, so that a run finds it again from anywhere."""
+    """Make what a run reads absolute, so that it is found again from anywhere."""
     dataset = getattr(config, "dataset", None)
     if isinstance(dataset, DatasetConfig):
-        return replace(config, dataset=replace(dataset, root=str(Path(dataset.root).expanduser().resolve())))
+        config = replace(config, dataset=replace(dataset, root=absolute(dataset.root)))
+    model = getattr(config, "model", None)
+    if isinstance(model, KmerModelConfig) and model.embedding.vectors:
+        embedding = replace(model.embedding, vectors=absolute(model.embedding.vectors))
+        config = replace(config, model=replace(model, embedding=embedding))
+    training = getattr(config, "training", None)
+    if isinstance(training, TrainingConfig) and training.start_from:
+        config = replace(config, training=replace(training, start_from=absolute(training.start_from)))
     return config
+
+
+def absolute(path: str) -> str:
+    """Return the absolute form of a path as it was typed."""
+    return str(Path(path).expanduser().resolve())
 
 
 def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfig) -> int:

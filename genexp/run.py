@@ -48,7 +48,7 @@ class RunDirectory:
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
     state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
-    embedding = property(lambda self: self.path / "embedding")
+    vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
     tensorboard = property(lambda self: self.path / "tensorboard")
 
     def checkpoint(self, name: str) -> Path:

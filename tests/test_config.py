@@ -12,6 +12,7 @@ from genexp.compose import check_overrides, checked_config, chosen_names, parse
 from genexp.conf_files import CONF_DIR, groups
 from genexp.config import MODELS, DatasetConfig, TrainConfig
 from genexp.errors import UserError
+from genexp.hydra_app import spelled_out
 from genexp.validation import all_keys, to_yaml, validate
 
 TRAIN_GROUPS = ("data", "dataset", "model", "hardware", "experiment")
@@ -71,6 +72,25 @@ def test_models_bring_their_published_settings(model, data, published):
 def test_the_command_line_wins_over_the_model_and_the_demo_settings():
     assert compose("training.learning_rate=0.125").training.learning_rate == 0.125
     assert compose("model=divide_et_impera", "training.epochs=7", "model.dropout=0.5").model.dropout == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("words", "dataset"),
+    [
+        (["dataset.root=somewhere"], ["dataset=files"]),
+        (["dataset.root=somewhere", "dataset=xpresso_tf"], []),
+        (["dataset.root=somewhere", "--config-dir", "mine"], []),
+        (["dataset.genes=100"], []),
+    ],
+)
+def test_a_folder_of_genes_needs_no_word_about_its_layout(words, dataset):
+    assert spelled_out("train", words) == [*words, *dataset]
+
+
+def test_flags_may_stand_anywhere():
+    found = parse(["model=xpresso,fc_net", "-m", "data=T"])
+    assert found.multirun
+    assert found.words == ("-m", "model=xpresso,fc_net", "data=T")
 
 
 def test_yaml_of_a_config_gives_the_same_config():

@@ -153,8 +153,8 @@ def run(prepared: Prepared, directory: Path) -> None:
         for name in ("best", "last"):
             save_model(prepared.model, files, name)
         if prepared.vectors is not None:
-            files.embedding.mkdir(parents=True, exist_ok=True)
-            prepared.vectors.save(files.embedding / "vectors.npz")
+            files.vectors.parent.mkdir(parents=True, exist_ok=True)
+            prepared.vectors.save(files.vectors)
         write_atomically(files.config, to_yaml(prepared.config))
         write_json(files.environment, environment(prepared))
         write_json(files.metrics, metrics(prepared))

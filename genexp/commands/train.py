@@ -77,7 +77,7 @@ def check(config: TrainConfig) -> Checked:
     """
     blocks = config.data.name
     check_loggers(config.logger)
-    if config.training.start_from:
+    if config.training.start_from and not config.resume:
         check_checkpoint(open_run(config.training.start_from, "training.start_from").checkpoint("best"))
     source = inspect(config.dataset, blocks)
     missing = [b for b in blocks if b not in source.info.blocks]
@@ -91,7 +91,8 @@ def check(config: TrainConfig) -> Checked:
         )
     window, note = choose_window(config.data, config.model, source.info)
     check_what_the_model_reads(config, source)
-    check_model(config.model, expected_shapes(config.model, source.info, blocks, window))
+    own = RunDirectory(Path(config.resume)).vectors if config.resume else None
+    check_model(config.model, expected_shapes(config.model, source.info, blocks, window, own))
     return Checked(config, source, window, (note,) if note else ())
 
 
@@ -157,7 +158,7 @@ def run(prepared: Prepared, directory: Path) -> None:
         console.say(f"run directory: {display(directory)}")
         from genexp.training.loop import train
 
-        vectors = vectors_for(config.model, prepared.dataset, files.embedding)
+        vectors = vectors_for(config.model, prepared.dataset, files.vectors)
         dataset = encode(prepared.dataset, config.model)
         shapes = actual_shapes(config.model, dataset, vectors)
         report_model(prepared, shapes)

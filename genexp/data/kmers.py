@@ -87,7 +87,7 @@ def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
         When the window does not divide into chunks, or a chunk holds no k-mer.
     """
     n, window = tokens.shape
-    _check_chunk(window, k, chunk)
+    check_chunks(window, k, chunk)
     counts = np.empty((n, window // chunk, 4**k), _counts_dtype(k, chunk))
     block = max(1, min(n, _BLOCK_TOKENS // window))
     for start in range(0, n, block):
@@ -165,7 +165,8 @@ def _check_k(k: int, where: str) -> None:
         raise UserError("the length of a k-mer is out of range", where=where, expected=f"1 to {MAX_K}", received=k)
 
 
-def _check_chunk(window: int, k: int, chunk: int) -> None:
+def check_chunks(window: int, k: int, chunk: int) -> None:
+    """Raise a UserError if a window of so many nt does not divide into chunks, or a chunk holds no k-mer."""
     _check_k(k, "model.k")
     if chunk < k:
         raise UserError("a chunk holds no k-mer", where="model.chunk", expected=f"at least k = {k}", received=chunk)

@@ -10,13 +10,28 @@ import numpy as np
 from genexp.config import KmerModelConfig, ModelConfig
 from genexp.console import duration, progress, say, warn
 from genexp.data.genes import Dataset, DatasetInfo, Split
-from genexp.data.kmers import chunk_counts, empty_chunks
+from genexp.data.kmers import check_chunks, chunk_counts, empty_chunks
 from genexp.data.word2vec import KmerVectors, load_vectors, random_vectors, train_word2vec
 from genexp.models import InputShapes
 
 
-def expected_shapes(model: ModelConfig, info: DatasetInfo, blocks: str, window: tuple[int, int] | None) -> InputShapes:
-    """Return the shapes that a model will be fed, from what is known before the genes are read."""
+def expected_shapes(
+    model: ModelConfig, info: DatasetInfo, blocks: str, window: tuple[int, int] | None, own: Path | None = None
+) -> InputShapes:
+    """Return the shapes that a model will be fed, from what is known before the genes are read.
+
+    Parameters
+    ----------
+    model, info, blocks, window
+        The ``model`` group, what was found in the dataset, the blocks that are wanted, the slice of the promoter.
+    own
+        The file with the vectors of a run that goes on: where it is there, it matters no more where they came from.
+
+    Raises
+    ------
+    UserError
+        When the window does not divide into chunks, or the file of vectors cannot be read.
+    """
     widths = {b: w for b, w in info.widths.items() if b in blocks}
     if "P" not in blocks or info.promoter is None:
         return InputShapes(None, widths, None)
@@ -24,7 +39,10 @@ def expected_shapes(model: ModelConfig, info: DatasetInfo, blocks: str, window: 
         return InputShapes((info.promoter_length or 0, info.embed_dim or 0), widths, "embedded")
     length = window[1] - window[0] if window else 0
     if isinstance(model, KmerModelConfig):
-        return InputShapes((length // model.chunk, 4**model.k), widths, "kmers")
+        check_chunks(length, model.k, model.chunk)
+        file = own if own and own.is_file() else model.embedding.vectors
+        vectors = None if file is None else load_vectors(Path(file)).vectors
+        return InputShapes((length // model.chunk, 4**model.k), widths, "kmers", vectors)
     return InputShapes((length,), widths, "bases")
 
 
@@ -43,8 +61,8 @@ def encode(dataset: Dataset, model: ModelConfig) -> Dataset:
     return replace(dataset, splits=encoded)
 
 
-def vectors_for(model: ModelConfig, dataset: Dataset, folder: Path) -> KmerVectors | None:
-    """Return the k-mer vectors that a model starts from, kept in the run's ``embedding/`` folder.
+def vectors_for(model: ModelConfig, dataset: Dataset, path: Path) -> KmerVectors | None:
+    """Return the k-mer vectors that a model starts from, kept in the run.
 
     A run that is resumed, or starts again, takes the vectors it began with.
 
@@ -54,8 +72,8 @@ def vectors_for(model: ModelConfig, dataset: Dataset, folder: Path) -> KmerVecto
         The ``model`` group.
     dataset
         The genes as bases; Word2Vec is fitted on the training promoters alone.
-    folder
-        Where ``vectors.npz`` is kept.
+    path
+        The file they are kept in.
 
     Returns
     -------
@@ -64,7 +82,6 @@ def vectors_for(model: ModelConfig, dataset: Dataset, folder: Path) -> KmerVecto
     """
     if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases" or "P" not in _blocks(dataset):
         return None
-    path = folder / "vectors.npz"
     if path.is_file():
         return load_vectors(path)
     found = make_vectors(model, dataset.splits["train"].blocks["P"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import h5py
 import numpy as np
@@ -116,6 +117,18 @@ def test_vectors_that_do_not_fit_are_refused(embedding, xpresso_root, tmp_path, 
     assert "model.embed_dim" in capsys.readouterr().err
     assert train(xpresso_root, tmp_path / "run2", "model.embedding.vectors=nowhere.npz") == 2
     assert "nowhere.npz" in capsys.readouterr().err
+
+
+def test_vectors_given_by_a_relative_path_are_kept_in_the_run(embedding, xpresso_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    vectors = tmp_path / "vectors.npz"
+    shutil.copy(embedding / "vectors.npz", vectors)
+    own = ("model.embedding.vectors=vectors.npz", "model.embed_dim=8", "training.epochs=1")
+    assert train(xpresso_root, tmp_path / "run", *own) == 0
+    assert f"vectors: {vectors}" in (tmp_path / "run" / "config.yaml").read_text()
+    vectors.unlink()
+    monkeypatch.chdir("/")
+    assert main(["train", f"resume={tmp_path / 'run'}", "training.epochs=2"]) == 0
 
 
 def test_a_folder_that_is_not_empty_is_refused(embedding, capsys):
