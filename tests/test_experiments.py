@@ -12,7 +12,7 @@ EXPERIMENTS = groups()["experiment"]
 #: Batch, learning rate, optimiser, patience, epochs, milestone, window relative to the TSS, published test r2.
 EXPECTED = {
     "xpresso_PH": (256, 5e-4, "sgd", 30, 300, None, [-6500, 3500], 0.567),
-    "xpresso_original": (128, 1e-3, "adam", 7, 100, None, [-7000, 3500], 0.59),
+    "xpresso_original": (128, 1e-3, "adam", 5, 100, None, [-7000, 3500], 0.59),
     "xpresso_orthogonal": (256, 5e-4, "sgd", 30, 300, None, [-6500, 3500], None),
     "divide_et_impera_PHT": (256, 1e-3, "sgd", 15, 300, 70, [-7000, 3500], 0.759),
     "biolstm_PH": (128, 3e-4, "adam", 15, 140, None, [-7000, 3500], 0.606),

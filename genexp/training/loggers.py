@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from genexp.config import TrainConfig
+from genexp.console import warn
 from genexp.errors import UserError
 from genexp.run import RunDirectory
 
@@ -26,7 +27,7 @@ def chosen(logger: str | list[str] | None) -> list[str]:
 
 
 def check_loggers(logger: str | list[str] | None) -> None:
-    """Raise a UserError if a logger needs a package that is not installed; imports none."""
+    """Raise a UserError if a logger needs a package that is not installed, or cannot write where it is told to."""
     for name in chosen(logger):
         package = PACKAGES.get(name)
         if package and find_spec(package) is None:
@@ -37,6 +38,48 @@ def check_loggers(logger: str | list[str] | None) -> None:
                 received="not installed",
                 do=f"pip install 'genexp[{name}]', or choose logger=tensorboard, which needs nothing more",
             )
+        if name in CHECKS:
+            CHECKS[name]()
+
+
+def _check_mlflow() -> None:
+    import mlflow
+
+    try:
+        mlflow.MlflowClient().search_experiments(max_results=1)
+    except Exception as error:  # noqa: BLE001 - whatever its stores raise: MLflow's, SQL's, or the network's own
+        raise UserError(
+            "MLflow cannot write where its settings say",
+            where="logger=mlflow, MLFLOW_TRACKING_URI",
+            expected="sqlite:///FILE, or the address of a tracking server",
+            received=f"{mlflow.get_tracking_uri()}: {' '.join(str(error).split())[:300]}",
+            do="set MLFLOW_TRACKING_URI, or choose logger=tensorboard",
+        ) from None
+
+
+def _check_wandb() -> None:
+    import wandb
+
+    if wandb.setup().settings.mode in ("offline", "disabled", "dryrun"):
+        return
+    try:
+        known = wandb.login(prompt=False)
+    except wandb.Error as error:
+        known, reason = False, str(error)
+    else:
+        reason = "no API key"
+    if not known:
+        raise UserError(
+            "Weights & Biases does not let us in",
+            where="logger=wandb",
+            expected="an account that is logged in, or WANDB_MODE=offline",
+            received=reason,
+            do="run wandb login once, or set WANDB_MODE=offline and upload later with wandb sync",
+        )
+
+
+#: What is asked before the run, so that a run does not begin which cannot be logged.
+CHECKS = {"mlflow": _check_mlflow, "wandb": _check_wandb}
 
 
 @contextmanager
@@ -49,8 +92,12 @@ def open_loggers(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterat
         logs = [stack.enter_context(LOGGERS[name](config, run, attempt)) for name in chosen(config.logger)]
 
         def log(row: Mapping[str, float]) -> None:
-            for each in logs:
-                each(row)
+            for each in list(logs):
+                try:
+                    each(row)
+                except Exception as error:  # noqa: BLE001 - a lost connection must not end days of training
+                    logs.remove(each)
+                    warn(f"a logger failed and is left out from now on (history.csv goes on): {error}")
 
         yield log
 

@@ -61,6 +61,38 @@ def test_a_missing_package_is_told_before_the_run(name, monkeypatch):
     check_loggers(["csv", "tensorboard"])
 
 
+def test_a_logger_that_cannot_write_is_told_before_the_run(monkeypatch):
+    def refuse(max_results):
+        raise RuntimeError("the store is in maintenance mode")
+
+    monkeypatch.setattr("genexp.training.loggers.find_spec", lambda package: object())
+    client = SimpleNamespace(search_experiments=refuse)
+    mlflow = SimpleNamespace(MlflowClient=lambda: client, get_tracking_uri=lambda: "file:mlruns")
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    with pytest.raises(UserError, match="maintenance mode"):
+        check_loggers("mlflow")
+    settings = SimpleNamespace(settings=SimpleNamespace(mode="online"))
+    wandb = SimpleNamespace(setup=lambda: settings, login=lambda prompt: False, Error=OSError)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    with pytest.raises(UserError, match="wandb login"):
+        check_loggers("wandb")
+    settings.settings.mode = "offline"
+    check_loggers("wandb")
+
+
+def test_a_logger_that_fails_on_the_way_does_not_end_the_run(tmp_path, monkeypatch, capsys):
+    def fail(values, step):
+        raise ConnectionError("gone")
+
+    session = SimpleNamespace(log=fail, finish=lambda: None)
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **settings: session))
+    with open_loggers(config("logger=[wandb,tensorboard]"), RunDirectory(tmp_path), 0) as log:
+        log(ROW)
+        log(ROW)
+    assert "".join(capsys.readouterr()).count("a logger failed") == 1
+    assert scalars(tmp_path / "tensorboard")
+
+
 def test_mlflow_and_wandb_get_the_same_rows(tmp_path, monkeypatch):
     """Stand-ins with the calls that we make: what each is told."""
     told = []
