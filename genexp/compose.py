@@ -110,14 +110,14 @@ def parse_override(word: str) -> Override:
     """Parse one ``key=value`` word in Hydra's grammar."""
     try:
         return OverridesParser.create().parse_overrides([word])[0]
-    except HydraException as error:
-        detail = next((line for line in str(error).splitlines() if line.strip()), "")
+    except HydraException:
+        key = word.partition("=")[0]
         raise UserError(
             "this word cannot be understood",
             where=COMMAND_LINE,
             expected="key=value, for example model=xpresso or training.epochs=10; lists as 'data.window=[0,2000]'",
             received=word,
-            do=f"put quotes around values with spaces or commas ({detail})",
+            do=f"""put a value with spaces or commas in quotes within those of the shell: "{key}='...'\"""",
         ) from None
 
 
@@ -265,14 +265,19 @@ def composed(command: str, overrides: list[str], config_dir: str | None) -> Dict
         ) from None
 
 
-def checked_config(command: str, overrides: list[str], config_dir: str | None) -> tuple[Any, DictConfig]:
-    """Return the validated config of a subcommand, and the config as Hydra composed it."""
+def checked_config(
+    command: str, overrides: list[str], config_dir: str | None, *, to_show: bool = False
+) -> tuple[Any, DictConfig]:
+    """Return the validated config of a subcommand, and the config as Hydra composed it.
+
+    One that is only to be shown may lack values, and then only the second is of use.
+    """
     whole = composed(command, overrides, config_dir)
     forbid_targets(whole)
     own = whole.copy()
     with open_dict(own):
         del own["hydra"]
-    return validate(own, SCHEMAS[command], source_of(overrides)), whole
+    return validate(own, SCHEMAS[command], source_of(overrides), to_show=to_show), whole
 
 
 def source_of(overrides: list[str]) -> str:

@@ -18,9 +18,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp import console
 from genexp.commands import module_of
-from genexp.compose import Arguments, check_overrides, checked_config, first_value, parse
+from genexp.compose import Arguments, check_overrides, checked_config, first_value, parse, parse_override
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
+from genexp.errors import UserError
 from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics, remember_command
 
 #: Commands whose runs have a directory of their own.
@@ -33,11 +34,12 @@ def execute(command: str, words: list[str]) -> int:
     words = spelled_out(command, words)
     arguments = parse(words)
     check_overrides(command, arguments)
-    config, whole = checked_config(command, arguments.single, arguments.config_dir)
-    config = absolute_paths(config)
+    to_show = arguments.only_config is not None
+    config, whole = checked_config(command, arguments.single, arguments.config_dir, to_show=to_show)
     if arguments.only_config:
         print_config(whole, arguments.only_config)
         return 0
+    config = absolute_paths(config)
     if arguments.shows:
         hydra_main(command, lambda: None, list(arguments.words))
         return 0
@@ -53,15 +55,27 @@ SHORT_FORMS = {"model.embedding": "model.embedding.kind"}
 def spelled_out(command: str, words: list[str]) -> list[str]:
     """Replace what people may leave out or shorten by what Hydra needs.
 
-    A short form becomes its key; a folder of genes without ``dataset=`` is ``dataset=files``, whose layout is found by
-    looking; ``experiment=null``, the default, is no word of Hydra's.
+    A short form becomes its key; a path that Hydra's grammar does not take gets quotes; a folder of genes without
+    ``dataset=`` is ``dataset=files``, whose layout is found by looking; ``experiment=null``, the default, is no word of
+    Hydra's.
     """
     split = [word.partition("=") for word in words if word != "experiment=null"]
-    spelled = [SHORT_FORMS.get(key, key) + equals + value for key, equals, value in split]
+    spelled = [SHORT_FORMS.get(key, key) + equals + as_hydra_takes_it(key, value) for key, equals, value in split]
     keys = {key for key, _, _ in split}
     if "dataset.root" in keys and not keys & {"dataset", "--config-dir", "-cd"} and "dataset" in groups_of(command):
         spelled.append("dataset=files")
     return spelled
+
+
+def as_hydra_takes_it(key: str, value: str) -> str:
+    """Return the value of a word, in quotes if it is a path with spaces, ``=`` or the like."""
+    if not value or ("/" not in value and not Path(value).exists()):
+        return value
+    try:
+        parse_override(f"{key}={value}")
+    except UserError:
+        return quoted(value)
+    return value
 
 
 def print_config(whole: DictConfig, part: str) -> None:
@@ -171,7 +185,7 @@ def best_validation_loss(directory: Path) -> float | None:
     return metrics.get("best", {}).get("valid", {}).get("mse")
 
 
-def quoted(path: Path) -> str:
+def quoted(path: Path | str) -> str:
     """Return a path as a value in Hydra's grammar."""
     return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -28,7 +28,13 @@ C = TypeVar("C")
 SHOWN = 8
 
 
-def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: str = "the config") -> C:
+class Missing(UserError):
+    """A key that has no default and was not given."""
+
+
+def validate(
+    config: Mapping[str, Any] | DictConfig, schema: type[C], source: str = "the config", *, to_show: bool = False
+) -> C:
     """Turn a composed config into its dataclass.
 
     Parameters
@@ -39,6 +45,8 @@ def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: st
         `TrainConfig`, `EvaluateConfig`, ...
     source
         Where the config comes from, for messages.
+    to_show
+        The config is only to be shown, so it may lack values; then what is returned is of no use.
 
     Raises
     ------
@@ -50,6 +58,8 @@ def validate(config: Mapping[str, Any] | DictConfig, schema: type[C], source: st
     built = _build(schema, node, "", source, problems)
     if not problems and isinstance(built, TrainConfig | ImportConfig):
         problems += _combinations(built, source)
+    if to_show:
+        problems = [problem for problem in problems if not isinstance(problem, Missing)]
     if len(problems) == 1:
         raise problems[0]
     if problems:
@@ -184,8 +194,8 @@ def _out_of_limits(dotted: str, value: Any, metadata: Mapping[str, Any], source:
     return problems
 
 
-def _missing(dotted: str, source: str) -> UserError:
-    return UserError(f"{dotted} is missing", where=source, expected="a value", received="none", do=f"add {dotted}=...")
+def _missing(dotted: str, source: str) -> Missing:
+    return Missing(f"{dotted} is missing", where=source, expected="a value", received="none", do=f"add {dotted}=...")
 
 
 def _wrong_value(dotted: str, source: str, expected: str, node: Any, name: str, error: Exception) -> UserError:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from genexp.compose import check_overrides, checked_config, chosen_names, parse
+from genexp.compose import check_overrides, checked_config, chosen_names, parse, parse_override
 from genexp.conf_files import CONF_DIR, groups
 from genexp.config import MODELS, DatasetConfig, TrainConfig
 from genexp.errors import UserError
@@ -81,10 +81,25 @@ def test_the_command_line_wins_over_the_model_and_the_demo_settings():
         (["dataset.root=somewhere", "dataset=xpresso_tf"], []),
         (["dataset.root=somewhere", "--config-dir", "mine"], []),
         (["dataset.genes=100"], []),
+        (["--cfg", "job"], []),
     ],
 )
 def test_a_folder_of_genes_needs_no_word_about_its_layout(words, dataset):
     assert spelled_out("train", words) == [*words, *dataset]
+
+
+@pytest.mark.parametrize("path", ["/tmp/a b/é", "/data/x=1", "it's/here", "/p(1)/{a}", r"C:\a b/c", "/plain", "/a,b"])
+def test_a_path_needs_no_quotes_of_hydras_own(path):
+    (word,) = spelled_out("evaluate", [f"run_dir={path}"])
+    value = parse_override(word).value() if "," not in path else path
+    assert value == path
+
+
+def test_a_config_that_lacks_values_can_be_shown_but_not_run(genexp):
+    done = genexp("train", "dataset=xpresso", "--cfg", "job")
+    assert done.returncode == 0
+    assert "root: ???" in done.stdout
+    assert genexp("train", "dataset=xpresso", "training.epochs=x", "--cfg", "job").returncode == 2
 
 
 def test_flags_may_stand_anywhere():

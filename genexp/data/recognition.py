@@ -209,12 +209,18 @@ def _list_files(root: Path) -> list[str]:
             ) from error
     if root.exists():
         raise UserError(
-            "the dataset is a file, not a folder", where=root, do=f"set dataset.root={root.parent}, the folder it is in"
+            "the dataset is a file, not a folder",
+            where="dataset.root",
+            expected="a folder with the HDF5 files of each split",
+            received=root,
+            do=f"set dataset.root={root.parent}, the folder it is in",
         )
     siblings = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
     raise UserError(
         "the dataset folder does not exist",
-        where=root,
+        where="dataset.root",
+        expected="a folder with the HDF5 files of each split",
+        received=root,
         do=f"{nearest(root.name, siblings)}set dataset.root to the folder that holds train.h5, valid.h5 and test.h5",
     )
 
