@@ -25,7 +25,7 @@ from genexp.prepare.published import read_numbers, read_promoters
 from genexp.prepare.sources import open_text
 from genexp.prepare.tables import no_header
 from genexp.prepare.targets import Targets, read_targets
-from genexp.prepare.transcripts import Chosen, Pieces, choose_transcripts, halflife_lengths, regions
+from genexp.prepare.transcripts import Chosen, Pieces, check_parts_fit, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
 
@@ -177,7 +177,6 @@ def _from_genome(config: PrepareConfig, ledger: Ledger) -> RawGenes:
     if config.halflife:
         chosen, values, halflife = _lengths(config, chosen, values, ledger)
     tss = chosen.tss
-    ledger.rule("tss", "5' end of the chosen transcript")
     if config.tss:
         tss, words = tss_from_peaks(Path(config.tss), chosen)
         ledger.rule("tss", words)
@@ -190,6 +189,8 @@ def _lengths(
 ) -> tuple[Chosen, np.ndarray, np.ndarray]:
     """Return the features that need no bases, and the genes that are left by the rule for missing UTRs."""
     rules = config.genes
+    for transcript in chosen.transcripts:
+        check_parts_fit(transcript, config.gtf)
     pieces = _regions(chosen.transcripts, rules.stop_codon, str(config.gtf))
     found = [halflife_lengths(t, p, rules.lengths) for t, p in zip(chosen.transcripts, pieces, strict=True)]
     features = np.array([[row.get(name, 0.0) for name in HALFLIFE_FEATURES] for row in found])
