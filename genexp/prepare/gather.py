@@ -251,7 +251,18 @@ def _with_targets(genes: RawGenes, block: str, key: str, path: Path, absent: str
     else:
         ledger.count(f"after {key}", len(genes), f"{note}: zeros" if lacking else note)
     ledger.rule(key, f"{note}: {'dropped' if absent == 'drop' else 'zeros'}")
+    _note_empty_columns(genes.targets[block], key, ledger)
     return genes
+
+
+def _note_empty_columns(targets: Targets, key: str, ledger: Ledger) -> None:
+    """Count factors that target none of the genes."""
+    empty = np.flatnonzero(~targets.values.any(axis=0))
+    if len(empty):
+        few = ", ".join(targets.names[n] for n in empty[:4]) + (" ..." if len(empty) > 4 else "")
+        words = f"columns of {key} that are 0 for every gene: {len(empty):,} of {len(targets.names):,} ({few})"
+        ledger.rule(f"{key}, empty columns", words)
+        console.warn(words)
 
 
 def read_bases(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> Bases:
