@@ -22,6 +22,7 @@ from genexp.compose import Arguments, check_overrides, checked_config, first_val
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics, remember_command
+from genexp.writing import sigterm_interrupts
 
 #: Commands whose runs have a directory of their own.
 WITH_RUN_DIRECTORY = ("train", "import")
@@ -43,7 +44,8 @@ def execute(command: str, words: list[str]) -> int:
         return 0
     if arguments.multirun:
         return sweep(command, arguments, whole)
-    return single_run(command, arguments, config, whole)
+    with sigterm_interrupts():
+        return single_run(command, arguments, config, whole)
 
 
 #: What people type, and the key it is short for.
