@@ -23,6 +23,7 @@ from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.errors import UserError
 from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics, remember_command
+from genexp.writing import sigterm_interrupts
 
 #: Commands whose runs have a directory of their own.
 WITH_RUN_DIRECTORY = ("train", "import")
@@ -45,7 +46,8 @@ def execute(command: str, words: list[str]) -> int:
         return 0
     if arguments.multirun:
         return sweep(command, arguments, whole)
-    return single_run(command, arguments, config, whole)
+    with sigterm_interrupts():
+        return single_run(command, arguments, config, whole)
 
 
 #: What people type, and the key it is short for.

@@ -61,6 +61,9 @@ def free_folder(wanted: str) -> Path:
         If it holds files already, is a file, or its parent cannot be written.
     """
     out = Path(wanted).expanduser().resolve()
+    longest, limit = max(len(os.fsencode(name)) for name in (*out.parts, _partial(out).name)), _name_limit(out)
+    if longest > limit:
+        raise _not_free("this name is too long for a folder", wanted, f"{longest:,} bytes, {limit:,} at most")
     if out.exists() and not out.is_dir():
         raise _not_free("this is no folder", wanted, "a file")
     if out.is_dir() and any(out.iterdir()):
@@ -71,6 +74,19 @@ def free_folder(wanted: str) -> Path:
     if reason:
         raise _not_free("the folder cannot be written", wanted, reason)
     return out
+
+
+def _name_limit(path: Path) -> int:
+    """Return how many bytes a name may have where `path` is to be."""
+    for parent in path.parents:
+        with suppress(OSError):  # it is not there yet, or its own name is too long
+            return os.pathconf(parent, "PC_NAME_MAX")
+    return 255
+
+
+def _partial(out: Path) -> Path:
+    """Return where something is written before it is whole."""
+    return out.with_name(f".{out.name}.{os.getpid()}.partial")
 
 
 def _not_free(what: str, wanted: str, received: str) -> UserError:
@@ -103,7 +119,7 @@ def whole_or_nothing(out: Path) -> Iterator[Path]:
 
     If anything goes wrong, nothing is left behind.
     """
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    partial = _partial(out)
     made = [parent for parent in out.parents if not parent.exists()]
     try:
         with sigterm_interrupts():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from genexp.errors import UserError
+from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
 from genexp.prepare.sources import open_text
 
@@ -65,6 +65,8 @@ class Annotation:
         ``"GTF"`` or ``"GFF3"``.
     genes, transcripts
         By id, in the order of the file.
+    repeated
+        Rows of exons, CDS and stop codons that say what another row says, and were dropped.
     """
 
     path: Path
@@ -74,6 +76,7 @@ class Annotation:
     #: GFF3 names a parent by the ID of its row, which need not be the gene's id.
     gene_of_row: dict[str, str] = field(default_factory=dict)
     span_of_row: dict[str, tuple[int, int]] = field(default_factory=dict)
+    repeated: int = 0
 
 
 def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_key: str | None = None) -> Annotation:
@@ -91,11 +94,13 @@ def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_ke
     Raises
     ------
     UserError
-        If a row cannot be understood, or the file has no rows.
+        If a row cannot be understood, the file has no rows, or a chromosome that is to be skipped is not there.
     """
     skipped = {plain_name(name) for name in skip_chromosomes}
     annotation: Annotation | None = None
+    chromosomes: set[str] = set()
     for number, row in _rows(path):
+        chromosomes.add(row[0])
         if annotation is None:
             annotation = Annotation(path, "GFF3" if _is_gff3(row[8]) else "GTF")
         if row[2] in _IGNORED or (skipped and plain_name(row[0]) in skipped):
@@ -106,7 +111,24 @@ def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_ke
             _read_gff3_row(annotation, number, row, id_key)
     if annotation is None:
         raise UserError("this annotation has no rows", where=path, expected="GTF or GFF3", do="give it with gtf=FILE")
+    _check_skipped(path, skip_chromosomes, chromosomes)
     return _settled(annotation)
+
+
+def _check_skipped(path: Path, skip: Collection[str], there: set[str]) -> None:
+    """Check that every chromosome that is to be skipped is there, and that others are left."""
+    plain = {plain_name(name) for name in there}
+    unknown = next((name for name in map(str, skip) if plain_name(name) not in plain), None)
+    if unknown is None and plain - {plain_name(name) for name in skip}:
+        return
+    what = "genes.skip_chromosomes skips every chromosome"
+    raise UserError(
+        what if unknown is None else f"the annotation has no chromosome {unknown}",
+        where=f"genes.skip_chromosomes, {path}",
+        expected=("some of " if unknown is None else "") + ", ".join(sorted(there)[:40]),
+        received=", ".join(map(str, skip)),
+        do="name fewer" if unknown is None else f"{nearest(unknown, there)}leave it out of genes.skip_chromosomes",
+    )
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -169,7 +191,9 @@ def _read_gtf_row(annotation: Annotation, number: int, row: list[str], id_key: s
         gene, name = _gtf_value(attributes, id_key or "gene_id"), _gtf_value(attributes, "transcript_id")
         if not gene:
             raise _no_gene_id(annotation.path, number, id_key or "gene_id", attributes)
-        transcript = _transcript(annotation, name or gene, gene, number, row)
+        if not name:
+            raise _no_transcript_id(annotation.path, number, attributes)
+        transcript = _transcript(annotation, name, gene, number, row)
         start, end = _interval(annotation.path, number, row)
         getattr(transcript, _PARTS[kind]).extend((start, end))
         return
@@ -210,6 +234,16 @@ def _no_gene_id(path: Path, number: int, key: str, attributes: str) -> UserError
         expected=f'{key} "..."',
         received=attributes[:80],
         do="set genes.id to the attribute that names a gene, or use another annotation",
+    )
+
+
+def _no_transcript_id(path: Path, number: int, attributes: str) -> UserError:
+    return UserError(
+        "a row has no transcript_id, so the transcript it is a part of is not known",
+        where=f"{path}, line {number:,}, column 9",
+        expected='transcript_id "..." in each row of an exon, CDS or stop codon',
+        received=attributes[:80],
+        do="add it, or use another annotation",
     )
 
 
@@ -259,9 +293,8 @@ def _read_gff3_row(annotation: Annotation, number: int, row: list[str], id_key: 
         gene = values.get(id_key or "gene_id") or values.get("locus_tag") or _without_prefix(row_id)
         if id_key and id_key not in values:
             raise _no_gene_id(annotation.path, number, id_key, row[8])
-        if row_id in annotation.gene_of_row or gene in annotation.genes:
-            # RefSeq gives the genes of X and Y one locus_tag or name, but an ID each.
-            gene = gene if gene not in annotation.genes else _without_prefix(row_id)
+        if gene in annotation.genes and annotation.gene_of_row.get(row_id) != gene:
+            gene = _without_prefix(row_id)  # RefSeq gives the genes of X and Y one locus_tag or name, but an ID each
         annotation.gene_of_row[row_id] = gene
         annotation.span_of_row[row_id] = _interval(annotation.path, number, row)
         _gene(annotation, gene, values)
@@ -291,6 +324,8 @@ def _settled(annotation: Annotation) -> Annotation:
         annotation.transcripts = kept
     place: dict[str, Transcript] = {}
     for transcript in annotation.transcripts.values():
+        for part in _PARTS.values():
+            annotation.repeated += _drop_repeated(getattr(transcript, part))
         if not transcript.strand:
             continue
         first = place.setdefault(transcript.gene, transcript)
@@ -305,3 +340,14 @@ def _settled(annotation: Annotation) -> Annotation:
             )
         annotation.genes.setdefault(transcript.gene, Gene(transcript.gene))
     return annotation
+
+
+def _drop_repeated(flat: array[int]) -> int:
+    """Drop intervals that are there already, as in files that were put together twice; return how many."""
+    if len(flat) < 4:
+        return 0
+    pairs = list(zip(flat[::2], flat[1::2], strict=True))
+    unique = dict.fromkeys(pairs)
+    if len(unique) < len(pairs):
+        flat[:] = array("q", [position for pair in unique for position in pair])
+    return len(pairs) - len(unique)

@@ -199,9 +199,7 @@ def scaled(config: PrepareConfig, genes: RawGenes, bases: Bases, rows: splits.Ro
         if block == "M" and config.svd:
             blocks["M"], directions, kept = recipe.truncated_svd(targets.values, fit_on, config.svd)
             names["M"] = tuple(f"SVD{n}" for n in range(1, len(directions) + 1))
-            ledger.rule(
-                "svd", f"{len(directions)} of {len(targets.names):,} directions, {kept:.1%} of the sum of squares"
-            )
+            _note_svd(config.svd, directions, kept, ledger)
         if config.recipe == "honest" and blocks[block].dtype != np.uint8:
             blocks[block] = recipe.fit(blocks[block][fit_on]).apply(blocks[block])
             ledger.rule(f"scale of {block}", "real values: standardised with mean and sd of the training genes")
@@ -222,6 +220,14 @@ def scaled(config: PrepareConfig, genes: RawGenes, bases: Bases, rows: splits.Ro
         feature_names=names,
     )
     return Scaled(Dataset(info, None, parts), record, directions)
+
+
+def _note_svd(asked: int, directions: np.ndarray, kept: float, ledger: Ledger) -> None:
+    found, width = directions.shape
+    fewer = f"; svd={asked} asked for more than the {found:,} that the genes it is fitted on have" * (found < asked)
+    ledger.rule("svd", f"{found:,} of {width:,} directions, {kept:.1%} of the sum of squares{fewer}")
+    if fewer:
+        console.warn(f"svd: {ledger.rules['svd']}")
 
 
 def _rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

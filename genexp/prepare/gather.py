@@ -19,12 +19,13 @@ from genexp.prepare.annotation import Transcript, read_annotation
 from genexp.prepare.expression import Expression, read_expression
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, check_unique, join, without_version
+from genexp.prepare.names import GeneNames, check_unique, is_gene, join, without_version
 from genexp.prepare.peaks import tss_from_peaks
 from genexp.prepare.published import read_numbers, read_promoters
 from genexp.prepare.sources import open_text
+from genexp.prepare.tables import no_header
 from genexp.prepare.targets import Targets, read_targets
-from genexp.prepare.transcripts import Chosen, Pieces, choose_transcripts, halflife_lengths, regions
+from genexp.prepare.transcripts import Chosen, Pieces, check_parts_fit, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
 
@@ -132,7 +133,7 @@ def _from_table(config: PrepareConfig, ledger: Ledger) -> RawGenes:
 
 def _from_tables(config: PrepareConfig, ledger: Ledger) -> RawGenes:
     found = _expression(config, ledger)
-    ledger.count("with expression", len(found.values), _expression_note(config, found.samples, found.without))
+    ledger.count("with expression", len(found.values), _expression_note(config, found))
     return RawGenes(found.names, found.values)
 
 
@@ -144,17 +145,13 @@ def _expression(config: PrepareConfig, ledger: Ledger) -> Expression:
         scale=config.expression_scale,
         strip_versions=config.genes.strip_versions,
     )
-    more = f" ... {found.samples[-1]}" if len(found.samples) > 12 else ""
     what = "taken as log10" if config.expression_scale == "log10" else "then log10(x + 0.1)"
-    names = ", ".join(found.samples[:12]) + more
-    ledger.rule("expression", f"{config.statistic} over {len(found.samples):,} columns ({names}), {what}")
+    ledger.rule("expression", f"{found.columns(config.statistic)}; {what}")
     return found
 
 
-def _expression_note(config: PrepareConfig, samples: list[str], without: int) -> str:
-    few = f" {', '.join(samples)}" if len(samples) <= 3 else ""
-    used = f"{config.statistic} of {len(samples):,} columns{few}" if len(samples) > 1 else f"column {samples[0]}"
-    return used + (f", {without:,} rows without a value" if without else "")
+def _expression_note(config: PrepareConfig, found: Expression) -> str:
+    return found.columns(config.statistic) + (f"; {found.without:,} rows without a value" if found.without else "")
 
 
 def _from_genome(config: PrepareConfig, ledger: Ledger) -> RawGenes:
@@ -169,16 +166,17 @@ def _from_genome(config: PrepareConfig, ledger: Ledger) -> RawGenes:
         need_cds=config.halflife,
     )
     found = _expression(config, ledger)
+    if is_gene(found.heading, chosen.names):
+        raise no_header(Path(str(config.expression)), "expression", [found.heading, *found.samples], ["gene", "S1"])
     joined = join(chosen.names, found.names.ids.tolist(), f"expression={config.expression}")
     chosen, values = chosen.take(joined.found), found.values[joined.rows[joined.found]]
     unused = len(found.values) - len(values)
-    note = _expression_note(config, found.samples, found.without) + joined.words()
+    note = _expression_note(config, found) + joined.words()
     ledger.count("with expression", len(values), f"{note}; {unused:,} rows of the table are no such gene")
     halflife = None
     if config.halflife:
         chosen, values, halflife = _lengths(config, chosen, values, ledger)
     tss = chosen.tss
-    ledger.rule("tss", "5' end of the chosen transcript")
     if config.tss:
         tss, words = tss_from_peaks(Path(config.tss), chosen)
         ledger.rule("tss", words)
@@ -191,6 +189,8 @@ def _lengths(
 ) -> tuple[Chosen, np.ndarray, np.ndarray]:
     """Return the features that need no bases, and the genes that are left by the rule for missing UTRs."""
     rules = config.genes
+    for transcript in chosen.transcripts:
+        check_parts_fit(transcript, config.gtf)
     pieces = _regions(chosen.transcripts, rules.stop_codon, str(config.gtf))
     found = [halflife_lengths(t, p, rules.lengths) for t, p in zip(chosen.transcripts, pieces, strict=True)]
     features = np.array([[row.get(name, 0.0) for name in HALFLIFE_FEATURES] for row in found])
@@ -251,7 +251,18 @@ def _with_targets(genes: RawGenes, block: str, key: str, path: Path, absent: str
     else:
         ledger.count(f"after {key}", len(genes), f"{note}: zeros" if lacking else note)
     ledger.rule(key, f"{note}: {'dropped' if absent == 'drop' else 'zeros'}")
+    _note_empty_columns(genes.targets[block], key, ledger)
     return genes
+
+
+def _note_empty_columns(targets: Targets, key: str, ledger: Ledger) -> None:
+    """Count factors that target none of the genes."""
+    empty = np.flatnonzero(~targets.values.any(axis=0))
+    if len(empty):
+        few = ", ".join(targets.names[n] for n in empty[:4]) + (" ..." if len(empty) > 4 else "")
+        words = f"columns of {key} that are 0 for every gene: {len(empty):,} of {len(targets.names):,} ({few})"
+        ledger.rule(f"{key}, empty columns", words)
+        console.warn(words)
 
 
 def read_bases(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> Bases:

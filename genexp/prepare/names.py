@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from genexp.errors import UserError
+from genexp.prepare.tables import is_heading
 
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
 
@@ -28,9 +29,21 @@ class GeneNames:
     ids: np.ndarray
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def known(self) -> set[str]:
+        """Return every name of every gene, also without versions."""
+        ids = set(map(str, self.ids))
+        others = {str(name) for names in self.others.values() for name in names if name}
+        return ids | {without_version(name) for name in ids} | others
+
     def take(self, rows: np.ndarray) -> GeneNames:
         """Return the genes selected by an index or boolean array."""
         return GeneNames(self.ids[rows], {kind: names[rows] for kind, names in self.others.items()})
+
+
+def is_gene(heading: object, genes: GeneNames) -> bool:
+    """Tell whether a heading is the name of a gene, so that the header is missing."""
+    name = str(heading)
+    return not is_heading(name) and not {name, without_version(name)}.isdisjoint(genes.known())
 
 
 @dataclass(frozen=True)

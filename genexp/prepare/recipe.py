@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.errors import UserError
 
 #: Added before the logarithm.
 OFFSET = 0.1
@@ -88,7 +89,7 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
     train
         Rows to fit on.
     components
-        How many; fewer if the matrix has fewer.
+        How many; fewer if the rows to fit on have fewer: directions beyond their rank would be noise.
 
     Returns
     -------
@@ -97,6 +98,11 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
         Signs are such that the largest entry of each is positive.
     kept
         Part of the training rows' sum of squares that the components keep.
+
+    Raises
+    ------
+    UserError
+        If the rows to fit on hold nothing but zeros.
     """
     from scipy.linalg import eigh
     from scipy.sparse import csr_array
@@ -105,13 +111,23 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
     sparse = csr_array(matrix.astype(np.float64))
     fitted = sparse[train]
     gram = (fitted.T @ fitted).toarray()
-    width = len(gram)
+    width, total = len(gram), float(np.trace(gram))
+    if not total:
+        raise UserError(
+            "no training gene is a target, so there are no components",
+            where="svd, mirna",
+            expected="training genes with microRNAs",
+            received=f"zeros only, for {len(train):,} genes",
+            do="use another table with mirna=FILE, or leave svd out",
+        )
     if components < width // 2:  # Lanczos is many times faster where few of many are wanted
         values, vectors = eigsh(gram, components, v0=np.ones(width))
     else:
         values, vectors = eigh(gram, subset_by_index=[max(0, width - components), width - 1])
     strongest = np.argsort(-values)
+    # Squares of singular values, whose rounding errors are of this size.
+    strongest = strongest[values[strongest] > np.finfo(float).eps * max(fitted.shape) * values.max()]
     values, directions = values[strongest], vectors.T[strongest]
     largest = np.abs(directions).argmax(axis=1)
     directions = directions * np.sign(directions[np.arange(len(directions)), largest])[:, None]
-    return (sparse @ directions.T).astype(np.float32), directions, float(values.sum() / max(np.trace(gram), 1e-300))
+    return (sparse @ directions.T).astype(np.float32), directions, float(values.sum() / total)

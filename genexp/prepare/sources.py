@@ -26,13 +26,21 @@ _OTHER_PACKERS = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x
 
 def existing(path: str | Path, key: str) -> Path:
     """Return the path of an input file, after a look whether it is there."""
+    if not str(path).strip():
+        raise UserError(
+            f"{key} has no value", where=f"{key}=", expected=f"{key}=FILE", do="name the file, or leave it out"
+        )
     found = Path(path).expanduser()
-    if not found.is_file():
+    try:
+        there, received = found.is_file(), "a folder" if found.is_dir() else "nothing"
+    except OSError as error:  # a name that is too long
+        there, received = False, error.strerror
+    if not there:
         raise UserError(
             "there is no such file",
             where=f"{key}={path}",
             expected="a file",
-            received="a folder" if found.is_dir() else "nothing",
+            received=received,
             do="check the path",
         )
     return found

@@ -13,8 +13,8 @@ from genexp.data.genes import SPLITS
 from genexp.data.recognition import SPLIT_NAMES
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.names import GeneNames, check_unique, join
-from genexp.prepare.tables import is_number, numbers_in, read_table
+from genexp.prepare.names import GeneNames, check_unique, is_gene, join
+from genexp.prepare.tables import first_line, is_number, no_header, numbers_in, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,9 +216,12 @@ def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: 
     UserError
         If there is no such column, it holds something else, or a gene is there twice.
     """
-    table = _table(path, column)
+    table = _table(path, column, genes)
     codes = {name: _codes(table[name], folds) for name in ([column] if column else table.columns[1:])}
     fitting = {name: code for name, code in codes.items() if code is not None}
+    headless = [name for name in fitting if not folds and str(name).lower() in _OF_NAME]
+    if headless:
+        raise no_header(path, "split.file", list(table.columns), ["gene", "split"])
     if not fitting:
         name = column or "any column"
         raise UserError(
@@ -245,7 +248,7 @@ def read_groups(path: Path, genes: GeneNames, column: str | None) -> np.ndarray:
     column
         Its name; by default a column called group, family, cluster, chromosome ..., else the second.
     """
-    table = _table(path, column)
+    table = _table(path, column, genes)
     named = [name for name in table.columns[1:] if str(name).lower() in _GROUP_HEADINGS]
     chosen = column or (named[0] if named else table.columns[1])
     rows = _rows_of(table, genes, path)
@@ -255,8 +258,10 @@ def read_groups(path: Path, genes: GeneNames, column: str | None) -> np.ndarray:
     return np.where(there, groups[rows], alone)
 
 
-def _table(path: Path, column: str | None) -> pd.DataFrame:
+def _table(path: Path, column: str | None, genes: GeneNames) -> pd.DataFrame:
     table = read_table(path, "split.file")
+    if is_gene(table.columns[0], genes):
+        raise no_header(path, "split.file", list(table.columns), ["gene", "split"])
     if column is not None and column not in table.columns:
         raise UserError(
             f"there is no column {column}",
@@ -265,8 +270,14 @@ def _table(path: Path, column: str | None) -> pd.DataFrame:
             do=f"{nearest(column, map(str, table.columns))}name one of these",
         )
     if len(table.columns) < 2:
-        raise UserError("the file has one column only", where=f"split.file={path}", expected="genes and their split")
-    check_unique([str(name) for name in table.iloc[:, 0]], f"split.file={path}")
+        raise UserError(
+            "the file has one column only",
+            where=f"split.file={path}",
+            expected="genes, and their split or group beside them",
+            received=f"column {table.columns[0]}",
+            do="add the column; columns are separated by tabs or commas",
+        )
+    check_unique([str(name) for name in table.iloc[:, 0]], f"split.file={path}", first_line(path, "split.file"))
     return table
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,15 @@ import pandas as pd
 
 from genexp.errors import UserError
 from genexp.prepare.sources import open_bytes, open_text
+
+#: A number with a decimal comma, or with commas between thousands.
+_COMMA = r"\s*[-+]?\d*(,\d+)+\s*"
+_QUOTED = re.compile(r'"[^"]*"')
+#: Words of headings above genes.
+_HEADING_WORDS = frozenset(
+    {"gene", "genes", "geneid", "genename", "genesymbol", "id", "ids", "ensid", "ensembl", "name", "names", "symbol"}
+    | {"locus", "locustag", "transcript", "transcriptid", "probe", "feature", "target", "row", "rownames", "unnamed"}
+)
 
 MISSING = ("", "NA", "N/A", "na", "nan", "NaN", "null", "None", "-nan")
 
@@ -31,24 +43,28 @@ class Shape:
         Names of the columns, the gene's first.
     dangling
         True when each row ends with a separator.
+    rows
+        How many rows the file says it has, which a GCT does.
     """
 
     separator: str
     skip: int
     columns: list[str]
     dangling: bool = False
+    rows: int | None = None
 
 
 def look_at(path: Path, key: str) -> Shape:
     """Find separator and header of a table."""
     lines: list[str] = []
-    skip = 0
+    skip, announced = 0, None
     with open_text(path) as file:
         for line in file:
             if not lines and (line.startswith("#") or not line.strip()):
                 skip += 1
                 if line.startswith("#1.2"):  # GCT: the second line holds the numbers of rows and columns
-                    next(file, "")
+                    told = next(file, "").split()
+                    announced = int(told[0]) if told and told[0].isdigit() else None
                     skip += 1
                 continue
             lines.append(line.rstrip("\r\n"))
@@ -84,13 +100,89 @@ def look_at(path: Path, key: str) -> Shape:
         raise UserError(
             f"column {twice!r} is there twice",
             where=f"{key}={path}, line {skip + 1}",
+            expected="each name once",
+            received=f"columns {' and '.join(str(n) for n, name in enumerate(header, 1) if name == twice)}",
             do="give each column its own name",
         )
-    return Shape(separator, skip, header, dangling)
+    return Shape(separator, skip, header, dangling, announced)
 
 
 def _split(line: str, separator: str) -> list[str]:
-    return [name.strip().strip('"') for name in (line.split() if separator == " " else line.split(separator))]
+    cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
+    return [name.strip().strip('"') for name in cells]
+
+
+def first_line(path: Path, key: str) -> int:
+    """Return the number of the line with the first row."""
+    return look_at(path, key).skip + 2
+
+
+def check_rows(path: Path, key: str) -> None:
+    """See that every row has as many columns as the header, which pandas fills up, and that a GCT is whole.
+
+    Raises
+    ------
+    UserError
+        At the first row that has another number.
+    """
+    shape = look_at(path, key)
+    expected = len(shape.columns)
+    allowed = {expected, expected + shape.dangling}
+    rows = 0
+    with open_text(path) as file:
+        for number, line in enumerate(islice(file, shape.skip + 1, None), shape.skip + 2):
+            if not line.strip():
+                continue
+            rows += 1
+            plain = _QUOTED.sub("x", line) if '"' in line else line
+            found = len(plain.split()) if shape.separator == " " else plain.count(shape.separator) + 1
+            if '"' in plain:
+                raise UserError(
+                    "a quote in this table is not closed in its row",
+                    where=f"{key}={path}, line {number:,}",
+                    expected="quotes in pairs, or none",
+                    received=line.strip()[:60],
+                    do="take the quote out, or double it",
+                )
+            if found not in allowed:
+                raise UserError(
+                    f"a row of this table has too {'few' if found < expected else 'many'} columns",
+                    where=f"{key}={path}, line {number:,}",
+                    expected=f"{expected:,} columns, as the header",
+                    received=f"{found:,}: {line.strip()[:60]}",
+                    do="mend the row, or copy or download the file again",
+                )
+    if shape.rows is not None and rows != shape.rows:
+        raise _other_number(f"{key}={path}", shape.rows, rows)
+
+
+def _other_number(where: str, announced: int, rows: int) -> UserError:
+    return UserError(
+        "this GCT file is cut short" if rows < announced else "this GCT file has more rows than it says",
+        where=where,
+        expected=f"{announced:,} rows, as its second line says",
+        received=f"{rows:,}",
+        do="copy or download it again, or mend the number",
+    )
+
+
+def is_heading(name: str) -> bool:
+    """Tell whether a name is one that people give to a column of genes."""
+    return not name.strip() or not _HEADING_WORDS.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def no_header(path: Path, key: str, columns: Sequence[str], example: Sequence[str]) -> UserError:
+    """Return the error of a table that begins with data."""
+    shape = look_at(path, key)
+    separator = {"\t": "<TAB>"}.get(shape.separator, shape.separator)
+    few = [*map(str, columns[:6]), *(["..."] if len(columns) > 6 else [])]
+    return UserError(
+        "this table has no header: its first row holds data",
+        where=f"{key}={path}, line {shape.skip + 1:,}",
+        expected="one line with the names of the columns, before the first gene",
+        received=", ".join(few),
+        do=f"add one line at the top: {separator.join([*example[:6], *(['...'] if len(example) > 6 else [])])}",
+    )
 
 
 def read_table(path: Path, key: str) -> pd.DataFrame:
@@ -101,6 +193,7 @@ def read_table(path: Path, key: str) -> pd.DataFrame:
     UserError
         If it is not a table.
     """
+    check_rows(path, key)
     return pd.concat(list(read_chunks(path, key, rows=None)), ignore_index=True)
 
 
@@ -144,8 +237,12 @@ def _errors_in_words(path: Path, key: str) -> Iterator[None]:
 
 
 def text_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns after the first in which no value is a number."""
-    return [name for name in table.columns[1:] if not is_number(table[name]) and numbers_in(table[name]).isna().all()]
+    """Return the columns after the first in which no value is a number, not even one written with a comma."""
+    return [name for name in table.columns[1:] if not is_number(table[name]) and _is_text(table[name].dropna())]
+
+
+def _is_text(column: pd.Series) -> bool:
+    return numbers_in(column).isna().all() and not column.astype(str).str.fullmatch(_COMMA).all()
 
 
 def is_number(column: pd.Series) -> bool:
@@ -158,8 +255,10 @@ def numbers_in(column: pd.Series) -> pd.Series:
     return pd.to_numeric(column, errors="coerce")
 
 
-def number_column(table: pd.DataFrame, name: str, where: str, first_line: int = 2) -> np.ndarray:
-    """Return a column as float64, NaN where it is empty.
+def number_column(
+    table: pd.DataFrame, name: str, where: str, first_line: int = 2, do: str = "mend the value"
+) -> np.ndarray:
+    """Return a column as float64, NaN where it is empty; `do` is what to do about a value that is no number.
 
     Raises
     ------
@@ -171,11 +270,16 @@ def number_column(table: pd.DataFrame, name: str, where: str, first_line: int = 
     wrong = (np.isnan(values) & column.notna().to_numpy()) | np.isinf(values)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
+        text = str(column.iloc[row])
+        comma = re.fullmatch(_COMMA, text) is not None
         raise UserError(
-            f"{int(wrong.sum()):,} of {len(values):,} values {'are' if wrong.sum() > 1 else 'is'} no number",
+            f"{int(wrong.sum()):,} of {len(values):,} values {'are' if wrong.sum() > 1 else 'is'} no number"
+            + (": they are written with a comma" if comma else ""),
             where=f"{where}, column {name}, row {row + first_line:,} (gene {table.iloc[row, 0]})",
-            expected="a finite number, or nothing where none was measured",
-            received=column.iloc[row],
-            do="mend the value, or name the columns that hold numbers with 'samples=[NAME,...]'",
+            expected="a point before decimals, and nothing between thousands"
+            if comma
+            else "a finite number, or nothing where none was measured",
+            received=text,
+            do="write 1.5 for 1,5 and 1000 for 1,000" if comma else do,
         )
     return values

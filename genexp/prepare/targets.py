@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from genexp.errors import UserError
-from genexp.prepare.names import GeneNames, Join, check_unique, join
+from genexp.prepare.names import GeneNames, Join, check_unique, is_gene, join
 from genexp.prepare.sources import open_text
-from genexp.prepare.tables import number_column, read_chunks, text_columns
+from genexp.prepare.tables import check_rows, first_line, no_header, number_column, read_chunks, text_columns
 
 #: Headings that name the column with the factor in a list of pairs.
 _FACTOR_HEADINGS = (
@@ -66,31 +66,35 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
     if path.name.removesuffix(".gz").endswith(".gmt"):
         pairs = _gmt_pairs(path, key)
         return _from_pairs(pairs, f"{key}={path}", genes, "GMT")
+    check_rows(path, key)
     head = next(read_chunks(path, key))
     numbers = [name for name in head.columns[1:] if name not in text_columns(head)]
     if numbers and not head.iloc[:, 0].duplicated().any():
+        if is_gene(head.columns[0], genes):
+            raise no_header(path, key, list(head.columns), ["gene", "FACTOR1", "FACTOR2"])
         return _wide(path, key, genes, numbers)
     return _long(path, key, genes)
 
 
 def _wide(path: Path, key: str, genes: GeneNames, factors: list[str]) -> Targets:
-    where = f"{key}={path}"
+    where, head = f"{key}={path}", first_line(path, key)
     names = [str(name) for chunk in read_chunks(path, key) for name in chunk.iloc[:, 0]]
-    check_unique(names, where)
+    check_unique(names, where, head)
     found = join(genes, names, where)
     gene_of = np.full(len(names), -1)
     gene_of[found.rows[found.found]] = np.flatnonzero(found.found)
     values = np.zeros((len(genes.ids), len(factors)), np.float32)
-    first = 0
+    first, do = 0, "mend the value: 1 where a factor targets a gene, 0 where it does not, or a score"
     for chunk in read_chunks(path, key):
-        block = np.column_stack([number_column(chunk, name, where, first + 2) for name in factors])
+        block = np.column_stack([number_column(chunk, name, where, first + head, do) for name in factors])
         empty = np.argwhere(np.isnan(block))
         if len(empty):
             row, column = empty[0]
             raise UserError(
                 "a target table has an empty cell",
-                where=f"{where}, column {factors[column]}, row {first + row + 2:,} (gene {chunk.iloc[row, 0]})",
+                where=f"{where}, column {factors[column]}, row {first + row + head:,} (gene {chunk.iloc[row, 0]})",
                 expected="a number",
+                received="nothing",
                 do="write 0 where a factor does not target a gene",
             )
         mine = gene_of[first : first + len(chunk)]
@@ -109,24 +113,33 @@ def _long(path: Path, key: str, genes: GeneNames) -> Targets:
     texts = [table.columns[0], *text_columns(table)]
     where = f"{key}={path}"
     if len(texts) < 2:
+        gene = next(iter(table.iloc[:, 0][table.iloc[:, 0].duplicated()]), None)
         raise UserError(
-            "a gene is there twice in a wide table, or a list of pairs names no factors",
-            where=where,
+            "the list of pairs names no factors" if gene is None else f"gene {gene} is there twice in a wide table",
+            where=where if gene is None else f"{where}, rows {_rows_of(table, gene, first_line(path, key))}",
             expected="a wide table with each gene once, or pairs: a column of genes and one of factors",
             received=f"columns {', '.join(map(str, table.columns[:8]))}",
             do="keep one row for each gene, or one row for each pair",
         )
-    known = {name for names in (genes.ids, *genes.others.values()) for name in names if name}
+    known = genes.known()
     hits = {name: len(known.intersection(table[name].dropna().unique())) for name in texts}
-    # An id joins more surely than a symbol: of two columns with as many hits, the first.
-    gene_column = max(texts, key=lambda name: (hits[name], -texts.index(name)))
+    # A factor may be a gene, too; an id joins more surely than a symbol: of two columns with as many hits, the first.
+    headed = {name for name in texts if str(name).lower() in _FACTOR_HEADINGS}
+    gene_column = max(texts, key=lambda name: (hits[name] > 0 and name not in headed, hits[name], -texts.index(name)))
     others = [name for name in texts if name != gene_column]
     named = [name for name in others if str(name).lower() in _FACTOR_HEADINGS]
     factor_column = named[0] if named else others[-1]
+    if is_gene(gene_column, genes) or factor_column in set(table[factor_column]):
+        example = ["gene" if name == gene_column else key for name in table.columns]
+        raise no_header(path, key, list(table.columns), example)
     pairs = table[[gene_column, factor_column]].dropna().drop_duplicates()
     return _from_pairs(
         list(zip(*pairs.to_numpy().T, strict=True)), where, genes, f"pairs of {gene_column} and {factor_column}"
     )
+
+
+def _rows_of(table: pd.DataFrame, gene: str, first_line: int) -> str:
+    return " and ".join(f"{row + first_line:,}" for row in np.flatnonzero(table.iloc[:, 0] == gene)[:2])
 
 
 def _gmt_pairs(path: Path, key: str) -> list[tuple[str, str]]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from genexp import console
 from genexp.data.genes import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.annotation import Annotation, Transcript
@@ -19,6 +21,9 @@ from genexp.prepare.ledger import Ledger
 from genexp.prepare.names import GeneNames, without_version
 
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")
+
+#: A ribosome that slips back reads so many bases twice at most; NCBI writes such a CDS as two rows that overlap.
+SLIP = 2
 
 Pieces = list[tuple[int, int]]
 
@@ -88,6 +93,10 @@ def choose_transcripts(
     """
     ledger.count("in the annotation", len(annotation.genes), annotation.flavour)
     _check_parts(annotation, need_cds)
+    if annotation.repeated:
+        words = f"{annotation.repeated:,} rows of exons, CDS or stop codons are in the annotation twice; counted once"
+        ledger.rule("repeated rows", words)
+        console.warn(f"{words} (were two files put together?)")
     has_biotypes = any(gene.biotype for gene in annotation.genes.values())
     by_gene: dict[str, list[Transcript]] = {}
     for transcript in annotation.transcripts.values():
@@ -112,7 +121,18 @@ def choose_transcripts(
         f"one for each gene ({rule}): {tagged:,} by a canonical tag ({', '.join(CANONICAL_TAGS)}), "
         f"{sum(len(found) == 1 for found in by_gene.values()):,} genes have only one, the rest by the longest CDS",
     )
+    _note_tss(list(best.values()), ledger)
     return _chosen(annotation, best, strip_versions=strip_versions)
+
+
+def _note_tss(transcripts: list[Transcript], ledger: Ledger) -> None:
+    """Say where a TSS is, and how often a transcript's own row says otherwise."""
+    other = sum(bool(t.exons) and t.start >= 0 and (t.start, t.end) != span(t) for t in transcripts)
+    words = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}" if other else ""
+    rule = "5' end of the first exon of the chosen transcript (where it has no exon rows, of the transcript itself)"
+    ledger.rule("tss", rule + (f"; {words}" if words else ""))
+    if words:
+        console.warn(words)
 
 
 def _check_parts(annotation: Annotation, need_cds: bool) -> None:
@@ -160,13 +180,42 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
 
 
 def span(transcript: Transcript) -> tuple[int, int]:
-    """Return first base and end of a transcript, introns included."""
+    """Return first base and end of a transcript, introns included: its exons', if it has any."""
     parts = transcript.exons or transcript.cds
     starts, ends = list(parts[::2]), list(parts[1::2])
-    if transcript.start >= 0:
+    if transcript.start >= 0 and not transcript.exons:
         starts.append(transcript.start)
         ends.append(transcript.end)
     return min(starts), max(ends)
+
+
+def check_parts_fit(transcript: Transcript, path: object) -> None:
+    """Check that exons do not overlap, nor CDS but for a ribosome's slip, and that the CDS lies in the exons.
+
+    Raises
+    ------
+    UserError
+        If they do; lengths would be wrong.
+    """
+    exons, cds = _pairs(transcript.exons), _pairs(transcript.cds)
+    whole = merged(exons)
+    found = [
+        ("two exons overlap", next(((a, b) for a, b in pairwise(exons) if b[0] < a[1]), None)),
+        ("two CDS rows overlap", next(((a, b) for a, b in pairwise(cds) if b[0] < a[1] - SLIP), None)),
+        (
+            "CDS lies outside the exons",
+            next(((c,) for c in cds if exons and not any(s <= c[0] and c[1] <= e for s, e in whole)), None),
+        ),
+    ]
+    for what, rows in found:
+        if rows:
+            raise UserError(
+                f"gene {transcript.gene}: {what}",
+                where=f"{path}, transcript {transcript.name}, which begins at line {transcript.line:,}",
+                expected="the exons of one spliced transcript, and CDS within them",
+                received=f"{transcript.chromosome}: " + ", ".join(f"{start + 1:,} to {end:,}" for start, end in rows),
+                do="mend the rows, or leave the gene out of the expression table",
+            )
 
 
 def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[str, Pieces]:
@@ -185,7 +234,7 @@ def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[st
     ValueError
         If the CDS has to be changed, but the annotation does not say whether it holds the stop codon.
     """
-    cds = _pairs(transcript.cds)
+    cds = _without_slips(_pairs(transcript.cds))
     exons = _pairs(transcript.exons) or _exons_without_rows(transcript, cds)
     first, last = cds[0][0], max(end for _, end in cds)
     left = [(start, min(end, first)) for start, end in exons if start < first]
@@ -207,6 +256,17 @@ def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[st
 
 def _pairs(flat: array[int]) -> Pieces:
     return sorted(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _without_slips(cds: Pieces) -> Pieces:
+    """Join pieces of CDS that overlap: where a ribosome slips back, bases are read twice, but are there once."""
+    result: Pieces = []
+    for start, end in cds:
+        if result and start < result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return result
 
 
 def _exons_without_rows(transcript: Transcript, cds: Pieces) -> Pieces:

@@ -1,5 +1,8 @@
 """The command line of ``genexp prepare``: keys, files and folder are looked at before anything is read."""
 
+import subprocess
+import sys
+
 import pytest
 
 from genexp.commands import prepare as command
@@ -43,6 +46,12 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*GENOME, "split.by=file", "split.file={0}/s.tsv", "split.test=9"), "split.test would have no effect"),
         ((*GENOME, "split.folds=5", "split.valid=9"), "split.valid would have no effect"),
         ((*GENOME, "upstream=0", "downstream=0"), "the promoters would be empty"),
+        ((*GENOME, "upstream=100000000000"), r"upstream is impossible[\s\S]*10000000"),
+        ((*GENOME[:1], "fasta=", *GENOME[2:]), "fasta has no value"),
+        ((*GENOME[:1], "fasta={0}/" + "x" * 300, *GENOME[2:]), "there is no such file"),
+        ((*GENOME[:4], "out={0}/" + "x" * 300), r"name is too long[\s\S]*at most"),
+        ((*GENOME[:4], "out={0}/" + "x" * 245), "name is too long"),
+        ((*GENOME[:4], "out={0}/new/" + "x" * 300 + "/out"), "name is too long"),
         ((*GENOME, "svd=100"), "svd is of the block M"),
         (("source=tables", "expression={0}/e.tsv", "out={0}/out"), "nothing to predict them from"),
         ((*GENOME[:4], "out={0}/g.fa"), "this is no folder"),
@@ -83,6 +92,24 @@ def test_every_key_is_explained():
         key = line.strip().split(":")[0]
         if ":" in line and not line.startswith("#") and key not in ("absent", "genes", "split", "tf", "mirna", "seed"):
             assert "#" in line or key in ("recipe", "svd"), line
+
+
+def test_sigterm_ends_it_as_ctrl_c_does_before_anything_is_written(files):
+    """Slurm and Kubernetes send it before they kill."""
+    slow = (
+        "import sys, time, genexp.prepare.gather as gather, genexp.cli as cli\n"
+        "gather.gather = lambda *rest: (print('reading', flush=True), time.sleep(60))\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", slow, "prepare", *(word.format(files) for word in GENOME)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "reading\n"
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said == "interrupted\n"
+    assert not (files / "out").exists()
 
 
 def test_the_command_line(files, genexp):

@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 import toy_organism as toy
 from hypothesis import given, settings
@@ -6,7 +8,14 @@ from hypothesis import strategies as st
 from genexp.errors import UserError
 from genexp.prepare.annotation import Transcript, read_annotation
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.transcripts import choose_transcripts, halflife_lengths, merged, regions, split_spliced
+from genexp.prepare.transcripts import (
+    check_parts_fit,
+    choose_transcripts,
+    halflife_lengths,
+    merged,
+    regions,
+    split_spliced,
+)
 
 ORGANISM = toy.Organism()
 
@@ -134,6 +143,8 @@ ROW = '1\tx\texon\t1\t9\t.\t+\t.\tgene_id "g"; transcript_id "t";'
         (ROW.replace("\t9\t", "\tnine\t"), "impossible coordinates"),
         (ROW.replace("\t1\t9\t", "\t9\t1\t"), "impossible coordinates"),
         (ROW.replace("gene_id", "id_of_gene"), "a row has no gene_id"),
+        (ROW + "\n" + ROW.replace(' transcript_id "t";', ""), r"a row has no transcript_id[\s\S]*line 2, column 9"),
+        (ROW.replace("exon", "CDS").replace('"t"', '""'), "a row has no transcript_id"),
         (ROW + "\n" + ROW.replace("1\tx", "2\tx").replace('"t"', '"u"'), r"gene g is there twice[\s\S]*lines 1 and 2"),
         (ROW + "\n" + ROW.replace("\t+\t", "\t-\t").replace('"t"', '"u"'), "in two places"),
     ],
@@ -161,6 +172,96 @@ def test_transcript_ids_that_many_genes_share(tmp_path):
     assert chosen.names.ids.tolist() == ["a", "b", "c"]
     assert chosen.tss.tolist() == [0, 129, 200]
     assert [len(transcript.stop) for transcript in chosen.transcripts] == [2, 2, 2]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_file_that_is_there_twice_is_read_once(tmp_path, flavour, capsys):
+    path = write_flavour(tmp_path, flavour)
+    once = choose_transcripts(read_annotation(path), Ledger())
+    path.write_bytes(path.read_bytes() * 2 if flavour != "sgd" else gzip.compress(sgd_twice(path)))
+    annotation, ledger = read_annotation(path), Ledger()
+    twice = choose_transcripts(annotation, ledger)
+    assert twice.names.ids.tolist() == once.names.ids.tolist()
+    assert [regions(t) for t in twice.transcripts] == [regions(t) for t in once.transcripts]
+    assert twice.tss.tolist() == once.tss.tolist()
+    assert annotation.repeated >= 2 * len(once)
+    assert f"{annotation.repeated:,} rows" in ledger.rules["repeated rows"]
+    assert "counted once" in "".join(capsys.readouterr())
+
+
+def sgd_twice(path):
+    rows = gzip.decompress(path.read_bytes()).split(b"##FASTA")[0]
+    return rows * 2
+
+
+@pytest.mark.parametrize(
+    ("cds", "exons", "words"),
+    [
+        ((0, 30), (0, 60, 50, 80), r"gene G: two exons overlap[\s\S]*transcript a[\s\S]*1: 1 to 60, 51 to 80"),
+        ((0, 30, 20, 50), (0, 60), "two CDS rows overlap"),
+        ((0, 30, 27, 50), (), "two CDS rows overlap"),
+        ((0, 70), (0, 60), r"CDS lies outside the exons[\s\S]*received: 1: 1 to 70"),
+        ((0, 30, 100, 120), (0, 60), r"CDS lies outside[\s\S]*101 to 120"),
+        ((10, 90), (0, 60, 80, 120), "CDS lies outside"),
+    ],
+)
+def test_parts_that_do_not_fit(cds, exons, words):
+    with pytest.raises(UserError, match=words):
+        check_parts_fit(make("a", cds=cds, exons=exons), "x.gtf")
+
+
+def test_a_ribosome_that_slips_back_reads_bases_twice_that_are_there_once():
+    transcript = make("a", cds=(0, 30, 29, 60), exons=())
+    check_parts_fit(transcript, "x.gtf")
+    pieces = regions(transcript)
+    assert pieces["CDS"] == [(0, 60)]
+    assert halflife_lengths(transcript, pieces)["INTRONLEN"] == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    exons=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=4),
+    cds=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), min_size=1, max_size=4),
+    row=st.tuples(st.integers(0, 40), st.integers(1, 60)),
+    lengths=st.sampled_from(["exact", "published"]),
+)
+def test_an_intron_length_is_never_negative(exons, cds, row, lengths):
+    transcript = Transcript("t", "G", "1", "+", row[0], sum(row))
+    for part, found in ((transcript.exons, exons), (transcript.cds, cds)):
+        part.extend([position for start, length in found for position in (start, start + length)])
+    try:
+        check_parts_fit(transcript, "x.gtf")
+    except UserError:
+        return
+    assert halflife_lengths(transcript, regions(transcript), lengths)["INTRONLEN"] >= 0
+
+
+def test_the_tss_is_where_the_first_exon_begins(tmp_path, capsys):
+    """A transcript's own row says otherwise in annotations that were put together."""
+    gene = ORGANISM.genes[1]
+    rows = [widened(row) if "\ttranscript\t" in row and gene.name in row else row for row in toy.gtf_rows(ORGANISM)]
+    ledger = Ledger()
+    chosen = choose_transcripts(read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows))), ledger)
+    assert chosen.tss.tolist() == [known.place((0, 1))[0] - 1 for known in ORGANISM.genes]
+    assert "whose row ends elsewhere than their exons, which count: 1" in ledger.rules["tss"]
+    assert "which count: 1" in "".join(capsys.readouterr())
+
+
+def widened(row):
+    columns = row.split("\t")
+    return "\t".join([*columns[:4], str(int(columns[4]) + 70), *columns[5:]])
+
+
+@pytest.mark.parametrize(
+    ("skip", "words"),
+    [
+        (["2", "chrIV"], r"no chromosome chrIV[\s\S]*expected: 1, 2, 3, 4[\s\S]*received: 2, chrIV"),
+        (["1", "2", "3", "chr4"], r"skips every chromosome[\s\S]*some of 1, 2, 3, 4"),
+    ],
+)
+def test_chromosomes_that_cannot_be_skipped(tmp_path, skip, words):
+    with pytest.raises(UserError, match=words):
+        read_annotation(write_flavour(tmp_path, "ensembl_gtf"), skip_chromosomes=skip)
 
 
 def test_skipped_chromosomes_are_not_read(tmp_path):

@@ -90,7 +90,16 @@ def test_every_way_to_write_a_table(tmp_path, text, suffix):
         ("", "no rows"),
         ("gene\ts1\n", "no rows"),
         ("gene\ts1\ts1\na\t1\t2\n", "column 's1' is there twice"),
-        ("gene\ts1\na\t1\nb\t1\t2\t3\n", r"this table cannot be read[\s\S]*line 3"),
+        ("gene\ts1\ts1\na\t1\t2\n", r"received: columns 2 and 3"),
+        (
+            "gene\ts1\na\t1\nb\t1\t2\t3\n",
+            r"too many columns[\s\S]*line 3\n[\s\S]*expected: 2 columns[\s\S]*received: 4: b",
+        ),
+        ("gene\ts1\ts2\na\t1\t2\n\nb\t1\n", r"too few columns[\s\S]*line 4\n[\s\S]*expected: 3[\s\S]*received: 2: b"),
+        ('gene,s1\n"a, b",1\n"c,2\n', r"a quote in this table is not closed[\s\S]*line 3"),
+        ("gene s1\na 1\nb\n", r"too few columns[\s\S]*line 3"),
+        ("#1.2\n3\t1\ngene\ts1\na\t1\nb\t2\n", r"this GCT file is cut short[\s\S]*expected: 3 rows[\s\S]*received: 2"),
+        ("#1.2\n1\t1\ngene\ts1\na\t1\nb\t2\n", "this GCT file has more rows than it says"),
         ("gene\ts1\ts2\ts3\na\t1\n", "another number of columns than its header"),
     ],
 )
@@ -130,11 +139,58 @@ def test_median_over_samples_with_gaps(tmp_path):
         ("gene\tbrain\na\t1\nb\t2\n", {"samples": ["brian"]}, r"no sample brian[\s\S]*did you mean 'brain'"),
         ("gene\ts\na.1\t1\na.2\t2\n", {"strip_versions": True}, "gene a is there twice"),
         ("#1.2\n2\t1\ngene\ts\na\t1\nb\t-1\n", {}, "row 5"),
+        ("gene\ts\tt\na\t1\t2\n", {"samples": ["s", "s"]}, r"sample s is named twice"),
+        (
+            "gene\ts\na\t1\nb\t230\n",
+            {"scale": "log10"},
+            r"too large to be a logarithm[\s\S]*gene b[\s\S]*received: 230",
+        ),
+        ("gene;s\na;1,5\nb;2,25\n", {}, r"written with a comma[\s\S]*row 2 \(gene a\)[\s\S]*received: 1,5"),
+        ("gene;s;t\na;1,5;1\nb;2,25;2\n", {}, "written with a comma"),
+        ("ENSG1\t5\nENSG2\t7\n", {}, r"has no header[\s\S]*line 1[\s\S]*received: ENSG1, 5[\s\S]*gene<TAB>S1"),
+        ("gene\tLength\na\t1\nb\t2\n", {}, "no column holds numbers"),
     ],
 )
 def test_bad_expression(tmp_path, text, settings, words):
     with pytest.raises(UserError, match=words):
         read_expression(write(tmp_path / "x.tsv", text), **settings)
+
+
+@pytest.mark.parametrize(
+    ("header", "best"),
+    [
+        ("gene_id transcript_id(s) length effective_length expected_count TPM FPKM", "TPM"),
+        ("Name Length EffectiveLength TPM NumReads", "TPM"),
+        ("gene length RPKM counts", "RPKM"),
+        ("target_id length eff_length est_counts tpm", "tpm"),
+    ],
+)
+def test_units_of_one_sample_are_not_averaged(tmp_path, header, best):
+    """As RSEM, Salmon and kallisto write them."""
+    columns = header.split()
+    lines = [header, *(" ".join([gene, *map(str, range(1, len(columns)))]) for gene in "ab")]
+    path = write(tmp_path / "x", "\n".join(lines))
+    with pytest.raises(UserError, match=rf"several units of one sample[\s\S]*'samples=\[{best}\]'"):
+        read_expression(path)
+    assert read_expression(path, samples=[best]).values.tolist() == [columns.index(best)] * 2
+
+
+def test_columns_about_genes_are_no_samples(tmp_path):
+    """As featureCounts writes them, whose places are lists."""
+    head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\ts1.bam\ts2.bam\n"
+    path = write(tmp_path / "x", head + "a\t1;1\t5;9\t6;10\t+;+\t4\t1\t3\nb\t2\t5\t6\t-\t2\t5\t7\n")
+    found = read_expression(path)
+    assert (found.samples, found.values.tolist()) == (["s1.bam", "s2.bam"], [2, 6])
+    assert found.columns("median").startswith("median of 2 columns: s1.bam, s2.bam; left out as no samples: Chr, Start")
+    assert "Chr" not in found.names.others
+    assert read_expression(path, samples=["Length"]).values.tolist() == [4, 2]
+
+
+def test_many_columns_are_named_in_few_words(tmp_path):
+    names = [f"s{n}" for n in range(9)]
+    path = write(tmp_path / "x", "\t".join(["gene", *names]) + "\na" + "\t1" * 9 + "\n")
+    assert read_expression(path).columns("mean") == "mean of 9 columns: s0, s1, s2, s3 and 5 more"
+    assert read_expression(path, samples=["s2"]).columns("mean") == "column s2"
 
 
 def test_logarithms_may_be_negative(tmp_path):

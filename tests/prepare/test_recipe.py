@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.errors import UserError
 from genexp.prepare import recipe
 
 
@@ -52,3 +53,19 @@ def test_svd_is_fitted_on_the_training_rows():
     np.testing.assert_allclose(scores, matrix @ directions.T, atol=1e-5)
     assert kept == pytest.approx((singular[:5] ** 2).sum() / (singular**2).sum())
     assert recipe.truncated_svd(matrix, train, 99)[0].shape == (60, 20)
+
+
+@pytest.mark.parametrize(("components", "width"), [(12, 40), (12, 20), (12, 10)])
+def test_svd_has_no_more_components_than_the_training_rows_have(components, width):
+    rng = np.random.default_rng(0)
+    matrix = rng.random((60, 4)) @ rng.random((4, width))
+    scores, directions, kept = recipe.truncated_svd(matrix, np.arange(40), components)
+    assert (scores.shape, directions.shape) == ((60, 4), (4, width))
+    assert kept == pytest.approx(1)
+    few = recipe.truncated_svd(rng.random((60, width)), np.arange(3), components)
+    assert few[0].shape == (60, 3)
+
+
+def test_svd_of_nothing():
+    with pytest.raises(UserError, match="no training gene is a target"):
+        recipe.truncated_svd(np.zeros((9, 5), np.uint8), np.arange(4), 2)

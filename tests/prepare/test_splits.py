@@ -132,6 +132,8 @@ def test_groups_of_a_file(tmp_path):
     ("text", "column", "words"),
     [
         ("gene\tset\na\tone\nb\ttwo\n", None, "does not say which split"),
+        ("d\ttrain\na\ttest\n", None, r"has no header[\s\S]*received: d, train[\s\S]*gene<TAB>split"),
+        ("unknown\ttrain\na\ttest\n", None, "has no header"),
         ("gene\tset\na\tone\nb\ttwo\n", "set", r"received: one, two"),
         ("gene\tset\na\ttrain\nb\ttest\n", "sett", "there is no column sett"),
         ("gene\tset\na\ttrain\na\ttest\n", None, "gene a is there twice"),

@@ -49,6 +49,11 @@ def test_real_values(tmp_path):
     assert found.values.tolist() == [[0.5, 0], [1, -3], [0, 0]]
 
 
+def test_a_factor_may_be_called_as_a_gene(tmp_path):
+    assert read(tmp_path, "id\tg1\tg2\ng1\t1\t0\ng2\t1\t1\n").names == ("g1", "g2")
+    assert read(tmp_path, "TF\tgene\ng1\tg2\ng2\tg3\n").form == "pairs of gene and TF"
+
+
 def test_wide_tables_are_read_in_chunks(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2, (4500, 3))
@@ -62,7 +67,11 @@ def test_wide_tables_are_read_in_chunks(tmp_path):
     [
         ("id\tTF1\ng1\t1\ng2\t\n", "x.tsv", r"empty cell[\s\S]*column TF1, row 3 \(gene g2\)"),
         ("id\tTF1\ng1\t1\ng2\tyes\n", "x.tsv", "is no number"),
-        ("id\tTF1\ng1\t1\ng1\t0\n", "x.tsv", "a gene is there twice in a wide table"),
+        ("id\tTF1\ng1\t1\ng1\t0\n", "x.tsv", r"gene g1 is there twice in a wide table[\s\S]*rows 2 and 3"),
+        ("id\ttf\ng1\tTF1\ng2\n", "x.tsv", r"too few columns[\s\S]*line 3"),
+        ("g1\t1\t0\ng2\t0\t1\n", "x.tsv", r"has no header[\s\S]*received: g1, 1, 0[\s\S]*gene<TAB>FACTOR1"),
+        ("TF1\tA\nTF2\tB\n", "x.tsv", r"has no header[\s\S]*at the top: tf<TAB>gene"),
+        ("q1\tTF1\ng1\tTF1\ng2\tTF2\n", "x.tsv", r"has no header[\s\S]*at the top: gene<TAB>tf"),
         ("id\tTF1\nq1\t1\nq2\t0\n", "x.tsv", "the join is empty"),
         ("TF1\tg1\n", "x.gmt", "names no genes"),
         ("a\tb\nq\tr\n", "x.tsv", "the join is empty"),

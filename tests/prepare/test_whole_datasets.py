@@ -21,6 +21,7 @@ from genexp.errors import UserError
 from genexp.validation import validate
 
 ORGANISM = toy.Organism()
+ENUMERATED = list(enumerate(ORGANISM.genes))
 GENES = {gene.name: gene for gene in ORGANISM.genes}
 
 
@@ -237,6 +238,22 @@ def test_tables_alone_with_a_given_split(tmp_path, raw):
     assert read(tmp_path / "svd", "M").info.feature_names["M"] == ("SVD1", "SVD2", "SVD3")
     with np.load(tmp_path / "svd" / "svd.npz") as kept:
         assert kept["directions"].shape == (3, 7)
+
+
+def test_svd_is_cut_to_what_there_is(tmp_path, raw, capsys):
+    del raw["fasta"], raw["gtf"]
+    lines = ["gene\t" + "\t".join(f"mir{m}" for m in range(9))]
+    lines += [
+        f"{gene.name}\t" + "\t".join(str(int(m < 8 and m % 3 == n % 3)) for m in range(9)) for n, gene in ENUMERATED
+    ]
+    run(raw, source="tables", mirna=toy.write(tmp_path / "m.tsv", "\n".join(lines)), svd=7)
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert "columns of mirna that are 0 for every gene: 1 of 9 (mir8)" in said
+    assert "svd=7 asked for more than the 3" in said
+    assert read(tmp_path / "out", "M").info.widths == {"M": 3}
+    card = OmegaConf.load(tmp_path / "out" / "dataset.yaml")
+    assert card.rules.svd.startswith("3 of 9 directions, 100.0%")
+    assert "svd=7" in card.rules.svd
 
 
 def write_table(tmp_path):
