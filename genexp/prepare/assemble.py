@@ -13,6 +13,7 @@ from genexp.config import PrepareConfig
 from genexp.data.genes import HALFLIFE_FEATURES, SPLITS, Dataset, DatasetInfo, Split
 from genexp.errors import UserError
 from genexp.prepare import recipe, splits
+from genexp.prepare.fasta import plain_name
 from genexp.prepare.gather import Bases, RawGenes
 from genexp.prepare.ledger import Ledger
 
@@ -42,16 +43,11 @@ def plan(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> Plan:
         If the config asks for a split that cannot be.
     """
     folds = _folds(config, genes, ledger)
-    folds = [_guarded(config, genes, rows, ledger) for rows in folds]
-    for number, rows in enumerate(folds, 1):
-        empty = [name for name in SPLITS if len(rows[name]) < 2]
-        if empty:
-            raise UserError(
-                f"the split '{empty[0]}' has {len(rows[empty[0]])} genes",
-                where=f"split{f', fold {number}' if config.split.folds else ''}",
-                expected="at least 2 in each split",
-                do="change split.valid and split.test",
-            )
+    whole, folds = folds, [_guarded(config, genes, rows, ledger) for rows in folds]
+    for number, (before, rows) in enumerate(zip(whole, folds, strict=True), 1):
+        small = next((name for name in SPLITS if len(rows[name]) < 2), None)
+        if small:
+            raise _too_small(config, small, before, rows, number)
     used = np.unique(np.concatenate([rows[name] for rows in folds for name in SPLITS]))
     order = np.concatenate([folds[0][name] for name in SPLITS])
     order = np.concatenate([order, used[~np.isin(used, order)]])
@@ -64,14 +60,44 @@ def plan(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> Plan:
     return Plan(genes.take(order), [{name: place[rows[name]] for name in SPLITS} for rows in folds])
 
 
+def _too_small(config: PrepareConfig, name: str, before: splits.Rows, rows: splits.Rows, fold: int) -> UserError:
+    """Return the error of a split with too few genes, with the key that makes it so."""
+    ask, number = config.split, len(rows[name])
+    held_out = "train" if name == "train" else f"split.{name}"
+    if ask.guard and len(before[name]) >= 2:
+        key, do = "split.guard", "set split.guard=false, take shorter promoters, or set split.by=chromosome"
+    elif ask.by == "file":
+        key, do = (
+            f"split.file={ask.file}",
+            "name more of the dataset's genes there, or another column with split.column",
+        )
+    elif ask.folds and config.recipe == "published" and ask.by == "random":
+        key, do = "split.valid", f"set it; recipe=published lets {splits.PUBLISHED_SIZE:,} genes validate otherwise"
+    elif ask.folds:
+        key, do = "split.folds", f"make fewer folds{'' if ask.by == 'random' else '; each holds whole groups'}"
+    elif ask.by == "chromosome":
+        key, do = f"split.by=chromosome, {held_out}", "name chromosomes, as in 'split.valid=[2]' and 'split.test=[8]'"
+    elif ask.by == "group":
+        key, do = f"split.by=group, {held_out}", "groups stay whole: ask for larger splits, or give smaller groups"
+    else:
+        key, do = "split.valid, split.test", "change them"
+    return UserError(
+        f"the split '{name}' has {number} gene{'' if number == 1 else 's'}",
+        where=key + (f", fold {fold}" if ask.folds else ""),
+        expected="at least 2 in each split",
+        received=" / ".join(f"{len(rows[split]):,}" for split in SPLITS) + " to train / validate / test",
+        do=do,
+    )
+
+
 def _folds(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> list[splits.Rows]:
     """Return the rows of each split, for each fold."""
     ask, published, number = config.split, config.recipe == "published", len(genes)
     words = f"by {ask.by}, seed {ask.seed}"
     if ask.by == "file":
-        code = splits.read_split_file(Path(str(ask.file)), genes.names, ask.column, folds=ask.folds)
-        ledger.count("with a split", int((code >= 0).sum()), Path(str(ask.file)).name)
-        ledger.rule("split", f"as {ask.file} says")
+        column, code = splits.read_split_file(Path(str(ask.file)), genes.names, ask.column, folds=ask.folds)
+        ledger.count("with a split", int((code >= 0).sum()), f"column {column} of {Path(str(ask.file)).name}")
+        ledger.rule("split", f"as column {column} of {ask.file} says")
         if ask.folds:
             return [
                 {name: rows[code[rows] >= 0] for name, rows in fold.items()} for fold in splits.rotate(code, ask.folds)
@@ -79,17 +105,15 @@ def _folds(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> list[split
         return [{name: np.flatnonzero(code == n) for n, name in enumerate(SPLITS)}]
     if ask.by == "random":
         return _random_folds(config, genes, ledger)
-    groups = (
-        _chromosomes(config, genes)
-        if ask.by == "chromosome"
-        else splits.read_groups(Path(str(ask.file)), genes.names, ask.column)
-    )
+    groups = _chromosomes(config, genes, ledger) if ask.by == "chromosome" else _groups(config, genes, ledger)
     if ask.folds:
         ledger.rule("split", f"{ask.folds} folds {words}; a fold tests once, the next one validates")
         return splits.rotate(splits.fold_groups(groups, ask.folds, ask.seed), ask.folds)
     if ask.by == "chromosome":
+        _check_no_name(groups, ask.valid, ask.test)
         named = [
-            _names_or_size(value, number, published, key) for key, value in (("valid", ask.valid), ("test", ask.test))
+            _names_or_size(value, number, published, f"split.{key}")
+            for key, value in (("valid", ask.valid), ("test", ask.test))
         ]
         rows = splits.split_chromosomes(groups, named[0], named[1], ask.seed)
         held_out = [", ".join(sorted(set(groups[rows[name]]))) for name in ("valid", "test")]
@@ -122,6 +146,20 @@ def _random_folds(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> lis
     return [{name: np.sort(rows) for name, rows in zip(SPLITS, cuts, strict=True)}]
 
 
+def _check_no_name(chromosomes: np.ndarray, valid: Any, test: Any) -> None:
+    """Refuse a number of genes that is a chromosome's name."""
+    there = {plain_name(name) for name in chromosomes}
+    for key, value in (("valid", valid), ("test", test)):
+        if isinstance(value, int) and str(value) in there:
+            raise UserError(
+                f"split.{key}={value} is a number of genes, but {value} is a chromosome, too",
+                where=f"split.{key}",
+                expected="a list of chromosomes, or a part of the genes",
+                received=value,
+                do=f"write 'split.{key}=[{value}]' for the chromosome, or a part such as 0.1",
+            )
+
+
 def _names_or_size(value: Any, genes: int, published: bool, key: str) -> list[str] | int:
     if isinstance(value, list):
         return [str(name) for name in value]
@@ -130,7 +168,16 @@ def _names_or_size(value: Any, genes: int, published: bool, key: str) -> list[st
     return splits.size_of(value, genes, published, key)
 
 
-def _chromosomes(config: PrepareConfig, genes: RawGenes) -> np.ndarray:
+def _groups(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> np.ndarray:
+    """Return each gene's group or chromosome from a table."""
+    path = Path(str(config.split.file))
+    column, groups = splits.read_groups(path, genes.names, config.split.column)
+    ledger.rule(f"{config.split.by} of a gene", f"column {column} of {path.name}")
+    console.say(f"{config.split.by} of a gene: {ledger.rules[f'{config.split.by} of a gene']}")
+    return groups
+
+
+def _chromosomes(config: PrepareConfig, genes: RawGenes, ledger: Ledger) -> np.ndarray:
     """Return each gene's chromosome, from the annotation or from a table."""
     if genes.chromosome is not None:
         return genes.chromosome
@@ -141,7 +188,7 @@ def _chromosomes(config: PrepareConfig, genes: RawGenes) -> np.ndarray:
             expected="a table with the gene in the first column and a column chromosome",
             do="give it with split.file=FILE",
         )
-    return splits.read_groups(Path(config.split.file), genes.names, config.split.column)
+    return _groups(config, genes, ledger)
 
 
 def _guarded(config: PrepareConfig, genes: RawGenes, rows: splits.Rows, ledger: Ledger) -> splits.Rows:

@@ -87,6 +87,17 @@ def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
         raise UserError("this FASTA file is empty", where=path, expected="a genome", do="copy or download it again")
 
 
+def look_at_fasta(path: Path) -> None:
+    """See that a file is FASTA by its first header, before all else is read.
+
+    Raises
+    ------
+    UserError
+        If it is not.
+    """
+    next(read_fasta(path, 1 << 16))
+
+
 def _pieces(path: Path, block: int) -> Iterator[tuple[bool, bytes]]:
     """Cut a file into headers (True) and parts of sequences (False); lines may be of any length."""
     header: bytes | None = None

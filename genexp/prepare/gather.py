@@ -17,14 +17,15 @@ from genexp.data.sequence import ALPHABET
 from genexp.errors import UserError
 from genexp.prepare.annotation import Transcript, read_annotation
 from genexp.prepare.expression import Expression, read_expression
+from genexp.prepare.fasta import look_at_fasta
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.names import GeneNames, check_unique, is_gene, join, without_version
 from genexp.prepare.peaks import tss_from_peaks
 from genexp.prepare.published import read_numbers, read_promoters
 from genexp.prepare.sources import open_text
-from genexp.prepare.tables import no_header
-from genexp.prepare.targets import Targets, read_targets
+from genexp.prepare.tables import look_at, no_header
+from genexp.prepare.targets import Targets, is_gmt, read_targets
 from genexp.prepare.transcripts import Chosen, Pieces, check_parts_fit, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
@@ -112,6 +113,7 @@ def gather(config: PrepareConfig, ledger: Ledger) -> RawGenes:
         "xpresso_table": _from_table,
         "tables": _from_tables,
     }
+    _look_at_tables(config)
     genes = readers[config.source](config, ledger)
     if config.mask:
         genes = _masked(genes, Path(config.mask), ledger)
@@ -119,6 +121,13 @@ def gather(config: PrepareConfig, ledger: Ledger) -> RawGenes:
         if getattr(config, key):
             genes = _with_targets(genes, block, key, Path(getattr(config, key)), absent, ledger)
     return genes
+
+
+def _look_at_tables(config: PrepareConfig) -> None:
+    """Look at the first lines of tables that are read last."""
+    for key, name in (("tf", config.tf), ("mirna", config.mirna), ("split.file", config.split.file)):
+        if name and not is_gmt(Path(name)):
+            look_at(Path(name), key)
 
 
 def _from_table(config: PrepareConfig, ledger: Ledger) -> RawGenes:
@@ -156,6 +165,8 @@ def _expression_note(config: PrepareConfig, found: Expression) -> str:
 
 def _from_genome(config: PrepareConfig, ledger: Ledger) -> RawGenes:
     rules = config.genes
+    look_at_fasta(Path(str(config.fasta)))
+    found = _expression(config, ledger)
     annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
     chosen = choose_transcripts(
         annotation,
@@ -165,7 +176,6 @@ def _from_genome(config: PrepareConfig, ledger: Ledger) -> RawGenes:
         strip_versions=rules.strip_versions,
         need_cds=config.halflife,
     )
-    found = _expression(config, ledger)
     if is_gene(found.heading, chosen.names):
         raise no_header(Path(str(config.expression)), "expression", [found.heading, *found.samples], ["gene", "S1"])
     joined = join(chosen.names, found.names.ids.tolist(), f"expression={config.expression}")
@@ -233,6 +243,14 @@ def _masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:
     hit = np.array([gene in named or without_version(gene) in plain for gene in genes.names.ids])
     for others in genes.names.others.values():
         hit |= np.array([name in named for name in others])
+    if hit.all():
+        raise UserError(
+            "the mask leaves no genes",
+            where=f"mask={path}",
+            expected="names of the genes to leave out",
+            received=f"{len(named):,} names, which all {len(hit):,} genes are among",
+            do="give the genes to leave out, not those to keep",
+        )
     ledger.count("not masked", int((~hit).sum()), f"{len(named):,} names in {path.name}")
     if not hit.any():
         console.warn(f"none of the {len(named):,} names in {path} is a gene of this dataset; nothing was masked")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -34,7 +35,7 @@ def existing(path: str | Path, key: str) -> Path:
     try:
         there, received = found.is_file(), "a folder" if found.is_dir() else "nothing"
     except OSError as error:  # a name that is too long
-        there, received = False, error.strerror
+        there, received = False, str(error.strerror)
     if not there:
         raise UserError(
             "there is no such file",
@@ -68,22 +69,48 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
                 )
         with igzip.open(path, "rb") if head.startswith(_GZIP) else path.open("rb") as file:
             yield file
-    except EOFError:
-        raise UserError(
-            "this gzip file is cut short",
-            where=path,
-            expected="a complete file",
-            received="its end is missing",
-            do="copy or download it again",
-        ) from None
-    except (igzip.BadGzipFile, _DAMAGED) as error:
-        raise UserError(
-            "this gzip file is damaged", where=path, received=error, do="copy or download it again"
-        ) from None
+    except (EOFError, igzip.BadGzipFile, _DAMAGED) as error:
+        raise _bad_gzip(path, error) from None
     except OSError as error:
         raise UserError(
             "this file cannot be read", where=path, received=error.strerror or error, do="see that you may read it"
         ) from None
+
+
+def _bad_gzip(path: Path, error: Exception) -> UserError:
+    rest = _rest_after_gzip(path)
+    if rest:
+        return UserError(
+            "something follows the end of this gzip file",
+            where=path,
+            expected="gzip and nothing else",
+            received=f"{rest!r} after its end",
+            do="unpack it with gzip -dc, which passes over the rest, and pack it again",
+        )
+    short = isinstance(error, EOFError)
+    return UserError(
+        f"this gzip file is {'cut short' if short else 'damaged'}",
+        where=path,
+        expected="a complete file",
+        received="its end is missing" if short else error,
+        do="copy or download it again",
+    )
+
+
+def _rest_after_gzip(path: Path) -> bytes:
+    """Return the beginning of what follows the last member of a gzip file and is no gzip; empty if nothing does."""
+    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    with path.open("rb") as file, suppress(zlib.error):
+        while chunk := file.read(1 << 20):
+            while chunk:
+                member.decompress(chunk)
+                if not member.eof:
+                    break
+                chunk = member.unused_data + file.read(len(_GZIP))
+                if chunk and not chunk.startswith(_GZIP):
+                    return chunk[:20]
+                member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    return b""
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from genexp.data.recognition import SPLIT_NAMES
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
 from genexp.prepare.names import GeneNames, check_unique, is_gene, join
-from genexp.prepare.tables import first_line, is_number, no_header, numbers_in, read_table
+from genexp.prepare.tables import first_line, no_header, numbers_in, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,8 @@ def sizes(valid: Any, test: Any, genes: int, *, published: bool) -> Sizes:
             where="split.valid, split.test",
             expected=f"less than the {genes:,} genes there are, and at least 1 in each",
             received=f"{found.valid:,} to validate and {found.test:,} to test",
-            do="set split.valid and split.test",
+            do="set split.valid and split.test"
+            + (f"; recipe=published holds out {PUBLISHED_SIZE:,} in each otherwise" if published else ""),
         )
     return found
 
@@ -198,8 +199,8 @@ def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: 
     return {name: np.flatnonzero(code == n) for n, name in enumerate(SPLITS)}
 
 
-def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> np.ndarray:
-    """Return the split (0 train, 1 valid, 2 test) or fold (from 0) of each gene as a file says; -1 for none.
+def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> tuple[str, np.ndarray]:
+    """Return the column and the split (0 train, 1 valid, 2 test) or fold (from 0) of each gene; -1 for none.
 
     Parameters
     ----------
@@ -223,23 +224,36 @@ def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: 
     if headless:
         raise no_header(path, "split.file", list(table.columns), ["gene", "split"])
     if not fitting:
-        name = column or "any column"
-        raise UserError(
-            "the file does not say which split each gene is in",
-            where=f"split.file={path}, {name}",
-            expected=f"numbers 1 to {folds}" if folds else "train, valid and test, or nothing",
-            received=", ".join(map(str, table[column].unique()[:6]))
-            if column
-            else f"columns {', '.join(table.columns)}",
-            do="name the column with split.column",
-        )
-    code = next(iter(fitting.values()))
+        raise _no_split(table, path, column, folds)
+    name, code = next(iter(fitting.items()))
     rows = _rows_of(table, genes, path)
-    return np.where(rows >= 0, code[rows], -1)
+    return str(name), np.where(rows >= 0, code[rows], -1)
 
 
-def read_groups(path: Path, genes: GeneNames, column: str | None) -> np.ndarray:
-    """Return the group of each gene as a file says; a gene that the file lacks is a group of its own.
+def _no_split(table: pd.DataFrame, path: Path, column: str | None, folds: int | None) -> UserError:
+    """Name the first word that is no split, in the column that has most splits."""
+    right = {name: _is_code(table[name], folds) for name in ([column] if column else table.columns[1:])}
+    best = max(right, key=lambda name: int(right[name].sum()))
+    names = ", ".join(map(str, table.columns))
+    place, received, do = column or f"columns {names}", f"columns {names}", "name the column with split.column"
+    if right[best].any():
+        row = int(np.flatnonzero(~right[best] & (_words(table[best]) != "").to_numpy(bool))[0])
+        received = str(table[best].iloc[row])
+        place = f"column {best}, row {row + first_line(path, 'split.file'):,} (gene {table.iloc[row, 0]})"
+        do = f"{'' if folds else nearest(received.lower(), _OF_NAME)}mend it, or name another column with split.column"
+    elif column:
+        received = ", ".join(map(str, table[column].unique()[:6]))
+    return UserError(
+        "the file does not say which split each gene is in",
+        where=f"split.file={path}, {place}",
+        expected=f"numbers 1 to {folds}, or nothing" if folds else f"{', '.join(_OF_NAME)}, or nothing",
+        received=received,
+        do=do,
+    )
+
+
+def read_groups(path: Path, genes: GeneNames, column: str | None) -> tuple[str, np.ndarray]:
+    """Return the column and the group of each gene; a gene that the file lacks is a group of its own.
 
     Parameters
     ----------
@@ -255,7 +269,7 @@ def read_groups(path: Path, genes: GeneNames, column: str | None) -> np.ndarray:
     groups = table[chosen].astype(str).to_numpy()
     there = (rows >= 0) & table[chosen].notna().to_numpy()[rows]
     alone = np.array([f"gene {gene} alone" for gene in genes.ids])
-    return np.where(there, groups[rows], alone)
+    return str(chosen), np.where(there, groups[rows], alone)
 
 
 def _table(path: Path, column: str | None, genes: GeneNames) -> pd.DataFrame:
@@ -286,16 +300,23 @@ def _rows_of(table: pd.DataFrame, genes: GeneNames, path: Path) -> np.ndarray:
 
 
 def _codes(column: pd.Series, folds: int | None) -> np.ndarray | None:
-    """Return the split or fold of each row, or None if the column holds something else."""
-    if folds:
-        numbers = numbers_in(column).to_numpy(float)
-        right = np.isin(numbers, np.arange(1, folds + 1)) | column.isna().to_numpy()
-        return np.where(np.isnan(numbers), 0, numbers).astype(int) - 1 if right.all() else None
-    if is_number(column):
+    """Return the split or fold of each row, -1 for none, or None if the column holds something else."""
+    empty = (_words(column) == "").to_numpy(bool)
+    if not (_is_code(column, folds) | empty).all() or empty.all():
         return None
-    words = column.fillna("").astype(str).str.strip().str.lower()
-    codes = words.map({**{name: SPLITS.index(split) for name, split in _OF_NAME.items()}, "": -1})
-    return None if codes.isna().any() or (codes < 0).all() else codes.to_numpy(int)
+    if folds:
+        return numbers_in(column).fillna(0).to_numpy(int) - 1
+    return _words(column).map({name: SPLITS.index(split) for name, split in _OF_NAME.items()}).fillna(-1).to_numpy(int)
+
+
+def _is_code(column: pd.Series, folds: int | None) -> np.ndarray:
+    """Tell of each row whether it names a split or fold."""
+    codes = numbers_in(column).isin(range(1, folds + 1)) if folds else _words(column).isin(list(_OF_NAME))
+    return codes.to_numpy(bool)
+
+
+def _words(column: pd.Series) -> pd.Series:
+    return column.astype(object).fillna("").astype(str).str.strip().str.lower()
 
 
 def overlapping(rows: Mapping[str, np.ndarray], chromosome: np.ndarray, start: np.ndarray, length: int) -> Rows:

@@ -63,7 +63,7 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
     UserError
         If it cannot be understood, or no gene joins.
     """
-    if path.name.removesuffix(".gz").endswith(".gmt"):
+    if is_gmt(path):
         pairs = _gmt_pairs(path, key)
         return _from_pairs(pairs, f"{key}={path}", genes, "GMT")
     check_rows(path, key)
@@ -74,6 +74,11 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
             raise no_header(path, key, list(head.columns), ["gene", "FACTOR1", "FACTOR2"])
         return _wide(path, key, genes, numbers)
     return _long(path, key, genes)
+
+
+def is_gmt(path: Path) -> bool:
+    """Tell whether a file is GMT, by its name."""
+    return path.name.removesuffix(".gz").endswith(".gmt")
 
 
 def _wide(path: Path, key: str, genes: GeneNames, factors: list[str]) -> Targets:

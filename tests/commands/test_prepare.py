@@ -119,7 +119,7 @@ def test_the_command_line(files, genexp):
     assert "Traceback" not in done.stderr
     done = genexp("prepare", "source=genome", "fasta=g.fa", "gtf=g.gtf", "expression=e.tsv", "out=o", cwd=files)
     assert done.returncode == 2
-    assert "neither GTF nor GFF3" in done.stderr
+    assert "this is no FASTA file" in done.stderr
     assert not (files / "o").exists()
     done = genexp("prepare", "sorce=genome", "out=o", cwd=files)
     assert "did you mean 'source'" in done.stderr

@@ -397,6 +397,13 @@ def test_gzip_cut_short(tmp_path, raw, key):
     assert "this gzip file is cut short" in refused(tmp_path, raw)
 
 
+@pytest.mark.parametrize("garbage", [b"garbage", b"x", b"much that is no gzip" * 9])
+def test_something_after_gzip(tmp_path, raw, garbage):
+    path = tmp_path / raw["gtf"].split("/")[-1]
+    path.write_bytes(path.read_bytes() + garbage)
+    assert "something follows the end of this gzip file" in refused(tmp_path, raw)
+
+
 def test_table_cut_short(tmp_path):
     words = write_table(tmp_path)
     words["table"].write_bytes(words["table"].read_bytes()[:-20])
@@ -426,13 +433,70 @@ def test_bad_tables(tmp_path, change, message):
     ("more", "message"),
     [
         ({"split.test": 100}, "leave no genes to train on"),
-        ({"split.test": 1, "split.valid": 1}, "at least 2 in each split"),
+        ({"split.test": 1, "split.valid": 1}, "'valid' has 1 gene\n  where: split.valid, split.test"),
+        ({"split.by": "chromosome", "split.test": 2}, "write 'split.test=[2]' for the chromosome"),
+        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "where: split.valid"),
+        ({"split.by": "chromosome", "split.test": "[1,2,3,4]"}, "has 0 genes\n  where: split.by=chromosome, train"),
+        ({"split.by": "chromosome", "split.folds": 5}, "where: split.folds, fold"),
+        ({"split.guard": "true", "upstream": 5900, "split.test": 20}, "has 0 genes\n  where: split.guard"),
+        ({"recipe": "published"}, "recipe=published holds out 1,000 in each"),
+        ({"recipe": "published", "split.folds": 5}, "where: split.valid, fold 1"),
         ({"split.by": "chromosome", "split.test": "[9]"}, "no gene lies on chromosome 9"),
         ({"split.test": "[1]"}, "split.test is impossible"),
     ],
 )
 def test_impossible_splits(tmp_path, raw, more, message):
     assert message in refused(tmp_path, raw, **more)
+
+
+@pytest.mark.parametrize(
+    ("by", "cell", "words"),
+    [
+        ("file", lambda n: ("train", "test")[n % 2], "'valid' has 0 genes\n  where: split.file="),
+        ("group", lambda n: "one", "where: split.by=group"),
+    ],
+)
+def test_files_that_leave_a_split_empty(tmp_path, raw, by, cell, words):
+    lines = ["gene\tfamily"] + [f"{gene.name}\t{cell(n)}" for n, gene in ENUMERATED]
+    file = toy.write(tmp_path / "s.tsv", "\n".join(lines))
+    assert words in refused(tmp_path, raw, **{"split.by": by, "split.file": file})
+
+
+def test_a_mask_of_everything(tmp_path, raw):
+    toy.write(tmp_path / "mask.txt", "\n".join(GENES))
+    assert "the mask leaves no genes" in refused(tmp_path, raw, mask=tmp_path / "mask.txt")
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "more", "words"),
+    [
+        ("fasta", "", {}, "this FASTA file is empty"),
+        ("fasta", "gene\t1\n", {}, "this is no FASTA file"),
+        ("expression", "ENSG00001\t5\nENSG00002\t6\n", {}, "this table has no header"),
+        ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no sample S9"),
+        ("tf", "gene\tTF1\n", {}, "this table has no rows"),
+    ],
+)
+def test_wrong_files_are_told_before_the_annotation_is_read(tmp_path, raw, monkeypatch, key, text, more, words):
+    monkeypatch.setattr("genexp.prepare.gather.read_annotation", None)
+    assert words in refused(tmp_path, raw, **{key: toy.write(tmp_path / "wrong", text)}, **more)
+
+
+def test_an_expression_table_whose_header_is_a_gene(tmp_path, raw):
+    edit(
+        raw["expression"], lambda text: text.split("\n", 1)[1].replace(f"\t{ORGANISM.genes[0].expression}\n", "\tNA\n")
+    )
+    message = refused(tmp_path, raw)
+    assert "this table has no header" in message
+    assert "received: ENSG00000" in message
+
+
+def test_the_column_that_says_the_split_is_named(tmp_path, raw, capsys):
+    lines = ["gene\tsize\tset"] + [f"{gene.name}\t{n}\t{SPLITS[n % 3]}" for n, gene in ENUMERATED]
+    file = toy.write(tmp_path / "s.tsv", "\n".join(lines))
+    run(raw, **{"split.by": "file", "split.file": file})
+    assert "column set of s.tsv" in capsys.readouterr().out
+    assert "column set of" in OmegaConf.load(tmp_path / "out" / "dataset.yaml").rules.split
 
 
 def test_places_are_needed_for_some_splits(tmp_path):
