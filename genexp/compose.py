@@ -100,10 +100,18 @@ def parse(words: Sequence[str]) -> Arguments:
     shows = bool(found.cfg or found.info or found.hydra_help)
     overrides = tuple(map(parse_override, found.overrides))
     only_config = found.cfg if not (found.package or found.resolve or found.info) else None
-    flags = list(words)
-    for word in found.overrides:
-        flags.remove(word)
-    return Arguments(overrides, found.multirun, shows, only_config, found.config_dir, (*flags, *found.overrides))
+    if (found.resolve or found.package) and not found.cfg:
+        flag = "--resolve" if found.resolve else "--package"
+        raise UserError(f"{flag} goes with --cfg", where=COMMAND_LINE, received=flag, do=f"--cfg job {flag}")
+    return Arguments(overrides, found.multirun, shows, only_config, found.config_dir, words_for_hydra(found))
+
+
+def words_for_hydra(found: argparse.Namespace) -> tuple[str, ...]:
+    """Return the command line as Hydra understands it: flags first, each with its value in one word."""
+    values = {"config-dir": found.config_dir, "cfg": found.cfg, "info": found.info, "package": found.package}
+    switches = {"multirun": found.multirun, "resolve": found.resolve, "hydra-help": found.hydra_help}
+    flags = [f"--{name}={value}" for name, value in values.items() if value]
+    return (*flags, *(f"--{name}" for name, on in switches.items() if on), *found.overrides)
 
 
 def parse_override(word: str) -> Override:
@@ -144,6 +152,7 @@ def check_overrides(command: str, arguments: Arguments) -> None:
     options = groups_of(command, arguments.config_dir)
     for override in arguments.overrides:
         check_form(override, arguments.multirun)
+        check_not_empty(override)
         if override.key_or_group in options:
             check_option(override, options[override.key_or_group])
     for choices in chosen_names(command, arguments):
@@ -176,7 +185,7 @@ def check_key(override: Override, known: list[str], groups: list[str], where: st
     key = override.key_or_group
     if key.startswith(("hydra.run.", "hydra.sweep.")) and key not in HYDRA_DIRECTORIES:
         raise unknown_key(key, sorted(HYDRA_DIRECTORIES), where)
-    if key in HYDRA_DIRECTORIES and override.value() in ("", None):
+    if key in HYDRA_DIRECTORIES and override.value() is None:
         raise UserError(
             f"{key} is empty",
             where=where,
@@ -218,6 +227,18 @@ def check_form(override: Override, multirun: bool) -> None:
         )
 
 
+def check_not_empty(override: Override) -> None:
+    """Raise a UserError at ``key=`` without a value, as a shell variable that is not set leaves it."""
+    if not override.is_sweep_override() and override.value() == "":
+        raise UserError(
+            f"{override.key_or_group} is empty",
+            where=COMMAND_LINE,
+            expected=f"{override.key_or_group}=VALUE",
+            received=override.input_line,
+            do="give it a value, or leave the word out for the default",
+        )
+
+
 def check_option(override: Override, options: list[str]) -> None:
     """Raise a UserError if a group has no such option."""
     group = override.key_or_group
@@ -229,9 +250,15 @@ def check_option(override: Override, options: list[str]) -> None:
                 where=f"{COMMAND_LINE}, {override.input_line}",
                 expected=f"one of {', '.join(options)}",
                 received=override.input_line,
-                do=f"{nearest(str(value), options)}choose one of these, or write conf files of your own and name "
-                "their folder with --config-dir",
+                do=f"{same_letters(str(value), options) or nearest(str(value), options)}choose one of these, or write "
+                "conf files of your own and name their folder with --config-dir",
             )
+
+
+def same_letters(word: str, options: list[str]) -> str:
+    """Suggest the option of the same letters: PH for HP."""
+    match = next((option for option in options if sorted(option) == sorted(word.upper())), None)
+    return f"did you mean '{match}'? " if match else ""
 
 
 def composed(command: str, overrides: list[str], config_dir: str | None) -> DictConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from genexp.compose import Arguments, check_overrides, checked_config, first_val
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_free, create_exclusively, read_metrics, remember_command
+from genexp.run import RunDirectory, check_free, create_exclusively, how_to_resume, read_metrics, remember_command
 from genexp.writing import sigterm_interrupts
 
 #: Commands whose runs have a directory of their own.
@@ -44,9 +45,9 @@ def execute(command: str, words: list[str]) -> int:
     if arguments.shows:
         hydra_main(command, lambda: None, list(arguments.words))
         return 0
-    if arguments.multirun:
-        return sweep(command, arguments, whole)
     with sigterm_interrupts():
+        if arguments.multirun:
+            return sweep(command, arguments, whole)
         return single_run(command, arguments, config, whole)
 
 
@@ -137,13 +138,26 @@ def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
         extra.append(f"hydra.sweep.dir={quoted(directory)}")
     failed: list[int] = []
     flags = ["--config-dir", arguments.config_dir] if arguments.config_dir else []
-    hydra_main(command, lambda: isolated_job(command, flags, failed), [*arguments.words, *extra])
+    try:
+        hydra_main(command, lambda: isolated_job(command, flags, failed), [*arguments.words, *extra])
+    except KeyboardInterrupt:
+        if not directory:
+            raise
+        close_sweep(directory)
+        raise KeyboardInterrupt("said") from None
     if directory:
-        from genexp.evaluation.sweep import sweep_table
-
-        console.table(sweep_table(directory))
-        console.say(f"runs: {directory}")
+        close_sweep(directory)
     return max(failed, default=0)
+
+
+def close_sweep(directory: Path) -> None:
+    """Show a table of the jobs of a sweep, and how to go on with those that were interrupted."""
+    from genexp.evaluation.sweep import interrupted_jobs, sweep_table
+
+    console.table(sweep_table(directory))
+    console.say(f"runs: {directory}")
+    for job in interrupted_jobs(directory):
+        console.warn(f"interrupted; go on with: {how_to_resume(job)}")
 
 
 def one_at_a_time(arguments: Arguments) -> Iterator[list[str]]:
@@ -172,13 +186,26 @@ def isolated_job(command: str, flags: list[str], failed: list[int]) -> float | N
     if command in WITH_RUN_DIRECTORY:
         overrides.append(f"hydra.run.dir={quoted(directory)}")
     console.say(f"job {job.job.num}: genexp {command} {' '.join(job.overrides.task)}", style="bold")
-    words = [sys.executable, "-m", "genexp", command, *overrides, *flags]
-    code = subprocess.run(words, check=False).returncode
+    code = run_alone([sys.executable, "-m", "genexp", command, *overrides, *flags])
     if code == 130:
         raise KeyboardInterrupt
     if code:
         failed.append(code)
     return best_validation_loss(directory)
+
+
+def run_alone(words: list[str]) -> int:
+    """Run a command to its end and return its exit code; an interrupt is passed on once, however it came.
+
+    The child has a session of its own: of Ctrl-C in a terminal it would otherwise hear twice.
+    """
+    with subprocess.Popen(words, start_new_session=True) as child:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            child.wait()
+            raise
 
 
 def best_validation_loss(directory: Path) -> float | None:
@@ -197,6 +224,8 @@ def hydra_main(command: str, task: Callable[[], Any], words: list[str]) -> None:
     raised: list[BaseException] = []
 
     def job(config: DictConfig) -> Any:
+        if raised:  # of a sweep that was interrupted, no further job begins
+            return None
         try:
             return task()
         except BaseException as error:  # noqa: BLE001 - raised again below, past Hydra's own reporting

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
 import secrets
 import shlex
 import string
 import subprocess
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,6 +96,53 @@ def create_exclusively(wanted: str) -> Path:
         raise _not_writable(wanted, str(error.strerror)) from None
 
 
+@contextmanager
+def sole_writer(run: RunDirectory) -> Iterator[None]:
+    """Hold a lock on the run's log, which ends with the process whatever ends it.
+
+    Raises
+    ------
+    UserError
+        If another process is writing the run.
+    """
+    with run.log.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy(run) from None
+        except OSError as error:  # a network file system without locks is no reason not to run
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+        yield
+
+
+def busy(run: RunDirectory) -> UserError:
+    """Return the error for a run that another process is writing."""
+    return UserError(
+        "another process is writing this run",
+        where=run.path,
+        expected="a run that no process is writing",
+        received=f"{run.log.name} is held by a process",
+        do="wait until it ends, or stop it first",
+    )
+
+
+def is_being_written(run: RunDirectory) -> bool:
+    """Tell whether a process is writing the run."""
+    if not run.log.is_file() or not os.access(run.log, os.W_OK):
+        return False
+    try:
+        with sole_writer(run):
+            return False
+    except UserError:
+        return True
+
+
+def how_to_resume(path: Path | str) -> str:
+    """Return the command that goes on with a run, as it can be pasted into a shell."""
+    return f"genexp train resume={shlex.quote(str(path))}"
+
+
 def check_free(wanted: str) -> None:
     """Raise a UserError if a directory holds a run already or cannot be made; worth asking before long work."""
     path = Path(wanted)
@@ -121,12 +172,16 @@ def _not_writable(wanted: str, reason: str) -> UserError:
 
 def _occupied(wanted: str) -> UserError:
     found = ", ".join(sorted(p.name for p in Path(wanted).iterdir())[:6])
+    run = RunDirectory(Path(wanted))
+    do = f"choose another directory, go on with the run ({how_to_resume(wanted)}), or delete it first"
+    if is_being_written(run):
+        found, do = f"{found}; a process is writing it", "choose another directory, or wait until that run ends"
     return UserError(
         "this directory holds a run already; it is not written over",
         where=f"the run directory {wanted}",
         expected="a new or empty directory",
         received=found,
-        do=f"choose another directory, go on with the run (genexp train resume={wanted}), or delete it first",
+        do=do,
     )
 
 
@@ -134,7 +189,8 @@ def open_run(directory: str, key: str) -> RunDirectory:
     """Return the run in `directory`, which the user named with config key `key`."""
     run = RunDirectory(Path(directory).expanduser().resolve())
     if not run.config.is_file():
-        found = "no such directory" if not run.path.is_dir() else "a directory without config.yaml"
+        found = "a directory without config.yaml" if run.path.is_dir() else "no such directory"
+        found = "a file" if run.path.is_file() else found
         raise UserError(
             "this is no run directory",
             where=f"{key}={directory}",
@@ -145,8 +201,20 @@ def open_run(directory: str, key: str) -> RunDirectory:
     return run
 
 
-def check_checkpoint(path: Path) -> None:
-    """Raise a UserError if a ``.keras`` file is damaged, as far as its checksums tell; needs no Keras."""
+def check_checkpoint(run: RunDirectory, name: str) -> None:
+    """Raise a UserError if a checkpoint is missing or, as far as its checksums tell, damaged; needs no Keras."""
+    path = run.checkpoint(name)
+    if not path.is_file():
+        others = [other for other in ("best", "last") if run.checkpoint(other).is_file()]
+        status = (read_metrics(run) or {}).get("status", "not finished")
+        mend = "copy the run directory again, or train anew" if status == "completed" else how_to_resume(run.path)
+        raise UserError(
+            f"the run has no {name} checkpoint",
+            where=path,
+            expected=f"{name}.keras",
+            received=f"status of the run: {status}; checkpoints: {', '.join(others) or 'none'}",
+            do=f"evaluate it with checkpoint={others[0]}, or {mend}" if others else mend,
+        )
     try:
         with ZipFile(path) as archive:
             damaged = archive.testzip()
@@ -174,7 +242,13 @@ def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except json.JSONDecodeError as error:
-        raise UserError("this file is no JSON", where=run.metrics, received=str(error)) from None
+        raise UserError(
+            "this file is no JSON",
+            where=run.metrics,
+            expected="what genexp wrote",
+            received=str(error),
+            do="copy it again, or delete it: genexp evaluate makes the metrics anew",
+        ) from None
 
 
 _typed: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -42,6 +43,18 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]])
     writer.writerow(columns)
     writer.writerows(rows)
     write_atomically(path, text.getvalue())
+
+
+def is_full(error: BaseException) -> bool:
+    """Tell whether an error means that there is no space left; HDF5 says it in words alone."""
+    number = getattr(error, "errno", None)
+    return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+
+
+def disk_full(error: BaseException, place: Path, do: str) -> UserError:
+    """Return the error for a disk or quota that is full."""
+    where = getattr(error, "filename", None) or place
+    return UserError("there is no space left to write to", where=where, expected="free space", received="none", do=do)
 
 
 def why_not_writable(path: Path) -> str | None:
@@ -101,16 +114,23 @@ def _not_free(what: str, wanted: str, received: str) -> UserError:
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM, which Slurm and Kubernetes send before they kill, end the work as Ctrl-C does."""
+    """Let SIGTERM, which Slurm and Kubernetes send before they kill, end the work as Ctrl-C does.
+
+    So does SIGHUP, when a terminal is closed, unless ``nohup`` has it ignored.
+    """
 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -69,6 +69,10 @@ def test_version(genexp):
         (["train", "model=null"], "there is no model null"),
         (["train", "-m", "seed=range(0)"], "seed has no value at all"),
         (["train", "hydra.run.dir="], "hydra.run.dir is empty"),
+        (["train", "resume="], "resume is empty"),
+        (["evaluate", "run_dir="], "run_dir is empty"),
+        (["train", "data=HP"], "did you mean 'PH'?"),
+        (["train", "--resolve"], "--resolve goes with --cfg"),
         (["train", "+model._target_=os.system"], "there is no key model._target_"),
         (["train", "hydra.launcher._target_=os.system"], "must not name code"),
     ],
@@ -80,6 +84,12 @@ def test_mistakes_are_one_message_and_exit_2(genexp, tmp_path, words, said):
     assert "Traceback" not in done.stderr
     assert done.stderr.count("error:") == 1
     assert list(tmp_path.iterdir()) == [], "nothing may be left behind"
+
+
+def test_hydras_own_information_can_be_asked_for(genexp):
+    done = genexp("train", "--info", "defaults", "model=biolstm")
+    assert done.returncode == 0, done.stderr
+    assert "model/biolstm" in done.stdout
 
 
 def test_verbose_shows_the_traceback(genexp, tmp_path):

@@ -17,6 +17,23 @@ def test_fifty_jobs_that_start_together_get_fifty_directories(tmp_path):
     assert all(p.is_dir() and p.name.startswith("12-00-00-xpresso-PH-") and len(p.name) == 24 for p in paths)
 
 
+def test_a_run_has_one_writer(tmp_path):
+    mine = run.RunDirectory(tmp_path)
+    with run.sole_writer(mine):
+        assert run.is_being_written(mine)
+        with pytest.raises(UserError, match="another process is writing"), run.sole_writer(mine):
+            pass
+        with pytest.raises(UserError, match="wait until that run ends"):
+            run.check_free(str(tmp_path))
+    assert not run.is_being_written(mine)
+    with pytest.raises(UserError, match="genexp train resume="):
+        run.check_free(str(tmp_path))
+
+
+def test_the_command_that_resumes_can_be_pasted():
+    assert run.how_to_resume("a b/c") == "genexp train resume='a b/c'"
+
+
 def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path):
     def claim(_):
         try:
@@ -76,14 +93,16 @@ def test_a_run_directory_that_cannot_be_made_is_told_beforehand(tmp_path, monkey
 
 
 def test_a_damaged_checkpoint_is_told_without_opening_it_in_keras(tmp_path):
-    path = tmp_path / "best.keras"
+    damaged = run.RunDirectory(tmp_path)
+    path = damaged.checkpoint("best")
+    path.parent.mkdir()
     with ZipFile(path, "w") as archive:
         archive.writestr("model.weights.h5", b"0123456789" * 100)
-    run.check_checkpoint(path)
+    run.check_checkpoint(damaged, "best")
     content = path.read_bytes()
     path.write_bytes(content.replace(b"0123456789" * 50, b"9876543210" * 50))
     with pytest.raises(UserError, match=r"model\.weights\.h5 inside it is damaged"):
-        run.check_checkpoint(path)
+        run.check_checkpoint(damaged, "best")
     path.write_bytes(content[:100])
     with pytest.raises(UserError, match="BadZipFile"):
-        run.check_checkpoint(path)
+        run.check_checkpoint(damaged, "best")

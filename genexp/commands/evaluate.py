@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,13 @@ from genexp.errors import UserError
 from genexp.run import RunDirectory, check_checkpoint, open_run, read_metrics
 from genexp.training.inputs import encode
 from genexp.validation import validate
-from genexp.writing import write_json
+from genexp.writing import free_folder, whole_or_nothing, write_json
 
 if TYPE_CHECKING:
     from genexp.evaluation.report import Evaluated
+
+#: What an evaluation writes.
+RESULTS = {"metrics.json", "predictions.csv", "plots"}
 
 EXAMPLES = (
     ("genexp evaluate run_dir=DIR", "the run's own metrics again"),
@@ -52,30 +56,28 @@ def check(config: EvaluateConfig) -> Checked:
     """
     run = open_run(config.run_dir, "run_dir")
     trained = validate(OmegaConf.load(run.config), TrainConfig, str(run.config))  # type: ignore[arg-type]
-    if not run.checkpoint(config.checkpoint).is_file():
-        status = (read_metrics(run) or {}).get("status", "not finished")
-        raise UserError(
-            f"the run has no {config.checkpoint} checkpoint",
-            where=run.checkpoint(config.checkpoint),
-            received=f"status of the run: {status}",
-            do=f"go on with the run: genexp train resume={config.run_dir}",
-        )
-    check_checkpoint(run.checkpoint(config.checkpoint))
+    check_checkpoint(run, config.checkpoint)
     dataset = chosen_dataset(config, trained)
     source = inspect(dataset, trained.data.name)
     check_inputs(run, trained, source)
     window = same_window(run, trained, source)
-    out = Path(config.out) if config.out else run.path / own_folder(config)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            "the results cannot be written",
-            where=out,
-            received=error.strerror,
-            do="choose a folder that can be written with out=DIR",
-        ) from None
-    return Checked(config, run, trained, source, window, out)
+    return Checked(config, run, trained, source, window, folder_for_results(config, run))
+
+
+def folder_for_results(config: EvaluateConfig, run: RunDirectory) -> Path:
+    """Return the folder to write: a free one, or one with an earlier evaluation of the same run, which is replaced."""
+    out = Path(config.out).expanduser().resolve() if config.out else run.path / own_folder(config)
+    if is_evaluation(out, run.path):
+        return out
+    return free_folder(str(out))
+
+
+def is_evaluation(folder: Path, run: Path) -> bool:
+    """Tell whether a folder holds an evaluation of a run, wherever the run was then, and nothing else."""
+    if not (folder / "metrics.json").is_file() or {path.name for path in folder.iterdir()} - RESULTS:
+        return False
+    found = read_metrics(RunDirectory(folder)) or {}
+    return folder.parent == run or found.get("run_dir") == str(run)
 
 
 def own_folder(config: EvaluateConfig) -> str:
@@ -174,8 +176,12 @@ def run(checked: Checked, directory: Path) -> None:
         "fingerprint": dataset.fingerprint(),
         config.checkpoint: result.metrics,
     }
-    write_report(result, checked.out / "predictions.csv", checked.out / "plots", f"{found['model']}, {found['data']}")
-    write_json(checked.out / "metrics.json", found)
+    with whole_or_nothing(checked.out) as folder:
+        folder.mkdir()
+        write_report(result, folder / "predictions.csv", folder / "plots", f"{found['model']}, {found['data']}")
+        write_json(folder / "metrics.json", found)
+        if is_evaluation(checked.out, checked.run.path):
+            shutil.rmtree(checked.out)
     console.table(results_table(found, (config.checkpoint,)))
     compare_with_stored(checked, result, dataset.fingerprint())
     console.say(f"written to {display(checked.out.resolve())}")

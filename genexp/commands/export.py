@@ -17,7 +17,7 @@ from genexp.commands.train import display
 from genexp.config import ExportConfig
 from genexp.errors import UserError
 from genexp.models import load_model
-from genexp.run import RunDirectory, open_run
+from genexp.run import RunDirectory, check_checkpoint, open_run
 from genexp.writing import whole_or_nothing
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def prepare(config: ExportConfig, *, verbose: bool = False) -> Prepared:
         If the run has no such checkpoint, a package is missing, or the target exists.
     """
     run = open_run(config.run_dir, "run_dir")
+    check_checkpoint(run, config.checkpoint)
     name, packages = FORMATS[config.format]
     missing = [package for package in packages if find_spec(package) is None]
     if missing:

@@ -18,17 +18,21 @@ from genexp.errors import UserError
 from genexp.models import check_model
 from genexp.run import (
     RunDirectory,
+    busy,
     check_checkpoint,
     exact_command,
     git_state,
+    how_to_resume,
+    is_being_written,
     open_run,
     package_versions,
     read_metrics,
+    sole_writer,
 )
 from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
 from genexp.validation import to_yaml, validate
-from genexp.writing import sigterm_interrupts, write_atomically, write_json
+from genexp.writing import disk_full, is_full, sigterm_interrupts, write_atomically, write_json
 
 if TYPE_CHECKING:
     from genexp.models import InputShapes
@@ -78,7 +82,7 @@ def check(config: TrainConfig) -> Checked:
     blocks = config.data.name
     check_loggers(config.logger)
     if config.training.start_from and not config.resume:
-        check_checkpoint(open_run(config.training.start_from, "training.start_from").checkpoint("best"))
+        check_checkpoint(open_run(config.training.start_from, "training.start_from"), "best")
     source = inspect(config.dataset, blocks)
     missing = [b for b in blocks if b not in source.info.blocks]
     if missing:
@@ -152,7 +156,7 @@ def run(prepared: Prepared, directory: Path) -> None:
     """Train, evaluate and write everything into the run directory."""
     files = RunDirectory(directory)
     config = prepared.config
-    with console.log_to(files.log), reported_status(files, config):
+    with sole_writer(files), console.log_to(files.log), reported_status(files, config):
         write_atomically(files.config, to_yaml(replace(config, resume=None)))
         write_json(files.environment, environment(prepared))
         console.say(f"run directory: {display(directory)}")
@@ -226,21 +230,29 @@ def reported_status(files: RunDirectory, config: TrainConfig) -> Iterator[None]:
     """Leave a metrics.json that says how the run ended, whatever ends it."""
     from genexp.training.state import read_progress
 
+    before = read_metrics(files) or {}
+    former = before if "best" in before else before.get("former")
+
     def write_status(status: str, reason: str) -> None:
         epochs = read_progress(files.state).epoch
-        write_json(files.metrics, {"status": status, **identity(config), "epochs_run": epochs, "reason": reason})
+        found = {"status": status, **identity(config), "epochs_run": epochs, "reason": reason}
+        if former:  # a finished run that was to be trained on: its results stay
+            found["former"] = former
+        write_json(files.metrics, found)
 
     try:
         with sigterm_interrupts():
             yield
     except KeyboardInterrupt:
         write_status("interrupted", "stopped by a signal")
-        console.warn(f"interrupted; go on with: genexp train resume={display(files.path)}")
+        console.warn(f"interrupted; go on with: {how_to_resume(display(files.path))}")
         raise KeyboardInterrupt("said") from None
     except UserError as error:
         write_status("collapsed" if error.what.startswith("the network collapsed") else "failed", str(error))
         raise
     except Exception as error:
+        if is_full(error):  # so no status can be written either
+            raise disk_full(error, files.path, f"free some space, then {how_to_resume(display(files.path))}") from None
         write_status("failed", f"{type(error).__name__}: {error}")
         raise
 
@@ -316,7 +328,9 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             do=f"begin a new run with its weights: genexp train training.start_from={directory} ...",
         )
     status = metrics.get("status")
-    read_progress(files.state)  # which must be readable before anything in the run is touched
+    if is_being_written(files):
+        raise busy(files)
+    progress = read_progress(files.state)  # which must be readable before anything in the run is touched
     own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
     if status == "completed" and "training.epochs" not in changed:
         raise UserError(
@@ -324,14 +338,24 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             where=f"resume={directory}",
             do=f"evaluate it (genexp evaluate run_dir={directory}), or train on with training.epochs=N",
         )
-    if not files.state.is_file() and any(files.checkpoints.glob("*.keras")):
+    if not files.state.is_file() and (files.history.is_file() or any(files.checkpoints.glob("*.keras"))):
         raise UserError(
             "the saved state of this run is missing, so it cannot go on",
             where=files.state,
             expected="state.npz, which genexp train writes after every epoch",
-            received="checkpoints without it",
+            received="a run of some epochs without it",
             do="copy it from where the run was made, or start a new run; the checkpoints can still be evaluated",
         )
+    if "training.epochs" in changed and config.training.epochs <= progress.epoch:
+        raise UserError(
+            "the run has done as many epochs already",
+            where="training.epochs",
+            expected=f"more than the {progress.epoch} epochs that are done",
+            received=config.training.epochs,
+            do="give a larger number, or evaluate the run as it is",
+        )
+    if progress.best_epoch and progress.best_epoch != progress.epoch:  # else the saved state has its weights
+        check_checkpoint(files, "best")
     training = replace(
         own.training,
         epochs=config.training.epochs if "training.epochs" in changed else own.training.epochs,

@@ -8,10 +8,17 @@ import numpy as np
 
 from genexp.data.genes import BLOCKS, Split
 from genexp.data.hdf5 import Location
+from genexp.data.sequence import N_TOKEN
 from genexp.errors import UserError, nearest
 
 #: What a setting `dataset.shared_genes` may be.
 SHARED_GENES = ("error", "drop", "keep")
+
+#: Genes of a split on which r2 is not worth a figure.
+FEW_GENES = 4
+
+#: Promoters that are enough to see how bases are numbered.
+LOOKED_AT = 1000
 
 #: Standardised values have mean 0 and standard deviation 1; further off than this deserves a sentence.
 MEAN_LIMIT = 0.5
@@ -62,6 +69,14 @@ def check_labels(labels: np.ndarray, split: str, location: Location) -> None:
             where=location.path,
             do="see the settings dataset.drop_ambiguous and dataset.shared_genes, which drop genes",
         )
+    if len(labels) == 1:
+        raise UserError(
+            f"the split '{split}' has one gene",
+            where=location,
+            expected="hundreds of genes, and two at the least",
+            received="1",
+            do="divide the genes in another way; genexp prepare does it",
+        )
     if (labels == labels[0]).all():
         raise UserError(
             f"all labels of the split '{split}' are the same",
@@ -79,6 +94,32 @@ def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None
         return []
     genes = f"{_counted(total)} ({_each(counts)}) with N in the window [{window[0]}, {window[1]})"
     return [f"Dropped {genes}." if dropped else f"Kept {genes}; dataset.drop_ambiguous=true drops them."]
+
+
+def few_genes_sentence(splits: Mapping[str, Split]) -> list[str]:
+    """Return a sentence that counts the genes of splits too small to score a model on, if there are any."""
+    counts = {name: len(split) for name, split in splits.items() if name != "train" and len(split) < FEW_GENES}
+    return [f"Few genes ({_each(counts)}): their r2 says little."] if counts else []
+
+
+def check_bases(tokens: np.ndarray, location: Location) -> None:
+    """Raise a UserError if bases are numbered from 1: then A never occurs, and every T would be read as N.
+
+    Parameters
+    ----------
+    tokens : (n, window) uint8
+    location
+        Where they come from.
+    """
+    few = tokens[:LOOKED_AT]
+    if few.size and few.min() > 0 and few.max() == N_TOKEN and (few == N_TOKEN).any(axis=1).mean() > 0.5:
+        raise UserError(
+            "the bases seem to be numbered from 1: there is no 0, and most promoters hold a 4",
+            where=location,
+            expected="A=0 C=1 G=2 T=3 N=4",
+            received=f"tokens {', '.join(map(str, np.unique(few)))}",
+            do="subtract 1 from the tokens",
+        )
 
 
 def duplicate_sentence(splits: Mapping[str, Split]) -> list[str]:

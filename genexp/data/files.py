@@ -11,9 +11,11 @@ import numpy as np
 
 from genexp.data.checks import (
     ambiguous_sentence,
+    check_bases,
     check_finite,
     check_labels,
     duplicate_sentence,
+    few_genes_sentence,
     settle_shared_genes,
     standardised_sentences,
 )
@@ -78,6 +80,7 @@ def load_files(
     splits, sentences = settle_shared_genes(splits, shared_genes, fileset.info.source)
     for name, split in splits.items():
         check_labels(split.labels, name, fileset.arrays[name]["label"])
+    warnings += few_genes_sentence(splits)
     warnings += sentences + standardised_sentences(splits["train"], fileset.info.feature_names)
     window = looked_at if "P" in blocks else None
     return Dataset(fileset.info, window, _one_type_per_block(splits), tuple(warnings))
@@ -156,6 +159,7 @@ def _read_split(
         tokens, ambiguous = _read_tokens(arrays["P"], genes, window, report)
         if "one_hot" in arrays:
             _check_same_bases(arrays, tokens, genes, window, fileset.info.promoter_length)
+        check_bases(tokens, arrays["P"])
         values["P"] = tokens
     elif "P" in blocks:
         values["P"] = _read_floats(arrays["P"], genes, None, report)

@@ -12,7 +12,6 @@ from rich.table import Table
 
 from genexp.config import TrainConfig
 from genexp.data.genes import Dataset
-from genexp.errors import UserError
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
 from genexp.evaluation.predict import predict_split
@@ -54,15 +53,6 @@ def evaluate_checkpoint(
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
     """Open ``best.keras`` or ``last.keras``; never executes code from the file."""
     path = run.checkpoint(name)
-    if not path.is_file():
-        there = sorted(p.name for p in run.checkpoints.glob("*.keras"))
-        raise UserError(
-            "the run has no such checkpoint",
-            where=path,
-            expected=f"{name}.keras",
-            received=", ".join(there) or "no checkpoint at all",
-            do=f"go on with the run: genexp train resume={run.path}",
-        )
     try:
         return load_model(path)
     except (ValueError, OSError, TypeError, KeyError) as error:

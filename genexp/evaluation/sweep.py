@@ -9,6 +9,12 @@ from rich.table import Table
 from genexp.run import RunDirectory, read_metrics
 
 
+def interrupted_jobs(directory: Path) -> list[Path]:
+    """Return the run directories of a sweep that can go on."""
+    found = ((path, read_metrics(RunDirectory(path)) or {}) for path in sorted(directory.iterdir()) if path.is_dir())
+    return [path for path, metrics in found if metrics.get("status") == "interrupted"]
+
+
 def sweep_table(directory: Path) -> Table:
     """Return one row per job of a sweep directory, from its metrics.json."""
     table = Table(title="sweep", title_justify="left", title_style="bold")

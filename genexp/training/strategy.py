@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -61,7 +62,9 @@ def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardwar
         return _set_up(config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_start():
-        return _set_up(config)
+        found = _set_up(config)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of retracing, where a split fills no whole batch
+    return found
 
 
 @contextmanager

@@ -50,6 +50,16 @@ def test_results_land_beside_the_run_unless_told_otherwise(run, capsys):
     assert read(run / "evaluation-best-train" / "metrics.json")["best"]["train"]["n"] == 96
 
 
+def test_results_of_the_same_run_are_replaced_and_nothing_else_is(run, tmp_path, capsys):
+    out = tmp_path / "out"
+    for _ in range(2):
+        assert main(["evaluate", f"run_dir={run}", "split=test", f"out={out}"]) == 0
+    (out / "mine.txt").write_text("mine")
+    assert main(["evaluate", f"run_dir={run}", "split=test", f"out={out}"]) == 2
+    assert "nothing is written over" in capsys.readouterr().err
+    assert {path.name for path in out.iterdir()} == {"metrics.json", "predictions.csv", "plots", "mine.txt"}
+
+
 def test_another_dataset_with_longer_promoters_keeps_the_window_around_the_tss(run, tmp_path):
     other = write_xpresso_set(tmp_path / "other", length=600, seed=5)
     assert main(["evaluate", f"run_dir={run}", f"dataset.root={other}", f"out={tmp_path / 'out'}"]) == 0

@@ -1,6 +1,7 @@
 """``genexp train`` from end to end on small file sets."""
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,8 +19,11 @@ from conftest import QUICK, write_xpresso_set
 from omegaconf import OmegaConf
 
 from genexp.cli import main
+from genexp.commands.train import reported_status
 from genexp.config import TrainConfig
-from genexp.run import HISTORY_COLUMNS
+from genexp.errors import UserError
+from genexp.run import HISTORY_COLUMNS, RunDirectory
+from genexp.training.state import read_progress
 from genexp.validation import validate
 
 
@@ -150,6 +155,57 @@ def test_a_complete_run_is_trained_on_with_more_epochs(run, xpresso_root, tmp_pa
     assert "keeps its own settings" in capsys.readouterr().err
     assert main(["train", f"resume={tmp_path / 'short'}", "training.epochs=3"]) == 0
     assert history(tmp_path / "short") == history(run)
+
+
+def test_a_complete_run_that_is_trained_on_and_stopped_keeps_its_results(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    files, before = RunDirectory(copy), metrics(copy)
+    config = validate(OmegaConf.load(copy / "config.yaml"), TrainConfig)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), reported_status(files, config):
+            raise KeyboardInterrupt
+        assert metrics(copy)["status"] == "interrupted"
+        assert metrics(copy)["former"] == before
+
+
+def test_a_full_disk_is_a_mistake_that_can_be_mended(run, tmp_path):
+    files = RunDirectory(shutil.copytree(run, tmp_path / "copy"))
+    config = validate(OmegaConf.load(files.config), TrainConfig)
+    with pytest.raises(UserError, match="no space left") as caught, reported_status(files, config):
+        raise OSError(errno.ENOSPC, "No space left on device", "best.keras")
+    assert "genexp train resume=" in str(caught.value)
+
+
+def test_what_a_resumed_run_needs_is_looked_at_first(run, tmp_path, capsys, monkeypatch):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    assert main(["train", f"resume={copy}", "training.epochs=2"]) == 2
+    assert "more than the 3 epochs that are done" in capsys.readouterr().err
+    shutil.rmtree(copy / "checkpoints")
+    assert main(["train", f"resume={copy}", "training.epochs=9"]) == 2
+    assert "the saved state of this run is missing" in capsys.readouterr().err
+    other = shutil.copytree(run, tmp_path / "other")
+    (other / "checkpoints" / "best.keras").unlink()
+    progress = replace(read_progress(other / "checkpoints" / "state" / "state.npz"), best_epoch=1)
+    monkeypatch.setattr("genexp.training.state.read_progress", lambda path: progress)
+    assert main(["train", f"resume={other}", "training.epochs=9"]) == 2
+    assert "checkpoint=last" in capsys.readouterr().err
+    assert metrics(other) == metrics(run)
+
+
+def test_a_sweep_that_is_terminated_stops_its_job_and_begins_no_other(xpresso_root, tmp_path):
+    words = [*QUICK, "training.epochs=100000", "training.patience=null", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    command = [sys.executable, "-m", "genexp", "train", "-m", f"dataset.root={xpresso_root}", *words, "seed=0,1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    deadline = time.monotonic() + 240
+    while not list(tmp_path.glob("sweep/*/history.csv")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=120)
+    assert process.returncode == 130, error
+    (job,) = (path.parent for path in tmp_path.glob("sweep/*/config.yaml"))
+    assert metrics(job)["status"] == "interrupted"
+    assert f"resume={job}" in out.replace("\n", "")
+    assert "Traceback" not in error
 
 
 def test_early_stopping_counts_epochs_without_a_lower_validation_loss(xpresso_root, tmp_path):

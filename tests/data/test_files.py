@@ -353,11 +353,34 @@ def test_a_setting_that_does_not_exist(tmp_path):
     assert "did you mean 'drop'?" in error_of(tmp_path, shared_genes="dorp")
 
 
+def test_bases_numbered_from_one_are_refused(tmp_path):
+    def shift(_, arrays):
+        arrays["promoter"] = arrays["promoter"].argmax(axis=-1).astype(np.uint8) + 1
+
+    write_xpresso(tmp_path, change=shift)
+    assert "numbered from 1" in error_of(tmp_path)
+
+
+def test_splits_too_small_to_score_are_told(tmp_path):
+    def keep(genes):
+        def change(name, arrays):
+            if name == "test":
+                arrays.update({key: np.asarray(values)[:genes] for key, values in arrays.items()})
+
+        return change
+
+    write_xpresso(tmp_path / "two", change=keep(2))
+    assert any("their r2 says little" in sentence for sentence in load(tmp_path / "two", "P").warnings)
+    write_xpresso(tmp_path / "one", change=keep(1))
+    assert "has one gene" in error_of(tmp_path / "one")
+
+
 def test_reading_a_window_never_holds_the_one_hot_bases(tmp_path, monkeypatch):
     """The one-hot bases of a split have 16 MB, and 4 MB in the window; the window's tokens take 1 MB."""
     monkeypatch.setattr("genexp.data.hdf5.TILE_BYTES", 1 << 16)
     write_xpresso(tmp_path, n=1000, length=4000)
     fileset = inspect_files(tmp_path)
+    load_files(fileset, "P", (1000, 2000))  # imports what it needs, which is not to be counted
     tracemalloc.start()
     load_files(fileset, "P", (1000, 2000))
     peak = tracemalloc.get_traced_memory()[1]
