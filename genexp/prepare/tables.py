@@ -274,7 +274,7 @@ def number_column(
         comma = re.fullmatch(_COMMA, text) is not None
         raise UserError(
             f"{int(wrong.sum()):,} of {len(values):,} values {'are' if wrong.sum() > 1 else 'is'} no number"
-            + (": they are written with a comma" if comma else ""),
+            + (", for it is written with a comma" if comma else ""),
             where=f"{where}, column {name}, row {row + first_line:,} (gene {table.iloc[row, 0]})",
             expected="a point before decimals, and nothing between thousands"
             if comma
