@@ -57,6 +57,7 @@ def read_words(path: Path) -> tuple[list[str], np.ndarray, str]:
             where=path,
             expected="vectors saved by genexp embed or gensim, or the word2vec text or binary format",
             received=error,
+            do="copy the file again, or make vectors with genexp embed",
         ) from error
 
 

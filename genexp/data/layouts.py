@@ -204,7 +204,13 @@ def _check_rows(arrays: Mapping[str, Location], shapes: Mapping[str, tuple[tuple
                 do="write it with that shape",
             )
         if name != "gene" and kind not in "biuf":
-            raise UserError("an array holds no numbers", where=arrays[name], do="write it as numbers")
+            raise UserError(
+                "an array holds no numbers",
+                where=arrays[name],
+                expected="integers or real numbers",
+                received="text" if kind in "SUO" else f"an array of kind {kind}",
+                do="write it as numbers",
+            )
     genes = shapes["label"][0][0]
     for name, (shape, _) in shapes.items():
         if not shape or shape[0] != genes:

@@ -71,7 +71,13 @@ class KmerVectors:
             )
         if not np.isfinite(vectors).all():
             wrong = kmer_words(self.k)[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-            raise UserError("a k-mer vector is not finite", where=wrong, expected="finite numbers")
+            raise UserError(
+                f"the vector of the k-mer {wrong} is not finite",
+                where=self.provenance.get("file", "the k-mer vectors"),
+                expected="finite numbers",
+                received=vectors[~np.isfinite(vectors)][0],
+                do="make the vectors anew, or copy the file again",
+            )
         vectors.flags.writeable = False
         object.__setattr__(self, "vectors", vectors)
 
@@ -108,7 +114,13 @@ def load_vectors(path: Path) -> KmerVectors:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError("the file of k-mer vectors does not exist", where=path)
+        raise UserError(
+            "there is no such file of k-mer vectors",
+            where="model.embedding.vectors",
+            expected="a file of genexp embed, of gensim, or in the word2vec format",
+            received=f"{path}, {'a folder' if path.is_dir() else 'which does not exist'}",
+            do="check the path",
+        )
     with path.open("rb") as file:
         own = file.read(4) == b"PK\x03\x04"
     if own:
@@ -360,6 +372,7 @@ def _load_npz(path: Path) -> KmerVectors:
             where=path,
             expected="an .npz with the arrays vectors, kmers and provenance, written by genexp embed",
             received=error,
+            do="copy the file again, or make it anew with genexp embed",
         ) from error
     return _in_order(words, vectors, path, provenance)
 
@@ -377,6 +390,7 @@ def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Map
             where=path,
             expected=f"all {4**k} words of {k} letters A, C, G, T" if known else "words such as AAA, AAC, ..., TTT",
             received=f"{len(words)} words; {_some('missing', missing)}; {_some('other or repeated', other)}",
+            do="give vectors of k-mers, as genexp embed makes them",
         )
     return KmerVectors(k, vectors[[row[word] for word in known]], provenance)
 
