@@ -307,8 +307,6 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
     config
         The config composed from the command line; only `RESUME_OVERRIDES` are taken from it.
     """
-    from genexp.training.state import read_progress
-
     files = open_run(directory, "resume")
     changed = [text.lstrip("+~").split("=")[0] for text in overrides]
     refused = [key for key in changed if not key.startswith(RESUME_OVERRIDES)]
@@ -320,6 +318,31 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             received=", ".join(refused),
             do="leave them out, or start a new run with them",
         )
+    check_resumable(files, directory, config.training.epochs if "training.epochs" in changed else None)
+    own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
+    training = replace(
+        own.training,
+        epochs=config.training.epochs if "training.epochs" in changed else own.training.epochs,
+        patience=config.training.patience if "training.patience" in changed else own.training.patience,
+    )
+    hardware = config.hardware if any(k.startswith("hardware") for k in changed) else own.hardware
+    return replace(own, training=training, hardware=hardware, resume=directory), files.path
+
+
+def check_resumable(files: RunDirectory, directory: str, epochs: int | None) -> None:
+    """Raise a UserError if a run cannot go on, or has nothing left to do; nothing in it is touched before.
+
+    Parameters
+    ----------
+    files
+        The run.
+    directory
+        The same, as the user named it.
+    epochs
+        The new number of epochs, if one is given.
+    """
+    from genexp.training.state import read_progress
+
     metrics = read_metrics(files) or {}
     if "imported" in metrics:
         raise UserError(
@@ -327,12 +350,10 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             where=f"resume={directory}",
             do=f"begin a new run with its weights: genexp train training.start_from={directory} ...",
         )
-    status = metrics.get("status")
     if is_being_written(files):
         raise busy(files)
-    progress = read_progress(files.state)  # which must be readable before anything in the run is touched
-    own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
-    if status == "completed" and "training.epochs" not in changed:
+    progress = read_progress(files.state)
+    if metrics.get("status") == "completed" and epochs is None:
         raise UserError(
             "this run is complete, there is nothing to resume",
             where=f"resume={directory}",
@@ -346,23 +367,16 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
             received="a run of some epochs without it",
             do="copy it from where the run was made, or start a new run; the checkpoints can still be evaluated",
         )
-    if "training.epochs" in changed and config.training.epochs <= progress.epoch:
+    if epochs is not None and epochs <= progress.epoch:
         raise UserError(
             "the run has done as many epochs already",
             where="training.epochs",
             expected=f"more than the {progress.epoch} epochs that are done",
-            received=config.training.epochs,
+            received=epochs,
             do="give a larger number, or evaluate the run as it is",
         )
     if progress.best_epoch and progress.best_epoch != progress.epoch:  # else the saved state has its weights
         check_checkpoint(files, "best")
-    training = replace(
-        own.training,
-        epochs=config.training.epochs if "training.epochs" in changed else own.training.epochs,
-        patience=config.training.patience if "training.patience" in changed else own.training.patience,
-    )
-    hardware = config.hardware if any(k.startswith("hardware") for k in changed) else own.hardware
-    return replace(own, training=training, hardware=hardware, resume=directory), files.path
 
 
 def display(path: Path) -> str:
