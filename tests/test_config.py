@@ -105,7 +105,7 @@ def test_a_config_that_lacks_values_can_be_shown_but_not_run(genexp):
 def test_flags_may_stand_anywhere():
     found = parse(["model=xpresso,fc_net", "-m", "data=T"])
     assert found.multirun
-    assert found.words == ("-m", "model=xpresso,fc_net", "data=T")
+    assert found.words == ("--multirun", "model=xpresso,fc_net", "data=T")
 
 
 def test_yaml_of_a_config_gives_the_same_config():
