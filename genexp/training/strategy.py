@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import os
 import sys
@@ -16,6 +17,10 @@ from genexp.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+#: Parameters of glibc's ``mallopt``: how many allocations may have pages of their own, and how much free memory at
+#: the end of the heap is kept.
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,22 @@ def _cpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
         )
     if tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
+    _keep_freed_memory()
     return tf.distribute.get_strategy(), ("CPU:0",)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library reuse what TensorFlow frees, instead of handing it back and faulting it in at each step.
+
+    A transformer on 2,000 nt spends a third of its CPU time in the kernel otherwise. Where the C library is not
+    glibc, nothing is changed.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _gpus(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:

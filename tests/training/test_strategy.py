@@ -1,5 +1,6 @@
 """Devices: what is asked for and not there is an error that says what was looked for."""
 
+import platform
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,18 @@ def has_gpu():
 def test_cpu_is_always_there():
     found = set_up_hardware(hardware("cpu"))
     assert (found.kind, found.devices, found.static_batches) == ("cpu", ("CPU:0",), False)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_on_the_cpu_freed_memory_is_used_again():
+    resource = pytest.importorskip("resource")
+    set_up_hardware(hardware("cpu"))
+    size, faults = 2**26, []
+    for _ in range(4):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        assert len(b"x" * size) == size
+        faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    assert faults[-1] < size / resource.getpagesize() / 10
 
 
 def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
