@@ -24,6 +24,9 @@ from genexp.validation import all_keys, unknown_key, validate
 
 COMMAND_LINE = "the command line"
 
+#: What ``--info`` shows, by Hydra's own names.
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
 
 @dataclass(frozen=True)
 class Arguments:
@@ -97,6 +100,11 @@ def parse(words: Sequence[str]) -> Arguments:
         )
     if found.cfg and found.cfg not in ("job", "hydra", "all"):
         raise UserError("--cfg shows one of three", where="--cfg", expected="job, hydra or all", received=found.cfg)
+    if found.info and "=" in found.info:  # a bare --info before an override
+        found.overrides, found.info = [found.info, *found.overrides], "all"
+    if found.info and found.info not in INFO:
+        expected = " or ".join((", ".join(INFO[:-1]), INFO[-1]))
+        raise UserError("there is no such information", where="--info", expected=expected, received=found.info)
     shows = bool(found.cfg or found.info or found.hydra_help)
     overrides = tuple(map(parse_override, found.overrides))
     only_config = found.cfg if not (found.package or found.resolve or found.info) else None

@@ -108,6 +108,12 @@ def test_flags_may_stand_anywhere():
     assert found.words == ("--multirun", "model=xpresso,fc_net", "data=T")
 
 
+def test_info_may_stand_before_an_override():
+    assert parse(["--info", "model=fc_net"]).words == ("--info=all", "model=fc_net")
+    with pytest.raises(UserError, match="no such information"):
+        parse(["--info", "bogus"])
+
+
 def test_yaml_of_a_config_gives_the_same_config():
     for model in MODELS:
         config = compose(f"model={model}", "data=T" if model == "fc_net" else "data=PH")
