@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,9 +45,13 @@ def fail(message: str) -> None:
 
 
 def table(content: Table) -> None:
-    """Print a table, whole: where the terminal is too narrow its lines wrap, and no number is cut off."""
+    """Print a table, and log it; whole: where the terminal is too narrow its lines wrap, and no number is cut off."""
     needed = Measurement.get(out, out.options.update(max_width=1000), content).maximum
     Console(highlight=False, width=max(out.width, needed)).print(content)
+    text = io.StringIO()
+    Console(file=text, width=needed).print(content)
+    for line in text.getvalue().splitlines():
+        _log(line.rstrip())
 
 
 def _log(line: str) -> None:

@@ -5,12 +5,14 @@ from rich.table import Table
 from genexp import console
 
 
-def test_a_table_is_never_cut_however_narrow_the_terminal(capsys, monkeypatch):
+def test_a_table_is_never_cut_however_narrow_the_terminal(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("COLUMNS", "20")
     table = Table("checkpoint", "split", "95 % interval")
     table.add_row("best", "valid", "0.123 to 0.456")
-    console.table(table)
+    with console.log_to(tmp_path / "train.log"):
+        console.table(table)
     shown = capsys.readouterr().out
+    assert "0.123 to 0.456" in (tmp_path / "train.log").read_text(encoding="utf-8")
     assert "0.123 to 0.456" in shown
     assert "…" not in shown
 

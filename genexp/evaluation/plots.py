@@ -61,8 +61,8 @@ _MARKERS_BELOW = 40
 #: More changes of the learning rate than this are a schedule: its panel says enough.
 _LR_LINES = 6
 
-_LABEL_AXIS = "measured expression (standardised log10)"
-_PREDICTION_AXIS = "predicted expression (standardised log10)"
+_LABEL_AXIS = "measured expression (label)"
+_PREDICTION_AXIS = "predicted expression (label)"
 _CONSTANT = "The predictions do not vary: the model has collapsed."
 
 
@@ -343,7 +343,7 @@ def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray,
         # Hardly any variance: the predictions' peak would flatten the labels into the axis.
         axes.set_ylim(0, 5 * peaks[0])
         _say(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=_GREY)
-    axes.set(xlabel="expression (standardised log10)", ylabel="density of genes", xlim=limits)
+    axes.set(xlabel="expression (label)", ylabel="density of genes", xlim=limits)
     _legend_above(axes)
 
 

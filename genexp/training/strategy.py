@@ -182,11 +182,14 @@ def _tpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         strategy = tf.distribute.TPUStrategy(resolver)
     except Exception as error:  # noqa: BLE001 - which error a missing TPU raises differs between releases
+        said = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}"
+        if "No OpKernel was registered" in said:
+            said = f"TensorFlow {tf.__version__}, which is built without support for TPUs"
         raise UserError(
             "no TPU was found",
             where=f"hardware=tpu, hardware.tpu={config.tpu}",
             expected="a TPU VM with its TPU free (hardware.tpu=local), or the name or address of a TPU",
-            received=f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}",
+            received=said,
             do="on a TPU VM: pip install 'genexp[tpu]'; elsewhere take hardware=auto",
         ) from None
     return strategy, tuple(f"TPU:{n}" for n in range(strategy.num_replicas_in_sync))
