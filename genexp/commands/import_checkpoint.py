@@ -16,6 +16,7 @@ from genexp.data.datasets import choose_window, inspect
 from genexp.data.genes import HALFLIFE_FEATURES
 from genexp.data.word2vec import KmerVectors, load_vectors
 from genexp.errors import UserError
+from genexp.importing.attention import with_parts
 from genexp.importing.match import match
 from genexp.importing.reading import read_checkpoint
 from genexp.importing.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS, Sizes, find_sizes, fitted_config
@@ -50,6 +51,7 @@ class Prepared:
     vectors: KmerVectors | None
     model: keras.Model
     lines: tuple[str, ...]
+    guessed: tuple[str, ...] = ()
 
 
 def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
@@ -63,13 +65,14 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
     from genexp.training.strategy import set_up_hardware
 
     set_up_hardware(replace(config.hardware, precision="float32"), verbose=verbose)
-    checkpoint = read_checkpoint(config.checkpoint)
+    checkpoint = with_parts(read_checkpoint(config.checkpoint), getattr(config.model, "heads", 1))
     model_config, lines = fitted_config(config.model, checkpoint)
     sizes = find_sizes(model_config, config.data, checkpoint, config.widths)
     checkpoint, vectors = separate_vectors(model_config, checkpoint)
     shapes = input_shapes(model_config, config, sizes, vectors)
     model = build_model(model_config, shapes)
-    set_weights(model, match(checkpoint, model))
+    matched = match(checkpoint, model)
+    set_weights(model, matched.values)
     window = list(sizes.window) if sizes.window and shapes.promoter_kind == "bases" else None
     trained = TrainConfig(
         seed=config.seed,
@@ -82,7 +85,7 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
     )
     if config.dataset is not None:
         check_dataset(trained, sizes)
-    return Prepared(trained, checkpoint, sizes, shapes, vectors, model, (*lines, *sizes.told))
+    return Prepared(trained, checkpoint, sizes, shapes, vectors, model, (*lines, *sizes.told), matched.notes)
 
 
 def separate_vectors(model: Any, checkpoint: Checkpoint) -> tuple[Checkpoint, KmerVectors | None]:
@@ -150,6 +153,8 @@ def run(prepared: Prepared, directory: Path) -> None:
         )
         for line in (*prepared.lines, what_it_reads(prepared)):
             console.say(line)
+        if prepared.guessed:
+            console.warn(f"compare the answers with the original's: {'; '.join(prepared.guessed)}")
         for name in ("best", "last"):
             save_model(prepared.model, files, name)
         if prepared.vectors is not None:

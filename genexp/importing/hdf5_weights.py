@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.importing.weights import Checkpoint, Variable, group_layers, inputs_of, links_of, natural
+from genexp.importing.graph import Config, by_class, found_in, name_of, within
+from genexp.importing.weights import Checkpoint, Variable, group_layers, natural
 
 #: The largest config of a model that is read, in bytes; real ones have less than one MB.
 LARGEST_CONFIG = 64 * 2**20
@@ -57,47 +58,63 @@ def read_hdf5(path: Path) -> Checkpoint:
 
 def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
     """Read the layout of Keras 2: attributes list the layers, and the variables of each, in order."""
+    config = json.loads(_text(file.attrs["model_config"])).get("config", {}) if "model_config" in file.attrs else {}
+    if isinstance(config, list):  # Sequential models of the first releases
+        config = {"layers": config}
+    found = found_in(config)
 
     def variables() -> Iterator[Variable]:
         for layer in map(_text, group.attrs["layer_names"]):
             for name in map(_text, group[layer].attrs.get("weight_names", [])):
                 parent, _, own = name.rpartition("/")
-                yield Variable(parent or layer, own, np.asarray(group[layer][name]), layer)
+                inside = parent if f"{parent}/".startswith(f"{layer}/") else f"{layer}/{parent}".rstrip("/")
+                top = within(found["links"], layer, parent.split("/"))
+                yield Variable(inside, own, np.asarray(group[layer][name]), top)
 
     layers, skipped = group_layers(variables())
     if "optimizer_weights" in file:
         skipped += len(file["optimizer_weights"].attrs.get("weight_names", []))
-    config = json.loads(_text(file.attrs["model_config"])).get("config", {}) if "model_config" in file.attrs else {}
-    if isinstance(config, list):  # Sequential models of the first releases
-        config = {"layers": config}
     version = _text(group.attrs.get("keras_version", file.attrs.get("keras_version", "2")))
-    return Checkpoint(
-        str(path), f"HDF5, written by Keras {version}", layers, skipped, links_of(config), inputs_of(config)
-    )
+    return Checkpoint(str(path), f"HDF5, written by Keras {version}", layers, skipped, **found)
 
 
 def _keras3(path: Path, file: h5py.File, kind: str, config: dict[str, Any]) -> Checkpoint:
-    """Read the layout of Keras 3: one group ``vars`` per layer, numbered; layers by name of their class."""
+    """Read the layout of Keras 2.12 and later: layers by their class, each with a group of numbered variables."""
     found: list[tuple[str, str | None, h5py.Group]] = []
 
     def visit(name: str, node: Any) -> None:
         if isinstance(node, h5py.Group) and name.rsplit("/", 1)[-1] == "vars" and len(node):
             top = "/".join(name.split("/")[:2]) + "/vars"
             own = _text(file[top].attrs["name"]) if top in file and "name" in file[top].attrs else None
-            found.append((name.removesuffix("/vars"), own, node))
+            layer = name.replace("\\", "/").removesuffix("/vars")  # as Windows wrote it
+            found.append((layer.replace("_layer_checkpoint_dependencies/", "layers/"), own, node))
 
     file.visititems(visit)
+    tops = _located(config, [layer.split("/") for layer, _, _ in found])
 
     def variables() -> Iterator[Variable]:
-        for name, top, group in sorted(found, key=lambda item: natural(item[0])):
+        for (name, own, group), top in sorted(zip(found, tops, strict=True), key=lambda item: natural(item[0][0])):
             if name.startswith(("optimizer", "metrics", "vars")) or "seed_generator" in name:
                 continue
-            for own in sorted(group, key=natural):
-                yield Variable(name.removeprefix("layers/"), own, np.asarray(group[own]), top)
+            for number in sorted(group, key=natural):
+                yield Variable(name.removeprefix("layers/"), number, np.asarray(group[number]), top or own)
 
     layers, skipped = group_layers(variables())
     skipped += sum(len(group) for name, _, group in found if name.startswith("optimizer"))
-    return Checkpoint(str(path), kind, layers, skipped, links_of(config), inputs_of(config))
+    return Checkpoint(str(path), kind, layers, skipped, **found_in(config))
+
+
+def _located(config: Config, paths: list[list[str]]) -> list[str | None]:
+    """Return which layer of the config each path ``layers/functional/layers/conv1d_2`` leads to, as links call it."""
+    at = [n for n, path in enumerate(paths) if path[0] == "layers" and len(path) > 1]
+    named = by_class(config, dict.fromkeys(paths[n][1] for n in at))
+    tops: list[str | None] = [None] * len(paths)
+    for group, layer in named.items():
+        inside = [n for n in at if paths[n][1] == group]
+        deeper = _located(layer.get("config", {}), [paths[n][2:] or [""] for n in inside])
+        for number, inner in zip(inside, deeper, strict=True):
+            tops[number] = f"{name_of(layer)}/{inner}" if inner else name_of(layer)
+    return tops
 
 
 def _text(value: Any) -> str:

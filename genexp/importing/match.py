@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genexp.data.genes import BLOCKS
 from genexp.errors import UserError
-from genexp.importing.weights import ROLES, Checkpoint, LayerWeights, links_of
+from genexp.importing.attention import with_parts
+from genexp.importing.graph import ancestors, is_connected, links_of, places, side_by_side
+from genexp.importing.joining import row_order
+from genexp.importing.weights import ROLES, Checkpoint, LayerWeights
 
 if TYPE_CHECKING:
     import keras
 
 #: Of the token transformer: one layer of ours holds the two embeddings of the original.
 TOKEN_LAYER = "token_and_position_embedding"
+
+#: The first dense layer, which the blocks are joined for.
+HEAD = "dense_1"
+
+#: By what layers hold: their numbers.
+Groups = Mapping[Any, list[int]]
 
 
 def layers_of(model: keras.Model) -> Checkpoint:
@@ -34,7 +46,8 @@ def layers_of(model: keras.Model) -> Checkpoint:
             LayerWeights(f"{TOKEN_LAYER}/positions", {"embeddings": both["bias"]}, TOKEN_LAYER),
         ]
         found = [part for layer in found for part in (ours if layer.name == TOKEN_LAYER else [layer])]
-    return Checkpoint("", "genexp", tuple(found), links=links_of(json.loads(model.to_json())["config"]))
+    own = Checkpoint("", "genexp", tuple(found), links=links_of(json.loads(model.to_json())["config"]))
+    return with_parts(own, 1)
 
 
 def _position(model: keras.Model, path: str) -> int:
@@ -43,18 +56,21 @@ def _position(model: keras.Model, path: str) -> int:
     return names.index(path.split("/")[0]) if path.split("/")[0] in names else len(names)
 
 
-def match(checkpoint: Checkpoint, model: keras.Model) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Matched:
+    """The value of each variable of our model, by path, and sentences for what had to be guessed."""
+
+    values: dict[str, np.ndarray]
+    notes: tuple[str, ...] = ()
+
+
+def match(checkpoint: Checkpoint, model: keras.Model) -> Matched:
     """Find the value of each variable of our model.
 
     Layers are paired that hold variables of the same names and shapes. Of several, those come first that have fewer
     layers with weights before them, then in the order in which the model's inputs reach them: so the ten equal parts
     of a model keep their places, whatever their layers are called. Where a checkpoint does not say how its layers are
-    connected, its own order counts.
-
-    Returns
-    -------
-    dict
-        By path: ``{"dense_1/kernel": array}``.
+    connected, its own order counts. The rows of the first dense layer are put in the order in which we join the blocks.
 
     Raises
     ------
@@ -62,21 +78,66 @@ def match(checkpoint: Checkpoint, model: keras.Model) -> dict[str, np.ndarray]:
         If count or shapes differ, layer by layer.
     """
     ours, theirs = layers_of(model), separate_tokens(checkpoint, model)
-    if theirs.links and not all(layer.top in theirs.links for layer in theirs.layers):
-        theirs = Checkpoint(theirs.path, theirs.kind, theirs.layers, theirs.skipped)
-    connected = bool(theirs.links)
-    expected, found = by_signature(ours, connected), by_signature(theirs, connected)
+    connected = is_connected(theirs)
+    expected = by_signature(ours, places(ours if connected else replace(ours, links={})))
+    branched = any(not is_chain(ours, numbers) for numbers in expected.values())
+    found = by_signature(theirs, side_by_side(theirs) if branched and not connected else places(theirs))
     if {s: len(n) for s, n in expected.items()} != {s: len(n) for s, n in found.items()}:
         raise mismatch(checkpoint, ours, theirs)
     values: dict[str, np.ndarray] = {}
+    notes = [*theirs.notes]
     for signature, numbers in expected.items():
         for own, other in zip(numbers, found[signature], strict=True):
             name = ours.layers[own].name
             values |= {f"{name}/{role}": array for role, array in theirs.layers[other].arrays.items()}
+            if name == HEAD:
+                rows, told = joined_rows(theirs, theirs.layers[other], model)
+                values[f"{HEAD}/kernel"] = values[f"{HEAD}/kernel"][rows]
+                notes += told
+    notes += guesses(ours, theirs, expected, found)
     for ours_is, theirs_is in (("kernel", "tokens"), ("bias", "positions")):
         if f"{TOKEN_LAYER}/{theirs_is}/embeddings" in values:
             values[f"{TOKEN_LAYER}/{ours_is}"] = values.pop(f"{TOKEN_LAYER}/{theirs_is}/embeddings")
-    return values
+    return Matched(values, tuple(notes))
+
+
+def joined_rows(theirs: Checkpoint, head: LayerWeights, model: keras.Model) -> tuple[np.ndarray | slice, list[str]]:
+    """Return the rows of their first dense layer in our order of blocks, and what of that order had to be guessed."""
+    inputs = {tensor.name: tensor.shape[-1] for tensor in model.inputs}
+    widths = {block: inputs[name] for block, name in BLOCKS.items() if block != "P" and name in inputs}
+    if len(inputs) == 1:
+        return slice(None), []
+    promoter = ["the promoter"] * (BLOCKS["P"] in inputs)
+    rows = row_order(theirs, head.top, len(head.arrays["kernel"]), widths)
+    if rows is None:
+        order = ", ".join([*promoter, *widths])
+        return slice(None), [f"the checkpoint does not say in which order its inputs are joined: taken as {order}"]
+    if len(widths) > 1 and len(theirs.inputs) == 1 + len(promoter):
+        return rows, [f"the features come in one input: its columns are taken as {', '.join(widths)}"]
+    return rows, []
+
+
+def guesses(ours: Checkpoint, theirs: Checkpoint, expected: Groups, found: Groups) -> list[str]:
+    """Return a sentence that names the equal layers whose order rests on the order of the file or on names."""
+    doubtful: list[LayerWeights] = []
+    for signature, numbers in expected.items():
+        group = [theirs.layers[n] for n in found[signature]]
+        if len(group) > 1 and not is_connected(theirs) and not (theirs.ordered and is_chain(ours, numbers)):
+            doubtful += group
+            continue
+        hidden = defaultdict(list)  # within one layer of the model, where names alone tell; numbers in them are enough
+        for layer in group:
+            family, _, own = layer.name.rpartition("/")
+            if family and not layer.part:
+                hidden[layer.top, family].append((layer, re.search(r"\d", own)))
+        for alike in hidden.values():
+            doubtful += [layer for layer, _ in alike] if sum(not number for _, number in alike) > 1 else []
+    if not doubtful:
+        return []
+    names = ", ".join(described_name(layer) for layer in doubtful[:6]) + ", ..." * (len(doubtful) > 6)
+    return [
+        f"{len(doubtful)} layers of equal shapes could change places, and are taken in the order of the file: {names}"
+    ]
 
 
 def separate_tokens(checkpoint: Checkpoint, model: keras.Model) -> Checkpoint:
@@ -93,43 +154,23 @@ def separate_tokens(checkpoint: Checkpoint, model: keras.Model) -> Checkpoint:
             ]
         else:
             layers.append(layer)
-    return Checkpoint(
-        checkpoint.path, checkpoint.kind, tuple(layers), checkpoint.skipped, checkpoint.links, checkpoint.inputs
-    )
+    return replace(checkpoint, layers=tuple(layers))
 
 
-def by_signature(checkpoint: Checkpoint, connected: bool) -> Mapping[Any, list[int]]:
+def is_chain(checkpoint: Checkpoint, numbers: list[int]) -> bool:
+    """Return whether of any two of these layers one stands before the other."""
+    before, _ = ancestors(checkpoint)
+    tops = {str(checkpoint.layers[n].top) for n in numbers}
+    return all(a == b or a in before[b] or b in before[a] for a in tops for b in tops)
+
+
+def by_signature(checkpoint: Checkpoint, place: list[tuple[int, ...]]) -> Groups:
     """Return the numbers of the layers that hold the same variables, in the order in which they are paired."""
-    before, reached = upstream(checkpoint) if connected else ({}, {})
     groups: dict[Any, list[int]] = defaultdict(list)
-    for number, layer in enumerate(checkpoint.layers):
+    for number in sorted(range(len(checkpoint.layers)), key=place.__getitem__):
+        layer = checkpoint.layers[number]
         groups[tuple(sorted(layer.shapes.items())), layer.part].append(number)
-    for numbers in groups.values():
-        tops = [str(checkpoint.layers[n].top) for n in numbers]
-        place = {n: (before.get(top, 0), reached.get(top, 0), n) for n, top in zip(numbers, tops, strict=True)}
-        numbers.sort(key=place.__getitem__)
     return groups
-
-
-def upstream(checkpoint: Checkpoint) -> tuple[dict[str, int], dict[str, int]]:
-    """Return how many layers with weights stand before each layer, and when the way back from the output meets it."""
-    links = checkpoint.links
-    weighted = {layer.top for layer in checkpoint.layers}
-    ancestors: dict[str, frozenset[str]] = {}
-    reached: dict[str, int] = {}
-    fed = {name for sources in links.values() for name in sources}
-    stack = [(name, False) for name in reversed([n for n in links if n not in fed])]
-    while stack:
-        name, done = stack.pop()
-        if done:
-            sources = [s for s in links[name] if s in ancestors]
-            ancestors[name] = frozenset().union(*(ancestors[s] | ({s} & weighted) for s in sources))
-            reached.setdefault(name, len(reached))
-        elif name not in ancestors:
-            ancestors[name] = frozenset()
-            stack.append((name, True))
-            stack += [(s, False) for s in reversed(links[name]) if s in links and s not in ancestors]
-    return {name: len(found) for name, found in ancestors.items()}, reached
 
 
 def mismatch(checkpoint: Checkpoint, ours: Checkpoint, theirs: Checkpoint) -> UserError:
@@ -166,6 +207,10 @@ def _kind(layer: LayerWeights) -> Any:
 
 
 def _described(layer: LayerWeights) -> str:
+    return f"{described_name(layer)}: " + ", ".join(f"{role} {list(shape)}" for role, shape in layer.shapes.items())
+
+
+def described_name(layer: LayerWeights) -> str:
+    """Return what people may find a layer by: the name of the model's layer that holds it, and its own."""
     top, (_, _, inside) = layer.top or layer.name, layer.name.partition("/")
-    where = layer.name if layer.name.startswith(top) else f"{top}/{inside}".rstrip("/")
-    return f"{where}: " + ", ".join(f"{role} {list(shape)}" for role, shape in layer.shapes.items())
+    return layer.name if layer.name.startswith(top) else f"{top}/{inside}".rstrip("/")

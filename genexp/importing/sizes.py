@@ -8,8 +8,8 @@ from itertools import pairwise, product
 from typing import Any
 
 from genexp.config import DataConfig, KmerModelConfig
-from genexp.data.genes import BLOCKS
 from genexp.errors import UserError
+from genexp.importing.joining import PUBLISHED_WIDTHS, blocks_of, promoter_of
 from genexp.importing.weights import Checkpoint, LayerWeights
 
 #: Index of the transcription start site in the published promoters, and their length.
@@ -17,9 +17,6 @@ PUBLISHED_TSS, PUBLISHED_LENGTH = 10_000, 20_000
 
 #: Published windows, relative to the TSS.
 PUBLISHED_WINDOWS = ((-7000, 3500), (-6500, 3500), (-500, 10_000))
-
-#: Widths of each block in published checkpoints, most likely first. M is also published reduced to any width.
-PUBLISHED_WIDTHS = {"H": (8, 6), "T": (181,), "M": (2064, 100)}
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ class Sizes:
 
 
 def fitted_config(model: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
-    """Return the ``model`` group with the sizes that published checkpoints vary in: embedding and vocabulary."""
+    """Return the ``model`` group with the sizes that checkpoints vary in: embedding, vocabulary, attention."""
     changes: dict[str, int] = {}
     if isinstance(model, KmerModelConfig):
         norm = next((x for x in checkpoint.layers if "moving_mean" in x.arrays), None)
@@ -55,10 +52,27 @@ def fitted_config(model: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
         tables = token_tables(checkpoint)
         if len(tables) == 2 and min(tables)[0] in (4, 5):
             changes |= {"vocab_size": min(tables)[0], "embed_dim": min(tables)[1]}
-    if "embed_dim" in changes and getattr(model, "key_dim", None) == model.embed_dim:
-        changes["key_dim"] = changes["embed_dim"]  # the size of the keys is that of the embedding, as published
+    if hasattr(model, "heads"):
+        changes |= attention_sizes(model, checkpoint)
     changes = {key: value for key, value in changes.items() if getattr(model, key) != value}
     return replace(model, **changes), [f"model.{key}={value}, as the weights have it" for key, value in changes.items()]
+
+
+def attention_sizes(model: Any, checkpoint: Checkpoint) -> dict[str, int]:
+    """Return number and size of the heads, of the hidden feed-forward layer, and the number of encoder blocks."""
+    queries = [x.shapes["kernel"] for x in checkpoint.layers if x.part == "query"]
+    if not queries or len(queries[0]) != 3:
+        return {}
+    width, heads, key_dim = queries[0]
+    found = {"heads": heads, "key_dim": key_dim}
+    if hasattr(model, "depth"):
+        found["depth"] = len(queries)
+    dense = [x.shapes["kernel"] for x in checkpoint.layers if _is_dense(x)]
+    # To ff_dim units and back: two layers for each block, even where both are square.
+    hidden = [k[1] for n, k in enumerate(dense) if k[0] == width and (k[1], width) in dense[:n] + dense[n + 1 :]]
+    if hidden and model.ff_dim not in hidden:
+        found["ff_dim"] = hidden[0]
+    return found
 
 
 def token_tables(checkpoint: Checkpoint) -> list[tuple[int, ...]]:
@@ -93,7 +107,7 @@ def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: lis
             do="for example widths=[8,181] with data=PHT",
         )
     total = head_width(model, checkpoint)
-    promoter, told = input_shapes(data.name, checkpoint)
+    promoter, told = input_shapes(data.name, checkpoint, widths)
     said = widths or told
     candidates: list[tuple[tuple[int, int] | None, int | None]] = [(None, None)]
     if "P" in data.name:
@@ -109,17 +123,15 @@ def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: lis
     return Sizes(window, chunks, dict(zip(blocks, said or next(_published(blocks)), strict=True)))
 
 
-def input_shapes(name: str, checkpoint: Checkpoint) -> tuple[tuple[int, ...] | None, list[int] | None]:
+def input_shapes(
+    name: str, checkpoint: Checkpoint, widths: list[int] | None = None
+) -> tuple[tuple[int, ...] | None, list[int] | None]:
     """Return the shape of the promoter and the widths of the feature blocks, as far as the checkpoint says them."""
-    shapes = dict(checkpoint.inputs)
-    if set(shapes) == {BLOCKS[b] for b in name}:
-        return shapes.get(BLOCKS["P"]), [shapes[BLOCKS[b]][0] for b in name if b != "P"]
-    promoter = None
-    if "P" in name and shapes:  # one-hot or embedded bases are a table; tokens are the longest list
-        largest = max(shapes, key=lambda n: (len(shapes[n]), shapes[n][0]))
-        promoter = shapes.pop(largest)
-    features = [shape[0] for shape in shapes.values() if len(shape) == 1]
-    return promoter, features if shapes and len(features) == len(shapes) == len(name) - ("P" in name) else None
+    promoter = promoter_of(name, checkpoint)
+    inputs = {block: one for one, block in blocks_of(name, checkpoint, widths).items()}
+    blocks = [b for b in name if b != "P"]
+    told = [checkpoint.inputs[inputs[b]][0] for b in blocks] if blocks and inputs.keys() == set(blocks) else None
+    return checkpoint.inputs[promoter] if promoter else None, told
 
 
 def _published(blocks: list[str]) -> Iterator[tuple[int, ...]]:

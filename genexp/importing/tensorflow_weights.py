@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.importing.weights import ROLES, Checkpoint, Variable, group_layers, inputs_of, links_of, natural
+from genexp.importing.graph import Config, found_in, is_sequential, layers_in, name_of
+from genexp.importing.weights import ROLES, Checkpoint, Variable, group_layers, natural
 
 #: The last eight bytes of an index file, whatever its name has become.
 INDEX_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
@@ -119,12 +120,11 @@ def read_tensorflow(files: Files, path: Path) -> Checkpoint:
                 do="download it again, both files",
             ) from None
     config = model_config(files.descriptions)
-    tops = [layer.get("name") for layer in config.get("layers", [])]
-    variables = _walk_graph(values, tops) if GRAPH_KEY in values else _by_variable_name(values)
+    variables = _walk_graph(values, config) if GRAPH_KEY in values else _by_variable_name(values)
     layers, skipped = group_layers(variables)
     skipped += sum(map(_is_slot, names))
     kind = "SavedModel" if files.descriptions else "TensorFlow checkpoint"
-    return Checkpoint(str(path), kind, layers, skipped, links_of(config), inputs_of(config))
+    return Checkpoint(str(path), kind, layers, skipped, **found_in(config), ordered=GRAPH_KEY in values)
 
 
 def _is_slot(name: str) -> bool:
@@ -138,24 +138,24 @@ def _by_variable_name(values: Mapping[str, np.ndarray]) -> Iterator[Variable]:
         yield Variable(layer, own, np.asarray(values[name]), layer.split("/")[0])
 
 
-def _walk_graph(values: Mapping[str, Any], tops: list[str | None]) -> Iterator[Variable]:
+def _walk_graph(values: Mapping[str, Any], config: Config) -> Iterator[Variable]:
     """Yield the variables of an object graph, depth first, so in the order in which the model's layers were made."""
     from tensorflow.core.protobuf import trackable_object_graph_pb2
 
     graph = trackable_object_graph_pb2.TrackableObjectGraph()
     graph.ParseFromString(values[GRAPH_KEY])
     for lists in (False, True):  # an exported model has nothing but the list of its variables
-        found = list(_reached(graph.nodes, values, tops, lists))
+        found = list(_reached(graph.nodes, values, config, lists))
         if any(v.name in ROLES for v in found):
             break
     yield from found
 
 
-def _reached(nodes: Any, values: Mapping[str, Any], tops: list[str | None], lists: bool) -> Iterator[Variable]:
+def _reached(nodes: Any, values: Mapping[str, Any], config: Config, lists: bool) -> Iterator[Variable]:
     seen: set[int] = set()
-    stack: list[tuple[int, str, str | None]] = [(0, "", None)]
+    stack: list[tuple[int, str, str | None, list[Config]]] = [(0, "", None, _tracked(config))]
     while stack:
-        number, path, top = stack.pop()
+        number, path, top, layers = stack.pop()
         if number in seen:
             continue
         seen.add(number)
@@ -170,9 +170,20 @@ def _reached(nodes: Any, values: Mapping[str, Any], tops: list[str | None], list
             name = child.local_name
             if name in ASIDE or (name in LISTS and not lists):
                 continue
-            within = re.fullmatch(r"layer-(\d+)", name)
-            known = tops[int(within[1])] if top is None and within and int(within[1]) < len(tops) else top
-            stack.append((child.node_id, f"{path}/{name}".lstrip("/"), known))
+            numbered = re.fullmatch(r"layer-(\d+)", name)
+            below = f"{path}/{name}".lstrip("/")
+            if numbered and int(numbered[1]) < len(layers):
+                described = layers[int(numbered[1])]
+                known = name_of(described) if top is None else f"{top}/{name_of(described)}"
+                stack.append((child.node_id, below, known, _tracked(described.get("config", {}))))
+            else:
+                stack.append((child.node_id, below, top, [] if top else layers))
+
+
+def _tracked(config: Config) -> list[Config]:
+    """Return the layers that a model numbers in its object graph; a sequential one leaves its input out."""
+    layers = layers_in(config)
+    return [x for x in layers if x["class_name"] != "InputLayer"] if is_sequential({"layers": layers}) else layers
 
 
 def _edge_order(child: Any) -> tuple[int, int]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,9 +13,6 @@ ROLES = (
     *("kernel", "recurrent_kernel", "bias", "embeddings", "vectors"),
     *("gamma", "beta", "moving_mean", "moving_variance"),
 )
-
-#: Layers of an attention, which have equal shapes and are told apart by name alone.
-PARTS = ("query", "key", "value", "output")
 
 
 @dataclass(frozen=True)
@@ -31,23 +27,19 @@ class LayerWeights:
         By role: ``{"kernel": (6, 4, 128), "bias": (128,)}``.
     top
         The layer of the model that holds it, as `Checkpoint.links` calls it; None if unknown.
+    part
+        ``query``, ``key``, ``value`` or ``output`` within an attention, else an empty string.
     """
 
     name: str
     arrays: Mapping[str, np.ndarray]
     top: str | None = None
+    part: str = ""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of each variable."""
         return {role: tuple(array.shape) for role, array in self.arrays.items()}
-
-    @property
-    def part(self) -> str:
-        """``query``, ``key``, ``value`` or ``output`` within an attention, else an empty string."""
-        last = self.name.rstrip("/").rsplit("/", 1)[-1]
-        words = last.strip("_").split("_")
-        return next((p for p in PARTS if p in words), "")
 
 
 @dataclass(frozen=True)
@@ -66,6 +58,12 @@ class Checkpoint:
         By layer of the model, those that feed it, in order; empty where the checkpoint does not say.
     inputs
         Shapes of the model's inputs without the batch axis, by name, in order; empty where the checkpoint does not say.
+    heads
+        Of its attentions, where a config says it.
+    ordered
+        Whether the layers of a chain are known to stand in its order; otherwise they are sorted by name.
+    notes
+        Sentences for what the checkpoint does not say and had to be guessed.
     """
 
     path: str
@@ -74,6 +72,9 @@ class Checkpoint:
     skipped: int = 0
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    heads: int | None = None
+    ordered: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -126,56 +127,6 @@ def with_roles(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     else:
         names = ("kernel", "bias")
     return {(names[n] if n < len(names) else str(n)): value for n, value in enumerate(values)}
-
-
-def links_of(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return which layers feed each layer, from the config of a functional or sequential Keras model (2 or 3)."""
-    layers = [layer for layer in config.get("layers", []) if isinstance(layer, dict)]
-    names = {name_of(layer) for layer in layers}
-    if not any(layer.get("inbound_nodes") for layer in layers):  # sequential: each feeds the next
-        order = [name_of(layer) for layer in layers]
-        return {name: tuple(order[max(n - 1, 0) : n]) for n, name in enumerate(order)}
-    return {name_of(layer): tuple(_references(layer.get("inbound_nodes"), names)) for layer in layers}
-
-
-def name_of(layer: Mapping[str, Any]) -> str:
-    """Return the name of a layer in a model's config."""
-    return str(layer.get("name") or layer.get("config", {}).get("name"))
-
-
-def _references(node: Any, names: set[str]) -> Iterator[str]:
-    """Yield every ``[layer, node, tensor]`` in the description of a call."""
-    if isinstance(node, list):
-        if len(node) >= 3 and isinstance(node[0], str) and node[0] in names and isinstance(node[1], int):
-            yield node[0]
-            node = node[3:]
-        for item in node:
-            yield from _references(item, names)
-    elif isinstance(node, dict):
-        for item in node.values():
-            yield from _references(item, names)
-
-
-def inputs_of(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a model's inputs, in the order of the model, from its config."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer in config.get("layers", []):
-        own = layer.get("config", {}) if isinstance(layer, dict) else {}
-        shape = own.get("batch_input_shape") or own.get("batch_shape")
-        if isinstance(shape, dict):  # a tuple, as TensorFlow 2.4 and later write it
-            shape = shape.get("items")
-        if layer.get("class_name") == "InputLayer" and isinstance(shape, list) and all(shape[1:]):
-            shapes[name_of(layer)] = tuple(int(n) for n in shape[1:])
-    named = [name for name in _input_names(config.get("input_layers")) if name in shapes]
-    return {name: shapes[name] for name in (named if len(named) == len(shapes) else shapes)}
-
-
-def _input_names(node: Any) -> Iterator[str]:
-    if isinstance(node, list) and node and isinstance(node[0], str):
-        yield node[0]
-    elif isinstance(node, list | dict):
-        for item in node.values() if isinstance(node, dict) else node:
-            yield from _input_names(item)
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:

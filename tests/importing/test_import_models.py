@@ -19,6 +19,7 @@ from genexp.commands.import_checkpoint import input_shapes, separate_vectors, se
 from genexp.conf_files import CONF_DIR
 from genexp.config import MODELS, DataConfig
 from genexp.errors import UserError
+from genexp.importing.attention import with_parts
 from genexp.importing.match import match
 from genexp.importing.reading import read_checkpoint
 from genexp.importing.sizes import find_sizes, fitted_config
@@ -32,14 +33,14 @@ GENES = 4
 def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes):
     """Return our model with the weights of a checkpoint, and what it is fed with."""
     published = OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model
-    checkpoint = read_checkpoint(str(path))
+    checkpoint = with_parts(read_checkpoint(str(path)), 4)
     config, _ = fitted_config(validate(OmegaConf.merge(published, changes), MODELS[model]), checkpoint)
     settings = DataConfig(data, window)
     sizes = find_sizes(config, settings, checkpoint, widths)
     checkpoint, vectors = separate_vectors(config, checkpoint)
     shapes = input_shapes(config, SimpleNamespace(data=settings), sizes, vectors)
     built = build_model(config, shapes)
-    set_weights(built, match(checkpoint, built))
+    set_weights(built, match(checkpoint, built).values)
     return built, shapes, sizes, config
 
 
@@ -327,4 +328,4 @@ def test_links_decide_only_when_they_cover_every_layer(tmp_path):
     model, _ = ours("xpresso", "PH", 10_500)
     checkpoint = read_checkpoint(str(write(model, ".keras", tmp_path)))
     for links in ({}, {"conv1d": ()}, checkpoint.links):
-        assert len(match(replace(checkpoint, links=links), model)) == 10
+        assert len(match(replace(checkpoint, links=links), model).values) == 10
