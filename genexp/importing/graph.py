@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from posixpath import commonpath
 from typing import Any
 
 from genexp.importing.weights import Checkpoint
@@ -15,7 +17,8 @@ Config = Mapping[str, Any]
 def layers_in(config: Any) -> list[Config]:
     """Return the layers in the config of a model (Keras 2 or 3); none for anything else."""
     layers = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
-    return [x for x in layers if isinstance(x, dict) and "class_name" in x] if isinstance(layers, list) else []
+    described = [x for x in layers if isinstance(x, dict)] if isinstance(layers, list) else []
+    return [x for x in described if "class_name" in x and isinstance(x.get("config"), dict)]
 
 
 def name_of(layer: Config) -> str:
@@ -102,9 +105,14 @@ def heads_of(config: Any) -> int | None:
     return next((found for child in children if (found := heads_of(child)) is not None), None)
 
 
-def found_in(config: Config) -> dict[str, Any]:
-    """Return what a `Checkpoint` takes from the config of its model."""
-    return {"links": links_of(config), "inputs": inputs_of(config), "heads": heads_of(config)}
+def found_in(config: Any) -> dict[str, Any]:
+    """Return what a `Checkpoint` takes from the config of its model; of a damaged one nothing, and a note."""
+    try:
+        links = links_of(config)
+        TopologicalSorter(links).prepare()
+        return {"links": links, "inputs": inputs_of(config), "heads": heads_of(config)}
+    except (AttributeError, TypeError, ValueError, KeyError, CycleError, RecursionError):
+        return {"notes": ("the description of the model that comes with the weights is damaged, and not used",)}
 
 
 def within(links: Iterable[str], top: str, words: Iterable[str]) -> str:
@@ -192,10 +200,11 @@ def side_by_side(checkpoint: Checkpoint) -> list[tuple[int, ...]]:
 
     The first layers of all branches come before all second ones, and what is in no branch last.
     """
+    parents = [layer.name.rpartition("/")[0] for layer in checkpoint.layers]
+    trunk = commonpath(parents)
     inside: Counter[str] = Counter()
     keys: list[tuple[int, ...]] = []
-    for number, layer in enumerate(checkpoint.layers):
-        branch = layer.name.rpartition("/")[0]
-        keys.append((0, inside[branch], number) if branch else (1, number))
+    for number, branch in enumerate(parents):
+        keys.append((1, number) if branch == trunk else (0, inside[branch], number))
         inside[branch] += 1
     return keys

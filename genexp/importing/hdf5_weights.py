@@ -34,14 +34,20 @@ def read_keras_archive(path: Path) -> Checkpoint:
                     received=", ".join(names[:6]) or "nothing",
                     do="unpack it, and name the folder with the checkpoint",
                 )
-            config: dict[str, Any] = {}
-            described = weights.replace("model.weights.h5", "config.json")
-            if described in names and archive.getinfo(described).file_size < LARGEST_CONFIG:
-                config = json.loads(archive.read(described)).get("config", {})
+            config = _described(archive, weights.replace("model.weights.h5", "config.json")).get("config", {})
+            written = _described(archive, weights.replace("model.weights.h5", "metadata.json"))
             with h5py.File(io.BytesIO(archive.read(weights)), "r") as file:
-                return _keras3(path, file, ".keras, written by Keras 3", config)
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
+                return _keras3(path, file, f".keras, written by Keras {written.get('keras_version', 3)}", config)
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, RecursionError) as error:
         raise _unreadable(path, ".keras", error) from None
+
+
+def _described(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    """Return what a JSON file in an archive says, if it is there and no larger than any real one."""
+    if name not in archive.namelist() or archive.getinfo(name).file_size > LARGEST_CONFIG:
+        return {}
+    described = json.loads(archive.read(name))
+    return described if isinstance(described, dict) else {}
 
 
 def read_hdf5(path: Path) -> Checkpoint:
@@ -52,13 +58,14 @@ def read_hdf5(path: Path) -> Checkpoint:
             if "layer_names" in group.attrs:
                 return _keras2(path, file, group)
             return _keras3(path, file, "weights, written by Keras 3", {})
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise _unreadable(path, "HDF5", error) from None
 
 
 def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
     """Read the layout of Keras 2: attributes list the layers, and the variables of each, in order."""
-    config = json.loads(_text(file.attrs["model_config"])).get("config", {}) if "model_config" in file.attrs else {}
+    described = json.loads(_text(file.attrs["model_config"])) if "model_config" in file.attrs else {}
+    config = described.get("config", {}) if isinstance(described, dict) else {}
     if isinstance(config, list):  # Sequential models of the first releases
         config = {"layers": config}
     found = found_in(config)
@@ -68,7 +75,7 @@ def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
             for name in map(_text, group[layer].attrs.get("weight_names", [])):
                 parent, _, own = name.rpartition("/")
                 inside = parent if f"{parent}/".startswith(f"{layer}/") else f"{layer}/{parent}".rstrip("/")
-                top = within(found["links"], layer, parent.split("/"))
+                top = within(found.get("links", {}), layer, parent.split("/"))
                 yield Variable(inside, own, np.asarray(group[layer][name]), top)
 
     layers, skipped = group_layers(variables())
@@ -90,7 +97,8 @@ def _keras3(path: Path, file: h5py.File, kind: str, config: dict[str, Any]) -> C
             found.append((layer.replace("_layer_checkpoint_dependencies/", "layers/"), own, node))
 
     file.visititems(visit)
-    tops = _located(config, [layer.split("/") for layer, _, _ in found])
+    known = found_in(config)
+    tops = _located(config if "links" in known else {}, [layer.split("/") for layer, _, _ in found])
 
     def variables() -> Iterator[Variable]:
         for (name, own, group), top in sorted(zip(found, tops, strict=True), key=lambda item: natural(item[0][0])):
@@ -101,7 +109,7 @@ def _keras3(path: Path, file: h5py.File, kind: str, config: dict[str, Any]) -> C
 
     layers, skipped = group_layers(variables())
     skipped += sum(len(group) for name, _, group in found if name.startswith("optimizer"))
-    return Checkpoint(str(path), kind, layers, skipped, **found_in(config))
+    return Checkpoint(str(path), kind, layers, skipped, **known)
 
 
 def _located(config: Config, paths: list[list[str]]) -> list[str | None]:

@@ -37,23 +37,32 @@ def read_checkpoint(where: str) -> Checkpoint:
         if magic.startswith(ZIP_MAGIC):
             return _checked(hdf5_weights.read_keras_archive(path))
     folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name.split(".index")[0].split(".data")[0])
-    if path.is_file() and ".pb" in path.name:
+    if path.is_file() and (".pb" in path.name or path.name == "checkpoint"):
         prefix = ""
     files = tensorflow_weights.find_files(folder, prefix) if folder.is_dir() else None
     if files:
         return _checked(tensorflow_weights.read_tensorflow(files, path))
-    if path.is_dir():
-        inside = [p for p in sorted(path.iterdir()) if p.is_file() and _is_keras(p)]
-        if len(inside) == 1:
-            return read_checkpoint(str(inside[0]))
-    there = sorted(p.name for p in folder.iterdir())[:8] if folder.is_dir() else None
+    inside = [p for p in sorted(path.iterdir()) if p.is_file() and _is_keras(p)] if path.is_dir() else []
+    if len(inside) == 1:
+        return read_checkpoint(str(inside[0]))
     raise UserError(
-        "there is no checkpoint here",
+        "there are several checkpoints in this folder" if inside else "there is no checkpoint here",
         where=f"checkpoint={where}",
         expected=EXPECTED,
-        received=f"{folder} with {', '.join(there) or 'nothing'}" if there is not None else "no such file or folder",
-        do="check the path",
+        received=_found(path, folder),
+        do="name one of them" if inside else "check the path",
     )
+
+
+def _found(path: Path, folder: Path) -> str:
+    """Return what stands at a path where no checkpoint does."""
+    if path.is_file():
+        start = _first_bytes(path)
+        return f"a file that begins with {start!r}, which none of these does" if start else "an empty file"
+    if not folder.is_dir():
+        return "no such file or folder"
+    names = sorted(p.name for p in folder.iterdir())
+    return f"{folder} with {', '.join(names[:8]) or 'nothing'}{', ...' * (len(names) > 8)}"
 
 
 def _is_keras(path: Path) -> bool:

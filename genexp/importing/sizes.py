@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any
@@ -106,6 +106,7 @@ def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: lis
             received=widths,
             do="for example widths=[8,181] with data=PHT",
         )
+    check_inputs(model, data.name, checkpoint)
     total = head_width(model, checkpoint)
     promoter, told = input_shapes(data.name, checkpoint, widths)
     said = widths or told
@@ -113,14 +114,46 @@ def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: lis
     if "P" in data.name:
         candidates = list(_windows(model, data, promoter, checkpoint))
     for guesses in [lambda _: [tuple(said)]] if said else [lambda _: _published(blocks), lambda r: _free(blocks, r)]:
+        fitting: dict[int, Sizes] = {}  # by length: where the window lies, the weights do not tell
         for window, chunks in candidates:
             rest = (total or 0) - encoded_width(model, window)
             fits = next((guess for guess in guesses(rest) if sum(guess) == rest), None)
             if fits is not None:
-                return Sizes(window, chunks, dict(zip(blocks, fits, strict=True)), tuple(_told(blocks, fits)))
+                found = Sizes(window, chunks, dict(zip(blocks, fits, strict=True)), tuple(_told(blocks, fits)))
+                fitting.setdefault(window[1] - window[0] if window else 0, found)
+        if fitting:
+            return checked(data.name, list(fitting.values()), confirmed=bool(widths))
     # Nothing fits; the published sizes, so that the weights can be compared layer by layer.
     window, chunks = candidates[0]
     return Sizes(window, chunks, dict(zip(blocks, said or next(_published(blocks)), strict=True)))
+
+
+def check_inputs(model: Any, name: str, checkpoint: Checkpoint) -> None:
+    """Refuse other promoters than the model reads, and blocks that are fewer or more than the inputs.
+
+    One input may hold all feature blocks.
+    """
+    promoter = promoter_of(name, checkpoint)
+    shape = checkpoint.inputs[promoter] if promoter else ()
+    if len(shape) == 2 and (shape[1] == 4) == isinstance(model, KmerModelConfig):
+        raise UserError(
+            f"model={model.name} does not read what this checkpoint does",
+            where=f"checkpoint={checkpoint.path} and model={model.name}",
+            expected="chunks of an embedded promoter" if shape[1] == 4 else "one-hot bases or tokens",
+            received=f"promoters of shape {list(shape)}",
+            do="choose the model= that the checkpoint was made with",
+        )
+    wanted, has = len(name), len(checkpoint.inputs)
+    joined = 1 + ("P" in name)
+    if has and has != wanted and not (has == joined and wanted > joined):
+        shapes = ", ".join(f"{n} {list(shape)}" for n, shape in checkpoint.inputs.items())
+        raise UserError(
+            "the checkpoint has other inputs than these blocks",
+            where=f"data={name}",
+            expected=f"{wanted} inputs",
+            received=f"{has}: {shapes}",
+            do="name the blocks that it was trained on with data=",
+        )
 
 
 def input_shapes(
@@ -143,8 +176,40 @@ def _free(blocks: list[str], rest: int) -> Iterator[tuple[int, ...]]:
     """Yield published widths, the last block taking what is left."""
     for first in product(*(PUBLISHED_WIDTHS[b] for b in blocks[:-1])):
         left = rest - sum(first)
-        if blocks and 0 < left <= PUBLISHED_WIDTHS[blocks[-1]][0] * 2:
+        # Of several blocks in one, the last is not as narrow as half-lives: those would be all there is.
+        least = 0 if len(blocks) == 1 else max(PUBLISHED_WIDTHS["H"])
+        if blocks and least < left <= PUBLISHED_WIDTHS[blocks[-1]][0] * 2:
             yield (*first, left)
+
+
+def checked(name: str, fitting: list[Sizes], *, confirmed: bool) -> Sizes:
+    """Return the sizes that fit the weights; refuse several, and a block that has the width of another."""
+    if len(fitting) > 1:
+        both = [f"window {list(s.window or ())} with widths={_packed(list(s.widths.values()))}" for s in fitting]
+        raise UserError(
+            "the weights do not tell how much of the promoter the model reads",
+            where="data.window",
+            expected="one window whose rows, and those of the blocks, add up to the first dense layer",
+            received="; ".join(both),
+            do="give data.window=[LEFT,RIGHT], or widths=[...] of the feature blocks",
+        )
+    for block, width in fitting[0].widths.items():
+        other = next((b for b, known in PUBLISHED_WIDTHS.items() if width in known), block)
+        if other != block and not confirmed:
+            raise UserError(
+                f"the checkpoint does not look as if it had block {block}",
+                where=f"data={name}",
+                expected=f"{PUBLISHED_WIDTHS[block][0]:,} features for {block}",
+                received=f"{width:,} features, as block {other} has",
+                do="name the blocks it was trained on (data=), or confirm with "
+                f"widths={_packed(list(fitting[0].widths.values()))}",
+            )
+    return fitting[0]
+
+
+def _packed(numbers: Sequence[int]) -> str:
+    """Return a list as it is typed on a command line."""
+    return f"[{','.join(map(str, numbers))}]"
 
 
 def _told(blocks: list[str], widths: tuple[int, ...]) -> Iterator[str]:

@@ -56,6 +56,9 @@ def find_files(folder: Path, prefix: str = "") -> Files | None:
             continue
         found = sorted((p for p in place.iterdir() if p.name.startswith(prefix) and is_index(p)), key=_by_name)
         if len(found) > 1:
+            latest = _latest(place)
+            found = [p for p in found if p.name == f"{latest}.index"] or found
+        if len(found) > 1:
             raise UserError(
                 "there are several checkpoints in this folder",
                 where=f"checkpoint={folder}",
@@ -69,6 +72,15 @@ def find_files(folder: Path, prefix: str = "") -> Files | None:
             described += [p for p in folder.iterdir() if p.is_file() and ".pb" in p.name and p not in described]
             return Files(found[0], _data_of(found[0], beside), tuple(described))
     return None
+
+
+def _latest(folder: Path) -> str | None:
+    """Return the prefix that TensorFlow's own list of the checkpoints in a folder calls the latest."""
+    listed = folder / "checkpoint"
+    if not listed.is_file():
+        return None
+    said = re.search(r'^model_checkpoint_path: "(.*)"', listed.read_text("utf-8", "replace"), re.MULTILINE)
+    return said[1].replace("\\", "/").rsplit("/", 1)[-1] if said else None
 
 
 def _data_of(index: Path, beside: list[Path]) -> tuple[Path, ...]:
@@ -120,11 +132,14 @@ def read_tensorflow(files: Files, path: Path) -> Checkpoint:
                 do="download it again, both files",
             ) from None
     config = model_config(files.descriptions)
-    variables = _walk_graph(values, config) if GRAPH_KEY in values else _by_variable_name(values)
+    known = found_in(config)
+    variables = _by_variable_name(values)
+    if GRAPH_KEY in values:
+        variables = _walk_graph(values, config if "links" in known else {})
     layers, skipped = group_layers(variables)
     skipped += sum(map(_is_slot, names))
     kind = "SavedModel" if files.descriptions else "TensorFlow checkpoint"
-    return Checkpoint(str(path), kind, layers, skipped, **found_in(config), ordered=GRAPH_KEY in values)
+    return Checkpoint(str(path), kind, layers, skipped, **known, ordered=GRAPH_KEY in values)
 
 
 def _is_slot(name: str) -> bool:
@@ -203,7 +218,7 @@ def model_config(descriptions: tuple[Path, ...]) -> dict[str, Any]:
             head = text[: min(len(text), 2_000_000)] if end < 0 else text[:end]
             try:
                 node, _ = decoder.raw_decode(head.decode("utf-8", "replace"))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             config = node.get("config")
             if isinstance(config, dict) and isinstance(config.get("layers"), list) and "inbound_nodes" not in node:

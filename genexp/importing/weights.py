@@ -106,11 +106,17 @@ def group_layers(variables: Iterable[Variable]) -> tuple[tuple[LayerWeights, ...
             skipped += 1
             continue
         key = variable.layer, variable.top
-        if key not in open_layers or role in open_layers[key]:  # two layers of one name: the second begins
+        if key not in open_layers or not _belongs(role, open_layers[key]):  # layers of one name: the next begins
             open_layers[key] = {}
             layers.append((variable.layer, variable.top, open_layers[key]))
         open_layers[key][role] = np.asarray(variable.array, np.float32)
     return tuple(LayerWeights(name, with_roles(arrays), top) for name, top, arrays in layers), skipped
+
+
+def _belongs(role: str, layer: Mapping[str, np.ndarray]) -> bool:
+    """Return whether a layer that holds these variables can hold one more."""
+    norm = ROLES[ROLES.index("gamma") :]
+    return role not in layer and all((role in norm) == (other in norm) for other in layer)
 
 
 def with_roles(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
