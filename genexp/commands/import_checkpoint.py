@@ -65,7 +65,7 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
     from genexp.training.strategy import set_up_hardware
 
     set_up_hardware(replace(config.hardware, precision="float32"), verbose=verbose)
-    checkpoint = with_parts(read_checkpoint(config.checkpoint), getattr(config.model, "heads", 1))
+    checkpoint = with_parts(read_checkpoint(config.checkpoint), getattr(config.model, "heads", None))
     model_config, lines = fitted_config(config.model, checkpoint)
     sizes = find_sizes(model_config, config.data, checkpoint, config.widths)
     checkpoint, vectors = separate_vectors(model_config, checkpoint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +27,7 @@ WORDS = {
 }
 
 
-def with_parts(checkpoint: Checkpoint, heads: int) -> Checkpoint:
+def with_parts(checkpoint: Checkpoint, heads: int | None) -> Checkpoint:
     """Return a checkpoint whose attentions are told apart part by part, and have the shapes of Keras.
 
     Parameters
@@ -35,8 +35,10 @@ def with_parts(checkpoint: Checkpoint, heads: int) -> Checkpoint:
     checkpoint
         As it was read.
     heads
-        Number of heads where neither shapes nor config say it.
+        Number of heads where neither shapes nor config say it; None for models without attention.
     """
+    if heads is None:
+        return checkpoint
     layers, notes = list(checkpoint.layers), []
     heads = checkpoint.heads or heads
     for numbers, named in _attentions(checkpoint):
@@ -50,29 +52,46 @@ def with_parts(checkpoint: Checkpoint, heads: int) -> Checkpoint:
     return replace(checkpoint, layers=tuple(layers), notes=(*checkpoint.notes, *dict.fromkeys(notes)))
 
 
-def _attentions(checkpoint: Checkpoint) -> Iterator[tuple[list[int], bool]]:
-    """Yield the numbers of the four layers of each attention, and whether something tells which is which."""
+def _attentions(checkpoint: Checkpoint) -> list[tuple[list[int], bool]]:
+    """Return the numbers of the four layers of each attention, and whether something tells which is which."""
     layers, place = checkpoint.layers, places(checkpoint)
     families = defaultdict(list)
     for number in sorted(range(len(layers)), key=place.__getitem__):
         if set(layers[number].arrays) == {"kernel", "bias"}:
             families[layers[number].name.rpartition("/")[0]].append(number)
+    named = [
+        (found, True) for family in families.values() for found in _fours(layers, family, _by_name(layers, family))
+    ]
+    if named:  # whatever else has equal shapes is no attention
+        return named
+    unnamed = []
     for family in families.values():
-        named = [[n for n in family if _part_in(layers[n].name) == part] for part in PARTS]
-        triples = list(zip(*named[:3], strict=True)) if len({len(n) for n in named[:3]}) == 1 else []
-        told = bool(triples)
-        if not triples:
-            triples = [(a, b, c) for a, b, c in zip(family, family[1:], family[2:], strict=False)]
-            told = is_connected(checkpoint) and len({layers[n].top for n in family}) == len(family)
-        used: set[int] = set()
-        for triple in triples:
-            if used.isdisjoint(triple) and _are_equal([layers[n] for n in triple]):
-                rest = [n for n in family if n not in used | set(triple)]
-                fits = [n for n in rest if _is_output(layers[n], layers[triple[0]])]
-                best = [n for n in fits if n in named[3]] or [n for n in fits if n > triple[2]] or fits
-                if best:
-                    used |= {*triple, best[0]}
-                    yield [*triple, best[0]], told
+        told = is_connected(checkpoint) and len({layers[n].top for n in family}) == len(family)
+        unnamed += [
+            (found, told) for found in _fours(layers, family, zip(family, family[1:], family[2:], strict=False))
+        ]
+    return unnamed
+
+
+def _by_name(layers: Sequence[LayerWeights], family: list[int]) -> Iterator[tuple[int, ...]]:
+    """Yield queries, keys and values that are called so, in order."""
+    yield from zip(*([n for n in family if _part_in(layers[n].name) == part] for part in PARTS[:3]), strict=False)
+
+
+def _fours(
+    layers: Sequence[LayerWeights], family: list[int], triples: Iterable[tuple[int, ...]]
+) -> Iterator[list[int]]:
+    """Yield the triples that may be query, key and value, each with the layer that takes their heads back."""
+    used: set[int] = set()
+    for triple in triples:
+        if used.isdisjoint(triple) and _are_equal([layers[n] for n in triple]):
+            rest = [n for n in family if n not in used | set(triple) and _is_output(layers[n], layers[triple[0]])]
+            called = [n for n in rest if _part_in(layers[n].name) == "output"]
+            after = [n for n in rest if n > triple[2]]
+            if rest:
+                found = (called or after or rest)[0]
+                used |= {*triple, found}
+                yield [*triple, found]
 
 
 def _part_in(name: str) -> str:

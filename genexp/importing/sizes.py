@@ -114,13 +114,13 @@ def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: lis
     if "P" in data.name:
         candidates = list(_windows(model, data, promoter, checkpoint))
     for guesses in [lambda _: [tuple(said)]] if said else [lambda _: _published(blocks), lambda r: _free(blocks, r)]:
-        fitting: dict[int, Sizes] = {}  # by length: where the window lies, the weights do not tell
+        fitting: dict[tuple[int, ...], Sizes] = {}  # by widths: where the window lies, the weights do not tell
         for window, chunks in candidates:
             rest = (total or 0) - encoded_width(model, window)
             fits = next((guess for guess in guesses(rest) if sum(guess) == rest), None)
             if fits is not None:
                 found = Sizes(window, chunks, dict(zip(blocks, fits, strict=True)), tuple(_told(blocks, fits)))
-                fitting.setdefault(window[1] - window[0] if window else 0, found)
+                fitting.setdefault(tuple(fits), found)
         if fitting:
             return checked(data.name, list(fitting.values()), confirmed=bool(widths))
     # Nothing fits; the published sizes, so that the weights can be compared layer by layer.
