@@ -208,7 +208,10 @@ def _edge_order(child: Any) -> tuple[int, int]:
 
 
 def model_config(descriptions: tuple[Path, ...]) -> dict[str, Any]:
-    """Return the config of the Keras model that lies as JSON text in a SavedModel, or an empty dict."""
+    """Return the config of the Keras model that lies as JSON text in a SavedModel, or an empty dict.
+
+    The model itself is described first; one that is a class of its own has no config, whatever its layers have.
+    """
     decoder = json.JSONDecoder()
     for path in descriptions:
         content = path.read_bytes()
@@ -220,7 +223,7 @@ def model_config(descriptions: tuple[Path, ...]) -> dict[str, Any]:
                 node, _ = decoder.raw_decode(head.decode("utf-8", "replace"))
             except (ValueError, RecursionError):
                 continue
-            config = node.get("config")
-            if isinstance(config, dict) and isinstance(config.get("layers"), list) and "inbound_nodes" not in node:
-                return config
+            if "config" in node:
+                config = node["config"]
+                return config if isinstance(config, dict) and isinstance(config.get("layers"), list) else {}
     return {}

@@ -16,6 +16,7 @@ from loading import agree, features, load, write
 
 from genexp.errors import UserError
 from genexp.importing.reading import read_checkpoint
+from genexp.importing.tensorflow_weights import model_config
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +92,17 @@ def test_the_latest_of_several_checkpoints_in_a_folder(tmp_path):
     )
     for named in (tmp_path, tmp_path / "checkpoint"):
         assert read_checkpoint(str(named)).layers[0].shapes["kernel"] == (181, 64)
+
+
+def test_a_model_that_is_a_class_of_its_own_has_no_config(tmp_path):
+    """A SavedModel describes its models in order; that of a layer is not that of the whole."""
+    inner = {"name": "ffn", "class_name": "Sequential", "config": {"name": "ffn", "layers": []}}
+    own = {"name": "my_model", "class_name": "MyModel", "config": {"name": "my_model"}}
+    whole = {"name": "model", "class_name": "Functional", "config": {"name": "model", "layers": []}}
+    for first, expected in ((own, {}), (whole, whole["config"])):
+        path = tmp_path / "keras_metadata.pb"
+        path.write_bytes(b"\n\x04root" + b"\x12".join(json.dumps(node).encode() for node in (first, inner)))
+        assert model_config((path,)) == expected
 
 
 def test_spaces_and_brackets_in_a_path(archive, tmp_path):
