@@ -80,6 +80,9 @@ def match(checkpoint: Checkpoint, model: keras.Model) -> Matched:
     ours, theirs = layers_of(model), separate_tokens(checkpoint, model)
     connected = is_connected(theirs)
     expected = by_signature(ours, places(ours if connected else replace(ours, links={})))
+    if not connected and not theirs.ordered:  # sorted by name, so by the numbers that Keras gives as layers are made
+        _, made = ancestors(ours)
+        expected = by_signature(ours, [(made[str(layer.top)], n) for n, layer in enumerate(ours.layers)])
     branched = any(not is_chain(ours, numbers) for numbers in expected.values())
     found = by_signature(theirs, side_by_side(theirs) if branched and not connected else places(theirs))
     if {s: len(n) for s, n in expected.items()} != {s: len(n) for s, n in found.items()}:

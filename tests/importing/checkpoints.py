@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -71,11 +72,11 @@ def plain_xpresso(window: int, features: int, name: str = "conv1d") -> keras.Mod
     return keras.Model([promoter, halflife], layers.Dense(1)(layers.Dropout(0.01546)(x)))
 
 
-def plain_divide_et_impera(window: int, features: int) -> keras.Model:
+def plain_divide_et_impera(window: int, features: int, order: Iterable[int] = (3, 0, 9, 1, 2, 8, 4, 7, 5, 6)):
     """DivideEtImpera as a plain Keras script has it, its parts made in an order of their own."""
     promoter, halflife = keras.Input((window, 4)), keras.Input((features,))
     size, made = window // 10, {}
-    for part in (3, 0, 9, 1, 2, 8, 4, 7, 5, 6):
+    for part in order:
         x = promoter[:, part * size : (part + 1) * size, :]
         x = layers.MaxPooling1D(5)(layers.Conv1D(128, 3, padding="same", activation="relu")(x))
         x = layers.Conv1D(128, 3, padding="same", activation="relu")(x)

@@ -6,6 +6,7 @@ import checkpoints as other
 import hand_written
 import numpy as np
 import pytest
+import tensorflow as tf
 from loading import GENES, agree, features, genes, load, write
 
 from genexp.importing.attention import with_parts
@@ -79,6 +80,23 @@ def test_parts_that_are_models_of_their_own(tmp_path, kind):
     ours, *_ = load(path, "divide_et_impera", "P")
     tokens, one_hot = genes(2_500)
     agree(model(one_hot), ours({"promoter": tokens}))
+
+
+def test_a_checkpoint_that_knows_names_only(tmp_path):
+    """Those of TensorFlow 1: layers are taken in the order in which they were made, which their numbers tell."""
+    model = other.plain_divide_et_impera(2_500, 8, range(10))
+    other.randomise(model)
+    values = {v.path: np.asarray(v) for v in model.weights}
+    slots = {f"{path}/Momentum": array for path, array in values.items()} | {"global_step": np.int64(3)}
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "model.ckpt-3"),
+        tensor_names=[*values, *slots],
+        shape_and_slices=[""] * (len(values) + len(slots)),
+        tensors=[*values.values(), *slots.values()],
+    )
+    ours, *_ = load(tmp_path / "model.ckpt-3", "divide_et_impera", "PH", window=[7_500, 10_000])
+    tokens, one_hot = genes(2_500)
+    agree(model([one_hot, features(8)]), ours({"promoter": tokens, "halflife": features(8)}))
 
 
 @pytest.mark.parametrize(
