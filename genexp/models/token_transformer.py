@@ -29,9 +29,10 @@ def build(config: TokenTransformerConfig, shapes: InputShapes) -> keras.Model:
     x = embedded
     for n, (kernel, pool) in enumerate(zip(config.kernels, config.pools, strict=True), 1):
         x = shared.layers.Conv1D(config.embed_dim, kernel, padding="same", activation="relu", name=f"conv_{n}")(x)
-        x = shared.layers.AveragePooling1D(pool, name=f"pool_{n}")(x)
+        x = shared.layers.AveragePooling1D(pool, dtype="float32", name=f"pool_{n}")(x)
     x = shared.layers.BatchNormalization(name="normalise_convolved")(x)
-    shortcut = shared.layers.AveragePooling1D(prod(config.pools), name="shortcut_pool")(embedded)
+    # In float32 at any precision: some devices add up bfloat16 in bfloat16, and are a third off over 300 bases.
+    shortcut = shared.layers.AveragePooling1D(prod(config.pools), dtype="float32", name="shortcut_pool")(embedded)
     shortcut = shared.layers.BatchNormalization(name="normalise_shortcut")(shortcut)
     x = attention.encoder_block(
         x + shortcut,
