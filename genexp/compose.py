@@ -201,6 +201,14 @@ def check_key(override: Override, known: list[str], groups: list[str], where: st
             received=override.input_line,
             do="name a directory, or leave the word out: runs then land in outputs/",
         )
+    if key.startswith("experiment."):
+        raise UserError(
+            f"{key} is what was published, and no setting",
+            where=where,
+            expected="experiment=NAME, and settings such as training.epochs=10",
+            received=override.input_line,
+            do="leave it out; a result of your own belongs into an experiment/ file of your own (--config-dir)",
+        )
     if key.startswith(("hydra.", "hydra/")) or key in known or key in groups:
         return
     below = [k for k in known if k.startswith(key + ".")]

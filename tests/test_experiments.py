@@ -5,6 +5,7 @@ import pytest
 from genexp.compose import checked_config
 from genexp.conf_files import groups
 from genexp.config import TrainConfig
+from genexp.errors import UserError
 from genexp.validation import to_yaml, validate
 
 EXPERIMENTS = groups()["experiment"]
@@ -75,6 +76,11 @@ def test_the_command_line_wins():
     config = compose("xpresso_PH", "training.batch_size=7", "model.dropout=0.5", "data.window=[0,9000]")
     assert (config.training.batch_size, config.model.dropout, config.data.window) == (7, [0.5, 0.5], [0, 9000])
     assert compose("xpresso_PH", "data=PHT").data.name == "PHT"
+
+
+def test_what_was_published_is_no_setting():
+    with pytest.raises(UserError, match="no setting"):
+        compose("xpresso_PH", "experiment.r2=1")
 
 
 def test_the_variants_differ_in_what_they_say():
