@@ -2,7 +2,7 @@
 
 import pytest
 
-from genexp.compose import checked_config
+from genexp.compose import check_overrides, checked_config, parse
 from genexp.conf_files import groups
 from genexp.config import TrainConfig
 from genexp.errors import UserError
@@ -80,7 +80,7 @@ def test_the_command_line_wins():
 
 def test_what_was_published_is_no_setting():
     with pytest.raises(UserError, match="no setting"):
-        compose("xpresso_PH", "experiment.r2=1")
+        check_overrides("train", parse(["experiment=xpresso_PH", "experiment.r2=1"]))
 
 
 def test_the_variants_differ_in_what_they_say():
