@@ -174,6 +174,8 @@ def _occupied(wanted: str) -> UserError:
     found = ", ".join(sorted(p.name for p in Path(wanted).iterdir())[:6])
     run = RunDirectory(Path(wanted))
     do = f"choose another directory, go on with the run ({how_to_resume(wanted)}), or delete it first"
+    if run.metrics.is_file() and '"imported"' in run.metrics.read_text("utf-8", "replace"):
+        do = "choose another directory (name=... of genexp import), or delete it first"
     if is_being_written(run):
         found, do = f"{found}; a process is writing it", "choose another directory, or wait until that run ends"
     return UserError(
@@ -289,3 +291,16 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     if not commit:
         return None
     return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+
+
+def dataset_record(run: RunDirectory) -> dict[str, Any]:
+    """Return what environment.json says of the dataset that a run was trained on."""
+    try:
+        return json.loads(run.environment.read_text(encoding="utf-8"))["dataset"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            "the record of the run's dataset cannot be read",
+            where=run.environment,
+            received=f"{type(error).__name__}: {error}",
+            do="copy the run directory again, environment.json included",
+        ) from None

@@ -1,6 +1,7 @@
 """Every option of every group, and the schema's messages."""
 
 from contextlib import suppress
+from importlib import import_module
 from itertools import combinations
 
 import pytest
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from genexp.cli import COMMANDS
+from genexp.commands import module_of
 from genexp.compose import check_overrides, checked_config, chosen_names, parse, parse_override
 from genexp.conf_files import CONF_DIR, groups
 from genexp.config import MODELS, DatasetConfig, TrainConfig
@@ -210,3 +213,9 @@ def test_a_file_with_dozens_of_mistakes_shows_the_first_ones():
     assert message.startswith("12 mistakes in run/config.yaml")
     assert message.count("what to do") == 8
     assert message.endswith("... and 4 more")
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "completion"])
+def test_every_command_can_check_a_sweep_and_run(command):
+    module = import_module(module_of(command))
+    assert all(callable(getattr(module, name)) for name in ("check", "prepare", "run"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig
 from genexp.data.datasets import Source, inspect, load
 from genexp.data.genes import SPLITS
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_checkpoint, open_run, read_metrics
+from genexp.run import RunDirectory, check_checkpoint, dataset_record, open_run, read_metrics
 from genexp.training.inputs import encode
 from genexp.validation import validate
 from genexp.writing import free_folder, whole_or_nothing, write_json
@@ -121,6 +120,10 @@ def check_inputs(run: RunDirectory, trained: TrainConfig, source: Source) -> Non
         if not different and info.widths.get(block) != width:
             what, wanted, found = f"block {block}", f"{width:,} features", f"{info.widths.get(block, 0):,}"
             different = True
+    if not different and "P" in trained.data.name and received == "embedded" and seen.get("embed_dim"):
+        wanted = chunks_in_words(seen["promoter_length"], seen["embed_dim"])
+        found = chunks_in_words(info.promoter_length or 0, info.embed_dim or 0)
+        different = wanted != found
     if different:
         raise UserError(
             "the model cannot read this dataset",
@@ -129,6 +132,11 @@ def check_inputs(run: RunDirectory, trained: TrainConfig, source: Source) -> Non
             received=found,
             do="name a dataset like the one that the model was trained on",
         )
+
+
+def chunks_in_words(chunks: int, numbers: int) -> str:
+    """Return the shape of promoters that come embedded, in words."""
+    return f"{chunks:,} chunks of {numbers:,} numbers"
 
 
 def same_window(run: RunDirectory, trained: TrainConfig, source: Source) -> tuple[int, int] | None:
@@ -203,19 +211,6 @@ def compare_with_stored(checked: Checked, result: Evaluated, found: str) -> None
     elif worst is not None:
         why = "the dataset has changed" if trained_on != found else "other hardware or library versions"
         console.warn(f"differs from the metrics stored with the run by up to {worst:.2g}: {why}")
-
-
-def dataset_record(run: RunDirectory) -> dict[str, Any]:
-    """Return what environment.json says of the dataset that a run was trained on."""
-    try:
-        return json.loads(run.environment.read_text(encoding="utf-8"))["dataset"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            "the record of the run's dataset cannot be read",
-            where=run.environment,
-            received=f"{type(error).__name__}: {error}",
-            do="copy the run directory again, environment.json included",
-        ) from None
 
 
 def _difference(a: dict[str, Any], b: dict[str, Any]) -> float:

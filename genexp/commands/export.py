@@ -49,8 +49,8 @@ class Prepared:
     out: Path
 
 
-def prepare(config: ExportConfig, *, verbose: bool = False) -> Prepared:
-    """Check run, packages and target.
+def check(config: ExportConfig) -> Prepared:
+    """Look at run, packages and target.
 
     Raises
     ------
@@ -78,11 +78,17 @@ def prepare(config: ExportConfig, *, verbose: bool = False) -> Prepared:
             where=f"out={out}",
             do="choose another name with out=..., or delete it first",
         )
+    return Prepared(config, run, out)
+
+
+def prepare(config: ExportConfig, *, verbose: bool = False) -> Prepared:
+    """Check everything, and start TensorFlow on the CPU."""
+    prepared = check(config)
     from genexp.config import HardwareConfig
     from genexp.training.strategy import set_up_hardware
 
     set_up_hardware(HardwareConfig("cpu", "float32", None, False, None), verbose=verbose)
-    return Prepared(config, run, out)
+    return prepared
 
 
 def run(prepared: Prepared, directory: Path | None) -> None:

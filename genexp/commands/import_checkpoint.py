@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from genexp.data.word2vec import KmerVectors, load_vectors
 from genexp.errors import UserError
 from genexp.importing.attention import with_parts
 from genexp.importing.match import match
-from genexp.importing.reading import read_checkpoint
+from genexp.importing.reading import EXPECTED, read_checkpoint
 from genexp.importing.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS, Sizes, find_sizes, fitted_config
 from genexp.importing.weights import Checkpoint
 from genexp.models import InputShapes, build_model
@@ -54,6 +56,19 @@ class Prepared:
     guessed: tuple[str, ...] = ()
 
 
+def check(config: ImportConfig) -> None:
+    """Raise a UserError if there is nothing at the path of the checkpoint; worth asking before TensorFlow comes."""
+    path = Path(config.checkpoint).expanduser()
+    if not path.exists() and not (path.parent.is_dir() and any(path.parent.glob(f"{glob.escape(path.name)}.*"))):
+        raise UserError(
+            "there is no such checkpoint",
+            where=f"checkpoint={config.checkpoint}",
+            expected=EXPECTED,
+            received="no such file or folder",
+            do="check the path",
+        )
+
+
 def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
     """Read the checkpoint, build our model for it and set its weights.
 
@@ -64,6 +79,7 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
     """
     from genexp.training.strategy import set_up_hardware
 
+    check(config)
     set_up_hardware(replace(config.hardware, precision="float32"), verbose=verbose)
     checkpoint = with_parts(read_checkpoint(config.checkpoint), getattr(config.model, "heads", None))
     model_config, lines = fitted_config(config.model, checkpoint)
@@ -84,7 +100,7 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
         hardware=config.hardware,
     )
     if config.dataset is not None:
-        check_dataset(trained, sizes)
+        check_dataset(trained, sizes, shapes)
     return Prepared(trained, checkpoint, sizes, shapes, vectors, model, (*lines, *sizes.told), matched.notes)
 
 
@@ -125,10 +141,19 @@ def set_weights(model: keras.Model, values: dict[str, np.ndarray]) -> None:
         variable.assign(values[path])
 
 
-def check_dataset(config: TrainConfig, sizes: Sizes) -> None:
+def check_dataset(config: TrainConfig, sizes: Sizes, shapes: InputShapes) -> None:
     """Look whether the dataset has the blocks, widths and window of the imported model."""
     source = inspect(config.dataset, config.data.name)
     choose_window(config.data, config.model, source.info)
+    read, found = shapes.promoter, (source.info.promoter_length, source.info.embed_dim)
+    if shapes.promoter_kind == "embedded" and source.info.promoter == "embedded" and read != found:
+        raise UserError(
+            "the dataset does not have the promoters of the checkpoint",
+            where=source.info.source,
+            expected=f"{shapes.promoter} chunks and numbers",
+            received=found,
+            do="leave dataset= out here, and evaluate on a dataset that has them",
+        )
     for block, width in sizes.widths.items():
         if source.info.widths.get(block) != width:
             raise UserError(
@@ -165,7 +190,8 @@ def run(prepared: Prepared, directory: Path) -> None:
         write_json(files.metrics, metrics(prepared))
         console.say(f"imported: {display(files.path)}")
         if getattr(prepared.config.dataset, "root", None) == "":
-            console.say(f"evaluate it with: genexp evaluate run_dir={display(files.path)} dataset.root=DIR")
+            where = shlex.quote(display(files.path))
+            console.say(f"evaluate it with: genexp evaluate run_dir={where} dataset.root=DIR")
 
 
 def what_it_reads(prepared: Prepared) -> str:
@@ -175,7 +201,8 @@ def what_it_reads(prepared: Prepared) -> str:
     if shapes.promoter_kind == "embedded" and shapes.promoter:
         reads = f"promoters that come embedded, {shapes.promoter[0]} chunks of {shapes.promoter[1]} numbers"
     elif sizes.window and shapes.promoter_kind:
-        reads = f"{'k-mers of ' * (shapes.promoter_kind == 'kmers')}promoters, window {list(sizes.window)} of 20,000 nt"
+        left, right = sizes.window
+        reads = f"{'k-mers of ' * (shapes.promoter_kind == 'kmers')}promoters, window [{left}, {right}) of 20,000 nt"
     else:
         reads = "no promoters"
     return f"the model reads {reads}{blocks}"
@@ -195,14 +222,21 @@ def environment(prepared: Prepared) -> dict[str, Any]:
             "source": getattr(config.dataset, "root", None) or None,
             "layout": "imported",
             "promoter": "embedded" if shapes.promoter_kind == "embedded" else "bases" if shapes.promoter else None,
-            "promoter_length": PUBLISHED_LENGTH if shapes.promoter else None,
-            "tss": PUBLISHED_TSS if shapes.promoter else None,
+            **promoter_record(shapes),
             "window": prepared.sizes.window,
             "widths": prepared.sizes.widths,
             "feature_names": names,
             "fingerprint": None,
         },
     }
+
+
+def promoter_record(shapes: InputShapes) -> dict[str, int | None]:
+    """Return the size of the promoters that an imported model was trained on, as far as it is known."""
+    if shapes.promoter_kind == "embedded" and shapes.promoter:
+        return {"promoter_length": shapes.promoter[0], "embed_dim": shapes.promoter[1], "tss": None}
+    known = shapes.promoter is not None
+    return {"promoter_length": PUBLISHED_LENGTH if known else None, "tss": PUBLISHED_TSS if known else None}
 
 
 def metrics(prepared: Prepared) -> dict[str, Any]:

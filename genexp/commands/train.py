@@ -20,6 +20,7 @@ from genexp.run import (
     RunDirectory,
     busy,
     check_checkpoint,
+    dataset_record,
     exact_command,
     git_state,
     how_to_resume,
@@ -81,8 +82,6 @@ def check(config: TrainConfig) -> Checked:
     """
     blocks = config.data.name
     check_loggers(config.logger)
-    if config.training.start_from and not config.resume:
-        check_checkpoint(open_run(config.training.start_from, "training.start_from"), "best")
     source = inspect(config.dataset, blocks)
     missing = [b for b in blocks if b not in source.info.blocks]
     if missing:
@@ -95,6 +94,8 @@ def check(config: TrainConfig) -> Checked:
         )
     window, note = choose_window(config.data, config.model, source.info)
     check_what_the_model_reads(config, source)
+    if config.training.start_from and not config.resume:
+        check_start(config, source, window)
     own = RunDirectory(Path(config.resume)).vectors if config.resume else None
     check_model(config.model, expected_shapes(config.model, source.info, blocks, window, own))
     return Checked(config, source, window, (note,) if note else ())
@@ -120,6 +121,35 @@ def check_what_the_model_reads(config: TrainConfig, source: Source) -> None:
             received=f"{source.info.promoter_length} chunks of {source.info.embed_dim} numbers",
             do="choose model=biolstm or model=transformer, or a dataset of bases",
         )
+
+
+def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | None) -> None:
+    """Refuse weights to start from that were trained on other blocks, promoters or widths, before anything is made."""
+    run = open_run(str(config.training.start_from), "training.start_from")
+    check_checkpoint(run, "best")
+    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
+    pairs: list[tuple[str, Any, Any, str]] = [
+        ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
+        ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
+    ]
+    pairs += [
+        (f"features of block {block}", seen["widths"].get(block), info.widths.get(block), "the dataset")
+        for block in config.data.name.replace("P", "")
+    ]
+    if "P" in config.data.name:
+        pairs.append(("promoters", seen["promoter"], info.promoter, "the dataset (embedded or bases)"))
+    if window and seen.get("window") and config.model.reads == "bases":
+        length = seen["window"][1] - seen["window"][0]
+        pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
+    for what, theirs, own, where in pairs:
+        if theirs != own:
+            raise UserError(
+                "the weights to start from belong to another model",
+                where=f"training.start_from={config.training.start_from}",
+                expected=f"{what}: {theirs}, as that run has",
+                received=own,
+                do=f"change {where} to fit, or leave training.start_from out",
+            )
 
 
 def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:
@@ -287,6 +317,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
             "promoter": dataset.info.promoter,
             "widths": {b: w for b, w in dataset.info.widths.items() if b in config.data.name},
             "promoter_length": dataset.info.promoter_length,
+            "embed_dim": dataset.info.embed_dim,
             "tss": dataset.info.tss,
             "window": dataset.window,
             "feature_names": {b: list(n) for b, n in dataset.info.feature_names.items() if b in config.data.name},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from genexp.errors import UserError
 from genexp.importing.weights import Checkpoint
 
@@ -85,4 +87,14 @@ def _checked(found: Checkpoint) -> Checkpoint:
             received=f"{found.kind} with {found.skipped} other variables",
             do="name the checkpoint of a model",
         )
+    for layer in found.layers:
+        for role, array in layer.arrays.items():
+            if not np.isfinite(array).all():
+                raise UserError(
+                    "the checkpoint holds weights that are no finite numbers",
+                    where=f"checkpoint={found.path}, {layer.name}/{role}",
+                    expected="finite numbers",
+                    received=f"{int((~np.isfinite(array)).sum()):,} of {array.size:,} NaN or infinite",
+                    do="download it again; a network that diverged in training is of no use",
+                )
     return found

@@ -133,6 +133,9 @@ def read_tensorflow(files: Files, path: Path) -> Checkpoint:
             ) from None
     config = model_config(files.descriptions)
     known = found_in(config)
+    if files.descriptions and not config:
+        described = " and ".join(path.name for path in files.descriptions[:2])
+        known["notes"] = (f"no description of a Keras model in {described}: damaged, or not written by Keras",)
     variables = _by_variable_name(values)
     if GRAPH_KEY in values:
         variables = _walk_graph(values, config if "links" in known else {})

@@ -110,6 +110,40 @@ def test_training_goes_on_from_it_in_a_new_run(imported, xpresso_root, tmp_path,
     assert "the weights to start from belong to another model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data.window=[0,300]"], "nt of promoter: 400"),
+        (["data=P"], "data: PH"),
+        (["model=divide_et_impera"], "model: xpresso"),
+    ],
+)
+def test_weights_of_another_model_are_refused_before_anything_is_made(
+    imported, xpresso_root, tmp_path, capsys, words, said
+):
+    start = ["dataset=xpresso", f"dataset.root={xpresso_root}", f"training.start_from={imported}"]
+    assert main(["train", *words, *start, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert f"expected: {said}, as that run has" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys):
+    path = write_small_xpresso(tmp_path / "model.h5")
+    with h5py.File(path, "r+") as file:
+        file["model_weights/dense_1/dense_1/kernel:0"][3, 5] = np.nan
+    words = ["import", f"checkpoint={path}", "data.window=[0,400]", *SMALL, f"hydra.run.dir={tmp_path / 'run'}"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "dense_1/kernel" in error
+    assert "1 of 3,072" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_that_is_not_there_is_told_at_once(tmp_path, capsys):
+    assert main(["import", f"checkpoint={tmp_path / 'nothere.h5'}", f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert "there is no such checkpoint" in capsys.readouterr().err
+
+
 def test_a_checkpoint_that_does_not_fit_leaves_nothing(tmp_path, capsys):
     path = write_small_xpresso(tmp_path / "model.h5")
     assert main(["import", f"checkpoint={path}", "hardware=cpu", f"hydra.run.dir={tmp_path / 'run'}"]) == 2
