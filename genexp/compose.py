@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from genexp.conf_files import CONF_DIR, default_options, groups_of
+from genexp.conf_files import CONF_DIR, chosen_options, default_options, groups_of
 from genexp.config import SCHEMAS
 from genexp.errors import UserError, nearest
 from genexp.validation import all_keys, unknown_key, validate
@@ -163,12 +163,30 @@ def check_overrides(command: str, arguments: Arguments) -> None:
         check_not_empty(override)
         if override.key_or_group in options:
             check_option(override, options[override.key_or_group])
+    check_preset(command, arguments)
     for choices in chosen_names(command, arguments):
         known = sorted(all_keys(SCHEMAS[command], choices))
         for override in arguments.overrides:
             group = override.key_or_group.split(".")[0]
             where = f"{COMMAND_LINE}, with {group}={choices[group]}" if group in choices else COMMAND_LINE
             check_key(override, known, list(options), where)
+
+
+def check_preset(command: str, arguments: Arguments) -> None:
+    """Raise a UserError if a packaged preset is given another model than the one it is a result of."""
+    said = {o.key_or_group: o for o in arguments.overrides if not o.is_sweep_override()}
+    if not {"experiment", "model"} <= said.keys():
+        return
+    name, model = said["experiment"].value(), said["model"].value()
+    own = chosen_options(command, [f"experiment={name}"])["model"]
+    if (CONF_DIR / "experiment" / f"{name}.yaml").is_file() and model != own:
+        raise UserError(
+            f"experiment={name} is a result of model={own}",
+            where=COMMAND_LINE,
+            expected=f"model={own}, or no model=",
+            received=said["model"].input_line,
+            do="leave one of the two out",
+        )
 
 
 def chosen_names(command: str, arguments: Arguments) -> list[dict[str, str]]:

@@ -83,6 +83,12 @@ def test_what_was_published_is_no_setting():
         check_overrides("train", parse(["experiment=xpresso_PH", "experiment.r2=1"]))
 
 
+def test_a_preset_of_another_model_is_told():
+    with pytest.raises(UserError, match="experiment=transformer_PHT is a result of model=transformer"):
+        check_overrides("train", parse(["experiment=transformer_PHT", "model=xpresso"]))
+    check_overrides("train", parse(["experiment=transformer_PHT", "model=transformer"]))
+
+
 def test_the_variants_differ_in_what_they_say():
     assert compose("xpresso_orthogonal").model.initializer == "orthogonal"
     assert compose("token_transformer_PH").model.vocab_size == 4
