@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -203,7 +202,7 @@ def run_alone(words: list[str]) -> int:
         try:
             return child.wait()
         except KeyboardInterrupt:
-            child.send_signal(signal.SIGINT)
+            child.terminate()  # SIGINT is ignored below a shell's background job
             child.wait()
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,9 @@ settings.register_profile("genexp", deadline=None)
 settings.load_profile("genexp")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# Tests that were started as a shell's background job ignore Ctrl-C, and so would the processes they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROMOTER = 400
 SPLIT_SIZES = {"train": 96, "valid": 32, "test": 32}
