@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from genexp.data.threads import processors
 from genexp.errors import UserError
 
 #: Bytes of a tile that is read in one go; a tile larger than this is one chunk on disk.
@@ -124,7 +124,7 @@ def read_tiles(
     parallel = _decompresses_in_parallel(dataset)
     rows_per, columns_per = dataset.chunks[:2] if parallel else _tile_shape(dataset, columns)
     tile_bytes = rows_per * columns_per * math.prod(dataset.shape[2:]) * dataset.dtype.itemsize
-    workers = max(1, min(_processors(), PARALLEL_BYTES // tile_bytes))
+    workers = max(1, min(processors(), PARALLEL_BYTES // tile_bytes))
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
@@ -242,8 +242,3 @@ class _PackedTile:
         if len(data) != size:
             raise zlib.error(f"a chunk of {size} bytes has {len(data)}")
         return np.frombuffer(data, self.dtype).reshape(self.chunk)
-
-
-def _processors() -> int:
-    """Return the number of processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,12 +7,14 @@ has to be made of the sequence, once; the vectors can stay in the model.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genexp.data.sequence import ALPHABET, N_TOKEN
+from genexp.data.threads import in_threads
 from genexp.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ MAX_K = 8
 #: Tokens counted at a time, and chunks averaged at a time: their working memory (1 MB) stays in the cache.
 _BLOCK_TOKENS = 2**17
 _BLOCK_CHUNKS = 2**12
+#: Tokens made into indices at a time: threads that call NumPy for less wait longer for each other than they compute.
+_SPAN_TOKENS = 2**19
+#: Tokens, and chunks, for which a thread of its own pays.
+_THREAD_TOKENS = 2**19
+_THREAD_CHUNKS = 2**13
 
 
 def kmer_words(k: int) -> list[str]:
@@ -89,25 +96,43 @@ def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
     n, window = tokens.shape
     check_chunks(window, k, chunk)
     counts = np.empty((n, window // chunk, 4**k), _counts_dtype(k, chunk))
-    block = max(1, min(n, _BLOCK_TOKENS // window))
-    for start in range(0, n, block):
-        rows = np.ascontiguousarray(tokens[start : start + block])
-        if start == 0 or len(rows) < block:
-            matrix = _one_kmer_per_entry(rows.size, k, chunk, counts.dtype)
-            inside = matrix.data.copy()
-            digits = np.empty(-(-rows.size // 8) * 8, _digits_dtype(k))
-        rows = rows.reshape(-1)
-        if rows.max() < N_TOKEN:
-            matrix.data[:] = inside
-        else:
-            known = rows != N_TOKEN
-            np.multiply(inside, _runs(known, k), out=matrix.data)
-            rows = np.where(known, rows, np.uint8(0))
-        matrix.indices[:] = _digits(rows, k, digits)
-        # Entries of the same chunk and k-mer are added up: the fastest histogram of many small groups in NumPy and
-        # SciPy (bincount takes 4 times as long, see benchmarks/kmer_encoding.py).
-        matrix.toarray(out=counts[start : start + block].reshape(-1, 4**k))
+    in_threads(lambda rows: _count(tokens[rows], k, chunk, counts[rows]), n, _THREAD_TOKENS // window)
     return counts
+
+
+def _count(tokens: np.ndarray, k: int, chunk: int, counts: np.ndarray) -> None:
+    """Write the counts of (n, window) tokens into (n, window / chunk, 4**k) counts."""
+    n, window = tokens.shape
+    span = _equal(n, _SPAN_TOKENS // window)
+    block = _equal(span, _BLOCK_TOKENS // window)
+    matrix = _one_kmer_per_entry(block * window, k, chunk, counts.dtype)
+    inside = matrix.data.copy()
+    digits = np.empty(-(-span * window // 8) * 8, _digits_dtype(k))
+    for start in _steps(n, span):
+        rows = np.ascontiguousarray(tokens[start : start + span]).reshape(-1)
+        known = None if rows.max() < N_TOKEN else rows != N_TOKEN
+        index = _digits(rows if known is None else np.where(known, rows, np.uint8(0)), k, digits)
+        valid = None if known is None else _runs(known, k)
+        matrix.data[:] = inside
+        for first in _steps(span, block):
+            part = slice(first * window, (first + block) * window)
+            matrix.indices[:] = index[part]
+            if valid is not None:
+                np.multiply(inside, valid[part], out=matrix.data)
+            # Entries of the same chunk and k-mer are added up: the fastest histogram of many small groups in NumPy
+            # and SciPy (bincount takes twice as long or longer, see benchmarks/kmer_encoding.py).
+            matrix.toarray(out=counts[start + first : start + first + block].reshape(-1, 4**k))
+
+
+def _equal(n: int, most: int) -> int:
+    """Return the size of the fewest equal steps through n rows that are no larger than ``most``, or one row."""
+    steps = -(-n // max(most, 1))
+    return -(-n // max(steps, 1))
+
+
+def _steps(n: int, size: int) -> Iterator[int]:
+    """Yield where steps of one size begin; the last one may go back over a few rows of the one before."""
+    return (min(start, n - size) for start in range(0, n, size or 1))
 
 
 def mean_vectors(counts: np.ndarray, vectors: np.ndarray) -> np.ndarray:
@@ -129,18 +154,23 @@ def mean_vectors(counts: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     vectors = np.ascontiguousarray(vectors, np.float32)
     means = np.empty((n, chunks, vectors.shape[1]), np.float32)
     flat, out = counts.reshape(-1, words), means.reshape(-1, vectors.shape[1])
-    buffer = np.empty((min(_BLOCK_CHUNKS, len(flat)), words), np.float32)
-    ones = np.ones(words, np.float32)
-    for start in range(0, len(flat), _BLOCK_CHUNKS):
-        part = buffer[: len(flat) - start]
-        np.copyto(part, flat[start : start + len(part)])
+    in_threads(lambda rows: _average(flat[rows], vectors, out[rows]), len(flat), _THREAD_CHUNKS)
+    return means
+
+
+def _average(counts: np.ndarray, vectors: np.ndarray, means: np.ndarray) -> None:
+    """Write the mean vectors of (n, 4**k) counts into (n, dimension) means."""
+    buffer = np.empty((min(_BLOCK_CHUNKS, len(counts)), len(vectors)), np.float32)
+    ones = np.ones(len(vectors), np.float32)
+    for start in range(0, len(counts), _BLOCK_CHUNKS):
+        part = buffer[: len(counts) - start]
+        np.copyto(part, counts[start : start + len(part)])
         total = np.maximum(part @ ones, 1)
         if total.min() == total.max():  # no N in sight: one division for all chunks
-            _product(part, vectors / total[0], out[start : start + len(part)])
+            _product(part, vectors / total[0], means[start : start + len(part)])
         else:
             part /= total[:, None]
-            _product(part, vectors, out[start : start + len(part)])
-    return means
+            _product(part, vectors, means[start : start + len(part)])
 
 
 def empty_chunks(counts: np.ndarray) -> int:

@@ -100,13 +100,16 @@ def test_no_count_overflows(chunk, dtype):
     assert (counts.sum(axis=-1, dtype=int) == chunk - 2).all()
 
 
-def test_blocks_of_genes_do_not_show(monkeypatch):
+def test_blocks_of_genes_and_threads_do_not_show(monkeypatch):
     tokens = np.random.default_rng(1).integers(0, 5, (23, 300), dtype=np.uint8)
     vectors = np.random.default_rng(2).normal(size=(64, 5))
     whole = chunk_counts(tokens, 3, 50)
     means = mean_vectors(whole, vectors)
-    for size in (1, 1000, 1200):
+    for size, span, thread in [(1, 1, 1), (1000, 1700, 10_000), (1200, 5000, 3000), (5000, 1200, 1500)]:
         monkeypatch.setattr(kmers, "_BLOCK_TOKENS", size)
+        monkeypatch.setattr(kmers, "_SPAN_TOKENS", span)
+        monkeypatch.setattr(kmers, "_THREAD_TOKENS", thread)
+        monkeypatch.setattr(kmers, "_THREAD_CHUNKS", thread // 100 + 1)
         monkeypatch.setattr(kmers, "_BLOCK_CHUNKS", size // 100 + 1)
         np.testing.assert_array_equal(chunk_counts(tokens, 3, 50), whole)
         np.testing.assert_allclose(mean_vectors(whole, vectors), means, rtol=0, atol=1e-6)
