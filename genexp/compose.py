@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from genexp.conf_files import CONF_DIR, chosen_options, default_options, groups_of
-from genexp.config import SCHEMAS
+from genexp.config import SCHEMAS, KmerModelConfig, TrainConfig
 from genexp.errors import UserError, nearest
 from genexp.validation import all_keys, unknown_key, validate
 
@@ -274,8 +274,16 @@ def check_not_empty(override: Override) -> None:
 
 
 def check_option(override: Override, options: list[str]) -> None:
-    """Raise a UserError if a group has no such option."""
-    group = override.key_or_group
+    """Raise a UserError if a group has no such option, or is to be added though it is there."""
+    group, word = override.key_or_group, str(override.input_line)
+    if word.startswith("+"):
+        raise UserError(
+            f"the group {group} is there already, it cannot be added",
+            where=COMMAND_LINE,
+            expected=word.lstrip("+"),
+            received=word,
+            do="leave the + out",
+        )
     values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
     for value in values:
         if str(value) not in options:
@@ -338,7 +346,21 @@ def checked_config(
     own = whole.copy()
     with open_dict(own):
         del own["hydra"]
-    return validate(own, SCHEMAS[command], source_of(overrides), to_show=to_show), whole
+    config: Any = validate(own, SCHEMAS[command], source_of(overrides), to_show=to_show)
+    return decided(config, overrides) if isinstance(config, TrainConfig) else config, whole
+
+
+def decided(config: TrainConfig, overrides: list[str]) -> TrainConfig:
+    """Return the config of a run with what is left to decide, or no longer true, by what the command line says."""
+    said = {word.lstrip("+").partition("=")[0] for word in overrides}
+    if isinstance(config.model, KmerModelConfig):
+        config = replace(config, model=config.model.decided(said))
+    if config.experiment and "data" in said:
+        name = config.experiment.name
+        packaged = (CONF_DIR / "experiment" / f"{name}.yaml").is_file()
+        if packaged and chosen_options("train", [f"experiment={name}"])["data"] != config.data.name:
+            config = replace(config, experiment=None)  # its published r2 is that of other blocks
+    return config
 
 
 def source_of(overrides: list[str]) -> str:

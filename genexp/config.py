@@ -5,8 +5,9 @@ The values live in ``conf/``; `genexp.validation` holds a config to this schema,
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 from omegaconf import MISSING
 
@@ -132,7 +133,7 @@ class FcNetConfig(ModelConfig):
 class EmbeddingConfig:
     """Where the vector of each k-mer comes from."""
 
-    kind: str = key(choices=("word2vec", "random", "learned", "counts"))
+    kind: str = key(choices=("auto", "word2vec", "random", "learned", "counts"))
     trainable: bool = key()
     vectors: str | None = key()
     window: int = key(at_least=1)
@@ -144,11 +145,17 @@ class EmbeddingConfig:
     seed: int = key(at_least=0)
 
 
+#: Keys of ``model.embedding`` that only Word2Vec reads.
+WORD2VEC_SETTINGS: tuple[str, ...] = ("window", "epochs", "negative", "subsample", "promoters", "workers")
+
+
 @dataclass
 class KmerModelConfig(ModelConfig):
     """What the models share that read a promoter as chunks of k-mers."""
 
     reads: ClassVar[str | None] = "kmers"
+    #: What ``model.embedding=auto`` is, where nothing that is asked for stands against it.
+    best_embedding: ClassVar[str] = "word2vec"
     k: int = key(at_least=1, at_most=6)
     chunk: int = key(at_least=1)
     embed_dim: int = key(at_least=1)
@@ -158,11 +165,29 @@ class KmerModelConfig(ModelConfig):
         """No k-mer spans two chunks, and chunks are equal."""
         return self.chunk
 
+    def decided(self, said: Collection[str]) -> Self:
+        """Return the config with ``model.embedding=auto`` decided.
+
+        It is Word2Vec where one of its settings is among the keys that the user said, or where the best has no vectors
+        (counts) and vectors are asked for: by a setting of theirs, or a dimension that is not the number of k-mers.
+        """
+        if self.embedding.kind != "auto":
+            return self
+        kind, settings = self.best_embedding, WORD2VEC_SETTINGS
+        if kind == "counts":
+            settings += ("seed", "trainable", "vectors")
+            if self.embed_dim != 4**self.k or self.embedding.trainable or self.embedding.vectors:
+                kind = "word2vec"
+        if any(f"model.embedding.{name}" in said for name in settings):
+            kind = "word2vec"
+        return replace(self, embedding=replace(self.embedding, kind=kind))
+
 
 @dataclass
 class BioLstmConfig(KmerModelConfig):
     """Chunks of k-mers through one LSTM."""
 
+    best_embedding: ClassVar[str] = "random"
     units: int = key(at_least=1)
     dense: int = key(at_least=1)
     dropout: float = key(at_least=0, below=1)
@@ -172,6 +197,7 @@ class BioLstmConfig(KmerModelConfig):
 class TransformerConfig(KmerModelConfig):
     """Chunks of k-mers through Transformer encoder blocks."""
 
+    best_embedding: ClassVar[str] = "counts"
     heads: int = key(at_least=1)
     key_dim: int = key(at_least=1)
     ff_dim: int = key(at_least=1)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import hydra
@@ -128,17 +129,17 @@ def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfi
 def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
     """Check every value of the sweep, run each job in a process of its own, and show a table of them all."""
     module = import_module(module_of(command))
+    check_targets(arguments)
     for overrides in one_at_a_time(arguments):
         config, _ = checked_config(command, overrides, arguments.config_dir)
         module.check(absolute_paths(config))
-    extra, directory = ["hydra.output_subdir=null"], None
-    if command in WITH_RUN_DIRECTORY:
-        directory = create_exclusively(whole.hydra.sweep.dir)
-        extra.append(f"hydra.sweep.dir={quoted(directory)}")
+    directory = create_exclusively(whole.hydra.sweep.dir) if command in WITH_RUN_DIRECTORY else None
     failed: list[int] = []
     flags = ["--config-dir", arguments.config_dir] if arguments.config_dir else []
     try:
-        hydra_main(command, lambda: isolated_job(command, flags, failed), [*arguments.words, *extra])
+        with TemporaryDirectory() as nowhere:  # what Hydra writes for jobs without a run directory is of no use
+            extra = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory or nowhere)}"]
+            hydra_main(command, lambda: isolated_job(command, flags, failed), [*arguments.words, *extra])
     except KeyboardInterrupt:
         if not directory:
             raise
@@ -147,6 +148,21 @@ def sweep(command: str, arguments: Arguments, whole: DictConfig) -> int:
     if directory:
         close_sweep(directory)
     return max(failed, default=0)
+
+
+def check_targets(arguments: Arguments) -> None:
+    """Raise a UserError if the jobs of a sweep would all write to one place."""
+    out = next((o for o in arguments.overrides if o.key_or_group == "out"), None)
+    swept = [o for o in arguments.overrides if o.is_sweep_override()]
+    if out and swept and not out.is_sweep_override() and "${" not in str(out.input_line):
+        key = swept[0].key_or_group
+        raise UserError(
+            "all jobs of this sweep would write to the same place",
+            where="out",
+            expected="a name for each job",
+            received=out.input_line,
+            do=f"make it depend on what is swept: 'out={out.value()}-${{{key}}}'",
+        )
 
 
 def close_sweep(directory: Path) -> None:

@@ -168,6 +168,7 @@ def _out_of_limits(dotted: str, value: Any, metadata: Mapping[str, Any], source:
                 do=f"change {dotted}",
             )
         )
+        return problems
     tests: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
         "choices": (lambda v, limit: v in limit, "one of {}"),
         "at_least": (lambda v, limit: v >= limit, "at least {}"),

@@ -89,6 +89,13 @@ def test_a_preset_of_another_model_is_told():
     check_overrides("train", parse(["experiment=transformer_PHT", "model=transformer"]))
 
 
+def test_on_other_data_a_preset_is_no_published_result():
+    assert compose("transformer_PH").experiment.r2 == 0.610
+    assert compose("transformer_PH", "data=PH").experiment.r2 == 0.610
+    other = compose("transformer_PH", "data=PHT")
+    assert (other.experiment, other.model.embedding.kind, other.data.name) == (None, "random", "PHT")
+
+
 def test_the_variants_differ_in_what_they_say():
     assert compose("xpresso_orthogonal").model.initializer == "orthogonal"
     assert compose("token_transformer_PH").model.vocab_size == 4

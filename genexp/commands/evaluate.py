@@ -171,6 +171,9 @@ def run(checked: Checked, directory: Path) -> None:
     from genexp.evaluation.report import HELD_OUT, evaluate_checkpoint, results_table, write_report
 
     config, trained = checked.config, checked.trained
+    status = (read_metrics(checked.run) or {}).get("status", "unfinished")
+    if status != "completed":
+        console.warn(f"this run is {status}: its checkpoints are those of the epochs that it had done")
     dataset = load(checked.source, trained.data.name, checked.window)
     report_dataset(dataset, trained.data.name)
     wanted = {None: HELD_OUT, "all": SPLITS}.get(config.split, (str(config.split),))

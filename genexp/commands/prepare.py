@@ -85,8 +85,17 @@ def check(config: PrepareConfig) -> Checked:
                 expected=f"of {', '.join(NEEDS[source] + MAY_HAVE[source])}",
                 do=f"leave {key} out, or choose another source",
             )
+    files: dict[Path, str] = {}
     for key, path in given.items():
-        existing(path, key)
+        other = files.setdefault(existing(path, key).resolve(), key)
+        if other != key:
+            raise UserError(
+                f"{other} and {key} name the same file",
+                where=f"{other}, {key}",
+                expected="a file for each",
+                received=path,
+                do=f"correct one of them, or leave {key} out",
+            )
     _check_together(config)
     return Checked(config, free_folder(config.out), exact_command())
 

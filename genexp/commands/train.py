@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from genexp import console
-from genexp.config import TrainConfig
+from genexp.config import KmerModelConfig, TrainConfig
 from genexp.data.datasets import Source, choose_window, inspect, load
 from genexp.data.genes import Dataset
 from genexp.errors import UserError
@@ -174,6 +174,8 @@ def report_dataset(dataset: Dataset, blocks: str) -> None:
         promoter = f", promoters of {info.promoter_length:,} nt with the TSS at {info.tss:,}"
         if dataset.window:
             promoter += f", window [{dataset.window[0]}, {dataset.window[1]})"
+    elif info.promoter == "embedded":
+        promoter = f", promoters of {info.promoter_length:,} chunks of {info.embed_dim:,} numbers"
     widths = ", ".join(f"{b} ({w:,})" for b, w in info.widths.items())
     console.say(f"dataset: {info.layout}, {info.source}: {genes} genes (train / valid / test){promoter}; {widths}")
     for line in dataset.warnings:
@@ -202,23 +204,25 @@ def run(prepared: Prepared, directory: Path) -> None:
         write_results(replace(prepared, dataset=dataset), fitted, files)
 
 
-FED_WITH = {
-    "bases": "promoters as bases",
-    "kmers": "promoters as k-mer counts of chunks",
-    "embedded": "promoters that come embedded",
-    None: "no promoters",
-}
-
-
 def report_model(prepared: Prepared, shapes: InputShapes) -> None:
     """Say what is trained, on what."""
     config, hardware = prepared.config, prepared.hardware
     training = config.training
     console.say(
-        f"model: {config.model.name} on {config.data.name}, fed with {FED_WITH[shapes.promoter_kind]}; "
+        f"model: {config.model.name} on {config.data.name}, fed with {fed_with(config, shapes)}; "
         f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, "
         f"at most {training.epochs} epochs; {', '.join(hardware.devices)}, {config.hardware.precision}"
     )
+
+
+def fed_with(config: TrainConfig, shapes: InputShapes) -> str:
+    """Say what the model sees of a promoter."""
+    model = config.model
+    if shapes.promoter and shapes.promoter_kind == "kmers" and isinstance(model, KmerModelConfig):
+        vectors = model.embedding.vectors or model.embedding.kind
+        return f"promoters as k-mer counts of chunks, {shapes.promoter[0]} of {model.chunk} nt (embedding: {vectors})"
+    said = {"bases": "promoters as bases", "embedded": "promoters that come embedded", None: "no promoters"}
+    return said[shapes.promoter_kind]
 
 
 def write_results(prepared: Prepared, fitted: Fitted, files: RunDirectory) -> None:

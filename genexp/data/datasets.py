@@ -62,6 +62,14 @@ def choose_window(data: DataConfig, model: ModelConfig, info: DatasetInfo) -> tu
         return (left, right), None
     wanted = (0, length) if model.window is None else (tss + model.window[0], tss + model.window[1])
     left, right = max(wanted[0], 0), min(wanted[1], length)
+    if 0 < right - left < model.multiple():
+        raise UserError(
+            "the window is shorter than the parts that the model cuts it into",
+            where="data.window",
+            expected=f"at least {model.multiple():,} nt",
+            received=f"[{left}, {right}), {right - left:,} nt of the promoters of {info.source}",
+            do="give a longer data.window=[left,right), or a smaller model.chunk or model.parts",
+        )
     left += (right - left) % model.multiple()
     if right <= left:
         raise UserError(

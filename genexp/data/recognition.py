@@ -194,7 +194,11 @@ def missing_block(root: Path, need: str, sets: Iterable[FoundSet], chosen: Found
         what = f"the {chosen.layout} set has no block {named}"
     else:
         what = f"no set in the folder has the block {named}" if named else f"no set in the folder has all of {need}"
-    do = f"set dataset.layout={better[0]}" if better else "choose data=... among the blocks that are there"
+    do = (
+        f"set dataset.layout={better[0]}"
+        if better
+        else "name a folder that has them, or train on the blocks that are there (data=...)"
+    )
     return UserError(what, where=root, expected=f"the blocks of data={need}", received=list_sets(sets), do=do)
 
 

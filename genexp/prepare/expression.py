@@ -34,6 +34,8 @@ _UNITS = (
     *("estimatedcounts", "numreads", "counts", "count", "rawcounts", "rawcount", "readcount", "readcounts", "reads"),
     *("coverage", "isopct"),
 )
+#: Rows that HTSeq writes below the genes, for the reads that it counted for none of them.
+_NO_GENES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
 #: No logarithm to base 10 of anything that can be counted in a cell is larger.
 _LARGEST_LOG10 = 12
 
@@ -105,6 +107,7 @@ def read_expression(
     """
     where, first = f"expression={path}", first_line(path, "expression")
     table = read_table(path, "expression")
+    table = table[~table.iloc[:, 0].isin(_NO_GENES)]
     _check_header(table, path)
     passed_over = text_columns(table)
     left_out = [] if samples else [name for name in table.columns[1:] if _plain(name) in _ABOUT_GENES]

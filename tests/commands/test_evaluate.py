@@ -50,6 +50,13 @@ def test_a_moved_and_read_only_run_is_evaluated_elsewhere(run, tmp_path, capsys)
     assert {p: p.stat().st_mtime_ns for p in moved.rglob("*")} == files
 
 
+def test_a_run_that_was_interrupted_is_called_so(run, tmp_path, capsys):
+    part = shutil.copytree(run, tmp_path / "part")
+    (part / "metrics.json").write_text(json.dumps({"status": "interrupted"}))
+    assert main(["evaluate", f"run_dir={part}"]) == 0
+    assert "this run is interrupted" in " ".join(capsys.readouterr().out.split())
+
+
 def test_results_land_beside_the_run_unless_told_otherwise(run, capsys):
     assert main(["evaluate", f"run_dir={run}", "split=train"]) == 0
     assert read(run / "evaluation-best-train" / "metrics.json")["best"]["train"]["n"] == 96

@@ -41,6 +41,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*TABLE, "fasta={0}/g.fa"), "source=xpresso_table has no use for fasta"),
         ((*GENOME, "table={0}/t.txt"), "source=genome has no use for table"),
         ((*GENOME, "tf={0}/none"), "there is no such file"),
+        ((*GENOME, "tf={0}/e.tsv"), "expression and tf name the same file"),
         ((*GENOME, "split.by=file"), "split.by=file needs a file"),
         ((*GENOME, "split.file={0}/s.tsv"), "split.by=random has no use for a file"),
         ((*GENOME, "split.by=file", "split.file={0}/s.tsv", "split.test=9"), "split.test would have no effect"),

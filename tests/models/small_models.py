@@ -33,8 +33,10 @@ READABLE = [(model, data) for model in MODELS for data in DATA if ("P" in data) 
 
 
 def model_config(name: str, **changes: Any) -> Any:
-    """Return the published config of a model, with changes."""
+    """Return the published config of a model, with changes; one of k-mers stands on vectors unless told otherwise."""
     published = OmegaConf.load(CONF / f"{name}.yaml").model
+    if name in K_MERS:
+        published.embedding.kind = "word2vec"
     return validate(OmegaConf.merge(published, changes), MODELS[name])
 
 

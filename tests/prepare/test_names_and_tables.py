@@ -114,6 +114,11 @@ def test_a_gene_may_be_called_nan(tmp_path):
     assert look_at(tmp_path / "x", "expression").columns == ["gene", "s"]
 
 
+def test_reads_that_htseq_counts_for_no_gene_are_no_genes(tmp_path):
+    path = write(tmp_path / "x", "gene\ts\na\t1\n__no_feature\t9\nb\t2\n__alignment_not_unique\t7\n")
+    assert read_expression(path).names.ids.tolist() == ["a", "b"]
+
+
 def test_median_over_samples_with_gaps(tmp_path):
     path = write(tmp_path / "x", "gene\tsymbol\ts1\ts2\ts3\na\tA\t1\t9\t2\nb\tB\t\tNA\t\nc\tC\t4\t\t6\n")
     found = read_expression(path)
