@@ -20,7 +20,6 @@ from genexp.run import (
     RunDirectory,
     busy,
     check_checkpoint,
-    dataset_record,
     exact_command,
     git_state,
     how_to_resume,
@@ -32,6 +31,7 @@ from genexp.run import (
 )
 from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
+from genexp.training.start import check_start
 from genexp.validation import to_yaml, validate
 from genexp.writing import disk_full, is_full, sigterm_interrupts, write_atomically, write_json
 
@@ -121,35 +121,6 @@ def check_what_the_model_reads(config: TrainConfig, source: Source) -> None:
             received=f"{source.info.promoter_length} chunks of {source.info.embed_dim} numbers",
             do="choose model=biolstm or model=transformer, or a dataset of bases",
         )
-
-
-def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | None) -> None:
-    """Refuse weights to start from that were trained on other blocks, promoters or widths, before anything is made."""
-    run = open_run(str(config.training.start_from), "training.start_from")
-    check_checkpoint(run, "best")
-    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
-    pairs: list[tuple[str, Any, Any, str]] = [
-        ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
-        ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
-    ]
-    pairs += [
-        (f"features of block {block}", seen["widths"].get(block), info.widths.get(block), "the dataset")
-        for block in config.data.name.replace("P", "")
-    ]
-    if "P" in config.data.name:
-        pairs.append(("promoters", seen["promoter"], info.promoter, "the dataset (embedded or bases)"))
-    if window and seen.get("window") and config.model.reads == "bases":
-        length = seen["window"][1] - seen["window"][0]
-        pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
-    for what, theirs, own, where in pairs:
-        if theirs != own:
-            raise UserError(
-                "the weights to start from belong to another model",
-                where=f"training.start_from={config.training.start_from}",
-                expected=f"{what}: {theirs}, as that run has",
-                received=own,
-                do=f"change {where} to fit, or leave training.start_from out",
-            )
 
 
 def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:

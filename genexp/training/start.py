@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from omegaconf import OmegaConf
 
+from genexp.config import TrainConfig
 from genexp.console import say
+from genexp.data.datasets import Source
 from genexp.errors import UserError
-from genexp.evaluation.report import load_checkpoint
-from genexp.run import open_run
+from genexp.run import check_checkpoint, dataset_record, open_run
 
 if TYPE_CHECKING:
     import keras
+
+
+def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | None) -> None:
+    """Refuse weights to start from that were trained on other blocks, promoters or widths, before anything is made."""
+    run = open_run(str(config.training.start_from), "training.start_from")
+    check_checkpoint(run, "best")
+    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
+    pairs: list[tuple[str, Any, Any, str]] = [
+        ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
+        ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
+    ]
+    pairs += [
+        (f"features of block {block}", seen["widths"].get(block), info.widths.get(block), "the dataset")
+        for block in config.data.name.replace("P", "")
+    ]
+    if "P" in config.data.name:
+        pairs.append(("promoters", seen["promoter"], info.promoter, "the dataset (embedded or bases)"))
+    if window and seen.get("window") and config.model.reads == "bases":
+        length = seen["window"][1] - seen["window"][0]
+        pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
+    for what, theirs, own, where in pairs:
+        if theirs != own:
+            raise UserError(
+                "the weights to start from belong to another model",
+                where=f"training.start_from={config.training.start_from}",
+                expected=f"{what}: {theirs}, as that run has",
+                received=own,
+                do=f"change {where} to fit, or leave training.start_from out",
+            )
 
 
 def take_weights(model: keras.Model, directory: str) -> None:
@@ -23,6 +54,8 @@ def take_weights(model: keras.Model, directory: str) -> None:
     UserError
         If the other model has other layers or shapes, or stands on other k-mer vectors.
     """
+    from genexp.evaluation.report import load_checkpoint
+
     run = open_run(directory, "training.start_from")
     other = load_checkpoint(run, "best")
     own = {v.path: v for v in model.weights if "seed" not in v.path}
