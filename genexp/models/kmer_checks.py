@@ -44,15 +44,13 @@ def _check_embedded(config: KmerModelConfig, promoter: tuple[int, ...]) -> None:
             received=f"{dimension} numbers per chunk in the dataset",
             do=f"set model.embed_dim={dimension}, or use a dataset of bases",
         )
-    if config.embedding.trainable or config.embedding.vectors is not None:
-        key = "trainable" if config.embedding.trainable else "vectors"
-        raise UserError(
-            f"model.embedding.{key} has no effect on promoters that come embedded",
-            where=f"model.embedding.{key}",
-            expected="a dataset of bases, or the setting left out",
-            received="embedded promoters: their k-mers, and so the vectors of the k-mers, are no longer known",
-            do=f"leave model.embedding.{key} out, or use a dataset of bases",
-        )
+    _no_vectors(
+        config,
+        "on promoters that come embedded",
+        expected="a dataset of bases, or the setting left out",
+        received="embedded promoters: their k-mers, and so the vectors of the k-mers, are no longer known",
+        do="use a dataset of bases",
+    )
 
 
 def _check_counts(config: KmerModelConfig) -> None:
@@ -65,12 +63,23 @@ def _check_counts(config: KmerModelConfig) -> None:
             received=config.embed_dim,
             do=f"set model.embed_dim={4**config.k}, or choose another model.embedding.kind",
         )
-    if config.embedding.trainable or config.embedding.vectors is not None:
-        key = "trainable" if config.embedding.trainable else "vectors"
-        raise UserError(
-            f"model.embedding.{key} has no effect with model.embedding.kind=counts",
-            where=f"model.embedding.{key}",
-            expected="a kind with vectors: word2vec, random or learned",
-            received="counts, which has none",
-            do=f"leave model.embedding.{key} out, or choose another model.embedding.kind",
-        )
+    _no_vectors(
+        config,
+        "with model.embedding.kind=counts",
+        expected="a kind with vectors: word2vec, random or learned",
+        received="counts, which has none",
+        do="choose another model.embedding.kind",
+    )
+
+
+def _no_vectors(config: KmerModelConfig, when: str, *, expected: str, received: str, do: str) -> None:
+    """Refuse settings of vectors where there are none."""
+    for key in ("trainable", "vectors"):
+        if getattr(config.embedding, key):
+            raise UserError(
+                f"model.embedding.{key} has no effect {when}",
+                where=f"model.embedding.{key}",
+                expected=expected,
+                received=received,
+                do=f"leave model.embedding.{key} out, or {do}",
+            )
