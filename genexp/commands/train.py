@@ -192,8 +192,9 @@ def fed_with(config: TrainConfig, shapes: InputShapes) -> str:
     if shapes.promoter and shapes.promoter_kind == "kmers" and isinstance(model, KmerModelConfig):
         vectors = model.embedding.vectors or model.embedding.kind
         return f"promoters as k-mer counts of chunks, {shapes.promoter[0]} of {model.chunk} nt (embedding: {vectors})"
-    said = {"bases": "promoters as bases", "embedded": "promoters that come embedded", None: "no promoters"}
-    return said[shapes.promoter_kind]
+    if shapes.promoter_kind == "embedded":
+        return "promoters that come embedded (model.k, model.chunk and model.embedding play no part)"
+    return "promoters as bases" if shapes.promoter else "no promoters"
 
 
 def write_results(prepared: Prepared, fitted: Fitted, files: RunDirectory) -> None:

@@ -47,12 +47,13 @@ def read_checkpoint(where: str) -> Checkpoint:
     inside = [p for p in sorted(path.iterdir()) if p.is_file() and _is_keras(p)] if path.is_dir() else []
     if len(inside) == 1:
         return read_checkpoint(str(inside[0]))
+    below = [str(p.parent) for p in sorted(path.glob("*/saved_model.pb"))] if path.is_dir() else []
     raise UserError(
         "there are several checkpoints in this folder" if inside else "there is no checkpoint here",
         where=f"checkpoint={where}",
         expected=EXPECTED,
         received=_found(path, folder),
-        do="name one of them" if inside else "check the path",
+        do="name one of them" if inside else " or ".join(f"checkpoint={p}" for p in below) or "check the path",
     )
 
 

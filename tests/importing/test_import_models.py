@@ -250,6 +250,10 @@ def test_broken_and_missing_checkpoints_are_told(saved_model, tmp_path):
     empty.mkdir()
     with pytest.raises(UserError, match="there is no checkpoint here"):
         read_checkpoint(str(empty))
+    (empty / "below").mkdir()
+    (empty / "below" / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=f"checkpoint={empty / 'below'}"):
+        read_checkpoint(str(empty))
 
 
 def test_a_folder_with_one_file_is_enough(tmp_path):
