@@ -146,7 +146,7 @@ class EmbeddingConfig:
 
 
 #: Keys of ``model.embedding`` that only Word2Vec reads.
-WORD2VEC_SETTINGS: tuple[str, ...] = ("window", "epochs", "negative", "subsample", "promoters", "workers")
+WORD2VEC_SETTINGS = ("window", "epochs", "negative", "subsample", "promoters", "workers")
 
 
 @dataclass
@@ -154,7 +154,7 @@ class KmerModelConfig(ModelConfig):
     """What the models share that read a promoter as chunks of k-mers."""
 
     reads: ClassVar[str | None] = "kmers"
-    #: What ``model.embedding=auto`` is, where nothing that is asked for stands against it.
+    #: What ``model.embedding=auto`` is, unless Word2Vec is asked for.
     best_embedding: ClassVar[str] = "word2vec"
     k: int = key(at_least=1, at_most=6)
     chunk: int = key(at_least=1)
@@ -166,20 +166,11 @@ class KmerModelConfig(ModelConfig):
         return self.chunk
 
     def decided(self, said: Collection[str]) -> Self:
-        """Return the config with ``model.embedding=auto`` decided.
-
-        It is Word2Vec where one of its settings is among the keys that the user said, or where the best has no vectors
-        (counts) and vectors are asked for: by a setting of theirs, or a dimension that is not the number of k-mers.
-        """
+        """Return the config with ``model.embedding=auto`` decided: Word2Vec if one of its keys was said."""
         if self.embedding.kind != "auto":
             return self
-        kind, settings = self.best_embedding, WORD2VEC_SETTINGS
-        if kind == "counts":
-            settings += ("seed", "trainable", "vectors")
-            if self.embed_dim != 4**self.k or self.embedding.trainable or self.embedding.vectors:
-                kind = "word2vec"
-        if any(f"model.embedding.{name}" in said for name in settings):
-            kind = "word2vec"
+        asked = any(f"model.embedding.{name}" in said for name in WORD2VEC_SETTINGS)
+        kind = "word2vec" if asked else self.best_embedding
         return replace(self, embedding=replace(self.embedding, kind=kind))
 
 
@@ -197,7 +188,6 @@ class BioLstmConfig(KmerModelConfig):
 class TransformerConfig(KmerModelConfig):
     """Chunks of k-mers through Transformer encoder blocks."""
 
-    best_embedding: ClassVar[str] = "counts"
     heads: int = key(at_least=1)
     key_dim: int = key(at_least=1)
     ff_dim: int = key(at_least=1)

@@ -94,22 +94,16 @@ def test_a_folder_of_genes_needs_no_word_about_its_layout(words, dataset):
 @pytest.mark.parametrize(
     ("model", "words", "kind"),
     [
-        ("transformer", [], "counts"),
-        ("transformer", ["model.k=2", "model.embed_dim=16"], "counts"),
-        ("transformer", ["model.embed_dim=32"], "word2vec"),
-        ("transformer", ["model.k=4"], "word2vec"),
-        ("transformer", ["model.embedding.epochs=3"], "word2vec"),
-        ("transformer", ["model.embedding.seed=3"], "word2vec"),
-        ("transformer", ["model.embedding.trainable=true"], "word2vec"),
-        ("transformer", ["model.embedding.vectors=file"], "word2vec"),
+        ("transformer", [], "word2vec"),
         ("transformer", ["model.embedding.kind=learned", "model.embedding.epochs=3"], "learned"),
+        ("transformer", ["model.embedding.kind=auto"], "word2vec"),
         ("biolstm", [], "random"),
         ("biolstm", ["model.embed_dim=32", "model.embedding.seed=3", "model.embedding.trainable=true"], "random"),
         ("biolstm", ["model.embedding.promoters=all"], "word2vec"),
-        ("biolstm", ["model.embedding.kind=auto", "model.embedding.window=3"], "word2vec"),
+        ("biolstm", ["model.embedding.kind=random", "model.embedding.window=3"], "random"),
     ],
 )
-def test_the_embedding_is_the_models_best_unless_vectors_or_word2vec_are_asked_for(model, words, kind):
+def test_the_embedding_is_the_models_best_unless_word2vec_is_asked_for(model, words, kind):
     assert compose(f"model={model}", *words).model.embedding.kind == kind
 
 
