@@ -114,7 +114,9 @@ def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfi
     if getattr(config, "resume", None):
         own = [str(o.input_line) for o in arguments.overrides]
         own = [o for o in own if not o.startswith(("resume=", "hydra."))]
-        config, directory = module.resumed(config.resume, own, config)
+        from genexp.training.resume import resumed
+
+        config, directory = resumed(config.resume, own, config)
         extra = ["hydra.output_subdir=null"]  # what .hydra/ says of the first start stays
     if command in WITH_RUN_DIRECTORY and not directory:
         check_free(whole.hydra.run.dir)

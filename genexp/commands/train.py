@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-
 from genexp import console
 from genexp.config import KmerModelConfig, TrainConfig
 from genexp.data.datasets import Source, choose_window, inspect, load
@@ -18,13 +16,9 @@ from genexp.errors import UserError
 from genexp.models import check_model
 from genexp.run import (
     RunDirectory,
-    busy,
-    check_checkpoint,
     exact_command,
     git_state,
     how_to_resume,
-    is_being_written,
-    open_run,
     package_versions,
     read_metrics,
     sole_writer,
@@ -32,7 +26,7 @@ from genexp.run import (
 from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
 from genexp.training.start import check_start
-from genexp.validation import to_yaml, validate
+from genexp.validation import to_yaml
 from genexp.writing import disk_full, is_full, sigterm_interrupts, write_atomically, write_json
 
 if TYPE_CHECKING:
@@ -48,9 +42,6 @@ EXAMPLES = (
     ),
     ("genexp train -m model=xpresso,divide_et_impera seed=0,1", "four isolated runs and a closing table"),
 )
-
-#: What may be said beside resume=DIR; everything else is the run's own.
-RESUME_OVERRIDES = ("training.epochs", "training.patience", "hardware")
 
 
 @dataclass(frozen=True)
@@ -300,90 +291,6 @@ def environment(prepared: Prepared) -> dict[str, Any]:
             "fingerprint": dataset.fingerprint(),
         },
     }
-
-
-def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
-    """Return the config of an interrupted run, with what may be changed, and its directory.
-
-    Parameters
-    ----------
-    directory
-        The run.
-    overrides
-        The overrides of the command line, without ``resume`` and Hydra's own.
-    config
-        The config composed from the command line; only `RESUME_OVERRIDES` are taken from it.
-    """
-    files = open_run(directory, "resume")
-    changed = [text.lstrip("+~").split("=")[0] for text in overrides]
-    refused = [key for key in changed if not key.startswith(RESUME_OVERRIDES)]
-    if refused:
-        raise UserError(
-            "a resumed run keeps its own settings",
-            where=f"resume={directory}",
-            expected=f"at most {', '.join(RESUME_OVERRIDES)} beside resume",
-            received=", ".join(refused),
-            do="leave them out, or start a new run with them",
-        )
-    check_resumable(files, directory, config.training.epochs if "training.epochs" in changed else None)
-    own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
-    training = replace(
-        own.training,
-        epochs=config.training.epochs if "training.epochs" in changed else own.training.epochs,
-        patience=config.training.patience if "training.patience" in changed else own.training.patience,
-    )
-    hardware = config.hardware if any(k.startswith("hardware") for k in changed) else own.hardware
-    return replace(own, training=training, hardware=hardware, resume=directory), files.path
-
-
-def check_resumable(files: RunDirectory, directory: str, epochs: int | None) -> None:
-    """Raise a UserError if a run cannot go on, or has nothing left to do; nothing in it is touched before.
-
-    Parameters
-    ----------
-    files
-        The run.
-    directory
-        The same, as the user named it.
-    epochs
-        The new number of epochs, if one is given.
-    """
-    from genexp.training.state import read_progress
-
-    metrics = read_metrics(files) or {}
-    if "imported" in metrics:
-        raise UserError(
-            "this run was imported, there is nothing to resume",
-            where=f"resume={directory}",
-            do=f"begin a new run with its weights: genexp train training.start_from={directory} ...",
-        )
-    if is_being_written(files):
-        raise busy(files)
-    progress = read_progress(files.state)
-    if metrics.get("status") == "completed" and epochs is None:
-        raise UserError(
-            "this run is complete, there is nothing to resume",
-            where=f"resume={directory}",
-            do=f"evaluate it (genexp evaluate run_dir={directory}), or train on with training.epochs=N",
-        )
-    if not files.state.is_file() and (files.history.is_file() or any(files.checkpoints.glob("*.keras"))):
-        raise UserError(
-            "the saved state of this run is missing, so it cannot go on",
-            where=files.state,
-            expected="state.npz, which genexp train writes after every epoch",
-            received="a run of some epochs without it",
-            do="copy it from where the run was made, or start a new run; the checkpoints can still be evaluated",
-        )
-    if epochs is not None and epochs <= progress.epoch:
-        raise UserError(
-            "the run has done as many epochs already",
-            where="training.epochs",
-            expected=f"more than the {progress.epoch} epochs that are done",
-            received=epochs,
-            do="give a larger number, or evaluate the run as it is",
-        )
-    if progress.best_epoch and progress.best_epoch != progress.epoch:  # else the saved state has its weights
-        check_checkpoint(files, "best")
 
 
 def display(path: Path) -> str:
