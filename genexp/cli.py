@@ -39,8 +39,16 @@ def main(words: list[str] | None = None) -> int:
         return EXIT_USER
     except KeyboardInterrupt as error:
         if not error.args:  # a run has said so itself, and how to go on
-            sys.stderr.write("interrupted\n")
+            sys.stderr.write("interrupted; nothing half-written is left: to begin again, give the same command\n")
         return EXIT_INTERRUPTED
+    except MemoryError as error:
+        from genexp.console import fail
+
+        fail(
+            f"this needs more memory than there is: {error or 'no more can be had'}\n"
+            "  what to do: choose smaller sizes (embed_dim, dimension, batch_size), a shorter window or fewer genes"
+        )
+        return EXIT_USER
     except BrokenPipeError:  # the reader of `genexp ... | head` has gone
         sys.stderr.close()
         return EXIT_DONE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -158,6 +158,7 @@ HYDRA_DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
 def check_overrides(command: str, arguments: Arguments) -> None:
     """Raise a UserError at the first override that names no group, option or key, with the nearest right name."""
     options = groups_of(command, arguments.config_dir)
+    check_beside_resume(command, arguments)
     for override in arguments.overrides:
         check_form(override, arguments.multirun)
         check_not_empty(override)
@@ -170,6 +171,26 @@ def check_overrides(command: str, arguments: Arguments) -> None:
             group = override.key_or_group.split(".")[0]
             where = f"{COMMAND_LINE}, with {group}={choices[group]}" if group in choices else COMMAND_LINE
             check_key(override, known, list(options), where)
+
+
+#: What may be said beside resume=DIR; everything else is the run's own.
+RESUME_OVERRIDES = ("training.epochs", "training.patience", "hardware")
+
+
+def check_beside_resume(command: str, arguments: Arguments) -> None:
+    """Raise a UserError if a run that goes on is given settings that are its own."""
+    keys = {o.key_or_group: str(o.input_line) for o in arguments.overrides}
+    if command != "train" or keys.get("resume", "").partition("=")[2] in ("", "null"):
+        return
+    refused = [key for key in keys if not key.startswith((*RESUME_OVERRIDES, "resume", "hydra."))]
+    if refused:
+        raise UserError(
+            "a resumed run keeps its own settings",
+            where=keys["resume"],
+            expected=f"at most {', '.join(RESUME_OVERRIDES)} beside resume",
+            received=", ".join(refused),
+            do="leave them out, or start a new run with them",
+        )
 
 
 def check_preset(command: str, arguments: Arguments) -> None:
@@ -352,7 +373,7 @@ def checked_config(
 
 def decided(config: TrainConfig, overrides: list[str]) -> TrainConfig:
     """Return the config of a run with what is left to decide, or no longer true, by what the command line says."""
-    said = {word.lstrip("+").partition("=")[0] for word in overrides}
+    said = keys_of(overrides)
     if isinstance(config.model, KmerModelConfig):
         config = replace(config, model=config.model.decided(said))
     if config.experiment and "data" in said:
@@ -361,6 +382,22 @@ def decided(config: TrainConfig, overrides: list[str]) -> TrainConfig:
         if packaged and chosen_options("train", [f"experiment={name}"])["data"] != config.data.name:
             config = replace(config, experiment=None)  # its published r2 is that of other blocks
     return config
+
+
+def keys_of(overrides: Iterable[str]) -> set[str]:
+    """Return the keys that overrides name."""
+    return {word.lstrip("+").partition("=")[0] for word in overrides}
+
+
+def without_effect(config: TrainConfig, overrides: Iterable[str]) -> list[str]:
+    """Return a sentence for each word of the command line that has no effect, or less than one may think."""
+    said, sentences = keys_of(overrides), []
+    if isinstance(config.model, KmerModelConfig):
+        instead = config.model.embedding.vectors or config.model.embedding.kind
+        sentences = [f"{key} has no effect: the embedding is {instead}" for key in config.model.idle(said)]
+    if "experiment" in said and config.experiment is None:
+        sentences.append(f"with data={config.data.name} this is no repeat of a published result, whose r2 is left out")
+    return sentences
 
 
 def source_of(overrides: list[str]) -> str:

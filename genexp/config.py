@@ -139,10 +139,10 @@ class EmbeddingConfig:
     window: int = key(at_least=1)
     epochs: int = key(at_least=1)
     negative: int = key(at_least=1)
-    subsample: float = key(at_least=0)
+    subsample: float = key(at_least=0, at_most=1)
     promoters: Any = key(count_or=("auto", "all"))
     workers: int = key(at_least=1)
-    seed: int = key(at_least=0)
+    seed: int = key(at_least=0, at_most=2**32 - 1)
 
 
 #: Keys of ``model.embedding`` that only Word2Vec reads.
@@ -172,6 +172,15 @@ class KmerModelConfig(ModelConfig):
         asked = any(f"model.embedding.{name}" in said for name in WORD2VEC_SETTINGS)
         kind = "word2vec" if asked else self.best_embedding
         return replace(self, embedding=replace(self.embedding, kind=kind))
+
+    def idle(self, said: Collection[str]) -> list[str]:
+        """Return those of the keys said that have no effect beside the others."""
+        kind, names = self.embedding.kind, [*WORD2VEC_SETTINGS]
+        if self.embedding.vectors:
+            names += ["seed", "kind"]
+        elif kind != "random":
+            names = [*names, "seed"] if kind != "word2vec" else []
+        return [key for key in (f"model.embedding.{name}" for name in names) if key in said]
 
 
 @dataclass
@@ -412,10 +421,10 @@ class EmbedConfig:
     window: int = key(at_least=1)
     epochs: int = key(at_least=1)
     negative: int = key(at_least=1)
-    subsample: float = key(at_least=0)
+    subsample: float = key(at_least=0, at_most=1)
     promoters: Any = key(count_or=("auto", "all"))
     workers: int = key(at_least=1)
-    seed: int = key(at_least=0)
+    seed: int = key(at_least=0, at_most=2**32 - 1)
     chunk: int = key(at_least=1)
     write_dataset: bool = key()
     data: WindowConfig = field(default_factory=WindowConfig)

@@ -19,7 +19,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from genexp import console
 from genexp.commands import module_of
-from genexp.compose import Arguments, check_overrides, checked_config, first_value, parse, parse_override
+from genexp.compose import (
+    Arguments,
+    check_overrides,
+    checked_config,
+    first_value,
+    parse,
+    parse_override,
+    without_effect,
+)
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.errors import UserError
@@ -118,6 +126,9 @@ def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfi
 
         config, directory = resumed(config.resume, own, config)
         extra = ["hydra.output_subdir=null"]  # what .hydra/ says of the first start stays
+    elif command == "train":
+        for sentence in without_effect(config, arguments.single):
+            console.warn(sentence)
     if command in WITH_RUN_DIRECTORY and not directory:
         check_free(whole.hydra.run.dir)
     prepared = module.prepare(config, verbose=whole.hydra.verbose is True)

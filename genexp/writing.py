@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -116,21 +117,29 @@ def _not_free(what: str, wanted: str, received: str) -> UserError:
 def sigterm_interrupts() -> Iterator[None]:
     """Let SIGTERM, which Slurm and Kubernetes send before they kill, end the work as Ctrl-C does.
 
-    So does SIGHUP, when a terminal is closed, unless ``nohup`` has it ignored.
+    So does SIGHUP, when a terminal is closed, unless ``nohup`` has it ignored. Only the first signal counts: some send
+    it to a process and then to its group, and the second would end what the first has begun to tell.
     """
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
-            signal.signal(number, interrupt)
+            signal.signal(number, _interrupt)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if _interrupt not in before.values():
+            _INTERRUPTED.clear()
+
+
+_INTERRUPTED = threading.Event()
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    if not _INTERRUPTED.is_set():
+        _INTERRUPTED.set()
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -149,6 +158,14 @@ def whole_or_nothing(out: Path) -> Iterator[Path]:
                 out.rmdir()  # an empty one was seen to be free
             (partial / out.name).rename(out)
     except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise UserError(
+                f"another process has written {out.name} in the meantime",
+                where=f"out={out}",
+                expected="a new name",
+                received="a folder that is not empty any more",
+                do="use what is there, or choose another place with out=...; nothing of this run was left behind",
+            ) from error
         raise UserError(
             f"{out.name} cannot be written",
             where=f"out={out}",

@@ -77,6 +77,9 @@ def test_version(genexp):
         (["train", "training.learning_rate=nan"], "expected: a finite number"),
         (["train", "model=transformer", "model.chunk=700"], "at least 700 nt"),
         (["embed", "-m", "out=vectors", "k=2,3"], "'out=vectors-${k}'"),
+        (["train", "resume=nowhere", "model.embedding=counts"], "a resumed run keeps its own settings"),
+        (["train", "model=transformer", "model.embedding.subsample=2"], "at most 1"),
+        (["train", "model=transformer", "model.chunk=2"], "choose longer chunks"),
         (["train", "--resolve"], "--resolve goes with --cfg"),
         (["train", "+model._target_=os.system"], "there is no key model._target_"),
         (["train", "hydra.launcher._target_=os.system"], "must not name code"),
@@ -128,6 +131,17 @@ def test_cfg_prints_a_config_that_validates(genexp):
     done = genexp("train", "--cfg", "job", "model=divide_et_impera", "data=PHT", "dataset=files", "dataset.root=x")
     config = validate(OmegaConf.create(done.stdout), TrainConfig)
     assert (config.model.name, config.data.name, config.training.milestone) == ("divide_et_impera", "PHT", 70)
+
+
+def test_too_little_memory_is_the_users_to_mend(monkeypatch, capsys):
+    def too_much(words):
+        raise MemoryError("Unable to allocate 23.8 GiB")
+
+    monkeypatch.setattr(cli, "dispatch", too_much)
+    assert cli.main(["train"]) == 2
+    error = capsys.readouterr().err
+    assert "23.8 GiB" in error
+    assert "what to do" in error
 
 
 def test_an_unexpected_error_is_exit_1_and_called_a_bug(monkeypatch, capsys):

@@ -70,6 +70,38 @@ def test_sigterm_is_an_interrupt_that_leaves_nothing(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_only_the_first_signal_interrupts():
+    """`timeout` sends SIGTERM to a process and again to its group."""
+    told = []
+
+    def work():
+        with writing.sigterm_interrupts():
+            try:
+                with writing.sigterm_interrupts():
+                    os.kill(os.getpid(), signal.SIGTERM)
+            except KeyboardInterrupt:
+                os.kill(os.getpid(), signal.SIGTERM)
+                told.append("how to go on")
+                raise
+
+    for _ in range(2):  # and the next work can be interrupted again
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    assert len(told) == 2
+
+
+def test_a_folder_that_another_process_filled_is_told(tmp_path):
+    def work():
+        with writing.whole_or_nothing(tmp_path / "out") as folder:
+            folder.mkdir()
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "theirs").touch()
+
+    with pytest.raises(UserError, match="another process has written out"):
+        work()
+    assert (tmp_path / "out" / "theirs").exists()
+
+
 def test_a_disk_without_space_is_told(tmp_path):
     with pytest.raises(UserError, match="No space left"), writing.whole_or_nothing(tmp_path / "out"):
         raise OSError(28, "No space left on device")

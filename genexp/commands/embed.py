@@ -51,7 +51,7 @@ def check(config: EmbedConfig) -> tuple[Source, tuple[int, int], str]:
             do="name the folder of the original dataset",
         )
     window, note = choose_window(DataConfig("P", config.data.window), model_of(config), source.info)
-    if window is None or (window[1] - window[0]) % config.chunk or config.chunk < config.k:
+    if window is None or (config.write_dataset and ((window[1] - window[0]) % config.chunk or config.chunk < config.k)):
         raise UserError(
             "the window cannot be cut into chunks",
             where="data.window, chunk and k",

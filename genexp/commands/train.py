@@ -23,7 +23,7 @@ from genexp.run import (
     read_metrics,
     sole_writer,
 )
-from genexp.training.inputs import actual_shapes, encode, expected_shapes, vectors_for
+from genexp.training.inputs import actual_shapes, check_vectors, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
 from genexp.training.start import check_start
 from genexp.validation import to_yaml
@@ -122,6 +122,7 @@ def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:
     hardware = set_up_hardware(config.hardware, verbose=verbose)
     dataset = load(checked.source, config.data.name, checked.window)
     report_dataset(dataset, config.data.name)
+    check_vectors(config.model, dataset)
     for line in checked.lines:
         console.say(line)
     return Prepared(config, dataset, hardware)

@@ -103,7 +103,7 @@ def few_genes_sentence(splits: Mapping[str, Split]) -> list[str]:
 
 
 def check_bases(tokens: np.ndarray, location: Location) -> None:
-    """Raise a UserError if bases are numbered from 1: then A never occurs, and every T would be read as N.
+    """Raise a UserError if there are no bases, or if they are numbered from 1: A never occurs then, and T would be N.
 
     Parameters
     ----------
@@ -112,6 +112,14 @@ def check_bases(tokens: np.ndarray, location: Location) -> None:
         Where they come from.
     """
     few = tokens[:LOOKED_AT]
+    if tokens.size and (few == N_TOKEN).all() and (tokens == N_TOKEN).all():
+        raise UserError(
+            "the promoters hold no bases at all, only N",
+            where=location,
+            expected="A, C, G and T",
+            received=f"N at every position of the window, in all {len(tokens):,} genes",
+            do="write the bases, or choose another data.window",
+        )
     if few.size and few.min() > 0 and few.max() == N_TOKEN and (few == N_TOKEN).any(axis=1).mean() > 0.5:
         raise UserError(
             "the bases seem to be numbered from 1: there is no 0, and most promoters hold a 4",

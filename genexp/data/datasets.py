@@ -68,7 +68,7 @@ def choose_window(data: DataConfig, model: ModelConfig, info: DatasetInfo) -> tu
             where="data.window",
             expected=f"at least {model.multiple():,} nt",
             received=f"[{left}, {right}), {right - left:,} nt of the promoters of {info.source}",
-            do="give a longer data.window=[left,right), or a smaller model.chunk or model.parts",
+            do="give a longer data.window=[left,right), or smaller parts",
         )
     left += (right - left) % model.multiple()
     if right <= left:
@@ -81,10 +81,12 @@ def choose_window(data: DataConfig, model: ModelConfig, info: DatasetInfo) -> tu
         )
     if (left, right) == wanted:
         return (left, right), None
-    return (left, right), (
-        f"the model's window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): "
-        f"the promoters have {length:,} nt, with the TSS at {tss:,}"
-    )
+    reasons = []
+    if wanted[0] < 0 or wanted[1] > length:
+        reasons.append(f"the promoters have {length:,} nt, with the TSS at {tss:,}")
+    if left > max(wanted[0], 0):
+        reasons.append(f"it is cut into parts of {model.multiple():,} nt")
+    return (left, right), f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
 
 
 def load(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset:

@@ -8,9 +8,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from genexp.console import progress
+from genexp.console import progress, warn
 from genexp.data.genes import Dataset
-from genexp.data.kmers import chunk_counts, mean_vectors
+from genexp.data.kmers import chunk_counts, empty_chunks, mean_vectors
 from genexp.data.word2vec import KmerVectors
 
 #: File name of each split, and key of each feature block, as the published sets have them.
@@ -36,7 +36,7 @@ def write_embedded(folder: Path, dataset: Dataset, vectors: KmerVectors, chunk: 
         Length of a chunk in nt; divides the window.
     """
     names = {b: list(n) for b, n in dataset.info.feature_names.items()}
-    total, before = sum(map(len, dataset.splits.values())), 0
+    total, before, empty = sum(map(len, dataset.splits.values())), 0, 0
     with progress("embedding promoters", total, "genes") as done:
         for name, split in dataset.splits.items():
             tokens = split.blocks["P"]
@@ -46,6 +46,7 @@ def write_embedded(folder: Path, dataset: Dataset, vectors: KmerVectors, chunk: 
                 for first in range(0, len(split), GENES_AT_ONCE):
                     rows = slice(first, first + GENES_AT_ONCE)
                     counts = chunk_counts(tokens[rows], vectors.k, chunk)
+                    empty += empty_chunks(counts)
                     promoter[rows] = mean_vectors(counts, vectors.vectors)
                     done(before + min(first + GENES_AT_ONCE, len(split)))
                 file["label"] = split.labels
@@ -55,3 +56,5 @@ def write_embedded(folder: Path, dataset: Dataset, vectors: KmerVectors, chunk: 
                         file.create_dataset(KEYS[block], data=values)
                 file.attrs["feature_names"] = json.dumps(names)
             before += len(split)
+    if empty:
+        warn(f"{empty:,} chunks hold no {vectors.k}-mer without N; they are written as zeros")

@@ -10,6 +10,7 @@ from threading import Lock
 import numpy as np
 
 from genexp.data.checks import (
+    LOOKED_AT,
     ambiguous_sentence,
     check_bases,
     check_finite,
@@ -163,7 +164,8 @@ def _read_split(
         values["P"] = tokens
     elif "P" in blocks:
         values["P"] = _read_floats(arrays["P"], genes, None, report)
-        if ((values["P"][:1] == 0) | (values["P"][:1] == 1)).all():
+        looked_at = values["P"][:LOOKED_AT]
+        if looked_at.any() and ((looked_at == 0) | (looked_at == 1)).all():
             raise UserError(
                 "the promoters look embedded by their shape, but hold only 0 and 1",
                 where=arrays["P"],

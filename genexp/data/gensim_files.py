@@ -73,7 +73,7 @@ def _from_word2vec(content: bytes) -> tuple[list[str], np.ndarray, str]:
     rows = [line.split() for line in body.decode("ascii").splitlines() if line.strip()]
     if len(rows) != count or any(len(row) != dimension + 1 for row in rows):
         raise ValueError(f"not {count} lines of a word and {dimension} numbers")
-    vectors = np.array([row[1:] for row in rows], np.float64).astype(np.float32)
+    vectors = np.array([row[1:] for row in rows], np.float64)
     return [row[0] for row in rows], vectors, "word2vec text"
 
 
@@ -91,6 +91,8 @@ def _from_binary(body: bytes, count: int, dimension: int) -> tuple[list[str], np
 
 
 def _from_gensim(content: bytes, path: Path) -> tuple[list[str], np.ndarray]:
+    if not content.endswith(b"."):  # the opcode that ends every pickle
+        raise ValueError("the file is cut short")
     try:
         model = _Restricted(io.BytesIO(content)).load()
     except _PICKLE_ERRORS as error:
@@ -107,10 +109,13 @@ def _from_gensim(content: bytes, path: Path) -> tuple[list[str], np.ndarray]:
     words = data.get("index_to_key") or data.get("index2word")
     vectors = _array(data.get("vectors", data.get("syn0")))
     if vectors is None and words:  # gensim puts large arrays into files of their own
-        vectors = np.load(path.with_name(f"{path.name}{prefix}.vectors.npy"), allow_pickle=False)
+        beside = path.with_name(f"{path.name}{prefix}.vectors.npy")
+        if not beside.is_file():
+            raise ValueError(f"the vectors are in a file of their own, and {beside.name} is not beside this one")
+        vectors = np.load(beside, allow_pickle=False)
     if not isinstance(words, list) or vectors is None or vectors.ndim != 2:
         raise ValueError("a pickle without word vectors")
-    return [str(word) for word in words], vectors.astype(np.float32)
+    return [str(word) for word in words], vectors
 
 
 class _Inert:

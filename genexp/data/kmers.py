@@ -199,7 +199,13 @@ def check_chunks(window: int, k: int, chunk: int) -> None:
     """Raise a UserError if a window of so many nt does not divide into chunks, or a chunk holds no k-mer."""
     _check_k(k, "model.k")
     if chunk < k:
-        raise UserError("a chunk holds no k-mer", where="model.chunk", expected=f"at least k = {k}", received=chunk)
+        raise UserError(
+            "a chunk holds no k-mer",
+            where="model.chunk",
+            expected=f"at least k = {k}",
+            received=chunk,
+            do="choose longer chunks, or a smaller k",
+        )
     if window < chunk or window % chunk:
         below = max(window // chunk, 1) * chunk
         raise UserError(

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Words per epoch that suffice for the 64 3-mers: benchmarks/word2vec_corpus.py shows what more of them bring.
 ENOUGH_WORDS = 200_000
+#: Largest number in a vector, and smallest difference between vectors, that a model can make anything of.
+LARGEST, SMALLEST = 1e6, 1e-9
 
 #: gensim trains on at most this many words of a sentence and drops the rest without a word.
 GENSIM_SENTENCE_LIMIT = 10_000
@@ -62,7 +64,8 @@ class KmerVectors:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        vectors = np.array(self.vectors, np.float32, order="C")  # a copy, which nobody else can change
+        with np.errstate(over="ignore"):  # what is too large is not finite, and told below
+            vectors = np.array(self.vectors, np.float32, order="C")  # a copy, which nobody else can change
         if not 1 <= self.k <= MAX_K or vectors.ndim != 2 or len(vectors) != 4**self.k or not vectors.shape[1]:
             raise UserError(
                 "the k-mer vectors have the wrong shape",
@@ -77,6 +80,17 @@ class KmerVectors:
                 expected="finite numbers",
                 received=vectors[~np.isfinite(vectors)][0],
                 do="make the vectors anew, or copy the file again",
+            )
+        largest = float(np.abs(vectors).max())
+        if largest > LARGEST or (len(vectors) > 1 and float(np.ptp(vectors, axis=0).max()) < SMALLEST):
+            raise UserError(
+                "no model can be trained on these k-mer vectors",
+                where=self.provenance.get("file", "the k-mer vectors"),
+                expected=f"numbers up to {LARGEST:g} that differ from k-mer to k-mer by {SMALLEST:g} or more",
+                received=f"a largest number of {largest:g}"
+                if largest > LARGEST
+                else "the same vector for every k-mer, or almost",
+                do="make the vectors anew, or scale them",
             )
         vectors.flags.writeable = False
         object.__setattr__(self, "vectors", vectors)
@@ -317,18 +331,31 @@ def _choose(tokens: np.ndarray, promoters: int | str, k: int, seed: int) -> tupl
         raise UserError(
             "the promoters are shorter than one k-mer", where="k", expected=f"{k} nt", received=tokens.shape[1]
         )
-    rows = np.array([i for i, row in enumerate(tokens) if row.max(initial=0) < N_TOKEN], int)
-    if not rows.size:
-        raise UserError(
-            "no training promoter is free of N, so no k-mer vectors can be fitted",
-            expected="at least one promoter without N in the window",
-            received=f"{len(tokens)} promoters",
-            do="choose a shorter data.window, or load vectors from a file",
-        )
+    rows = promoters_without_n(tokens)
     wanted = {"auto": enough_promoters(tokens.shape[1], k), "all": rows.size}.get(str(promoters)) or int(promoters)
     if wanted < rows.size:
         return tokens[np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))], rows.size
     return tokens[rows], rows.size
+
+
+def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
+    """Return the rows of (n, window) tokens that hold no N.
+
+    Raises
+    ------
+    UserError
+        When there is none, so that Word2Vec cannot be fitted.
+    """
+    rows = np.array([i for i, row in enumerate(tokens) if row.max(initial=0) < N_TOKEN], int)
+    if not rows.size:
+        raise UserError(
+            "no training promoter is free of N, so no k-mer vectors can be fitted",
+            where="data.window",
+            expected="at least one promoter without N in the window",
+            received=f"{len(tokens)} promoters",
+            do="choose a shorter data.window, or load vectors from a file",
+        )
+    return rows
 
 
 def _check_settings(settings: Mapping[str, Any]) -> None:
@@ -364,7 +391,11 @@ def _load_npz(path: Path) -> KmerVectors:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             words = [str(word) for word in content["kmers"]]
-            vectors = content["vectors"].astype(np.float32).reshape(len(words), -1)
+            vectors = content["vectors"]
+            if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+                raise ValueError(
+                    f"vectors are {vectors.dtype} of shape {vectors.shape}, not numbers of shape (k-mers, n)"
+                )
             provenance = json.loads(str(content["provenance"]))
     except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(
@@ -388,7 +419,9 @@ def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Map
         raise UserError(
             "the words of this file are not the k-mers of one length",
             where=path,
-            expected=f"all {4**k} words of {k} letters A, C, G, T" if known else "words such as AAA, AAC, ..., TTT",
+            expected=f"all {4**k} words of {k} capital letters A, C, G, T"
+            if known
+            else "words such as AAA, AAC, ..., TTT",
             received=f"{len(words)} words; {_some('missing', missing)}; {_some('other or repeated', other)}",
             do="give vectors of k-mers, as genexp embed makes them",
         )

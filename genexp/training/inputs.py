@@ -11,7 +11,7 @@ from genexp.config import KmerModelConfig, ModelConfig
 from genexp.console import duration, progress, say, warn
 from genexp.data.genes import Dataset, DatasetInfo, Split
 from genexp.data.kmers import check_chunks, chunk_counts, empty_chunks
-from genexp.data.word2vec import KmerVectors, load_vectors, random_vectors, train_word2vec
+from genexp.data.word2vec import KmerVectors, load_vectors, promoters_without_n, random_vectors, train_word2vec
 from genexp.models import InputShapes
 
 
@@ -89,6 +89,14 @@ def vectors_for(model: ModelConfig, dataset: Dataset, path: Path) -> KmerVectors
         path.parent.mkdir(parents=True, exist_ok=True)
         found.save(path)
     return found
+
+
+def check_vectors(model: ModelConfig, dataset: Dataset) -> None:
+    """Raise a UserError if Word2Vec is to be fitted and cannot be, before a run directory is made."""
+    if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases" or "P" not in _blocks(dataset):
+        return
+    if model.embedding.kind == "word2vec" and model.embedding.vectors is None:
+        promoters_without_n(dataset.splits["train"].blocks["P"])
 
 
 def make_vectors(model: KmerModelConfig, tokens: np.ndarray) -> KmerVectors | None:

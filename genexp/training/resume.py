@@ -12,9 +12,6 @@ from genexp.errors import UserError
 from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, open_run, read_metrics
 from genexp.validation import validate
 
-#: What may be said beside resume=DIR; everything else is the run's own.
-RESUME_OVERRIDES = ("training.epochs", "training.patience", "hardware")
-
 
 def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
     """Return the config of an interrupted run, with what may be changed, and its directory.
@@ -26,19 +23,10 @@ def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[
     overrides
         The overrides of the command line, without ``resume`` and Hydra's own.
     config
-        The config composed from the command line; only `RESUME_OVERRIDES` are taken from it.
+        The config composed from the command line; epochs, patience and hardware are taken from it if given.
     """
     files = open_run(directory, "resume")
     changed = [text.lstrip("+~").split("=")[0] for text in overrides]
-    refused = [key for key in changed if not key.startswith(RESUME_OVERRIDES)]
-    if refused:
-        raise UserError(
-            "a resumed run keeps its own settings",
-            where=f"resume={directory}",
-            expected=f"at most {', '.join(RESUME_OVERRIDES)} beside resume",
-            received=", ".join(refused),
-            do="leave them out, or start a new run with them",
-        )
     check_resumable(files, directory, config.training.epochs if "training.epochs" in changed else None)
     own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
     training = replace(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp.config import TrainConfig
+from genexp.config import KmerModelConfig, TrainConfig
 from genexp.console import say
 from genexp.data.datasets import Source
 from genexp.errors import UserError
@@ -35,6 +35,15 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
     if window and seen.get("window") and config.model.reads == "bases":
         length = seen["window"][1] - seen["window"][0]
         pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
+    if isinstance(config.model, KmerModelConfig) and "P" in config.data.name and info.promoter == "bases":
+        pairs += [
+            (f"model.{key}", OmegaConf.select(other, f"model.{key}"), getattr(config.model, key), f"model.{key}")
+            for key in ("k", "chunk", "embed_dim")
+        ]
+        theirs_of = {key: OmegaConf.select(other, f"model.embedding.{key}") for key in ("kind", "trainable")}
+        settings = config.model.embedding
+        form, own_form = embedding_form(**theirs_of), embedding_form(settings.kind, settings.trainable)
+        pairs.append(("embedding", form, own_form, f"model.embedding (there it is {theirs_of['kind']})"))
     for what, theirs, own, where in pairs:
         if theirs != own:
             raise UserError(
@@ -44,6 +53,13 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
                 received=own,
                 do=f"change {where} to fit, or leave training.start_from out",
             )
+
+
+def embedding_form(kind: str, trainable: bool) -> str:
+    """Return what the embedding is to the weights that stand on it: counts, learned vectors or frozen ones."""
+    if kind == "counts":
+        return "counts of k-mers"
+    return "vectors learned with the model" if kind == "learned" or trainable else "frozen vectors"
 
 
 def take_weights(model: keras.Model, directory: str) -> None:

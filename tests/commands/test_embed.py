@@ -150,3 +150,56 @@ def test_promoters_all_with_n_cannot_be_fitted_on(tmp_path, capsys):
     assert main(["embed", "dataset=files", f"dataset.root={root}", f"out={tmp_path / 'e'}"]) == 2
     assert "free of N" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["set"], "nothing half-written"
+
+
+@pytest.fixture(scope="module")
+def runs(xpresso_root, tmp_path_factory):
+    """A run for each way in which weights stand on the k-mers."""
+    out = tmp_path_factory.mktemp("starts")
+    for kind in ("counts", "random", "learned"):
+        words = (f"model.embedding={kind}", "training.epochs=1")
+        assert train(xpresso_root, out / kind, *words, model="biolstm") == 0
+    return out
+
+
+@pytest.mark.parametrize(
+    ("start", "words", "expected", "do"),
+    [
+        ("counts", [], "counts of k-mers", "there it is counts"),
+        ("random", ["model.embedding=counts"], "frozen vectors", "there it is random"),
+        ("random", ["model.embedding=learned"], "frozen vectors", "there it is random"),
+        ("learned", [], "vectors learned with the model", "there it is learned"),
+        ("random", ["model.k=2"], "model.k: 3", "change model.k"),
+        ("random", ["model.chunk=10"], "model.chunk: 20", "change model.chunk"),
+    ],
+)
+def test_weights_of_another_embedding_are_refused_before_anything_is_made(
+    runs, xpresso_root, tmp_path, capsys, start, words, expected, do
+):
+    start_from = f"training.start_from={runs / start}"
+    assert train(xpresso_root, tmp_path / "run", start_from, *words, model="biolstm") == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert expected in error
+    assert do in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_the_same_embedding_are_trained_on(runs, xpresso_root, tmp_path, capsys):
+    start_from = f"training.start_from={runs / 'random'}"
+    assert train(xpresso_root, tmp_path / "run", start_from, "training.epochs=1", model="biolstm") == 0
+    assert "starting from the weights of" in capsys.readouterr().out
+
+
+def test_settings_without_effect_are_told(xpresso_root, tmp_path, capsys):
+    words = ("model.embedding=counts", "model.embedding.epochs=3", "model.embedding.seed=2", "training.epochs=1")
+    assert train(xpresso_root, tmp_path / "run", *words) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "model.embedding.epochs has no effect: the embedding is counts" in said
+    assert "model.embedding.seed has no effect" in said
+
+
+def test_word2vec_without_a_promoter_to_fit_on_leaves_nothing(tmp_path, capsys):
+    write_xpresso_set(tmp_path / "data", n_every=1)
+    assert train(tmp_path / "data", tmp_path / "run") == 2
+    assert "no training promoter is free of N" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -361,6 +361,21 @@ def test_bases_numbered_from_one_are_refused(tmp_path):
     assert "numbered from 1" in error_of(tmp_path)
 
 
+def test_promoters_without_any_base_are_refused(tmp_path):
+    def nothing(_, arrays):
+        arrays["promoter"][:] = 0
+
+    write_xpresso(tmp_path, change=nothing)
+    assert "no bases at all, only N" in error_of(tmp_path)
+
+
+def test_an_embedded_promoter_of_zeros_is_one_without_kmers(tmp_path):
+    splits = write_embedded(tmp_path, change=edit("promoter", 0, 0))
+    dataset = load(tmp_path, "P")
+    assert not dataset.splits["train"].blocks["P"][0].any()
+    assert len(splits) == len(dataset.splits)
+
+
 def test_splits_too_small_to_score_are_told(tmp_path):
     def keep(genes):
         def change(name, arrays):

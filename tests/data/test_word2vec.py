@@ -348,6 +348,32 @@ def test_words_that_are_not_the_kmers_are_listed(words, named, tmp_path):
     assert named in str(error.value)
 
 
+@pytest.mark.parametrize("number", [0.0, 1e-30, 1e30, 1e200])
+def test_vectors_that_no_model_can_use_are_refused(tmp_path, number):
+    lines = [f"{word} {number * (n + 1)} 0" for n, word in enumerate(kmer_words(2))]
+    (tmp_path / "vectors").write_text("\n".join(["16 2", *lines]))
+    with pytest.raises(UserError, match=r"no model can be trained|not finite"):
+        load_vectors(tmp_path / "vectors")
+
+
+@pytest.mark.parametrize("vectors", [np.ones(32), np.ones((1, 16, 2)), np.full((16, 2), "1"), np.full((16, 2), 1j)])
+def test_npz_with_vectors_of_another_shape_or_type_is_refused(tmp_path, vectors):
+    np.savez(tmp_path / "vectors.npz", vectors=vectors, kmers=np.array(kmer_words(2)), provenance=np.array("{}"))
+    with pytest.raises(UserError, match="not numbers of shape"):
+        load_vectors(tmp_path / "vectors.npz")
+
+
+def test_gensim_files_that_are_cut_short_or_alone_say_so(tmp_path):
+    save_keyed_apart(tmp_path / "vectors")
+    (tmp_path / "vectors.vectors.npy").unlink()
+    with pytest.raises(UserError, match=r"vectors\.vectors\.npy is not beside"):
+        load_vectors(tmp_path / "vectors")
+    save_keyed(tmp_path / "whole")
+    (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:-20])
+    with pytest.raises(UserError, match="cut short"):
+        load_vectors(tmp_path / "cut")
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         load_vectors(tmp_path / "absent")

@@ -1,0 +1,38 @@
+import json
+
+import yaml
+from rich.console import Console
+
+from genexp.evaluation.sweep import sweep_table, swept_values
+
+
+def write_job(folder, words, status="completed"):
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(words))
+    (folder / "metrics.json").write_text(json.dumps({"status": status, "seed": 0, "epochs_run": 1}))
+    return folder
+
+
+def test_keys_that_differ_between_jobs_are_shown(tmp_path):
+    words = ["model=biolstm", "training.epochs=1", "hydra.run.dir=x"]
+    jobs = [
+        write_job(tmp_path / "0-biolstm-PH", [*words, "model.k=3", "seed=0"]),
+        write_job(tmp_path / "1-biolstm-PH", [*words, "model.k=4", "seed=1"]),
+        tmp_path / "2-biolstm-PH",
+    ]
+    jobs[-1].mkdir()
+    assert swept_values(jobs[:2]) == {"model.k": ["3", "4"]}
+    assert swept_values(jobs)["model.k"] == ["3", "4", ""]
+    console = Console(width=150, record=True)
+    console.print(sweep_table(tmp_path))
+    text = console.export_text()
+    assert "model.k" in text
+    assert "not started" in text
+
+
+def test_model_data_and_seed_need_no_column(tmp_path):
+    jobs = [
+        write_job(tmp_path / f"{n}-{model}-PH", [f"model={model}", f"seed={n}"])
+        for n, model in enumerate(("xpresso", "biolstm"))
+    ]
+    assert swept_values(jobs) == {}
