@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genexp import console
+from genexp.commands.train import report_dataset
 from genexp.config import DataConfig, EmbedConfig, EmbeddingConfig, KmerModelConfig
 from genexp.data.datasets import Source, choose_window, inspect, load
 from genexp.data.genes import Dataset
@@ -93,8 +94,7 @@ def prepare(config: EmbedConfig, *, verbose: bool = False) -> Prepared:
     """Read the promoters and, for an embedded dataset, all other blocks."""
     source, window, blocks = check(config)
     dataset = load(source, blocks if config.write_dataset else "P", window)
-    for line in dataset.warnings:
-        console.warn(line)
+    report_dataset(dataset, "")
     return Prepared(config, dataset, model_of(config), Path(config.out).expanduser().resolve())
 
 
@@ -112,4 +112,4 @@ def run(prepared: Prepared, directory: Path | None) -> None:
         if config.write_dataset:
             write_embedded(folder, prepared.dataset, vectors, config.chunk)
     for path in sorted(out.iterdir()):
-        console.say(f"{path} ({path.stat().st_size / 2**20:,.1f} MiB)")
+        console.say(f"{path} ({path.stat().st_size / 1024:,.0f} KiB)")

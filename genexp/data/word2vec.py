@@ -69,8 +69,10 @@ class KmerVectors:
         if not 1 <= self.k <= MAX_K or vectors.ndim != 2 or len(vectors) != 4**self.k or not vectors.shape[1]:
             raise UserError(
                 "the k-mer vectors have the wrong shape",
+                where=self.provenance.get("file", "the k-mer vectors"),
                 expected=f"k of 1 to {MAX_K} and (4**k, dimension) vectors",
                 received=f"k = {self.k}, {vectors.shape}",
+                do="make the vectors anew, or copy the file again",
             )
         if not np.isfinite(vectors).all():
             wrong = kmer_words(self.k)[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
