@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from genexp import console
 from genexp.commands.train import display, report_dataset
 from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig
-from genexp.data.datasets import Source, inspect, load
+from genexp.data.datasets import Source, check_inputs, inspect, load
 from genexp.data.genes import SPLITS
 from genexp.errors import UserError
 from genexp.run import RunDirectory, check_checkpoint, dataset_record, open_run, read_metrics
@@ -31,6 +31,9 @@ EXAMPLES = (
     ("genexp evaluate run_dir=DIR checkpoint=last split=test", "the last epoch instead of the best"),
     ("genexp evaluate run_dir=DIR dataset.root=OTHER out=results", "the same model on another dataset"),
 )
+
+
+OTHER_DATASET = "name a dataset like the one that the model was trained on"
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def check(config: EvaluateConfig) -> Checked:
     check_checkpoint(run, config.checkpoint)
     dataset = chosen_dataset(config, trained)
     source = inspect(dataset, trained.data.name)
-    check_inputs(run, trained, source)
+    check_inputs(dataset_record(run), trained.data.name, source.info, OTHER_DATASET)
     window = same_window(run, trained, source)
     return Checked(config, run, trained, source, window, folder_for_results(config, run))
 
@@ -107,36 +110,6 @@ def chosen_dataset(config: EvaluateConfig, trained: TrainConfig) -> DatasetConfi
         )
     own = {} if "root" in changes else {f.name: getattr(trained.dataset, f.name) for f in fields(trained.dataset)}
     return DatasetConfig(**({"name": "files"} | own | changes))
-
-
-def check_inputs(run: RunDirectory, trained: TrainConfig, source: Source) -> None:
-    """Refuse a dataset whose promoters or features are not of the kind and width that the model was trained on."""
-    seen, info = dataset_record(run), source.info
-    kinds = {"bases": "bases (one-hot or tokens)", "embedded": "promoters that come embedded"}
-    expected, received = seen.get("promoter", info.promoter), info.promoter
-    what, wanted, found = "promoters", kinds.get(str(expected)), kinds.get(str(received))
-    different = "P" in trained.data.name and expected != received
-    for block, width in seen.get("widths", {}).items():
-        if not different and info.widths.get(block) != width:
-            what, wanted, found = f"block {block}", f"{width:,} features", f"{info.widths.get(block, 0):,}"
-            different = True
-    if not different and "P" in trained.data.name and received == "embedded" and seen.get("embed_dim"):
-        wanted = chunks_in_words(seen["promoter_length"], seen["embed_dim"])
-        found = chunks_in_words(info.promoter_length or 0, info.embed_dim or 0)
-        different = wanted != found
-    if different:
-        raise UserError(
-            "the model cannot read this dataset",
-            where=f"{what} of {info.source}",
-            expected=wanted,
-            received=found,
-            do="name a dataset like the one that the model was trained on",
-        )
-
-
-def chunks_in_words(chunks: int, numbers: int) -> str:
-    """Return the shape of promoters that come embedded, in words."""
-    return f"{chunks:,} chunks of {numbers:,} numbers"
 
 
 def same_window(run: RunDirectory, trained: TrainConfig, source: Source) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ import numpy as np
 from genexp import console
 from genexp.commands.train import display, identity
 from genexp.config import DatasetConfig, ImportConfig, KmerModelConfig, TrainConfig
-from genexp.data.datasets import choose_window, inspect
+from genexp.data.datasets import check_inputs, choose_window, inspect
 from genexp.data.genes import HALFLIFE_FEATURES
 from genexp.data.word2vec import KmerVectors, load_vectors
 from genexp.errors import UserError
@@ -145,24 +145,8 @@ def check_dataset(config: TrainConfig, sizes: Sizes, shapes: InputShapes) -> Non
     """Look whether the dataset has the blocks, widths and window of the imported model."""
     source = inspect(config.dataset, config.data.name)
     choose_window(config.data, config.model, source.info)
-    read, found = shapes.promoter, (source.info.promoter_length, source.info.embed_dim)
-    if shapes.promoter_kind == "embedded" and source.info.promoter == "embedded" and read != found:
-        raise UserError(
-            "the dataset does not have the promoters of the checkpoint",
-            where=source.info.source,
-            expected=f"{shapes.promoter} chunks and numbers",
-            received=found,
-            do="leave dataset= out here, and evaluate on a dataset that has them",
-        )
-    for block, width in sizes.widths.items():
-        if source.info.widths.get(block) != width:
-            raise UserError(
-                "the dataset does not have the features of the checkpoint",
-                where=f"block {block} of {source.info.source}",
-                expected=f"{width:,} features",
-                received=source.info.widths.get(block, "none"),
-                do="leave dataset= out here, and evaluate on a dataset that has them",
-            )
+    trained_on = {"promoter": promoter_kind(shapes), "widths": sizes.widths, **promoter_record(shapes)}
+    check_inputs(trained_on, config.data.name, source.info, "leave dataset= out here, and evaluate on one that fits")
 
 
 def run(prepared: Prepared, directory: Path) -> None:
@@ -221,7 +205,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
         "dataset": {
             "source": getattr(config.dataset, "root", None) or None,
             "layout": "imported",
-            "promoter": "embedded" if shapes.promoter_kind == "embedded" else "bases" if shapes.promoter else None,
+            "promoter": promoter_kind(shapes),
             **promoter_record(shapes),
             "window": prepared.sizes.window,
             "widths": prepared.sizes.widths,
@@ -229,6 +213,13 @@ def environment(prepared: Prepared) -> dict[str, Any]:
             "fingerprint": None,
         },
     }
+
+
+def promoter_kind(shapes: InputShapes) -> str | None:
+    """Return the kind of promoters that a dataset must have for an imported model."""
+    if shapes.promoter_kind == "embedded":
+        return "embedded"
+    return "bases" if shapes.promoter else None
 
 
 def promoter_record(shapes: InputShapes) -> dict[str, int | None]:

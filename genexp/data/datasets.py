@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,45 @@ def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
 
     files = inspect_files(config.root, layout=config.layout, fold=config.fold, tss=config.tss, need=blocks)
     return Source(files.info, config, files)
+
+
+def check_inputs(trained_on: Mapping[str, Any], blocks: str, info: DatasetInfo, do: str) -> None:
+    """Refuse a dataset whose promoters or features are not of the kind and width that a model was trained on.
+
+    Parameters
+    ----------
+    trained_on
+        What environment.json says of the dataset of training: promoter, widths, and of embedded promoters their size.
+    blocks
+        Those that the model reads.
+    info
+        The other dataset.
+    do
+        What the user can do about it.
+    """
+    kinds = {"bases": "bases (one-hot or tokens)", "embedded": "promoters that come embedded"}
+    differ: list[tuple[str, str | None, str | None]] = []
+    if "P" in blocks:
+        promoter = trained_on.get("promoter", info.promoter)
+        differ.append(("promoters", kinds.get(str(promoter)), kinds.get(str(info.promoter))))
+        if promoter == info.promoter == "embedded" and trained_on.get("embed_dim"):
+            size = _chunks_in_words(trained_on["promoter_length"], trained_on["embed_dim"])
+            differ.append(("promoters", size, _chunks_in_words(info.promoter_length, info.embed_dim)))
+    for block, width in trained_on.get("widths", {}).items():
+        differ.append((f"block {block}", f"{width:,} features", f"{info.widths.get(block, 0):,} features"))
+    for what, wanted, found in differ:
+        if wanted != found:
+            raise UserError(
+                "the model cannot read this dataset",
+                where=f"{what} of {info.source}",
+                expected=wanted,
+                received=found,
+                do=do,
+            )
+
+
+def _chunks_in_words(chunks: int | None, numbers: int | None) -> str:
+    return f"{chunks or 0:,} chunks of {numbers or 0:,} numbers"
 
 
 def choose_window(data: DataConfig, model: ModelConfig, info: DatasetInfo) -> tuple[tuple[int, int] | None, str | None]:

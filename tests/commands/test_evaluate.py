@@ -3,16 +3,14 @@
 import json
 import os
 import shutil
-from types import SimpleNamespace
 
 import pytest
 from conftest import QUICK, write_xpresso_set
 
 from genexp.cli import main
-from genexp.commands.evaluate import check_inputs
+from genexp.data.datasets import check_inputs
 from genexp.data.genes import DatasetInfo
 from genexp.errors import UserError
-from genexp.run import RunDirectory
 
 
 @pytest.fixture(scope="module")
@@ -115,12 +113,10 @@ def test_a_config_from_a_stranger_never_runs_code(run, tmp_path, capsys):
     assert not (tmp_path / "owned").exists()
 
 
-def test_embedded_promoters_of_another_size_are_told(tmp_path):
-    record = {"dataset": {"promoter": "embedded", "promoter_length": 210, "embed_dim": 64, "widths": {}}}
-    (tmp_path / "environment.json").write_text(json.dumps(record))
+def test_embedded_promoters_of_another_size_are_told():
+    trained_on = {"promoter": "embedded", "promoter_length": 210, "embed_dim": 64, "widths": {}}
     info = DatasetInfo("set", "embedded", {}, "embedded", 16, None, {}, embed_dim=64)
-    trained = SimpleNamespace(data=SimpleNamespace(name="P"))
     with pytest.raises(UserError, match="cannot read this dataset") as caught:
-        check_inputs(RunDirectory(tmp_path), trained, SimpleNamespace(info=info))
+        check_inputs(trained_on, "P", info, "name another")
     assert "210 chunks of 64 numbers" in str(caught.value)
     assert "16 chunks of 64 numbers" in str(caught.value)
