@@ -44,10 +44,13 @@ def main(words: list[str] | None = None) -> int:
     except MemoryError as error:
         from genexp.console import fail
 
-        fail(
-            f"this needs more memory than there is: {error or 'no more can be had'}\n"
-            "  what to do: choose smaller sizes (embed_dim, dimension, batch_size), a shorter window or fewer genes"
+        short = UserError(
+            "this needs more memory than there is",
+            where="sizes in the config",
+            received=error or "no more to be had",
+            do="choose smaller ones (embed_dim, dimension, batch_size), a shorter window or fewer genes",
         )
+        fail(str(short))
         return EXIT_USER
     except BrokenPipeError:  # the reader of `genexp ... | head` has gone
         sys.stderr.close()

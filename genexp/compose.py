@@ -99,12 +99,16 @@ def parse(words: Sequence[str]) -> Arguments:
             do="check the path",
         )
     if found.cfg and found.cfg not in ("job", "hydra", "all"):
-        raise UserError("--cfg shows one of three", where="--cfg", expected="job, hydra or all", received=found.cfg)
+        raise UserError(
+            "--cfg shows one of three", where="--cfg", expected="job, hydra or all", received=found.cfg, do="--cfg job"
+        )
     if found.info and "=" in found.info:  # a bare --info before an override
         found.overrides, found.info = [found.info, *found.overrides], "all"
     if found.info and found.info not in INFO:
         expected = " or ".join((", ".join(INFO[:-1]), INFO[-1]))
-        raise UserError("there is no such information", where="--info", expected=expected, received=found.info)
+        raise UserError(
+            "there is no such information", where="--info", expected=expected, received=found.info, do="--info defaults"
+        )
     shows = bool(found.cfg or found.info or found.hydra_help)
     overrides = tuple(map(parse_override, found.overrides))
     only_config = found.cfg if not (found.package or found.resolve or found.info) else None
@@ -258,6 +262,7 @@ def check_key(override: Override, known: list[str], groups: list[str], where: st
         where=where,
         expected=f"one of its keys: {', '.join(below)}",
         received=override.input_line,
+        do=f"name the key, for example {below[0]}=...",
     )
 
 

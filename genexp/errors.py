@@ -14,21 +14,21 @@ class UserError(Exception):
     what
         One sentence: what is wrong.
     where
-        The file, key, row or setting that holds the mistake.
+        The file, key, row or setting that holds the mistake; None where `what` is a list of complete messages.
+    do
+        What the user can do about it; None likewise.
     expected, received
         What would have been right, and what was found instead.
-    do
-        What the user can do about it.
     """
 
     def __init__(
         self,
         what: str,
         *,
-        where: object = None,
+        where: object,
+        do: str | None,
         expected: object = None,
         received: object = None,
-        do: str | None = None,
     ) -> None:
         self.what = what
         parts = {"where": where, "expected": expected, "received": received, "what to do": do}

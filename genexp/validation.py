@@ -66,7 +66,7 @@ def validate(
         rest = "\n".join(f"{n}. {p}" for n, p in enumerate(problems[:SHOWN], 1))
         if len(problems) > SHOWN:
             rest += f"\n... and {len(problems) - SHOWN} more"
-        raise UserError(f"{len(problems)} mistakes in {source}\n{rest}")
+        raise UserError(f"{len(problems)} mistakes in {source}\n{rest}", where=None, do=None)
     return built
 
 

@@ -85,9 +85,10 @@ def check(config: PrepareConfig) -> Checked:
                 expected=f"of {', '.join(NEEDS[source] + MAY_HAVE[source])}",
                 do=f"leave {key} out, or choose another source",
             )
-    files: dict[Path, str] = {}
+    values: dict[Path, str] = {}  # a split, or a list of genes to mask, may well stand in one file with others
     for key, path in given.items():
-        other = files.setdefault(existing(path, key).resolve(), key)
+        found = existing(path, key).resolve()
+        other = values.setdefault(found, key) if key in ("expression", "tf", "mirna") else key
         if other != key:
             raise UserError(
                 f"{other} and {key} name the same file",

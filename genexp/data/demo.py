@@ -93,7 +93,11 @@ def demo_info(genes: int) -> DatasetInfo:
     """
     if genes < MIN_GENES:
         raise UserError(
-            "The demo needs more genes.", where="dataset.genes", expected=f"{MIN_GENES} or more", received=genes
+            "the demo needs more genes",
+            where="dataset.genes",
+            expected=f"{MIN_GENES} or more",
+            received=genes,
+            do=f"set dataset.genes={MIN_GENES} or more",
         )
     tenth = genes // 10
     return DatasetInfo(
@@ -181,16 +185,19 @@ def _rows(info: DatasetInfo) -> list[slice]:
 def _check_blocks(blocks: str) -> None:
     if not blocks or set(blocks) - set(BLOCKS):
         known = ", ".join(BLOCKS)
-        raise UserError("The demo has no such block.", where="data.blocks", expected=f"of {known}", received=blocks)
+        raise UserError(
+            "the demo has no such block", where="data", expected=f"of {known}", received=blocks, do="choose among these"
+        )
 
 
 def _checked_window(window: tuple[int, int] | None) -> tuple[int, int]:
     left, right = window or WINDOW
     if not 0 <= left < right <= PROMOTER_LENGTH:
         raise UserError(
-            "The window does not lie in the demo's promoters.",
+            "the window does not lie in the demo's promoters",
             where="data.window",
             expected=f"0 <= left < right <= {PROMOTER_LENGTH}",
             received=[left, right],
+            do="change data.window, or leave it out",
         )
     return left, right

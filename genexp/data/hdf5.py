@@ -72,7 +72,13 @@ def _open(path: Path) -> h5py.File:
 
 def _unreadable(path: Path, error: Exception) -> UserError:
     if path.is_dir():
-        return UserError("a folder has the name of a file", where=path, expected="an HDF5 file", received="a folder")
+        return UserError(
+            "a folder has the name of a file",
+            where=path,
+            expected="an HDF5 file",
+            received="a folder",
+            do="rename the folder, or name another dataset.root",
+        )
     size = path.stat().st_size if path.exists() else None
     if isinstance(error, PermissionError):
         what, do = "a file may not be read", "ask for the permission to read it"

@@ -60,7 +60,13 @@ def kmer_index(tokens: np.ndarray, k: int) -> np.ndarray:
     """
     _check_k(k, "model.k")
     if tokens.shape[-1] < k:
-        raise UserError("the sequence is shorter than one k-mer", expected=f"{k} nt", received=tokens.shape[-1])
+        raise UserError(
+            "the sequence is shorter than one k-mer",
+            where="model.k",
+            expected=f"{k} nt",
+            received=tokens.shape[-1],
+            do="choose a smaller k, or longer sequences",
+        )
     known = (tokens != N_TOKEN).reshape(-1)
     length = tokens.shape[-1] - k + 1
     digits = np.empty(-(-tokens.size // 8) * 8, _digits_dtype(k))
@@ -192,7 +198,13 @@ def _product(rows: np.ndarray, vectors: np.ndarray, out: np.ndarray) -> None:
 
 def _check_k(k: int, where: str) -> None:
     if not 1 <= k <= MAX_K:
-        raise UserError("the length of a k-mer is out of range", where=where, expected=f"1 to {MAX_K}", received=k)
+        raise UserError(
+            "the length of a k-mer is out of range",
+            where=where,
+            expected=f"1 to {MAX_K}",
+            received=k,
+            do=f"change {where}",
+        )
 
 
 def check_chunks(window: int, k: int, chunk: int) -> None:

@@ -331,7 +331,11 @@ def _choose(tokens: np.ndarray, promoters: int | str, k: int, seed: int) -> tupl
     """Return the promoters to train on, and how many there are without N."""
     if tokens.shape[1] < k:
         raise UserError(
-            "the promoters are shorter than one k-mer", where="k", expected=f"{k} nt", received=tokens.shape[1]
+            "the promoters are shorter than one k-mer",
+            where="k",
+            expected=f"{k} nt",
+            received=tokens.shape[1],
+            do="choose a smaller k, or a longer data.window",
         )
     rows = promoters_without_n(tokens)
     wanted = {"auto": enough_promoters(tokens.shape[1], k), "all": rows.size}.get(str(promoters)) or int(promoters)
@@ -372,6 +376,7 @@ def _check_settings(settings: Mapping[str, Any]) -> None:
                 where=key,
                 expected=f"at least {minimum}" + (f", at most {most[key]}" if key in most else ""),
                 received=settings[key],
+                do=f"change {key}",
             )
 
 

@@ -109,7 +109,7 @@ def test_sigterm_ends_it_as_ctrl_c_does_before_anything_is_written(files):
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == "interrupted\n"
+    assert said == "interrupted; nothing half-written is left: to begin again, give the same command\n"
     assert not (files / "out").exists()
 
 
