@@ -129,8 +129,8 @@ def test_labels_and_features_are_standardised_on_the_training_genes(everything):
     ("arguments", "where"),
     [
         ((MIN_GENES - 1, 0, "P", None), "dataset.genes"),
-        ((100, 0, "PX", None), "data.blocks"),
-        ((100, 0, "", None), "data.blocks"),
+        ((100, 0, "PX", None), "no such block"),
+        ((100, 0, "", None), "no such block"),
         ((100, 0, "P", (-1, 100)), "data.window"),
         ((100, 0, "P", (100, 100)), "data.window"),
         ((100, 0, "P", (0, PROMOTER_LENGTH + 1)), "data.window"),
