@@ -22,9 +22,10 @@ import h5py
 import numpy as np
 
 from genexp.data.demo import load_demo
+from genexp.data.kmer_vectors import KmerVectors, random_vectors
 from genexp.data.kmers import chunk_counts, mean_vectors
 from genexp.data.sequence import tokens_from_one_hot
-from genexp.data.word2vec import KmerVectors, random_vectors, train_word2vec
+from genexp.data.word2vec import train_word2vec
 
 #: Transitions (rows and columns A, C, G, T) outside and inside CpG islands: Durbin, Eddy, Krogh and Mitchison,
 #: Biological Sequence Analysis, 1998, section 3.1.

@@ -18,16 +18,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from genexp import console
+from genexp.arguments import Arguments, first_value, parse, parse_override
 from genexp.commands import module_of
-from genexp.compose import (
-    Arguments,
-    check_overrides,
-    checked_config,
-    first_value,
-    parse,
-    parse_override,
-    without_effect,
-)
+from genexp.compose import check_overrides, checked_config, without_effect
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.errors import UserError

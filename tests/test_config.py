@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from genexp.arguments import parse, parse_override
 from genexp.cli import COMMANDS
 from genexp.commands import module_of
-from genexp.compose import check_overrides, checked_config, chosen_names, parse, parse_override
+from genexp.compose import check_overrides, checked_config, chosen_names
 from genexp.conf_files import CONF_DIR, groups
 from genexp.config import MODELS, DatasetConfig, TrainConfig
 from genexp.errors import UserError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from genexp.compose import check_overrides, checked_config, parse
+from genexp.arguments import parse
+from genexp.compose import check_overrides, checked_config
 from genexp.conf_files import groups
 from genexp.config import TrainConfig
 from genexp.errors import UserError

@@ -16,7 +16,7 @@ from genexp.commands.train import display, identity
 from genexp.config import DatasetConfig, ImportConfig, KmerModelConfig, TrainConfig
 from genexp.data.datasets import check_inputs, choose_window, inspect
 from genexp.data.genes import HALFLIFE_FEATURES
-from genexp.data.word2vec import KmerVectors, load_vectors
+from genexp.data.kmer_vectors import KmerVectors, load_vectors
 from genexp.errors import UserError
 from genexp.importing.attention import with_parts
 from genexp.importing.match import match

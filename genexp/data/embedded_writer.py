@@ -10,8 +10,8 @@ import numpy as np
 
 from genexp.console import progress, warn
 from genexp.data.genes import Dataset
+from genexp.data.kmer_vectors import KmerVectors
 from genexp.data.kmers import chunk_counts, empty_chunks, mean_vectors
-from genexp.data.word2vec import KmerVectors
 
 #: File name of each split, and key of each feature block, as the published sets have them.
 FILES = {"train": "etrain.h5", "valid": "evalidation.h5", "test": "etest.h5"}
