@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from genexp import console
 from genexp.arguments import Arguments, first_value, parse, parse_override
 from genexp.commands import module_of
-from genexp.compose import check_overrides, checked_config, without_effect
+from genexp.compose import check_overrides, checked_config, keys_of, without_effect
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.errors import UserError
@@ -113,11 +113,9 @@ def single_run(command: str, arguments: Arguments, config: Any, whole: DictConfi
     module = import_module(module_of(command))
     extra, directory = [], None
     if getattr(config, "resume", None):
-        own = [str(o.input_line) for o in arguments.overrides]
-        own = [o for o in own if not o.startswith(("resume=", "hydra."))]
         from genexp.training.resume import resumed
 
-        config, directory = resumed(config.resume, own, config)
+        config, directory = resumed(config.resume, keys_of(arguments.single), config)
         extra = ["hydra.output_subdir=null"]  # what .hydra/ says of the first start stays
     elif command == "train":
         for sentence in without_effect(config, arguments.single):

@@ -33,9 +33,6 @@ EXAMPLES = (
 )
 
 
-OTHER_DATASET = "name a dataset like the one that the model was trained on"
-
-
 @dataclass(frozen=True)
 class Checked:
     """An evaluation that can be started."""
@@ -61,7 +58,8 @@ def check(config: EvaluateConfig) -> Checked:
     check_checkpoint(run, config.checkpoint)
     dataset = chosen_dataset(config, trained)
     source = inspect(dataset, trained.data.name)
-    check_inputs(dataset_record(run), trained.data.name, source.info, OTHER_DATASET)
+    do = "name a dataset like the one that the model was trained on"
+    check_inputs(dataset_record(run), trained.data.name, source.info, do)
     window = same_window(run, trained, source)
     return Checked(config, run, trained, source, window, folder_for_results(config, run))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from genexp.data.kmer_vectors import KmerVectors
 from genexp.data.kmers import MAX_K, kmer_index, kmer_words
-from genexp.data.sequence import N_TOKEN
+from genexp.data.sequence import rows_with_n
 from genexp.errors import UserError
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
     UserError
         When there is none, so that Word2Vec cannot be fitted.
     """
-    rows = np.array([i for i, row in enumerate(tokens) if row.max(initial=0) < N_TOKEN], int)
+    rows = np.flatnonzero(~rows_with_n(tokens))
     if not rows.size:
         raise UserError(
             "no training promoter is free of N, so no k-mer vectors can be fitted",

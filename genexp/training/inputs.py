@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def expected_shapes(
 
 def encode(dataset: Dataset, model: ModelConfig) -> Dataset:
     """Return the dataset with promoters as k-mer counts (n, chunks, 4**k), where the model reads k-mers."""
-    if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases":
+    if not _counts_kmers(model, dataset):
         return dataset
     encoded: dict[str, Split] = {}
     empty = 0
@@ -81,7 +82,7 @@ def vectors_for(model: ModelConfig, dataset: Dataset, path: Path) -> KmerVectors
     KmerVectors or None
         None where the model learns its vectors from the start, uses none, or does not read k-mers.
     """
-    if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases" or "P" not in _blocks(dataset):
+    if not _counts_kmers(model, dataset):
         return None
     if path.is_file():
         return load_vectors(path)
@@ -94,9 +95,7 @@ def vectors_for(model: ModelConfig, dataset: Dataset, path: Path) -> KmerVectors
 
 def check_vectors(model: ModelConfig, dataset: Dataset) -> None:
     """Raise a UserError if Word2Vec is to be fitted and cannot be, before a run directory is made."""
-    if not isinstance(model, KmerModelConfig) or dataset.info.promoter != "bases" or "P" not in _blocks(dataset):
-        return
-    if model.embedding.kind == "word2vec" and model.embedding.vectors is None:
+    if _counts_kmers(model, dataset) and model.embedding.kind == "word2vec" and model.embedding.vectors is None:
         promoters_without_n(dataset.splits["train"].blocks["P"])
 
 
@@ -143,6 +142,11 @@ def actual_shapes(model: ModelConfig, dataset: Dataset, vectors: KmerVectors | N
     if kind == "bases" and isinstance(model, KmerModelConfig):
         kind = "kmers"
     return InputShapes(tuple(blocks["P"].shape[1:]), widths, kind, None if vectors is None else vectors.vectors)
+
+
+def _counts_kmers(model: ModelConfig, dataset: Dataset) -> TypeGuard[KmerModelConfig]:
+    """Tell whether a model is fed with k-mers that have to be counted."""
+    return isinstance(model, KmerModelConfig) and dataset.info.promoter == "bases" and "P" in _blocks(dataset)
 
 
 def _blocks(dataset: Dataset) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,28 +14,27 @@ from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, o
 from genexp.validation import validate
 
 
-def resumed(directory: str, overrides: list[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
+def resumed(directory: str, said: Collection[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
     """Return the config of an interrupted run, with what may be changed, and its directory.
 
     Parameters
     ----------
     directory
         The run.
-    overrides
-        The overrides of the command line, without ``resume`` and Hydra's own.
+    said
+        The keys that the command line names.
     config
         The config composed from the command line; epochs, patience and hardware are taken from it if given.
     """
     files = open_run(directory, "resume")
-    changed = [text.lstrip("+~").split("=")[0] for text in overrides]
-    check_resumable(files, directory, config.training.epochs if "training.epochs" in changed else None)
+    check_resumable(files, directory, config.training.epochs if "training.epochs" in said else None)
     own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
     training = replace(
         own.training,
-        epochs=config.training.epochs if "training.epochs" in changed else own.training.epochs,
-        patience=config.training.patience if "training.patience" in changed else own.training.patience,
+        epochs=config.training.epochs if "training.epochs" in said else own.training.epochs,
+        patience=config.training.patience if "training.patience" in said else own.training.patience,
     )
-    hardware = config.hardware if any(k.startswith("hardware") for k in changed) else own.hardware
+    hardware = config.hardware if any(k.startswith("hardware") for k in said) else own.hardware
     return replace(own, training=training, hardware=hardware, resume=directory), files.path
 
 

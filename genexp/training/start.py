@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from omegaconf import OmegaConf
 
 from genexp.config import KmerModelConfig, TrainConfig
 from genexp.console import say
-from genexp.data.datasets import Source
+from genexp.data.datasets import Source, check_inputs
 from genexp.errors import UserError
 from genexp.run import check_checkpoint, dataset_record, open_run
 
@@ -22,16 +23,16 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
     run = open_run(str(config.training.start_from), "training.start_from")
     check_checkpoint(run, "best")
     other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
-    pairs: list[tuple[str, Any, Any, str]] = [
-        ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
-        ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
-    ]
-    pairs += [
-        (f"features of block {block}", seen["widths"].get(block), info.widths.get(block), "the dataset")
-        for block in config.data.name.replace("P", "")
-    ]
-    if "P" in config.data.name:
-        pairs.append(("promoters", seen["promoter"], info.promoter, "the dataset (embedded or bases)"))
+    check_same(
+        config,
+        [
+            ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
+            ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
+        ],
+    )
+    where = f"training.start_from={config.training.start_from}"
+    check_inputs(seen, config.data.name, info, f"name another dataset, or leave {where} out")
+    pairs: list[tuple[str, Any, Any, str]] = []
     if window and seen.get("window") and config.model.reads == "bases":
         length = seen["window"][1] - seen["window"][0]
         pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
@@ -44,14 +45,19 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
         settings = config.model.embedding
         form, own_form = embedding_form(**theirs_of), embedding_form(settings.kind, settings.trainable)
         pairs.append(("embedding", form, own_form, f"model.embedding (there it is {theirs_of['kind']})"))
-    for what, theirs, own, where in pairs:
+    check_same(config, pairs)
+
+
+def check_same(config: TrainConfig, pairs: Sequence[tuple[str, Any, Any, str]]) -> None:
+    """Raise a UserError at the first of (what, theirs, own, what to change) in which the two runs differ."""
+    for what, theirs, own, change in pairs:
         if theirs != own:
             raise UserError(
                 "the weights to start from belong to another model",
                 where=f"training.start_from={config.training.start_from}",
                 expected=f"{what}: {theirs}, as that run has",
                 received=own,
-                do=f"change {where} to fit, or leave training.start_from out",
+                do=f"change {change} to fit, or leave training.start_from out",
             )
 
 
