@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from gensim.models import KeyedVectors
 
-from genexp.data.kmers import chunk_counts, kmer_index, kmer_words, mean_vectors
+from genexp.features.kmers import chunk_counts, kmer_index, kmer_words, mean_vectors
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from genexp.data.demo import load_demo
-from genexp.data.kmer_vectors import KmerVectors, random_vectors
-from genexp.data.kmers import chunk_counts, mean_vectors
-from genexp.data.sequence import tokens_from_one_hot
-from genexp.data.word2vec import train_word2vec
+from genexp.features.kmer_vectors import KmerVectors, random_vectors
+from genexp.features.kmers import chunk_counts, mean_vectors
+from genexp.features.tokens import tokens_from_one_hot
+from genexp.features.word2vec import train_word2vec
+from genexp.simulate.demo import load_demo
 
 #: Transitions (rows and columns A, C, G, T) outside and inside CpG islands: Durbin, Eddy, Krogh and Mitchison,
 #: Biological Sequence Analysis, 1998, section 3.1.

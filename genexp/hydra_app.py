@@ -24,8 +24,15 @@ from genexp.compose import check_overrides, checked_config, keys_of, without_eff
 from genexp.conf_files import CONF_DIR, groups_of
 from genexp.config import DatasetConfig, KmerModelConfig, TrainingConfig
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_free, create_exclusively, how_to_resume, read_metrics, remember_command
-from genexp.writing import sigterm_interrupts
+from genexp.files import sigterm_interrupts
+from genexp.run.directory import (
+    RunDirectory,
+    check_free,
+    create_exclusively,
+    how_to_resume,
+    read_metrics,
+    remember_command,
+)
 
 #: Commands whose runs have a directory of their own.
 WITH_RUN_DIRECTORY = ("train", "import")

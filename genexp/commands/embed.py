@@ -8,11 +8,11 @@ from pathlib import Path
 from genexp import console
 from genexp.commands.train import report_dataset
 from genexp.config import DataConfig, EmbedConfig, EmbeddingConfig, KmerModelConfig
-from genexp.data.datasets import Source, choose_window, inspect, load
-from genexp.data.genes import Dataset
+from genexp.dataset.genes import Dataset
+from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
+from genexp.files import free_folder, whole_or_nothing
 from genexp.training.inputs import make_vectors
-from genexp.writing import free_folder, whole_or_nothing
 
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
@@ -100,7 +100,7 @@ def prepare(config: EmbedConfig, *, verbose: bool = False) -> Prepared:
 
 def run(prepared: Prepared, directory: Path | None) -> None:
     """Fit, write into a folder beside the wanted one, and move that into place."""
-    from genexp.data.embedded_writer import write_embedded
+    from genexp.dataset.embedded_writer import write_embedded
 
     out, config = prepared.out, prepared.config
     with whole_or_nothing(out) as folder:

@@ -12,13 +12,13 @@ from omegaconf import OmegaConf
 from genexp import console
 from genexp.commands.train import display, report_dataset
 from genexp.config import DatasetConfig, DemoConfig, EvaluateConfig, TrainConfig
-from genexp.data.datasets import Source, check_inputs, inspect, load
-from genexp.data.genes import SPLITS
+from genexp.dataset.genes import SPLITS
+from genexp.dataset.sources import Source, check_inputs, inspect, load
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_checkpoint, dataset_record, open_run, read_metrics
+from genexp.files import free_folder, whole_or_nothing, write_json
+from genexp.run.directory import RunDirectory, check_checkpoint, dataset_record, open_run, read_metrics
 from genexp.training.inputs import encode
 from genexp.validation import validate
-from genexp.writing import free_folder, whole_or_nothing, write_json
 
 if TYPE_CHECKING:
     from genexp.evaluation.report import Evaluated

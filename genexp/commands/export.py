@@ -16,9 +16,9 @@ from genexp import console
 from genexp.commands.train import display
 from genexp.config import ExportConfig
 from genexp.errors import UserError
+from genexp.files import whole_or_nothing
 from genexp.models import load_model
-from genexp.run import RunDirectory, check_checkpoint, open_run
-from genexp.writing import whole_or_nothing
+from genexp.run.directory import RunDirectory, check_checkpoint, open_run
 
 if TYPE_CHECKING:
     import keras

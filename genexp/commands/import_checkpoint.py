@@ -14,19 +14,19 @@ import numpy as np
 from genexp import console
 from genexp.commands.train import display, identity
 from genexp.config import DatasetConfig, ImportConfig, KmerModelConfig, TrainConfig
-from genexp.data.datasets import check_inputs, choose_window, inspect
-from genexp.data.genes import HALFLIFE_FEATURES
-from genexp.data.kmer_vectors import KmerVectors, load_vectors
+from genexp.dataset.genes import HALFLIFE_FEATURES
+from genexp.dataset.sources import check_inputs, choose_window, inspect
 from genexp.errors import UserError
-from genexp.importing.attention import with_parts
-from genexp.importing.match import match
-from genexp.importing.reading import EXPECTED, read_checkpoint
-from genexp.importing.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS, Sizes, find_sizes, fitted_config
-from genexp.importing.weights import Checkpoint
+from genexp.features.kmer_vectors import KmerVectors, load_vectors
+from genexp.files import write_atomically, write_json
 from genexp.models import InputShapes, build_model
-from genexp.run import RunDirectory, exact_command, git_state, package_versions
+from genexp.porting.attention import with_parts
+from genexp.porting.match import match
+from genexp.porting.reading import EXPECTED, read_checkpoint
+from genexp.porting.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS, Sizes, find_sizes, fitted_config
+from genexp.porting.weights import Checkpoint
+from genexp.run.directory import RunDirectory, exact_command, git_state, package_versions
 from genexp.validation import to_yaml
-from genexp.writing import write_atomically, write_json
 
 if TYPE_CHECKING:
     import keras

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from genexp import console
 from genexp.config import PrepareConfig
 from genexp.errors import UserError
-from genexp.run import exact_command
-from genexp.writing import free_folder, whole_or_nothing
+from genexp.files import free_folder, whole_or_nothing
+from genexp.run.directory import exact_command
 
 if TYPE_CHECKING:
     from genexp.prepare.assemble import Plan, Scaled
@@ -168,7 +168,7 @@ def write_fold(config: PrepareConfig, planned: Plan, bases: Bases, ledger: Ledge
     """Write the files of one fold, and with the first the picture; return all but its genes, which are large."""
     import numpy as np
 
-    from genexp.data.writer import write_dataset
+    from genexp.dataset.writer import write_dataset
     from genexp.prepare.assemble import scaled
     from genexp.prepare.card import input_files
     from genexp.prepare.picture import draw_dataset

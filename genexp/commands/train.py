@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from genexp import console
 from genexp.config import KmerModelConfig, TrainConfig
-from genexp.data.datasets import Source, choose_window, inspect, load
-from genexp.data.genes import Dataset
+from genexp.dataset.genes import Dataset
+from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
+from genexp.files import disk_full, is_full, sigterm_interrupts, write_atomically, write_json
 from genexp.models import check_model
-from genexp.run import (
+from genexp.run.directory import (
     RunDirectory,
     exact_command,
     git_state,
@@ -27,7 +28,6 @@ from genexp.training.inputs import actual_shapes, check_vectors, encode, expecte
 from genexp.training.loggers import check_loggers
 from genexp.training.start import check_start
 from genexp.validation import to_yaml
-from genexp.writing import disk_full, is_full, sigterm_interrupts, write_atomically, write_json
 
 if TYPE_CHECKING:
     from genexp.models import InputShapes

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
 from genexp.evaluation.metrics import is_collapsed
-from genexp.writing import write_atomically
+from genexp.files import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 _BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"

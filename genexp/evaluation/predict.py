@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genexp.data.genes import Split
-from genexp.data.pipeline import inference_batches
+from genexp.dataset.batches import inference_batches
+from genexp.dataset.genes import Split
 
 if TYPE_CHECKING:
     import keras

@@ -11,14 +11,14 @@ import numpy as np
 from rich.table import Table
 
 from genexp.config import TrainConfig
-from genexp.data.genes import Dataset
+from genexp.dataset.genes import Dataset
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
 from genexp.evaluation.predict import predict_split
+from genexp.files import write_csv
 from genexp.models import load_model
-from genexp.run import RunDirectory, unreadable_checkpoint
+from genexp.run.directory import RunDirectory, unreadable_checkpoint
 from genexp.training.state import Progress
-from genexp.writing import write_csv
 
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from rich.table import Table
 
-from genexp.run import RunDirectory, read_metrics
+from genexp.run.directory import RunDirectory, read_metrics
 
 
 def interrupted_jobs(directory: Path) -> list[Path]:

@@ -106,7 +106,7 @@ def load_model(path: str | PathLike[str]) -> keras.Model:
     import keras
 
     for module in ("kmers", "attention"):  # they register the layers that a checkpoint may hold
-        import_module(f"genexp.models.{module}")
+        import_module(f"genexp.models.layers.{module}")
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 

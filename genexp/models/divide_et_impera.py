@@ -34,7 +34,7 @@ def check(config: DivideEtImperaConfig, shapes: InputShapes) -> None:
 
 def build(config: DivideEtImperaConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
-    from genexp.models import layers as shared
+    from genexp.models.layers import common as shared
 
     promoter, bases = shared.one_hot_promoter(shapes)
     features = shared.feature_inputs(shapes)
@@ -55,7 +55,7 @@ def build(config: DivideEtImperaConfig, shapes: InputShapes) -> keras.Model:
 
 
 def _pooled(x: Any, config: DivideEtImperaConfig, name: str) -> Any:
-    from genexp.models import layers as shared
+    from genexp.models.layers import common as shared
 
     return shared.convolve_and_pool(x, config.filters, config.kernel, config.pool, config.initializer, name)
 

@@ -17,7 +17,7 @@ def check(config: FcNetConfig, shapes: InputShapes) -> None:
 
 def build(config: FcNetConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
-    from genexp.models import layers as shared
+    from genexp.models.layers import common as shared
 
     features = shared.feature_inputs(shapes)
     x = shared.regression_head(shared.join_blocks(None, features), config.dense, config.dropout)

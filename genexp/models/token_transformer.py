@@ -6,7 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from genexp.config import TokenTransformerConfig
-from genexp.data.genes import BLOCKS
+from genexp.dataset.genes import BLOCKS
 from genexp.models import InputShapes, too_short
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ def check(config: TokenTransformerConfig, shapes: InputShapes) -> None:
 
 def build(config: TokenTransformerConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
-    from genexp.models import attention
-    from genexp.models import layers as shared
+    from genexp.models.layers import attention
+    from genexp.models.layers import common as shared
 
     promoter, embedded = _embedded_bases(config, shapes)
     features = shared.feature_inputs(shapes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genexp.config import TransformerConfig
-from genexp.models import InputShapes, kmer_checks
+from genexp.models import InputShapes
+from genexp.models.layers import kmer_checks
 
 if TYPE_CHECKING:
     import keras
@@ -18,8 +19,8 @@ def check(config: TransformerConfig, shapes: InputShapes) -> None:
 
 def build(config: TransformerConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
-    from genexp.models import attention, kmers
-    from genexp.models import layers as shared
+    from genexp.models.layers import attention, kmers
+    from genexp.models.layers import common as shared
 
     promoter, x = kmers.promoter_input(config, shapes)
     features = shared.feature_inputs(shapes)

@@ -20,7 +20,7 @@ def check(config: XpressoConfig, shapes: InputShapes) -> None:
 
 def build(config: XpressoConfig, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
-    from genexp.models import layers as shared
+    from genexp.models.layers import common as shared
 
     promoter, x = shared.one_hot_promoter(shapes)
     features = shared.feature_inputs(shapes)

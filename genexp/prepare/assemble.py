@@ -10,7 +10,7 @@ import numpy as np
 
 from genexp import console
 from genexp.config import PrepareConfig
-from genexp.data.genes import HALFLIFE_FEATURES, SPLITS, Dataset, DatasetInfo, Split
+from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS, Dataset, DatasetInfo, Split
 from genexp.errors import UserError
 from genexp.prepare import recipe, splits
 from genexp.prepare.fasta import plain_name

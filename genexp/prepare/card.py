@@ -13,13 +13,13 @@ from omegaconf import OmegaConf
 
 from genexp import __version__
 from genexp.config import PrepareConfig
-from genexp.data.genes import HALFLIFE_FEATURES, SPLITS
-from genexp.data.sequence import ALPHABET, rows_with_n
+from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.features.tokens import ALPHABET, rows_with_n
+from genexp.files import write_atomically
 from genexp.prepare.assemble import Plan, Scaled
 from genexp.prepare.gather import Bases, RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.sources import checksum
-from genexp.writing import write_atomically
 
 #: The keys of the config that name input files.
 FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", "tf", "mirna", "mask", "split.file")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from genexp.data.sequence import tokens_from_text
 from genexp.errors import UserError
+from genexp.features.tokens import tokens_from_text
 from genexp.prepare.sources import open_bytes
 
 #: Bytes of FASTA in memory at a time.

@@ -12,9 +12,9 @@ import numpy as np
 
 from genexp import console
 from genexp.config import PrepareConfig
-from genexp.data.genes import HALFLIFE_FEATURES
-from genexp.data.sequence import ALPHABET
+from genexp.dataset.genes import HALFLIFE_FEATURES
 from genexp.errors import UserError
+from genexp.features.tokens import ALPHABET
 from genexp.prepare.annotation import Transcript, read_annotation
 from genexp.prepare.expression import Expression, read_expression
 from genexp.prepare.fasta import look_at_fasta

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from genexp.console import progress
-from genexp.data.sequence import N_TOKEN
 from genexp.errors import UserError
+from genexp.features.tokens import N_TOKEN
 from genexp.prepare.fasta import Stretch, chromosome_aliases, plain_name, read_fasta
 
 #: Token of the base on the other strand.

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from genexp.data.genes import SPLITS, Dataset
-from genexp.data.sequence import ALPHABET
+from genexp.dataset.genes import SPLITS, Dataset
+from genexp.features.tokens import ALPHABET
+from genexp.files import write_atomically
 from genexp.prepare.assemble import Plan
 from genexp.prepare.gather import Bases
 from genexp.prepare.ledger import Ledger
-from genexp.writing import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
 _SPLIT_COLOURS = {"train": "#0072B2", "valid": "#E69F00", "test": "#D55E00"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from genexp.console import progress
-from genexp.data.genes import HALFLIFE_FEATURES
-from genexp.data.sequence import tokens_from_text
+from genexp.dataset.genes import HALFLIFE_FEATURES
 from genexp.errors import UserError
+from genexp.features.tokens import tokens_from_text
 from genexp.prepare.names import check_unique
 from genexp.prepare.sources import open_text
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.dataset.genes import HALFLIFE_FEATURES
 from genexp.errors import UserError
 
 #: Added before the logarithm.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genexp.data.genes import SPLITS
-from genexp.data.recognition import SPLIT_NAMES
+from genexp.dataset.genes import SPLITS
+from genexp.dataset.layouts import SPLIT_NAMES
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
 from genexp.prepare.names import GeneNames, check_unique, is_gene, join

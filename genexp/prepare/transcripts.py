@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from genexp import console
-from genexp.data.genes import HALFLIFE_FEATURES
+from genexp.dataset.genes import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.annotation import Annotation, Transcript
 from genexp.prepare.ledger import Ledger

@@ -10,10 +10,10 @@ import numpy as np
 
 from genexp.config import KmerModelConfig, ModelConfig
 from genexp.console import duration, progress, say, warn
-from genexp.data.genes import Dataset, DatasetInfo, Split
-from genexp.data.kmer_vectors import KmerVectors, load_vectors, random_vectors
-from genexp.data.kmers import check_chunks, chunk_counts, empty_chunks
-from genexp.data.word2vec import promoters_without_n, train_word2vec
+from genexp.dataset.genes import Dataset, DatasetInfo, Split
+from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
+from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
+from genexp.features.word2vec import promoters_without_n, train_word2vec
 from genexp.models import InputShapes
 
 

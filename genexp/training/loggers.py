@@ -11,9 +11,9 @@ from typing import Any
 from genexp.config import TrainConfig
 from genexp.console import warn
 from genexp.errors import UserError
-from genexp.run import RunDirectory
+from genexp.run.directory import RunDirectory
 
-#: Takes one row of `genexp.run.HISTORY_COLUMNS`.
+#: Takes one row of `genexp.run.directory.HISTORY_COLUMNS`.
 Log = Callable[[Mapping[str, float]], None]
 
 #: The package that each needs beyond our own dependencies.

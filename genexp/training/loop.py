@@ -11,19 +11,19 @@ import numpy as np
 
 from genexp.config import TrainConfig, TrainingConfig
 from genexp.console import duration, progress, say, warn
-from genexp.data.genes import Dataset
-from genexp.data.pipeline import TrainingBatches, inference_batches
+from genexp.dataset.batches import TrainingBatches, inference_batches
+from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
 from genexp.evaluation.metrics import is_collapsed, r2
 from genexp.evaluation.predict import predict
+from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
-from genexp.run import HISTORY_COLUMNS, RunDirectory
+from genexp.run.directory import HISTORY_COLUMNS, RunDirectory
 from genexp.training.loggers import Log, open_loggers
 from genexp.training.optimizers import build_optimizer, epoch_rate
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
-from genexp.writing import write_csv
 
 #: Epochs in a row with constant validation predictions after which a network counts as dead. A dead ReLU layer
 #: passes no gradient, so it does not come back; the few epochs spare a network that only starts slowly.

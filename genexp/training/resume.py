@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from genexp.config import TrainConfig
 from genexp.errors import UserError
-from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, open_run, read_metrics
+from genexp.run.directory import RunDirectory, busy, check_checkpoint, is_being_written, open_run, read_metrics
 from genexp.validation import validate
 
 

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 
 from genexp.config import KmerModelConfig, TrainConfig
 from genexp.console import say
-from genexp.data.datasets import Source, check_inputs
+from genexp.dataset.sources import Source, check_inputs
 from genexp.errors import UserError
-from genexp.run import check_checkpoint, dataset_record, open_run
+from genexp.run.directory import check_checkpoint, dataset_record, open_run
 
 if TYPE_CHECKING:
     import keras

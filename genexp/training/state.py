@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.writing import write_atomically
+from genexp.files import write_atomically
 
 if TYPE_CHECKING:
     import keras
@@ -36,7 +36,7 @@ class Progress:
     flat
         Epochs in a row with constant validation predictions.
     history
-        One row per epoch; see `genexp.run.HISTORY_COLUMNS`.
+        One row per epoch; see `genexp.run.directory.HISTORY_COLUMNS`.
     seconds
         Time spent in training epochs and their validation, over all attempts and interruptions.
     """

@@ -10,7 +10,7 @@ import pytest
 from conftest import write_xpresso_set
 
 from genexp.cli import main
-from genexp.data.kmer_vectors import load_vectors
+from genexp.features.kmer_vectors import load_vectors
 
 SMALL = ("training.epochs=2", "training.batch_size=32", "training.learning_rate=0.01", "hardware=cpu", "model.chunk=20")
 SMALL_MODEL = {

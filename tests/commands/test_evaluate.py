@@ -8,8 +8,8 @@ import pytest
 from conftest import QUICK, write_xpresso_set
 
 from genexp.cli import main
-from genexp.data.datasets import check_inputs
-from genexp.data.genes import DatasetInfo
+from genexp.dataset.genes import DatasetInfo
+from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 
 

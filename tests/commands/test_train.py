@@ -22,7 +22,7 @@ from genexp.cli import main
 from genexp.commands.train import reported_status
 from genexp.config import TrainConfig
 from genexp.errors import UserError
-from genexp.run import HISTORY_COLUMNS, RunDirectory
+from genexp.run.directory import HISTORY_COLUMNS, RunDirectory
 from genexp.training.state import read_progress
 from genexp.validation import validate
 

@@ -12,8 +12,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from genexp.config import MODELS
-from genexp.data.genes import BLOCKS
-from genexp.data.kmers import chunk_counts
+from genexp.dataset.genes import BLOCKS
+from genexp.features.kmers import chunk_counts
 from genexp.models import InputShapes, build_model
 from genexp.validation import validate
 

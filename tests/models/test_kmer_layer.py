@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_models import input_shapes, model_config, model_inputs, predict, random_genes, randomise, small_model
 
-from genexp.data.kmers import chunk_counts, mean_vectors
 from genexp.errors import UserError
-from genexp.models import InputShapes, attention, build_model, check_model
-from genexp.models.kmers import KmerMean
+from genexp.features.kmers import chunk_counts, mean_vectors
+from genexp.models import InputShapes, build_model, check_model
+from genexp.models.layers import attention
+from genexp.models.layers.kmers import KmerMean
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(64, 5)).astype(np.float32)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genexp.data.sequence import text_from_tokens
 from genexp.errors import UserError
+from genexp.features.tokens import text_from_tokens
 from genexp.prepare.fasta import chromosome_aliases, plain_name, read_fasta
 from genexp.prepare.sources import checksum, existing, open_bytes, open_text
 

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_organism import reverse_complement
 
-from genexp.data.sequence import text_from_tokens
 from genexp.errors import UserError
+from genexp.features.tokens import text_from_tokens
 from genexp.prepare import genome as genome_module
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 

@@ -12,8 +12,8 @@ import pytest
 
 from genexp.commands import prepare as command
 from genexp.compose import checked_config
-from genexp.data.genes import HALFLIFE_FEATURES, SPLITS
-from genexp.data.sequence import text_from_tokens
+from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.features.tokens import text_from_tokens
 
 REAL = os.environ.get("GENEXP_REAL_DATA")
 pytestmark = pytest.mark.skipif(not REAL, reason="GENEXP_REAL_DATA names no folder with real data")

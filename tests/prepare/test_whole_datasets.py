@@ -14,10 +14,10 @@ from omegaconf import OmegaConf, open_dict
 from genexp.commands import prepare as command
 from genexp.compose import composed
 from genexp.config import DatasetConfig, PrepareConfig
-from genexp.data.datasets import inspect, load
-from genexp.data.genes import HALFLIFE_FEATURES, SPLITS
-from genexp.data.sequence import text_from_tokens
+from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.dataset.sources import inspect, load
 from genexp.errors import UserError
+from genexp.features.tokens import text_from_tokens
 from genexp.validation import validate
 
 ORGANISM = toy.Organism()
@@ -516,7 +516,7 @@ def test_disk_full_leaves_nothing(tmp_path, raw, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("genexp.data.writer._write_split", full)
+    monkeypatch.setattr("genexp.dataset.writer._write_split", full)
     assert "No space left on device" in refused(tmp_path, raw)
 
 

@@ -12,9 +12,9 @@ import tensorflow as tf
 from keras import layers
 
 from genexp.compose import checked_config
-from genexp.data.genes import Dataset, DatasetInfo, Split
+from genexp.dataset.genes import Dataset, DatasetInfo, Split
 from genexp.models import InputShapes
-from genexp.run import RunDirectory
+from genexp.run.directory import RunDirectory
 from genexp.training import loop
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware

@@ -1,1 +1,0 @@
-"""Datasets: sequence encoding, readers, the demo genes and the input pipeline."""

@@ -1,0 +1,1 @@
+"""Genes in memory, file layouts, reading, checks and batches."""

@@ -1,0 +1,1 @@
+"""Tokens, k-mers and their vectors."""

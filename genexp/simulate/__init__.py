@@ -1,0 +1,1 @@
+"""Simulated genes with a known noise ceiling."""

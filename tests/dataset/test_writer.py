@@ -1,0 +1,179 @@
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from published_sets import SIZES, make_split
+
+from genexp.dataset import writer
+from genexp.dataset.genes import HALFLIFE_FEATURES, Dataset, DatasetInfo, Split
+from genexp.dataset.inspection import inspect_files
+from genexp.dataset.reading import describe, load_files
+from genexp.dataset.writer import write_dataset
+from genexp.errors import UserError
+
+
+def make_dataset(blocks="PHTM", *, window=(0, 40), tss=20, vectors=False, **sizes):
+    splits, widths = {}, {}
+    for name in SIZES:
+        genes = make_split(name, **sizes)
+        tokens = genes["tokens"][:, slice(*window)]
+        values = {
+            "P": np.random.default_rng(0).normal(size=(len(tokens), 6, 5)).astype("f4") if vectors else tokens,
+            "H": genes["halflife"].astype(np.float32),
+            "T": genes["tf"].astype(np.uint8),
+            "M": genes["mirna"].astype(np.float32) / 2,
+        }
+        names = genes["gene"].astype(str)
+        splits[name] = Split(names, genes["label"].astype(np.float32), {b: values[b] for b in blocks})
+        widths = {b: values[b].shape[1] for b in blocks if b != "P"}
+    kind = "embedded" if vectors else "bases"
+    columns = {"H": HALFLIFE_FEATURES, "T": ("CTCF", "MYC", "β-TF")}
+    info = DatasetInfo(
+        "somewhere",
+        "xpresso",
+        SIZES,
+        kind if "P" in blocks else None,
+        6 if vectors else 40,
+        None if vectors else tss,
+        widths,
+        {block: columns[block] for block in widths if block in columns},
+    )
+    return Dataset(info, None if vectors or "P" not in blocks else window, splits)
+
+
+def assert_equal(found, dataset):
+    for name, split in dataset.splits.items():
+        assert found.splits[name].genes.tolist() == split.genes.tolist()
+        np.testing.assert_array_equal(found.splits[name].labels, split.labels)
+        for block, values in split.blocks.items():
+            np.testing.assert_array_equal(found.splits[name].blocks[block], values)
+            assert found.splits[name].blocks[block].dtype == values.dtype
+    assert found.fingerprint() == dataset.fingerprint()
+
+
+@settings(max_examples=25)
+@given(
+    st.sampled_from(["P", "H", "T", "PH", "PHT", "PHTM", "HTM"]),
+    st.tuples(st.integers(0, 19), st.integers(20, 40)),
+    st.booleans(),
+)
+def test_what_was_written_is_read_again(tmp_path_factory, blocks, window, vectors):
+    dataset = make_dataset(blocks, window=window, vectors=vectors)
+    root = tmp_path_factory.mktemp("written") / "new" / "folder"
+    write_dataset(root, dataset, source="tests")
+    fileset = inspect_files(root, need=blocks)
+    assert (fileset.info.layout, fileset.info.blocks) == ("genexp", blocks)
+    assert dict(fileset.info.feature_names) == dict(dataset.info.feature_names)
+    if "P" in blocks and not vectors:
+        assert fileset.info.promoter_length == window[1] - window[0]
+        assert fileset.info.tss == 20 - window[0]
+    assert_equal(load_files(fileset, blocks, None), dataset)
+
+
+def test_attributes_travel_with_the_files(tmp_path):
+    scaling = {"label": {"mean": np.float32(0.5), "deviation": np.arange(2)}}
+    paths = write_dataset(tmp_path, make_dataset(), source="yeast.fa + yeast.gtf", scaling=scaling)
+    assert [path.name for path in paths] == ["train.h5", "valid.h5", "test.h5"]
+    fileset = inspect_files(tmp_path)
+    assert fileset.made_from == "yeast.fa + yeast.gtf"
+    assert fileset.scaling == {"label": {"mean": 0.5, "deviation": [0, 1]}}
+    assert describe(fileset).startswith(f"genexp layout in {tmp_path}: 12 / 5 / 4 genes, promoter 40 nt (TSS at 20)")
+    assert inspect_files(write_without_scaling(tmp_path)).scaling is None
+
+
+def write_without_scaling(root):
+    write_dataset(root, make_dataset(), source="tests")
+    return root
+
+
+def test_folds(tmp_path):
+    for fold in (1, 2):
+        write_dataset(tmp_path, make_dataset(seed=fold), source="tests", fold=fold)
+    assert inspect_files(tmp_path, fold=2).arrays["test"]["P"].path.name == "2test.h5"
+
+
+def test_bases_are_chunked_and_compressed(tmp_path):
+    write_dataset(tmp_path, make_dataset("P", n=100, length=9000, window=(0, 9000)), source="tests")
+    with h5py.File(tmp_path / "train.h5") as file:
+        array = file["promoter"]
+        assert (array.dtype, array.shape, array.chunks) == (np.dtype("u1"), (100, 9000), writer.TOKEN_CHUNK)
+        assert array.compression == "gzip"
+        assert array.id.get_storage_size() < array.size / 2
+
+
+def test_many_column_names_fit(tmp_path):
+    dataset = make_dataset("T", tf=9000)
+    names = tuple(f"a rather long name of a column {i}" for i in range(9000))
+    dataset = replace(dataset, info=replace(dataset.info, feature_names={"T": names}))
+    write_dataset(tmp_path, dataset, source="tests")
+    assert inspect_files(tmp_path).info.feature_names["T"] == names
+
+
+def test_files_are_replaced_only_when_all_are_written(tmp_path, monkeypatch):
+    first = make_dataset("H")
+    write_dataset(tmp_path, first, source="tests")
+    second = make_dataset("H", seed=1)
+    write_split = writer._write_split
+
+    def fail(path, split, attributes):
+        if split is second.splits["test"]:
+            raise OSError("no space left")
+        write_split(path, split, attributes)
+
+    monkeypatch.setattr(writer, "_write_split", fail)
+    with pytest.raises(UserError, match="no space left"):
+        write_dataset(tmp_path, second, source="tests")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["test.h5", "train.h5", "valid.h5"]
+    assert_equal(load_files(inspect_files(tmp_path), "H", None), first)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_dataset(tmp_path / "file" / "folder", make_dataset("H"), source="tests")
+
+
+def set_attribute(root, name, value, split="test"):
+    with h5py.File(root / f"{split}.h5", "a") as file:
+        file.attrs[name] = value
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "parts"),
+    [
+        ("tss", 21, ["disagree: TSS index", "expected: 20", "received: 21"]),
+        ("tss", "middle", ["attributes of a file are damaged"]),
+        ("feature_names", "{", ["attributes of a file are damaged"]),
+        ("genexp_layout", 2, ["newer layout", "update genexp"]),
+        ("feature_names", '{"T": ["CTCF", "MYC2", "β-TF"]}', ["differ", "column 1", "expected: MYC", "received: MYC2"]),
+        ("feature_names", '{"T": ["MYC", "CTCF", "β-TF"]}', ["in another order", "column 0", "received: MYC"]),
+        ("feature_names", '{"T": ["CTCF", "MYC"]}', ["differ", "column 2", "expected: β-TF", "received: no name"]),
+        ("feature_names", "{}", ["differ", "column 0", "received: no name"]),
+    ],
+)
+def test_attributes_that_do_not_fit(tmp_path, name, value, parts):
+    write_dataset(tmp_path, make_dataset("PT"), source="tests")
+    set_attribute(tmp_path, name, value)
+    with pytest.raises(UserError) as caught:
+        inspect_files(tmp_path)
+    message = str(caught.value)
+    assert all(part in message for part in parts), message
+    assert f"{tmp_path / 'test.h5'}" in message
+
+
+def test_names_that_are_not_as_many_as_columns(tmp_path):
+    write_dataset(tmp_path, make_dataset("T"), source="tests")
+    for split in SIZES:
+        set_attribute(tmp_path, "feature_names", '{"T": ["A", "B"]}', split)
+    with pytest.raises(UserError, match="names 2 columns of block T"):
+        inspect_files(tmp_path)
+
+
+def test_a_tss_that_is_not_the_files_own(tmp_path):
+    write_dataset(tmp_path, make_dataset("P"), source="tests")
+    assert inspect_files(tmp_path, tss=20).info.tss == 20
+    with pytest.raises(UserError, match=r"leave dataset\.tss out"):
+        inspect_files(tmp_path, tss=19)

@@ -1,0 +1,153 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from genexp.errors import UserError
+from genexp.features import word2vec
+from genexp.features.kmers import kmer_words
+from genexp.features.word2vec import Sentences, enough_promoters, train_word2vec
+
+
+@pytest.fixture(scope="module")
+def tokens() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 4, (20, 400), dtype=np.uint8)
+
+
+FAST = {"dimension": 8, "epochs": 2, "promoters": "all"}
+
+
+def test_training_moves_the_vectors_and_says_on_what(tokens):
+    done = []
+    fitted = train_word2vec(tokens, **FAST, progress=lambda epoch, epochs: done.append((epoch, epochs)))
+    assert (fitted.k, fitted.vectors.shape, fitted.vectors.dtype) == (3, (64, 8), np.float32)
+    assert done == [(1, 2), (2, 2)]
+    made = fitted.provenance
+    assert made["words_per_epoch"] == 20 * 398
+    assert made["words_trained"] == 2 * 20 * 398
+    assert (made["promoters_used"], made["promoters_with_n"], made["absent_kmers"]) == (20, 0, 0)
+    assert np.abs(fitted.vectors).max() > 1 / 8  # gensim 4 starts within +-1 / dimension
+    json.dumps(dict(made))
+
+
+def test_neighbours_in_the_sequence_become_alike(tokens):
+    # Two kinds of promoters that share no 3-mer: repeats over A and C, and over G and T.
+    letters = np.random.default_rng(1).integers(0, 2, (40, 400), dtype=np.uint8)
+    letters[20:] += 2
+    fitted = train_word2vec(letters, **{**FAST, "epochs": 5})
+    words = kmer_words(3)
+    first = [i for i, w in enumerate(words) if set(w) <= set("AC")]
+    second = [i for i, w in enumerate(words) if set(w) <= set("GT")]
+    unit = fitted.vectors / np.maximum(np.linalg.norm(fitted.vectors, axis=1, keepdims=True), 1e-9)
+    assert (unit[first] @ unit[first].T).mean() > 0.5 > 0.2 > (unit[first] @ unit[second].T).mean()
+    assert fitted.provenance["absent_kmers"] == 64 - 16
+    absent = sorted(set(range(64)) - set(first) - set(second))
+    assert not fitted.vectors[absent].any()
+
+
+def test_same_seed_same_vectors_in_any_process(tokens):
+    script = (
+        "import numpy as np\n"
+        "from genexp.features.word2vec import train_word2vec\n"
+        "tokens = np.random.default_rng(0).integers(0, 4, (20, 400), dtype=np.uint8)\n"
+        "print(train_word2vec(tokens, dimension=8, epochs=2, promoters=7, seed=3).vectors.tobytes().hex())"
+    )
+    here = train_word2vec(tokens, dimension=8, epochs=2, promoters=7, seed=3)
+    environment = {**os.environ, "PYTHONHASHSEED": "123"}
+    there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert there.stdout.strip() == here.vectors.tobytes().hex()
+    other = train_word2vec(tokens, dimension=8, epochs=2, promoters=7, seed=4)
+    assert not np.array_equal(here.vectors, other.vectors)
+
+
+def test_promoters_with_n_are_left_out(tokens):
+    with_n = np.concatenate([tokens, np.full((5, 400), 4, np.uint8)])
+    with_n[22:, 10:] = 1
+    fitted = train_word2vec(with_n, **FAST)
+    assert (fitted.provenance["promoters_used"], fitted.provenance["promoters_with_n"]) == (20, 5)
+    np.testing.assert_array_equal(fitted.vectors, train_word2vec(tokens, **FAST).vectors)
+    with pytest.raises(UserError, match="free of N"):
+        train_word2vec(with_n[20:], **FAST)
+
+
+def test_long_promoters_are_used_to_the_last_word():
+    tokens = np.random.default_rng(0).integers(0, 4, (2, 25_000), dtype=np.uint8)
+    sentences = Sentences(tokens, 3)
+    lengths = [len(s) for s in sentences]
+    assert len(lengths) == 6
+    assert max(lengths) <= 10_000
+    assert sum(lengths) == sentences.words == 2 * 24_998
+    fitted = train_word2vec(tokens, **{**FAST, "epochs": 1})
+    assert fitted.provenance["words_trained"] == 2 * 24_998
+
+
+def test_sentences_can_be_gone_through_again(tokens):
+    sentences = Sentences(tokens[:3], 2)
+    first, second = list(sentences), list(sentences)
+    assert first == second
+    assert len(first) == 3
+    counts = sentences.frequencies()
+    flat = [word for sentence in first for word in sentence]
+    assert counts == {word: flat.count(word) for word in sorted(set(flat))}
+
+
+def test_subsampling_drops_words_and_says_so(tokens):
+    fitted = train_word2vec(tokens, **{**FAST, "subsample": 1e-3})
+    assert 0.2 < fitted.provenance["words_trained"] / (2 * 20 * 398) < 0.5
+
+
+@pytest.mark.parametrize(("length", "k", "enough"), [(10_500, 3, 20), (2000, 3, 101), (10_500, 4, 77), (50, 1, 4000)])
+def test_longer_promoters_and_shorter_kmers_need_fewer_promoters(length, k, enough):
+    assert enough_promoters(length, k) == enough
+
+
+def test_promoters_are_drawn_from_all(tokens, monkeypatch):
+    monkeypatch.setattr(word2vec, "ENOUGH_WORDS", 5 * 398)
+    drawn = train_word2vec(tokens, dimension=8, epochs=1)
+    assert drawn.provenance["promoters_used"] == 5
+    assert drawn.provenance["promoters"] == "auto"
+    seen = []
+    monkeypatch.setattr(word2vec, "Sentences", lambda chosen, k: seen.append(chosen) or Sentences(chosen, k))
+    train_word2vec(tokens, dimension=8, epochs=1, seed=1)
+    rows = [next(i for i, row in enumerate(tokens) if np.array_equal(row, one)) for one in seen[0]]
+    assert len(set(rows)) == 5
+    assert rows == sorted(rows)
+    assert rows != [0, 1, 2, 3, 4]
+    assert train_word2vec(tokens[:3], dimension=8, epochs=1).provenance["promoters_used"] == 3
+
+
+class OneShot(Sentences):
+    """Sentences that are used up by the first epoch, as a generator is."""
+
+    def __iter__(self):
+        yield from () if hasattr(self, "used") else super().__iter__()
+        self.used = True
+
+
+class TooLong(Sentences):
+    """Sentences as long as the promoters."""
+
+    def __iter__(self):
+        yield [word for sentence in super().__iter__() for word in sentence]
+
+
+@pytest.mark.parametrize("sentences", [OneShot, TooLong])
+def test_words_lost_in_gensim_are_noticed(sentences, monkeypatch):
+    tokens = np.random.default_rng(0).integers(0, 4, (1, 15_000), dtype=np.uint8)
+    monkeypatch.setattr(word2vec, "Sentences", sentences)
+    with pytest.raises(RuntimeError, match="words"):
+        train_word2vec(tokens, **FAST)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("k", 0), ("k", 9), ("dimension", 0), ("window", 0), ("epochs", 0), ("negative", 0), ("subsample", -1.0),
+     ("workers", 0), ("promoters", 0), ("promoters", "some"), ("seed", -1)],
+)  # fmt: skip
+def test_settings_out_of_range_are_named(tokens, key, value):
+    with pytest.raises(UserError) as error:
+        train_word2vec(tokens, **{**FAST, key: value})
+    assert f"where: {key}" in str(error.value)

@@ -1,0 +1,109 @@
+"""The run directory: exclusive creation, damaged checkpoints, what environment.json needs."""
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from zipfile import ZipFile
+
+import pytest
+
+from genexp import files as writing
+from genexp.errors import UserError
+from genexp.run import directory as run
+
+
+def test_fifty_jobs_that_start_together_get_fifty_directories(tmp_path):
+    with ThreadPoolExecutor(50) as pool:
+        paths = list(pool.map(run.create_exclusively, [str(tmp_path / "12-00-00-xpresso-PH-XXXX")] * 50))
+    assert len(set(paths)) == 50
+    assert all(p.is_dir() and p.name.startswith("12-00-00-xpresso-PH-") and len(p.name) == 24 for p in paths)
+
+
+def test_a_run_has_one_writer(tmp_path):
+    mine = run.RunDirectory(tmp_path)
+    with run.sole_writer(mine):
+        assert run.is_being_written(mine)
+        with pytest.raises(UserError, match="another process is writing"), run.sole_writer(mine):
+            pass
+        with pytest.raises(UserError, match="wait until that run ends"):
+            run.check_free(str(tmp_path))
+    assert not run.is_being_written(mine)
+    with pytest.raises(UserError, match="genexp train resume="):
+        run.check_free(str(tmp_path))
+
+
+def test_the_command_that_resumes_can_be_pasted():
+    assert run.how_to_resume("a b/c") == "genexp train resume='a b/c'"
+
+
+def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path):
+    def claim(_):
+        try:
+            return run.create_exclusively(str(tmp_path / "mine"))
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(claim, range(50)))
+    refused = [a for a in answers if isinstance(a, str)]
+    assert len(refused) == 49
+    assert all("holds a run already" in text for text in refused)
+
+
+@pytest.mark.parametrize("leftover", ["config.yaml", "metrics.json", "checkpoints", ".hydra"])
+def test_a_directory_that_holds_a_run_is_refused(tmp_path, leftover):
+    (tmp_path / leftover).mkdir()
+    with pytest.raises(UserError, match="holds a run already"):
+        run.create_exclusively(str(tmp_path))
+
+
+def test_an_existing_empty_directory_is_taken_as_given(tmp_path):
+    assert run.create_exclusively(str(tmp_path)) == tmp_path.resolve()
+
+
+def test_a_file_in_the_way_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="this is no directory"):
+        run.create_exclusively(str(tmp_path / "file"))
+    with pytest.raises(UserError, match="cannot be made"):
+        run.create_exclusively(str(tmp_path / "file" / "inside"))
+
+
+def test_git_state_tells_commit_and_changes(tmp_path):
+    assert run.git_state(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
+    (tmp_path / "a").write_text("1")
+    for words in (["init", "-q"], ["add", "a"], ["commit", "-qm", "first"]):
+        subprocess.run([*git, *words], check=True)
+    assert run.git_state(tmp_path)["dirty"] is False
+    (tmp_path / "a").write_text("2")
+    found = run.git_state(tmp_path)
+    assert found["dirty"] is True
+    assert len(found["commit"]) == 40
+
+
+def test_the_command_can_be_typed_again():
+    run.remember_command(["train", "data.window=[0,100]", "hydra.run.dir=a b"])
+    assert run.exact_command() == "genexp train 'data.window=[0,100]' 'hydra.run.dir=a b'"
+
+
+def test_a_run_directory_that_cannot_be_made_is_told_beforehand(tmp_path, monkeypatch):
+    run.check_free(str(tmp_path / "new" / "deep"))
+    monkeypatch.setattr(writing.os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(UserError, match="cannot be written"):
+        run.check_free(str(tmp_path / "new" / "deep"))
+
+
+def test_a_damaged_checkpoint_is_told_without_opening_it_in_keras(tmp_path):
+    damaged = run.RunDirectory(tmp_path)
+    path = damaged.checkpoint("best")
+    path.parent.mkdir()
+    with ZipFile(path, "w") as archive:
+        archive.writestr("model.weights.h5", b"0123456789" * 100)
+    run.check_checkpoint(damaged, "best")
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"0123456789" * 50, b"9876543210" * 50))
+    with pytest.raises(UserError, match=r"model\.weights\.h5 inside it is damaged"):
+        run.check_checkpoint(damaged, "best")
+    path.write_bytes(content[:100])
+    with pytest.raises(UserError, match="BadZipFile"):
+        run.check_checkpoint(damaged, "best")
