@@ -1,4 +1,4 @@
-"""The one exception for everything that the user can mend."""
+"""The one exception for every error that a user can correct."""
 
 from __future__ import annotations
 
@@ -7,33 +7,39 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """A mistake in a config, a file or the hardware asked for; ends the command with exit code 2.
+    """An error in a config, a file or the hardware asked for; a command ends with exit code 2.
 
     Parameters
     ----------
     what
         One sentence: what is wrong.
     where
-        The file, key, row or setting that holds the mistake; None where `what` is a list of complete messages.
-    do
-        What the user can do about it; None likewise.
+        The file, key, row or setting that holds the error.
     expected, received
         What would have been right, and what was found instead.
+    hint
+        What the user can do about it.
+
+    Notes
+    -----
+    A part that would repeat another is left out.
     """
 
     def __init__(
         self,
         what: str,
         *,
-        where: object,
-        do: str | None,
+        where: object = None,
         expected: object = None,
         received: object = None,
+        hint: str | None = None,
+        do: str | None = None,
     ) -> None:
-        self.what = what
-        parts = {"where": where, "expected": expected, "received": received, "what to do": do}
-        lines = [f"  {name}: {value}" for name, value in parts.items() if value is not None]
-        super().__init__("\n".join([what, *lines]))
+        self.what, self.where = what, where
+        parts = {"where": where, "expected": expected, "received": received, "hint": hint or do}
+        super().__init__(
+            "\n".join([what, *(f"  {name}: {value}" for name, value in parts.items() if value is not None)])
+        )
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -30,7 +30,7 @@ def error_of(root, **settings):
     with pytest.raises(UserError) as caught:
         inspect_files(root, **settings)
     message = str(caught.value)
-    assert "what to do: " in message
+    assert "hint: " in message
     return message
 
 

@@ -22,7 +22,7 @@ def error_of(root, *args, **settings):
     with pytest.raises(UserError) as caught:
         load(root, *args, **settings)
     message = str(caught.value)
-    assert "what to do: " in message
+    assert "hint: " in message
     return message
 
 
