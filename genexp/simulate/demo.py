@@ -56,7 +56,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from genexp.dataset.genes import BLOCKS, HALFLIFE_FEATURES, SPLITS, Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import BLOCKS, HALFLIFE_FEATURES, SPLITS, Dataset, Split
 from genexp.errors import UserError
 from genexp.simulate.genes import FACTORS, IS_GC, MIRNAS, attainable_r2, raw_halflife, simulate
 from genexp.simulate.sequence import CORE, PROMOTER_LENGTH, TSS, Signals, draw_promoters
@@ -73,7 +74,7 @@ MIN_GENES = 50
 _CHUNK = 4096
 
 
-def demo_info(genes: int) -> DatasetInfo:
+def demo_info(genes: int) -> DatasetDescription:
     """Describe the demo genes without simulating them.
 
     Parameters
@@ -83,7 +84,7 @@ def demo_info(genes: int) -> DatasetInfo:
 
     Returns
     -------
-    DatasetInfo
+    DatasetDescription
         With splits of about 80, 10 and 10 %.
 
     Raises
@@ -100,7 +101,7 @@ def demo_info(genes: int) -> DatasetInfo:
             do=f"set dataset.genes={MIN_GENES} or more",
         )
     tenth = genes // 10
-    return DatasetInfo(
+    return DatasetDescription(
         source="demo",
         layout="simulated genes",
         genes=dict(zip(SPLITS, (genes - 2 * tenth, tenth, tenth), strict=True)),
@@ -157,7 +158,7 @@ def load_demo(genes: int, seed: int, blocks: str, window: tuple[int, int] | None
     splits = {
         name: everything.take(np.arange(genes)[rows]) for name, rows in zip(SPLITS, (train, valid, test), strict=True)
     }
-    return Dataset(info, bounds, splits, ceiling=attainable_r2(simulated.take(test)))
+    return Dataset(info.model_copy(update={"window": bounds}), splits, ceiling=attainable_r2(simulated.take(test)))
 
 
 def _promoters(signals: Signals, window: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
@@ -176,7 +177,7 @@ def _standardised(values: np.ndarray, train: slice) -> np.ndarray:
     return ((values - values[train].mean(axis=0)) / values[train].std(axis=0)).astype(np.float32)
 
 
-def _rows(info: DatasetInfo) -> list[slice]:
+def _rows(info: DatasetDescription) -> list[slice]:
     """Return the rows of each split: the genes come in random order already."""
     ends = np.cumsum([0, *(info.genes[name] for name in SPLITS)])
     return [slice(left, right) for left, right in pairwise(ends)]

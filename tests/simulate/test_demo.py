@@ -68,8 +68,8 @@ def test_splits_are_80_10_10(genes):
 
 
 def test_info_describes_what_is_loaded(everything):
-    info = everything.info
-    assert info == demo_info(600)
+    info = everything.description
+    assert info == demo_info(600).model_copy(update={"window": everything.window})
     assert (info.blocks, info.promoter, info.promoter_length, info.tss) == ("PHTM", "bases", PROMOTER_LENGTH, TSS)
     assert {b: len(names) for b, names in info.feature_names.items()} == info.widths == {"H": 8, "T": 32, "M": 48}
     assert all(len(set(names)) == len(names) for names in info.feature_names.values())
