@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import yaml
@@ -40,6 +40,10 @@ EXPECTED = {
 }
 
 
+class Missing(UserError):
+    """A key that has no default and was not given."""
+
+
 def validate(values: Mapping[str, Any], schema: type[S], source: str) -> S:
     """Turn plain values into a config.
 
@@ -60,12 +64,25 @@ def validate(values: Mapping[str, Any], schema: type[S], source: str) -> S:
     try:
         return schema.model_validate(_without_missing(values))
     except ValidationError as error:
-        problems = _problems(schema, error, source, values)
+        raise _joined(_problems(schema, error, source, values), source) from None
+
+
+def check_shown(values: Mapping[str, Any], schema: type[Schema], source: str) -> None:
+    """Check a config that is only to be shown: as `validate`, but values may be missing."""
+    try:
+        schema.model_validate(_without_missing(values))
+    except ValidationError as error:
+        problems = [p for p in _problems(schema, error, source, values) if not isinstance(p, Missing)]
+        if problems:
+            raise _joined(problems, source) from None
+
+
+def _joined(problems: Sequence[UserError], source: str) -> UserError:
     if len(problems) == 1:
-        raise problems[0]
+        return problems[0]
     lines = [f"{number}. {problem}" for number, problem in enumerate(problems[:SHOWN], 1)]
     more = [f"... and {len(problems) - SHOWN} more"] * (len(problems) > SHOWN)
-    raise UserError("\n".join([f"{len(problems)} errors in {source}", *lines, *more]))
+    return UserError("\n".join([f"{len(problems)} errors in {source}", *lines, *more]))
 
 
 def _without_missing(values: Any) -> Any:
@@ -92,7 +109,7 @@ def _problem(key: str, found: list[ErrorDetails], known: list[str], source: str)
     if kind == "extra_forbidden":
         return unknown_key(key, known, source)
     if kind == "missing":
-        return UserError(f"{key} is missing", where=source, hint=f"add {key}=...")
+        return Missing(f"{key} is missing", where=source, hint=f"add {key}=...")
     if kind == "combination":
         parts = {name: context.get(name) for name in ("where", "expected", "received", "hint")}
         return UserError(context["what"], **parts)
