@@ -16,8 +16,8 @@ from genexp.dataset.genes import SPLITS
 from genexp.dataset.sources import Source, check_inputs, inspect, load
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
+from genexp.models.inputs import encode
 from genexp.run.directory import RunDirectory, check_checkpoint, dataset_record, open_run, read_metrics
-from genexp.training.inputs import encode
 from genexp.validation import validate
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, sigterm_interrupts, write_atomically, write_json
 from genexp.models import check_model
+from genexp.models.inputs import actual_shapes, check_vectors, encode, expected_shapes, vectors_for
 from genexp.run.directory import (
     RunDirectory,
     exact_command,
@@ -24,7 +25,6 @@ from genexp.run.directory import (
     read_metrics,
     sole_writer,
 )
-from genexp.training.inputs import actual_shapes, check_vectors, encode, expected_shapes, vectors_for
 from genexp.training.loggers import check_loggers
 from genexp.training.start import check_start
 from genexp.validation import to_yaml
