@@ -59,7 +59,7 @@ def check(config: EvaluateConfig) -> Checked:
     dataset = chosen_dataset(config, trained)
     source = inspect(dataset, trained.data.name)
     do = "name a dataset like the one that the model was trained on"
-    check_inputs(dataset_record(run), trained.data.name, source.info, do)
+    check_inputs(dataset_record(run), trained.data.name, source.description, do)
     window = same_window(run, trained, source)
     return Checked(config, run, trained, source, window, folder_for_results(config, run))
 
@@ -112,17 +112,18 @@ def chosen_dataset(config: EvaluateConfig, trained: TrainConfig) -> DatasetConfi
 
 def same_window(run: RunDirectory, trained: TrainConfig, source: Source) -> tuple[int, int] | None:
     """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
-    if "P" not in trained.data.name or source.info.promoter != "bases":
+    if "P" not in trained.data.name or source.description.promoter != "bases":
         return None
     seen = dataset_record(run)
-    shift = source.info.tss - seen["tss"]
+    found = source.description
+    shift = found.tss - seen["tss"]
     left, right = (edge + shift for edge in seen["window"])
-    if left < 0 or right > source.info.promoter_length:
+    if left < 0 or right > found.promoter_length:
         raise UserError(
             "the model's window does not fit the promoters of this dataset",
-            where=f"dataset.root, {source.info.source}",
-            expected=f"promoters that hold [{left - source.info.tss}, {right - source.info.tss}) around the TSS",
-            received=f"{source.info.promoter_length:,} nt with the TSS at {source.info.tss:,}",
+            where=f"dataset.root, {found.source}",
+            expected=f"promoters that hold [{left - found.tss}, {right - found.tss}) around the TSS",
+            received=f"{found.promoter_length:,} nt with the TSS at {found.tss:,}",
             do="use a dataset with longer promoters, or set dataset.tss if the TSS is elsewhere",
         )
     return left, right
@@ -154,7 +155,7 @@ def run(checked: Checked, directory: Path) -> None:
         "model": trained.model.name,
         "data": trained.data.name,
         "run_dir": str(checked.run.path),
-        "dataset": dataset.info.source,
+        "dataset": dataset.description.source,
         "fingerprint": dataset.fingerprint(),
         config.checkpoint: result.metrics,
     }

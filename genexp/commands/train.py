@@ -74,32 +74,32 @@ def check(config: TrainConfig) -> Checked:
     blocks = config.data.name
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
-    missing = [b for b in blocks if b not in source.info.blocks]
+    missing = [b for b in blocks if b not in source.description.blocks]
     if missing:
         raise UserError(
             f"the dataset has no block {', '.join(missing)}",
-            where=f"data={blocks}, {source.info.source}",
-            expected=f"a combination of {source.info.blocks}",
+            where=f"data={blocks}, {source.description.source}",
+            expected=f"a combination of {source.description.blocks}",
             received=blocks,
             do="choose other blocks with data=..., or another dataset",
         )
-    window, note = choose_window(config.data, config.model, source.info)
+    window, note = choose_window(config.data, config.model, source.description)
     check_what_the_model_reads(config, source)
     if config.training.start_from and not config.resume:
         check_start(config, source, window)
     own = RunDirectory(Path(config.resume)).vectors if config.resume else None
-    check_model(config.model, expected_shapes(config.model, source.info, blocks, window, own))
+    check_model(config.model, expected_shapes(config.model, source.description, blocks, window, own))
     return Checked(config, source, window, (note,) if note else ())
 
 
 def check_what_the_model_reads(config: TrainConfig, source: Source) -> None:
     """Refuse promoters that are embedded already where the model wants bases, or a window of them is wanted."""
-    if source.info.promoter != "embedded" or "P" not in config.data.name:
+    if source.description.promoter != "embedded" or "P" not in config.data.name:
         return
     if config.data.window is not None:
         raise UserError(
             "a window cannot be cut from promoters that are embedded already",
-            where=f"data.window and dataset.root={source.info.source}",
+            where=f"data.window and dataset.root={source.description.source}",
             expected="null",
             received=config.data.window,
             do="leave data.window out, or use a dataset of bases",
@@ -107,9 +107,9 @@ def check_what_the_model_reads(config: TrainConfig, source: Source) -> None:
     if config.model.reads == "bases":
         raise UserError(
             f"model={config.model.name} reads bases, and these promoters are embedded already",
-            where=f"model and dataset.root={source.info.source}",
+            where=f"model and dataset.root={source.description.source}",
             expected="a dataset of bases (one-hot or tokens)",
-            received=f"{source.info.promoter_length} chunks of {source.info.embed_dim} numbers",
+            received=f"{source.description.promoter_length} chunks of {source.description.embed_dim} numbers",
             do="choose model=biolstm or model=transformer, or a dataset of bases",
         )
 
@@ -130,7 +130,7 @@ def prepare(config: TrainConfig, *, verbose: bool = False) -> Prepared:
 
 def report_dataset(dataset: Dataset, blocks: str) -> None:
     """Say what was found, and warn of what is odd."""
-    info = dataset.info
+    info = dataset.description
     genes = " / ".join(f"{len(split):,}" for split in dataset.splits.values())
     promoter = ""
     if info.promoter == "bases" and info.tss is not None:
@@ -278,19 +278,7 @@ def environment(prepared: Prepared) -> dict[str, Any]:
         "strategy": type(prepared.hardware.strategy).__name__,
         "precision": config.hardware.precision,
         "seed": config.seed,
-        "dataset": {
-            "source": dataset.info.source,
-            "layout": dataset.info.layout,
-            "genes": {name: len(split) for name, split in dataset.splits.items()},
-            "promoter": dataset.info.promoter,
-            "widths": {b: w for b, w in dataset.info.widths.items() if b in config.data.name},
-            "promoter_length": dataset.info.promoter_length,
-            "embed_dim": dataset.info.embed_dim,
-            "tss": dataset.info.tss,
-            "window": dataset.window,
-            "feature_names": {b: list(n) for b, n in dataset.info.feature_names.items() if b in config.data.name},
-            "fingerprint": dataset.fingerprint(),
-        },
+        "dataset": dataset.record().model_dump(mode="json"),
     }
 
 

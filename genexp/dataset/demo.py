@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from genexp.blocks import PROMOTER, in_order
-from genexp.dataset.genes import SPLITS, Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import SPLITS, Dataset, Split
 from genexp.errors import UserError
 from genexp.simulate import demo
 from genexp.simulate.genes import FEATURE_NAMES
 from genexp.simulate.sequence import PROMOTER_LENGTH, TSS
 
 
-def demo_info(genes: int) -> DatasetInfo:
+def demo_info(genes: int) -> DatasetDescription:
     """Describe the demo genes without simulating them.
 
     Parameters
@@ -23,7 +24,7 @@ def demo_info(genes: int) -> DatasetInfo:
     UserError
         If there are too few genes for three splits.
     """
-    return DatasetInfo(
+    return DatasetDescription(
         source="demo",
         layout="simulated genes",
         genes={name: rows.stop - rows.start for name, rows in zip(SPLITS, demo.split_rows(genes), strict=True)},
@@ -54,4 +55,5 @@ def load_demo(genes: int, seed: int, blocks: str, window: tuple[int, int] | None
         name: Split(found.names[rows], found.labels[rows], {letter: x[rows] for letter, x in found.blocks.items()})
         for name, rows in zip(SPLITS, found.splits, strict=True)
     }
-    return Dataset(info, bounds if PROMOTER in blocks else None, splits, ceiling=found.ceilings)
+    described = info.model_copy(update={"window": bounds if PROMOTER in blocks else None})
+    return Dataset(described, splits, ceiling=found.ceilings)

@@ -21,7 +21,7 @@ def test_splits_are_80_10_10(genes):
 
 def test_the_description_fits_what_is_loaded():
     dataset, info = load_demo(100, 3, "PHTM", None), demo_info(100)
-    assert dataset.info == info
+    assert dataset.description == info.model_copy(update={"window": WINDOW})
     assert (info.blocks, info.promoter, info.promoter_length, info.tss) == ("PHTM", "bases", PROMOTER_LENGTH, TSS)
     assert dict(info.feature_names) == FEATURE_NAMES
     assert {letter: len(names) for letter, names in FEATURE_NAMES.items()} == info.widths == {"H": 8, "T": 32, "M": 48}
