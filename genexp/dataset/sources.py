@@ -31,7 +31,7 @@ def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
         If it is not there, is not a dataset, or lacks one of the blocks.
     """
     if isinstance(config, DemoConfig):
-        from genexp.simulate.demo import demo_info
+        from genexp.dataset.demo import demo_info
 
         return Source(demo_info(config.genes), config)
     from genexp.dataset.inspection import inspect_files
@@ -136,7 +136,7 @@ def load(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset
     """Read the genes: only the blocks and the window that are needed."""
     config = source.config
     if isinstance(config, DemoConfig):
-        from genexp.simulate.demo import load_demo
+        from genexp.dataset.demo import load_demo
 
         return load_demo(config.genes, config.seed, blocks, window)
     from genexp.dataset.reading import load_files
