@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from rich.table import Table
 
-from genexp.config import TrainConfig
 from genexp.dataset.genes import Dataset
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
@@ -18,7 +17,6 @@ from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
 from genexp.run.directory import RunDirectory, unreadable_checkpoint
-from genexp.training.state import Progress
 
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")
@@ -34,7 +32,7 @@ class Evaluated:
 
 
 def evaluate_checkpoint(
-    run: RunDirectory, name: str, dataset: Dataset, config: TrainConfig, splits: tuple[str, ...] = HELD_OUT
+    run: RunDirectory, name: str, dataset: Dataset, *, batch_size: int, seed: int, splits: tuple[str, ...] = HELD_OUT
 ) -> Evaluated:
     """Read a checkpoint back from disk and evaluate it.
 
@@ -45,8 +43,8 @@ def evaluate_checkpoint(
     for split in splits:
         genes = dataset.splits[split]
         # One size for all splits, as far as they fill it, so that evaluating one alone gives the same digits.
-        predictions[split] = predict_split(model, genes, min(config.training.batch_size, len(genes)))
-        found[split] = metrics(genes.labels, predictions[split], seed=config.seed)
+        predictions[split] = predict_split(model, genes, min(batch_size, len(genes)))
+        found[split] = metrics(genes.labels, predictions[split], seed=seed)
     return Evaluated(dataset, predictions, found)
 
 
@@ -77,10 +75,10 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
     plot_density(plots / "density.png", labels, values, title)
 
 
-def plot_history_of(run: RunDirectory, progress: Progress, title: str) -> None:
+def plot_history_of(run: RunDirectory, history: list[dict[str, float]], best_epoch: int, title: str) -> None:
     """Draw the losses over the epochs."""
     run.plots.mkdir(parents=True, exist_ok=True)
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
+    plot_history(run.plots / "history.png", history, best_epoch, title)
 
 
 def results_table(found: dict[str, Any], checkpoints: tuple[str, ...] = ("best", "last")) -> Table:
