@@ -88,9 +88,8 @@ def unit_tests(file: Path) -> frozenset[str]:
     """Return the test functions and classes of a file that are unit tests."""
     source = file.read_bytes()
     body = ast.parse(source).body
-    if b"GENEXP_REAL_DATA" in source or any(
-        needs_tensorflow(origin, file.parent) for node in body for origin in imported(node).values()
-    ):
+    origins = [origin for node in body for origin in imported(node).values()]
+    if b"GENEXP_REAL_DATA" in source or any(needs_tensorflow(origin, file.parent) for origin in origins):
         return frozenset()
     names = {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     return frozenset(name for name in names - heavy_names(file) if name.lower().startswith("test"))
