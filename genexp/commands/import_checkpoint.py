@@ -144,9 +144,11 @@ def set_weights(model: keras.Model, values: dict[str, np.ndarray]) -> None:
 def check_dataset(config: TrainConfig, sizes: Sizes, shapes: InputShapes) -> None:
     """Look whether the dataset has the blocks, widths and window of the imported model."""
     source = inspect(config.dataset, config.data.name)
-    choose_window(config.data, config.model, source.info)
+    choose_window(config.data, config.model, source.description)
     trained_on = {"promoter": promoter_kind(shapes), "widths": sizes.widths, **promoter_record(shapes)}
-    check_inputs(trained_on, config.data.name, source.info, "leave dataset= out here, and evaluate on one that fits")
+    check_inputs(
+        trained_on, config.data.name, source.description, "leave dataset= out here, and evaluate on one that fits"
+    )
 
 
 def run(prepared: Prepared, directory: Path) -> None:

@@ -22,7 +22,7 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
     """Refuse weights to start from that were trained on other blocks, promoters or widths, before anything is made."""
     run = open_run(str(config.training.start_from), "training.start_from")
     check_checkpoint(run, "best")
-    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
+    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.description
     check_same(
         config,
         [
