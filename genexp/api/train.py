@@ -259,7 +259,8 @@ def _what_is_trained(prepared: Prepared, fed: str) -> str:
 
 def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
-    from genexp.evaluation.report import evaluate_checkpoint, plot_history_of, results_table, write_report
+    from genexp.evaluation.plots import plot_history
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
     progress, settings = fitted.progress, {"batch_size": config.training.batch_size, "seed": config.seed}
     best = evaluate_checkpoint(run, "best", dataset, **settings)
@@ -279,7 +280,7 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
         metrics["noise_ceiling_r2"] = ceiling
     metrics |= {"best": best.metrics, "last": last.metrics}
     title = f"{config.model.name}, {config.data.name}"
-    plot_history_of(run, progress.history, progress.best_epoch, title)
+    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
     write_report(best, run.predictions, run.plots, title)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
