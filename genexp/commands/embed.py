@@ -12,7 +12,9 @@ from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing
-from genexp.training.inputs import make_vectors
+from genexp.models.inputs import make_vectors
+
+ORDER = 40
 
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import yaml
@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genexp.config.conf import BLOCK_GROUP, CONF_DIR, block_options, groups
 from genexp.config.keys import fields
-from genexp.config.validation import unknown_key, validate
+from genexp.config.validation import check_shown, unknown_key, validate
 from genexp.config.words import COMMAND_LINE, Words, check, parse
 from genexp.errors import UserError
 from genexp.schema import Schema
@@ -43,8 +43,8 @@ class Command(Generic[S]):
 
     name: str
     schema: type[S]
-    short_forms: Mapping[str, str] = MappingProxyType({})
-    implied: Mapping[str, str] = MappingProxyType({})
+    short_forms: Mapping[str, str] = field(default_factory=dict)
+    implied: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[Words], None] = lambda words: None
 
 
@@ -54,6 +54,8 @@ class Composed(Generic[S]):
 
     Attributes
     ----------
+    name
+        The subcommand.
     config
         Held to the schema.
     words
@@ -62,6 +64,7 @@ class Composed(Generic[S]):
         The config as Hydra composed it, its own node included.
     """
 
+    name: str
     config: S
     words: Words
     whole: DictConfig
@@ -70,6 +73,16 @@ class Composed(Generic[S]):
     def run_dir(self) -> str:
         """Where the run lands (``hydra.run.dir``)."""
         return str(self.whole.hydra.run.dir)
+
+    def run_dir_of(self, model: str, data: str) -> str:
+        """Return where a run of another model and other blocks lands."""
+        names = OmegaConf.create({"model": {"name": model}, "data": {"name": data}})
+        return str(OmegaConf.merge(self.whole, names).hydra.run.dir)
+
+    @property
+    def command(self) -> str:
+        """The command line as it can be typed again."""
+        return shlex.join(["genexp", self.name, *self.words.typed])
 
     @property
     def verbose(self) -> bool:
@@ -114,7 +127,7 @@ def compose_parsed(command: Command[S], words: Words, overrides: Sequence[str] |
     chosen = words.single() if overrides is None else list(overrides)
     whole = composed(command, chosen, words.config_dir)
     values = _plain(whole)
-    return Composed(validate(values, command.schema, _source(chosen)), words, whole)
+    return Composed(command.name, validate(values, command.schema, _source(chosen)), words, whole)
 
 
 def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | None) -> DictConfig:
@@ -204,3 +217,11 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, value in children:
         yield from _leaves(value, f"{path}.{key}" if path else str(key))
+
+
+def show(command: Command[Any], words: Words) -> str:
+    """Return what ``--cfg`` prints: the composed config as YAML, which may lack values but must not be wrong."""
+    whole = composed(command, words.single(), words.config_dir)
+    check_shown(_plain(whole), command.schema, _source(words.single()))
+    part = {"job": [key for key in whole if key != "hydra"], "hydra": ["hydra"], "all": list(whole)}[str(words.cfg)]
+    return OmegaConf.to_yaml(OmegaConf.masked_copy(whole, part))

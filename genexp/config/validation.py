@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import yaml
@@ -40,6 +40,10 @@ EXPECTED = {
 }
 
 
+class Missing(UserError):
+    """A key that has no default and was not given."""
+
+
 def validate(values: Mapping[str, Any], schema: type[S], source: str) -> S:
     """Turn plain values into a config.
 
@@ -60,12 +64,25 @@ def validate(values: Mapping[str, Any], schema: type[S], source: str) -> S:
     try:
         return schema.model_validate(_without_missing(values))
     except ValidationError as error:
-        problems = _problems(schema, error, source, values)
+        raise _joined(_problems(schema, error, source, values), source) from None
+
+
+def check_shown(values: Mapping[str, Any], schema: type[Schema], source: str) -> None:
+    """Check a config that is only to be shown: as `validate`, but values may be missing."""
+    try:
+        schema.model_validate(_without_missing(values))
+    except ValidationError as error:
+        problems = [p for p in _problems(schema, error, source, values) if not isinstance(p, Missing)]
+        if problems:
+            raise _joined(problems, source) from None
+
+
+def _joined(problems: Sequence[UserError], source: str) -> UserError:
     if len(problems) == 1:
-        raise problems[0]
+        return problems[0]
     lines = [f"{number}. {problem}" for number, problem in enumerate(problems[:SHOWN], 1)]
     more = [f"... and {len(problems) - SHOWN} more"] * (len(problems) > SHOWN)
-    raise UserError("\n".join([f"{len(problems)} errors in {source}", *lines, *more]))
+    return UserError("\n".join([f"{len(problems)} errors in {source}", *lines, *more]))
 
 
 def _without_missing(values: Any) -> Any:
@@ -74,9 +91,7 @@ def _without_missing(values: Any) -> Any:
     return values
 
 
-def _problems(
-    schema: type[Schema], error: ValidationError, source: str, values: Mapping[str, Any]
-) -> list[UserError]:
+def _problems(schema: type[Schema], error: ValidationError, source: str, values: Mapping[str, Any]) -> list[UserError]:
     """Return one UserError for each key that is wrong."""
     names = {group: inner.get("name") for group, inner in values.items() if isinstance(inner, Mapping)}
     by_key: dict[str, list[ErrorDetails]] = {}
@@ -92,7 +107,7 @@ def _problem(key: str, found: list[ErrorDetails], known: list[str], source: str)
     if kind == "extra_forbidden":
         return unknown_key(key, known, source)
     if kind == "missing":
-        return UserError(f"{key} is missing", where=source, hint=f"add {key}=...")
+        return Missing(f"{key} is missing", where=source, hint=f"add {key}=...")
     if kind == "combination":
         parts = {name: context.get(name) for name in ("where", "expected", "received", "hint")}
         return UserError(context["what"], **parts)
@@ -116,13 +131,15 @@ def _choices(expected: str) -> list[str]:
 
 def unknown_key(key: str, known: list[str], source: str) -> UserError:
     """Return the error for a key that does not exist, with the nearest right name."""
-    hint = nearest(key, known)
     group = key.rpartition(".")[0]
     while group and not any(name.startswith(group + ".") for name in known):
         group = group.rpartition(".")[0]
-    siblings = {name.removeprefix(group + ".").split(".")[0] for name in known if not group or name.startswith(group + ".")}
+    siblings = {
+        name.removeprefix(group + ".").split(".")[0] for name in known if not group or name.startswith(group + ".")
+    }
     expected = f"one of {', '.join(sorted(siblings))}"
-    return UserError(f"there is no key {key}", where=source, expected=expected, hint=f"{hint}correct or remove it")
+    hint = f"{nearest(key, [*(start + name for name in sorted(siblings)), *known])}correct or remove it"
+    return UserError(f"there is no key {key}", where=source, expected=expected, hint=hint)
 
 
 def to_yaml(config: Schema) -> str:

@@ -44,6 +44,8 @@ class Words:
         A folder with config files of the user's own.
     raw
         All words in the order that Hydra requires: flags first.
+    typed
+        All words as they were typed.
     """
 
     overrides: tuple[Override, ...]
@@ -52,6 +54,7 @@ class Words:
     hydra_only: bool = False
     config_dir: str | None = None
     raw: tuple[str, ...] = field(default=(), repr=False)
+    typed: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def keys(self) -> set[str]:
@@ -105,18 +108,19 @@ def parse(words: Sequence[str], short_forms: Mapping[str, str], implied: Mapping
     if found.info and "=" in found.info:  # a bare --info before an override
         found.overrides, found.info = [found.info, *found.overrides], "all"
     _check_flags(found, unknown)
-    typed = [_spelled_out(word, short_forms) for word in found.overrides if word != "experiment=null"]
-    keys = {word.partition("=")[0].lstrip("+") for word in typed}
+    spelled = [_spelled_out(word, short_forms) for word in found.overrides if word != "experiment=null"]
+    keys = {word.partition("=")[0].lstrip("+") for word in spelled}
     if not found.config_dir:
-        typed += [word for key, word in implied.items() if key in keys and word.partition("=")[0] not in keys]
+        spelled += [word for key, word in implied.items() if key in keys and word.partition("=")[0] not in keys]
     plain_cfg = found.cfg and not (found.package or found.resolve or found.info)
     return Words(
-        overrides=tuple(map(parse_override, typed)),
+        overrides=tuple(map(parse_override, spelled)),
         multirun=found.multirun,
         cfg=found.cfg if plain_cfg else None,
         hydra_only=bool(found.info or found.hydra_help or (found.cfg and not plain_cfg)),
         config_dir=found.config_dir,
-        raw=_for_hydra(found, typed),
+        raw=_for_hydra(found, spelled),
+        typed=tuple(words),
     )
 
 

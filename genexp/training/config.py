@@ -2,82 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_validator
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+from pydantic import BeforeValidator, Field, model_validator
 
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
+from genexp.config.validation import validate
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
-from genexp.errors import nearest
 from genexp.models import ModelConfig, config_class, names
-from genexp.schema import Count, Index, Lower, Positive, Rate, Schema, Share
+from genexp.run import RunDirectory, read_yaml
+from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """One of these words, which are the keys of a table."""
-
-    words: Iterable[str]
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.literal_schema(list(self.words))
-
-
-@dataclass(frozen=True)
-class ByName:
-    """A config group whose class depends on its key ``name``.
-
-    The classes are looked up when a config is validated, so that a model is imported only when it is used. Errors are
-    located as those of any other group: ``("model", "dropout")``.
-
-    Attributes
-    ----------
-    group
-        Name of the group, for messages.
-    choose
-        From a name to its class, or to None when there is none.
-    names
-        All names, for the JSON Schema and for messages.
-    """
-
-    group: str
-    choose: Callable[[str], type[Schema] | None]
-    names: Callable[[], Iterable[str]]
-
-    def validate(self, value: Any) -> Schema:  # noqa: ANN401 - what a config file holds
-        """Return the group as an instance of the class that belongs to its name."""
-        if isinstance(value, Schema):
-            value = value.model_dump()
-        if not isinstance(value, Mapping):
-            raise PydanticKnownError("model_type", {"class_name": "group"})
-        name = value.get("name")
-        if not isinstance(name, str):
-            raise PydanticKnownError("missing")
-        chosen = self.choose(name)
-        if chosen is None:
-            known, where = list(self.names()), f"{self.group}.name"
-            hint = nearest(name, known).strip() or f"choose one with {self.group}=..."
-            raise combination(f"unknown {self.group} {name!r}", where, f"one of {', '.join(known)}", name, hint)
-        return chosen.model_validate(value)
-
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.validate)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        classes = dict.fromkeys(self.choose(name) for name in self.names())
-        return {"oneOf": [handler(found.__pydantic_core_schema__) for found in classes if found is not None]}
-
-
-def combination(what: str, where: str, expected: str, received: object, hint: str) -> PydanticCustomError:
-    """Return the error for values that are impossible together; its context holds the parts of a `UserError`."""
-    parts = {"what": what, "where": where, "expected": expected, "received": str(received), "hint": hint}
-    return PydanticCustomError("combination", "{what}", parts)
 
 
 def _model_class(name: str) -> type[ModelConfig] | None:
@@ -109,7 +45,7 @@ class TrainingConfig(Schema):
     milestone_factor: Positive = Field(description="factor of the learning rate after the milestone")
     shuffle: bool = Field(description="a new order of the training genes in every epoch")
     restarts: Index = Field(description="new attempts with another seed when the network collapses")
-    start_from: str | None = Field(description="run directory whose best checkpoint gives the initial weights")
+    start_from: PathText | None = Field(description="run directory whose best checkpoint gives the initial weights")
 
 
 class HardwareConfig(Schema):
@@ -127,6 +63,8 @@ class ExperimentConfig(Schema):
     """A published result, shown beside the measured one: mean test r2 and its 95 % interval."""
 
     name: str = Field(description="name of the experiment")
+    model: str = Field(description="the model of the result")
+    data: str = Field(description="the blocks of the result")
     source: str = Field(description="publication of the result")
     r2: Share | None = Field(description="published mean test r2")
     r2_ci95: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = Field(
@@ -151,7 +89,7 @@ class RunConfig(Schema):
     )
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
     data: DataConfig
-    dataset: AnyDataset
+    dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
     model: AnyModel
     training: TrainingConfig
     hardware: HardwareConfig
@@ -189,3 +127,14 @@ def check_combination(data: DataConfig, model: ModelConfig) -> None:
     if window and window[0] >= window[1]:
         expected = "[left, right) with left < right, in promoter coordinates"
         raise combination("data.window is empty", "data.window", expected, window, "data.window=[3000,13500]")
+
+
+def read_config(run: RunDirectory) -> RunConfig:
+    """Return the config of a run, as its ``config.yaml`` holds it.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged, or holds keys that this version does not know.
+    """
+    return validate(read_yaml(run.config), RunConfig, str(run.config))

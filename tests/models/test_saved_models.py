@@ -10,16 +10,24 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from small_models import WINDOWS, input_shapes, model_config, model_inputs, predict, random_genes, randomise
+from small_models import (
+    WITHOUT_PROMOTER,
+    input_shapes,
+    model_config,
+    model_inputs,
+    predict,
+    random_genes,
+    randomise,
+    window_of,
+)
 
-from genexp.config import MODELS
-from genexp.models import build_model, load_model
+from genexp.models import build_model, load_model, names
 
 # Keras turns its variables into arrays without the keyword that NumPy 2 asks for (keras.src.backend.tensorflow.core).
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")
 
 CASES: dict[str, tuple[str, dict[str, Any], bool]] = {
-    **{name: (name, {}, False) for name in MODELS},
+    **{name: (name, {}, False) for name in names()},
     "biolstm, learned": ("biolstm", {"embedding": {"kind": "learned"}}, False),
     "transformer, trained on": ("transformer", {"embedding": {"trainable": True}, "depth": 2}, False),
     "transformer, counts": ("transformer", {"embedding": {"kind": "counts"}}, False),
@@ -43,8 +51,8 @@ def registered_names(config: Any) -> set[str]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_saved_model_opens_and_answers_as_before(case: str, tmp_path: Path) -> None:
     name, changes, embedded = CASES[case]
-    config, window = model_config(name, **changes), WINDOWS.get(name, 0)
-    shapes = input_shapes(config, "HT" if name == "fc_net" else "PHT", window, embedded=embedded)
+    config, window = model_config(name, **changes), window_of(name)
+    shapes = input_shapes(config, "HT" if name in WITHOUT_PROMOTER else "PHT", window, embedded=embedded)
     model = build_model(config, shapes)
     randomise(model)
     path = tmp_path / "model.keras"

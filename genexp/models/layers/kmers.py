@@ -14,12 +14,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from genexp.config import KmerModelConfig
-from genexp.dataset.genes import BLOCKS
+from genexp.blocks import BLOCKS, PROMOTER
 from genexp.models import InputShapes
+from genexp.models.layers.kmer_config import KmerConfig
 
 
-def promoter_input(config: KmerModelConfig, shapes: InputShapes) -> tuple[Any, Any]:
+def promoter_input(config: KmerConfig, shapes: InputShapes) -> tuple[Any, Any]:
     """Return the promoter input and its normalised chunks.
 
     Parameters
@@ -27,7 +27,7 @@ def promoter_input(config: KmerModelConfig, shapes: InputShapes) -> tuple[Any, A
     config
         The ``model`` group of biolstm or transformer.
     shapes
-        The inputs, which have passed `genexp.models.layers.kmer_checks.check_promoter`.
+        The inputs, which have passed `genexp.models.layers.kmer_config.check_promoter`.
 
     Returns
     -------
@@ -37,15 +37,15 @@ def promoter_input(config: KmerModelConfig, shapes: InputShapes) -> tuple[Any, A
         precision of the model, so that the normalisation sees unrounded means.
     """
     if shapes.promoter_kind == "embedded":
-        promoter = embedded = keras.Input(shapes.promoter, dtype="float32", name=BLOCKS["P"])
+        promoter = embedded = keras.Input(shapes.promoter, dtype="float32", name=BLOCKS[PROMOTER].input)
     else:
         largest = max(config.chunk - config.k + 1, 1)
-        promoter = keras.Input(shapes.promoter, dtype=np.min_scalar_type(largest).name, name=BLOCKS["P"])
+        promoter = keras.Input(shapes.promoter, dtype=np.min_scalar_type(largest).name, name=BLOCKS[PROMOTER].input)
         embedded = kmer_mean(config, shapes.vectors)(promoter)
     return promoter, layers.BatchNormalization(dtype="float32", name="normalise_chunks")(embedded)
 
 
-def kmer_mean(config: KmerModelConfig, vectors: np.ndarray | None) -> KmerMean:
+def kmer_mean(config: KmerConfig, vectors: np.ndarray | None) -> KmerMean:
     """Return the layer that ``model.embedding`` asks for."""
     kind, name = config.embedding.kind, "embedding"
     if kind == "counts":

@@ -8,14 +8,14 @@ from typing import TypeGuard
 
 import numpy as np
 
-from genexp.config import KmerModelConfig, ModelConfig
 from genexp.console import duration, progress, say, warn
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
 from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
 from genexp.features.word2vec import promoters_without_n, train_word2vec
-from genexp.models import InputShapes
+from genexp.models import InputShapes, ModelConfig
+from genexp.models.layers.kmer_config import KmerConfig
 
 
 def expected_shapes(
@@ -41,7 +41,7 @@ def expected_shapes(
     if info.promoter == "embedded":
         return InputShapes((info.promoter_length or 0, info.embed_dim or 0), widths, "embedded")
     length = window[1] - window[0] if window else 0
-    if isinstance(model, KmerModelConfig):
+    if reads_kmers(model):
         check_chunks(length, model.k, model.chunk)
         file = own if own and own.is_file() else model.embedding.vectors
         vectors = None if file is None else load_vectors(Path(file)).vectors
@@ -100,7 +100,7 @@ def check_vectors(model: ModelConfig, dataset: Dataset) -> None:
         promoters_without_n(dataset.splits["train"].blocks["P"])
 
 
-def make_vectors(model: KmerModelConfig, tokens: np.ndarray) -> KmerVectors | None:
+def make_vectors(model: KmerConfig, tokens: np.ndarray) -> KmerVectors | None:
     """Read, draw or fit the vectors that ``model.embedding`` asks for."""
     settings = model.embedding
     if settings.vectors is not None:
@@ -140,14 +140,19 @@ def actual_shapes(model: ModelConfig, dataset: Dataset, vectors: KmerVectors | N
     if "P" not in blocks:
         return InputShapes(None, widths, None)
     kind = dataset.description.promoter
-    if kind == "bases" and isinstance(model, KmerModelConfig):
+    if kind == "bases" and reads_kmers(model):
         kind = "kmers"
     return InputShapes(tuple(blocks["P"].shape[1:]), widths, kind, None if vectors is None else vectors.vectors)
 
 
-def _counts_kmers(model: ModelConfig, dataset: Dataset) -> TypeGuard[KmerModelConfig]:
+def reads_kmers(model: ModelConfig) -> TypeGuard[KmerConfig]:
+    """Tell whether a model reads promoters of bases as counts of k-mers."""
+    return model.reads == "kmers"
+
+
+def _counts_kmers(model: ModelConfig, dataset: Dataset) -> TypeGuard[KmerConfig]:
     """Tell whether a model is fed with k-mers that have to be counted."""
-    return isinstance(model, KmerModelConfig) and dataset.description.promoter == "bases" and "P" in _blocks(dataset)
+    return reads_kmers(model) and dataset.description.promoter == "bases" and "P" in _blocks(dataset)
 
 
 def _blocks(dataset: Dataset) -> dict[str, np.ndarray]:
