@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genexp import console
-from genexp.api.train import TRAIN, TrainConfig, resume, start
+from genexp.api.train import TRAIN, TrainConfig, decided, resume, start
 from genexp.api.train import check as check_run
 from genexp.config.compose import Composed
 from genexp.config.words import Words
@@ -58,10 +58,11 @@ def run(composed: Composed[TrainConfig]) -> None:
             verbose=composed.verbose,
         )
         return
-    for sentence in config.model.without_effect(given):
-        console.warn(sentence)
+    chosen = decided(composed)
+    for key in chosen.model.idle(given):
+        console.warn(f"{key} has no effect: the embedding is {chosen.model.embedding.kind}")
     start(
-        config.run(),
+        chosen,
         composed.run_dir,
         command=composed.command,
         verbose=composed.verbose,
