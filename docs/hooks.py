@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import redirect_stdout
 from typing import Any
 
@@ -12,9 +12,13 @@ import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from genexp import cli, commands
+from genexp import cli, commands, models
+from genexp.blocks import feature_blocks
+from genexp.config.json_schema import json_schema
 
 Node = Mapping[str, Any]
+
+LIMITS = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below"))
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -41,10 +45,32 @@ def command_page(name: str, summary: str) -> str:
         lines += [f"# {meaning}", words, ""]
     lines[-1] = "```"
     if hasattr(module, "Config"):
-        schema = json.loads(output_of("schema", name))
-        defaults = flat(yaml.safe_load(output_of(name, "--cfg", "job")) or {})
-        lines += ["", "## Keys", "", "Given as `KEY=VALUE` on the command line.", "", *tables(schema, defaults)]
+        lines += ["", "## Keys", "", "Given as `KEY=VALUE` on the command line.", "", *keys_of(name)]
     return "\n".join(lines) + "\n"
+
+
+def keys_of(command: str) -> Iterator[str]:
+    """Yield the Markdown tables of a command's keys; each model has tables of its own."""
+    schema = json.loads(output_of("schema", command))
+    if "model" not in schema["properties"]:
+        yield from tables(schema, defaults_of(command))
+        return
+    words = (command, "dataset=files", "dataset.root=DIR")
+    yield "The defaults shown are those of `dataset=files`. The demo genes have training settings of their own."
+    yield ""
+    yield from tables(schema, defaults_of(*words), without=("experiment", "model"))
+    for name in models.names():
+        config = models.config_class(name)
+        own = json_schema(config)
+        node = {"properties": {"model": {"$ref": "#/$defs/model"}}, "$defs": {**own.get("$defs", {}), "model": own}}
+        data = [] if config.reads else [f"data={feature_blocks()}"]
+        yield from ("", f"### `model={name}`")
+        yield from list(tables(node, defaults_of(*words, f"model={name}", *data)))[2:]
+
+
+def defaults_of(*words: str) -> dict[str, Any]:
+    """Return the default of each dotted key."""
+    return flat(yaml.safe_load(output_of(words[0], "--cfg", "job", *words[1:])) or {})
 
 
 def output_of(*words: str) -> str:
@@ -64,28 +90,30 @@ def flat(values: Node, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def tables(schema: Node, defaults: Mapping[str, Any]) -> Iterator[str]:
+def tables(schema: Node, defaults: Mapping[str, Any], without: Collection[str] = ()) -> Iterator[str]:
     """Yield the Markdown lines of a table of keys for the command itself, and for each of its groups."""
-    header = ("| key | default | values | meaning |", "| --- | --- | --- | --- |")
-    sections = dict(groups(schema, schema, ""))
-    for title, (prefix, node) in sections.items():
+    for title, prefix, node in groups(schema, {**schema, "properties": _left(schema, without)}, ""):
         rows = [row(schema, f"{prefix}{key}", leaf, defaults) for key, leaf in leaves(schema, node)]
+        rows = [line for line in rows if not line.startswith(f"| `{prefix}name`")]  # it follows from GROUP=OPTION
         if rows:
             yield from (["", f"### {title}", ""] if title else [])
-            yield from (*header, *rows)
+            yield from ("| key | default | values | meaning |", "| --- | --- | --- | --- |", *rows)
 
 
-def groups(schema: Node, node: Node, prefix: str, title: str = "") -> Iterator[tuple[str, tuple[str, Node]]]:
-    """Yield each group of keys with its title: the node itself, and the objects in it, one for each alternative."""
-    yield title, (prefix, node)
+def _left(schema: Node, without: Collection[str]) -> dict[str, Node]:
+    return {key: node for key, node in schema["properties"].items() if key not in without}
+
+
+def groups(schema: Node, node: Node, prefix: str, title: str = "") -> Iterator[tuple[str, str, Node]]:
+    """Yield title, prefix and node of each group of keys: the node itself, and the objects in it."""
+    yield title, prefix, node
     for key, child in node.get("properties", {}).items():
         for option in alternatives(schema, child):
             if "properties" in option:
                 name = option["properties"].get("name", {})
                 words = name.get("enum") or ([name["const"]] if "const" in name else [])
-                label = f"{prefix}{key}" + (f"={'|'.join(map(str, words))}" if words else "")
-                label = label if label != f"{prefix}{key}" or not option.get("title") else f"{label} ({option['title']})"
-                yield from groups(schema, option, f"{prefix}{key}.", f"`{label}`")
+                label = f"`{prefix}{key}{'=' if words else ''}{'|'.join(map(str, words))}`"
+                yield from groups(schema, option, f"{prefix}{key}.", label)
 
 
 def leaves(schema: Node, node: Node) -> Iterator[tuple[str, Node]]:
@@ -111,7 +139,7 @@ def row(schema: Node, key: str, node: Node, defaults: Mapping[str, Any]) -> str:
     kinds = [kind(schema, option) for option in alternatives(schema, node)]
     nullable = any(option.get("type") == "null" for option in node.get("anyOf", []))
     values = " or ".join(dict.fromkeys([*kinds, *(["null"] if nullable else [])]))
-    cells = (f"`{key}`", default.replace("`\"???\"`", "required"), values, node.get("description", ""))
+    cells = (f"`{key}`", default.replace('`"???"`', "required"), values, node.get("description", ""))
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
@@ -126,5 +154,10 @@ def kind(schema: Node, node: Node) -> str:
         inner = " or ".join(kind(schema, option) for option in alternatives(schema, node.get("items", {})))
         lengths = {node.get("minItems", ""), node.get("maxItems", "")}
         return f"list of {lengths.pop()} {inner}" if len(lengths) == 1 and lengths != {""} else f"list of {inner}"
-    limits = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below"))
-    return ", ".join([text, *(f"{word} {node[limit]:g}" for limit, word in limits if limit in node)])
+    limits = (
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "at most"),
+        ("exclusiveMaximum", "below"),
+    )
+    return ", ".join([text, *(f"{word} {node[limit]:,}" for limit, word in limits if limit in node)])

@@ -69,3 +69,4 @@ def test_every_command_has_a_page_with_its_keys(hooks):
     page = hooks.command_page("train", "")
     assert "| `training.learning_rate` | `0.0005` | number, above 0 |" in page
     assert "### `model=transformer`" in page
+    assert "| `model.heads` | `4` | integer, at least 1 |" in page
