@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+
+from genexp.dataset.description import DatasetDescription
 
 #: One letter per block, in the order in which blocks are joined, and the name of its model input.
 BLOCKS: dict[str, str] = {"P": "promoter", "H": "halflife", "T": "tf", "M": "mirna"}
@@ -24,48 +26,6 @@ HALFLIFE_FEATURES: tuple[str, ...] = (
     "UTR3GC",
     "ORFEXONDENSITY",
 )
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What is known of a dataset before its genes are read.
-
-    Attributes
-    ----------
-    source
-        Where the genes come from: a folder, or ``"demo"``.
-    layout
-        Name of the file layout that was recognised, for people.
-    genes
-        Number of genes per split.
-    promoter
-        ``"bases"`` (one-hot or tokens on disk), ``"embedded"`` (chunk vectors), or None without promoters.
-    promoter_length
-        Length of the promoter on disk, in nt; for embedded promoters the number of chunks.
-    tss
-        Index of the transcription start site in the promoter, or None for embedded promoters.
-    widths
-        Width of each feature block present: ``{"H": 8, "T": 181}``.
-    feature_names
-        Column names of each block whose names the data brings.
-    embed_dim
-        Length of the vector of a chunk, for embedded promoters.
-    """
-
-    source: str
-    layout: str
-    genes: Mapping[str, int]
-    promoter: str | None
-    promoter_length: int | None
-    tss: int | None
-    widths: Mapping[str, int]
-    feature_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    embed_dim: int | None = None
-
-    @property
-    def blocks(self) -> str:
-        """Letters of the blocks present, in joining order: ``"PHT"``."""
-        return "".join(b for b in BLOCKS if b in self.widths or (b == "P" and self.promoter))
 
 
 @dataclass(frozen=True)
@@ -100,10 +60,8 @@ class Dataset:
 
     Attributes
     ----------
-    info
-        The whole dataset as found.
-    window
-        Half-open slice [left, right) of the promoter, in promoter coordinates, or None without bases.
+    description
+        The whole dataset as found, and the window of the promoters that are in memory.
     splits
         ``train``, ``valid`` and ``test``.
     warnings
@@ -112,11 +70,26 @@ class Dataset:
         Attainable test r2 by data name (``{"PH": 0.58, ...}``) where the generator knows it, else None.
     """
 
-    info: DatasetInfo
-    window: tuple[int, int] | None
+    description: DatasetDescription
     splits: Mapping[str, Split]
     warnings: tuple[str, ...] = ()
     ceiling: Mapping[str, float] | None = None
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Half-open slice [left, right) of the promoter, in promoter coordinates, or None without bases."""
+        return self.description.window
+
+    def record(self) -> DatasetDescription:
+        """Return the description of what is in memory: its genes, its blocks and their fingerprint."""
+        found, blocks = self.description, self.splits["train"].blocks
+        changes = {
+            "genes": {name: len(split) for name, split in self.splits.items()},
+            "widths": {block: width for block, width in found.widths.items() if block in blocks},
+            "feature_names": {block: names for block, names in found.feature_names.items() if block in blocks},
+            "fingerprint": self.fingerprint(),
+        }
+        return found.model_copy(update=changes)
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change when any gene, label, base or feature in memory changes."""

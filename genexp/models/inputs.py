@@ -9,7 +9,8 @@ from typing import TypeGuard
 import numpy as np
 
 from genexp.console import duration, progress, say, warn
-from genexp.dataset.genes import Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Dataset, Split
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
 from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
 from genexp.features.word2vec import promoters_without_n, train_word2vec
@@ -18,7 +19,7 @@ from genexp.models.layers.kmer_config import KmerConfig
 
 
 def expected_shapes(
-    model: ModelConfig, info: DatasetInfo, blocks: str, window: tuple[int, int] | None, own: Path | None = None
+    model: ModelConfig, info: DatasetDescription, blocks: str, window: tuple[int, int] | None, own: Path | None = None
 ) -> InputShapes:
     """Return the shapes that a model will be fed, from what is known before the genes are read.
 
@@ -138,7 +139,7 @@ def actual_shapes(model: ModelConfig, dataset: Dataset, vectors: KmerVectors | N
     widths = {b: x.shape[1] for b, x in blocks.items() if b != "P"}
     if "P" not in blocks:
         return InputShapes(None, widths, None)
-    kind = dataset.info.promoter
+    kind = dataset.description.promoter
     if kind == "bases" and reads_kmers(model):
         kind = "kmers"
     return InputShapes(tuple(blocks["P"].shape[1:]), widths, kind, None if vectors is None else vectors.vectors)
@@ -151,7 +152,7 @@ def reads_kmers(model: ModelConfig) -> TypeGuard[KmerConfig]:
 
 def _counts_kmers(model: ModelConfig, dataset: Dataset) -> TypeGuard[KmerConfig]:
     """Tell whether a model is fed with k-mers that have to be counted."""
-    return reads_kmers(model) and dataset.info.promoter == "bases" and "P" in _blocks(dataset)
+    return reads_kmers(model) and dataset.description.promoter == "bases" and "P" in _blocks(dataset)
 
 
 def _blocks(dataset: Dataset) -> dict[str, np.ndarray]:

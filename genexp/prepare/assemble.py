@@ -10,7 +10,8 @@ import numpy as np
 
 from genexp import console
 from genexp.config import PrepareConfig
-from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS, Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS, Dataset, Split
 from genexp.errors import UserError
 from genexp.prepare import recipe, splits
 from genexp.prepare.fasta import plain_name
@@ -256,7 +257,7 @@ def scaled(config: PrepareConfig, genes: RawGenes, bases: Bases, rows: splits.Ro
         for name, mine in rows.items()
     }
     promoters = bases.promoters
-    info = DatasetInfo(
+    info = DatasetDescription(
         source=str(config.out),
         layout="genexp",
         genes={name: len(part) for name, part in parts.items()},
@@ -266,7 +267,7 @@ def scaled(config: PrepareConfig, genes: RawGenes, bases: Bases, rows: splits.Ro
         widths={block: values.shape[1] for block, values in blocks.items() if block != "P"},
         feature_names=names,
     )
-    return Scaled(Dataset(info, None, parts), record, directions)
+    return Scaled(Dataset(info, parts), record, directions)
 
 
 def _note_svd(asked: int, directions: np.ndarray, kept: float, ledger: Ledger) -> None:

@@ -74,7 +74,7 @@ def _source(path: Path) -> dict[str, Any]:
 
 
 def _blocks(bases: Bases, scaled: Scaled) -> dict[str, Any]:
-    info = scaled.dataset.info
+    info = scaled.dataset.description
     found: dict[str, Any] = {}
     if bases.promoters is not None:
         found["P"] = {"length": info.promoter_length, "tss": info.tss}

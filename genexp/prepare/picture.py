@@ -119,7 +119,7 @@ def _composition(ax: Axes, bases: Bases) -> None:
 
 
 def _features(ax: Axes, dataset: Dataset) -> None:
-    names = dataset.info.feature_names["H"]
+    names = dataset.description.feature_names["H"]
     for n, split in enumerate(SPLITS):
         values = dataset.splits[split].blocks["H"]
         low, middle, high = np.percentile(values, [5, 50, 95], axis=0)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from genexp.config import TrainConfig
 from genexp.console import warn
 from genexp.errors import UserError
 from genexp.run.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from genexp.training.config import RunConfig as TrainConfig
 
 #: Takes one row of `genexp.run.directory.HISTORY_COLUMNS`.
 Log = Callable[[Mapping[str, float]], None]
@@ -145,7 +146,7 @@ def _wandb(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterator[Log
     import wandb
 
     name = _name(run, attempt)
-    session = wandb.init(name=name, id=name, resume="allow", dir=str(run.path), config=asdict(config))
+    session = wandb.init(name=name, id=name, resume="allow", dir=str(run.path), config=config.model_dump(mode="json"))
     try:
         yield lambda row: session.log(_values(row), step=int(row["epoch"]))
     finally:
@@ -162,7 +163,7 @@ def _values(row: Mapping[str, float]) -> dict[str, float]:
 
 def _parameters(config: TrainConfig) -> dict[str, Any]:
     """Return what people sort runs by, flat: ``{"model": "xpresso", "training.epochs": 300}``."""
-    training = {f"training.{key}": value for key, value in asdict(config.training).items()}
+    training = {f"training.{key}": value for key, value in config.training.model_dump().items()}
     return {"model": config.model.name, "data": config.data.name, "seed": config.seed, **training}
 
 

@@ -20,7 +20,7 @@ from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
 from genexp.run.directory import HISTORY_COLUMNS, RunDirectory
 from genexp.training.loggers import Log, open_loggers
-from genexp.training.optimizers import build_optimizer, epoch_rate
+from genexp.training.optimizers import OPTIMIZERS, epoch_rate
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
@@ -85,7 +85,9 @@ def compiled_model(config: TrainConfig, shapes: InputShapes, hardware: Hardware,
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
         model = build_model(config.model, shapes)
-        model.compile(build_optimizer(config.training), loss=config.training.loss, jit_compile=hardware.jit)
+        model.compile(
+            OPTIMIZERS[config.training.optimizer](config.training), loss=config.training.loss, jit_compile=hardware.jit
+        )
         # Made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)
     return model

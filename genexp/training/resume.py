@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
-from pathlib import Path
+from typing import Any, Literal
 
-from omegaconf import OmegaConf
-
-from genexp.config import TrainConfig
 from genexp.errors import UserError
-from genexp.run.directory import RunDirectory, busy, check_checkpoint, is_being_written, open_run, read_metrics
-from genexp.validation import validate
+from genexp.run.directory import RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
+from genexp.training.config import HardwareConfig, RunConfig, read_config
 
 
-def resumed(directory: str, said: Collection[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
-    """Return the config of an interrupted run, with what may be changed, and its directory.
+def resumed(
+    run: RunDirectory,
+    *,
+    epochs: int | None = None,
+    patience: int | Literal["unchanged"] | None = "unchanged",
+    hardware: HardwareConfig | None = None,
+) -> RunConfig:
+    """Return the config of a run to be resumed, with what may be changed.
 
     Parameters
     ----------
-    directory
+    run
         The run.
-    said
-        The keys that the command line names.
-    config
-        The config composed from the command line; epochs, patience and hardware are taken from it if given.
+    epochs, hardware
+        What replaces its own; None keeps it.
+    patience
+        Likewise; None is no early stopping.
+
+    Raises
+    ------
+    UserError
+        If it cannot be resumed, or has nothing left to do.
     """
-    files = open_run(directory, "resume")
-    check_resumable(files, directory, config.training.epochs if "training.epochs" in said else None)
-    own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
-    training = replace(
-        own.training,
-        epochs=config.training.epochs if "training.epochs" in said else own.training.epochs,
-        patience=config.training.patience if "training.patience" in said else own.training.patience,
-    )
-    hardware = config.hardware if any(k.startswith("hardware") for k in said) else own.hardware
-    return replace(own, training=training, hardware=hardware, resume=directory), files.path
+    check_resumable(run, str(run.path), epochs)
+    own = read_config(run)
+    changed: dict[str, Any] = {} if patience == "unchanged" else {"patience": patience}
+    if epochs is not None:
+        changed["epochs"] = epochs
+    training = own.training.model_copy(update=changed)
+    return own.model_copy(update={"training": training, "hardware": hardware or own.hardware})
 
 
 def check_resumable(files: RunDirectory, directory: str, epochs: int | None) -> None:

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from genexp.config import KmerModelConfig, TrainConfig
+from genexp.config import KmerModelConfig
 from genexp.console import say
 from genexp.dataset.sources import Source, check_inputs
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.run.directory import RunDirectory, check_checkpoint, dataset_record, open_run
+from genexp.training.config import RunConfig as TrainConfig
+from genexp.training.config import read_config
 
 if TYPE_CHECKING:
     import keras
@@ -23,12 +24,12 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
     """Refuse weights to start from that were trained on other blocks, promoters or widths, before anything is made."""
     run = open_run(str(config.training.start_from), "training.start_from")
     check_checkpoint(run, "best")
-    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
+    other, seen, info = read_config(run), dataset_record(run), source.description
     check_same(
         config,
         [
-            ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
-            ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
+            ("model", other.model.name, config.model.name, "model"),
+            ("data", other.data.name, config.data.name, "data"),
         ],
     )
     where = f"training.start_from={config.training.start_from}"
@@ -39,10 +40,10 @@ def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | N
         pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
     if isinstance(config.model, KmerModelConfig) and "P" in config.data.name and info.promoter == "bases":
         pairs += [
-            (f"model.{key}", OmegaConf.select(other, f"model.{key}"), getattr(config.model, key), f"model.{key}")
+            (f"model.{key}", getattr(other.model, key), getattr(config.model, key), f"model.{key}")
             for key in ("k", "chunk", "embed_dim")
         ]
-        theirs_of = {key: OmegaConf.select(other, f"model.embedding.{key}") for key in ("kind", "trainable")}
+        theirs_of = {key: getattr(other.model.embedding, key) for key in ("kind", "trainable")}
         settings = config.model.embedding
         form, own_form = embedding_form(**theirs_of), embedding_form(settings.kind, settings.trainable)
         pairs.append(("embedding", form, own_form, f"model.embedding (there it is {theirs_of['kind']})"))

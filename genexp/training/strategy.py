@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from genexp.config import HardwareConfig
 from genexp.errors import UserError
+from genexp.training.config import HardwareConfig
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -193,3 +193,9 @@ def _tpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
             do="on a TPU VM: pip install 'genexp[tpu]'; elsewhere take hardware=auto",
         ) from None
     return strategy, tuple(f"TPU:{n}" for n in range(strategy.num_replicas_in_sync))
+
+
+def use_cpu(*, verbose: bool = False) -> Hardware:
+    """Set up the CPU for work that needs no device of the user's choice, such as an export."""
+    cpu = HardwareConfig(name="cpu", precision="float32", jit=None, deterministic=False, devices=None, tpu="local")
+    return set_up_hardware(cpu, verbose=verbose)
