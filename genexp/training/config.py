@@ -7,8 +7,10 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
+from genexp.config.validation import validate
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.models import ModelConfig, config_class, names
+from genexp.run import RunDirectory, read_yaml
 from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
@@ -87,7 +89,7 @@ class RunConfig(Schema):
     )
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
     data: DataConfig
-    dataset: AnyDataset
+    dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
     model: AnyModel
     training: TrainingConfig
     hardware: HardwareConfig
@@ -125,3 +127,14 @@ def check_combination(data: DataConfig, model: ModelConfig) -> None:
     if window and window[0] >= window[1]:
         expected = "[left, right) with left < right, in promoter coordinates"
         raise combination("data.window is empty", "data.window", expected, window, "data.window=[3000,13500]")
+
+
+def read_config(run: RunDirectory) -> RunConfig:
+    """Return the config of a run, as its ``config.yaml`` holds it.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged, or holds keys that this version does not know.
+    """
+    return validate(read_yaml(run.config), RunConfig, str(run.config))
