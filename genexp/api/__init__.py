@@ -26,10 +26,10 @@ def compose(*overrides: str) -> RunConfig:
     UserError
         For whatever is wrong with them.
     """
+    from genexp.api.train import TRAIN, decided
     from genexp.config.compose import compose_words
-    from genexp.api.train import TRAIN
 
-    return compose_words(TRAIN, overrides).config.run()
+    return decided(compose_words(TRAIN, overrides))
 
 
 def train(*config: RunConfig | str, directory: str | Path | None = None, progress: bool = True) -> Run:
@@ -54,7 +54,7 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     UserError
         For whatever the user can correct, before training starts wherever possible.
     """
-    from genexp.api.train import TRAIN, start
+    from genexp.api.train import TRAIN, decided, start
     from genexp.config.compose import compose_words
 
     words = [word for word in config if isinstance(word, str)]
@@ -62,7 +62,9 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     if len(whole) > 1 or (whole and words):
         raise UserError("train takes overrides or one config", received=f"{len(whole)} configs, {len(words)} overrides")
     composed = compose_words(TRAIN, words)
-    chosen = whole[0] if whole else composed.config.run()
+    if composed.config.resume:
+        raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")
+    chosen = whole[0] if whole else decided(composed)
     place = directory or composed.run_dir_of(chosen.model.name, chosen.data.name)
     with console.quiet(not progress):
         run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")

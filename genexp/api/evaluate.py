@@ -15,7 +15,6 @@ from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset
 from genexp.dataset.sources import Source, check_inputs, inspect
 from genexp.errors import UserError
-from genexp.evaluation.metrics import largest_difference
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
 from genexp.run import RunDirectory, check_checkpoint, read_environment, read_metrics
@@ -80,7 +79,9 @@ def check(
     check_checkpoint(run, checkpoint)
     trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
-    check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
+    check_inputs(
+        trained_on.model_dump(), config.data.name, source.description, "name a dataset like the one of training"
+    )
     window = _same_window(config, trained_on, source.description)
     splits = {None: ("valid", "test"), "all": SPLITS}.get(split, (str(split),))
     return Plan(run, config, trained_on, checkpoint, splits, source, window, not dataset)
@@ -169,7 +170,7 @@ def _compare_with_stored(plan: Plan, metrics: Mapping[str, Any], dataset: Datase
     found, trained_on = dataset.fingerprint(), plan.trained_on.fingerprint
     if trained_on != found:
         console.warn(f"the dataset has changed since the run: fingerprint {found}, in the run {trained_on}")
-    worst = max((largest_difference(stored[s], metrics[s]) for s in metrics if s in stored), default=None)
+    worst = max((_difference(stored[s], metrics[s]) for s in metrics if s in stored), default=None)
     if worst == 0:
         console.say("the same as the metrics stored with the run, to the last digit")
     elif worst is not None:
@@ -191,3 +192,10 @@ def _is_evaluation(folder: Path, run: Path) -> bool:
         return False
     found = read_metrics(RunDirectory(folder)) or {}
     return folder.parent == run or found.get("run_dir") == str(run)
+
+
+def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
+    """Return the largest difference between the metrics that two results have in common."""
+    pairs = [(stored[name], value) for name, value in found.items() if name in stored]
+    flat = [pair for a, b in pairs for pair in (zip(a, b, strict=True) if isinstance(b, list) else [(a, b)])]
+    return max(abs(float(a) - float(b)) for a, b in flat)

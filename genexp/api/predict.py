@@ -72,7 +72,7 @@ def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescriptio
     lengths = f"{right - left:,} nt (the window) or {trained_on.promoter_length:,} nt (the promoter)"
     if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
         raise _wrong("promoters", lengths, f"an array of shape {tokens.shape}")
-    if tokens.dtype.kind not in "iu" or tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN):
+    if tokens.dtype.kind not in "iu" or (tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN)):
         raise _wrong("promoters", "integer tokens A=0 C=1 G=2 T=3 N=4", f"{tokens.dtype} with other values")
     return (tokens if tokens.shape[1] == right - left else tokens[:, left:right]).astype(np.uint8)
 

@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from genexp import console
-from genexp.config.compose import Command
+from genexp.blocks import PROMOTER
+from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
+from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
@@ -51,13 +54,40 @@ class TrainConfig(RunConfig):
         return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
 
 
+#: What may be given beside resume=DIR; everything else is the run's own.
+BESIDE_RESUME = ("training.epochs", "training.patience", "hardware")
+
+
+def _check_words(words: Words) -> None:
+    """Refuse settings beside ``resume`` that are the run's own, and changes to what a preset records as published."""
+    for override in words.overrides:
+        if override.key_or_group.startswith("experiment."):
+            what, received = f"{override.key_or_group} is what was published, no setting", override.input_line
+            raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
+    given = next((o for o in words.overrides if o.key_or_group == "resume" and not o.is_sweep_override()), None)
+    if given is None or given.value() in ("", None):
+        return
+    refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
+    if refused:
+        expected = f"at most {', '.join(BESIDE_RESUME)} beside resume"
+        what, received = "a resumed run keeps its own settings", ", ".join(refused)
+        raise UserError(what, expected=expected, received=received, hint="leave them out, or start a new run")
+
+
 #: How the words of ``genexp train`` become a config.
 TRAIN = Command(
     "train",
     TrainConfig,
     short_forms={"model.embedding": "model.embedding.kind"},
     implied={"dataset.root": "dataset=files"},
+    before=_check_words,
 )
+
+
+def decided(composed: Composed[TrainConfig]) -> RunConfig:
+    """Return the config of a run with every ``auto`` of the model decided by the keys that were given."""
+    config = composed.config.run()
+    return config.model_copy(update={"model": config.model.decided(composed.words.keys)})
 
 
 @dataclass(frozen=True)
@@ -116,13 +146,27 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if missing:
         where, expected = f"data={blocks}, {description.source}", f"a combination of {description.blocks}"
         raise UserError(f"the dataset has no block {', '.join(missing)}", where=where, expected=expected)
-    inputs.check_kind(config.model, config.data, description)
+    _check_promoters(config, description)
     window, note = choose_window(config.data, config.model, description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
     check_model(config.model, inputs.expected_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
+
+
+def _check_promoters(config: RunConfig, description: DatasetDescription) -> None:
+    """Refuse precomputed embeddings where the model reads bases, or where a window of them is wanted."""
+    if description.promoter != "embedded" or PROMOTER not in config.data.name:
+        return
+    if config.data.window is not None:
+        what = "a window cannot be cut from precomputed promoter embeddings"
+        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
+    if config.model.reads == "bases":
+        received = f"{description.promoter_length} chunks of {description.embed_dim} numbers"
+        hint = "choose model=biolstm or model=transformer, or a dataset of bases"
+        what = f"model={config.model.name} reads bases, and this dataset has precomputed promoter embeddings"
+        raise UserError(what, where=description.source, received=received, hint=hint)
 
 
 def prepare(plan: Plan, *, verbose: bool = False) -> Prepared:
@@ -145,10 +189,12 @@ def folder_dataset(**settings: object) -> DatasetConfig:
 
 def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset:
     """Load a dataset with progress, and print what was found."""
+    from genexp.dataset.reading import describe
+
     total = sum(source.description.genes.values())
-    with console.progress("reading genes", total, "genes") as done:
-        dataset = load(source, blocks, window, progress=lambda genes, _: done(genes))
-    console.say(dataset.summary())
+    with console.progress("reading genes", total, "genes"):
+        dataset = load(source, blocks, window)
+    console.say(describe(dataset))
     for line in dataset.warnings:
         console.warn(line)
     ceiling = (dataset.ceiling or {}).get(blocks)
@@ -201,11 +247,11 @@ def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
     with sole_writer(run), console.log_to(run.log), reported_status(run, config):
         write_atomically(run.config, to_yaml(config))
         write_json(run.environment, _environment(prepared, command))
-        console.say(f"run directory: {console.relative(run.path)}")
-        vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors, console.note_progress)
+        console.say(f"run directory: {relative(run.path)}")
+        vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors)
         dataset = inputs.encode(prepared.dataset, config.model)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        console.say(_what_is_trained(prepared, inputs.describe(config.model, shapes)))
+        console.say(_what_is_trained(prepared, str(shapes.promoter_kind)))
         fitted = train(config, dataset, shapes, prepared.hardware, run)
         if fitted.collapsed:
             raise _collapsed(config)
@@ -235,8 +281,8 @@ def _what_is_trained(prepared: Prepared, fed: str) -> str:
 
 def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
-    from genexp.evaluation.report import evaluate_checkpoint, plot_history_of, results_table, write_report
-    from genexp.models import count_parameters
+    from genexp.evaluation.plots import plot_history
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
     progress, settings = fitted.progress, {"batch_size": config.training.batch_size, "seed": config.seed}
     best = evaluate_checkpoint(run, "best", dataset, **settings)
@@ -244,7 +290,7 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     metrics = {
         "status": "completed",
         **identity(config),
-        "parameters": count_parameters(fitted.model),
+        "parameters": fitted.model.count_params(),
         "epochs_run": progress.epoch,
         "best_epoch": progress.best_epoch,
         "train_seconds": round(progress.seconds, 3),
@@ -256,11 +302,11 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
         metrics["noise_ceiling_r2"] = ceiling
     metrics |= {"best": best.metrics, "last": last.metrics}
     title = f"{config.model.name}, {config.data.name}"
-    plot_history_of(run, progress.history, progress.best_epoch, title)
+    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
     write_report(best, run.predictions, run.plots, title)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
-    console.say(f"done in {console.duration(progress.seconds)}: {console.relative(run.path)}")
+    console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -287,14 +333,14 @@ def reported_status(run: RunDirectory, config: RunConfig) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         write_status("interrupted", "stopped by a signal")
-        console.warn(f"interrupted; resume with: {resume_command(console.relative(run.path))}")
+        console.warn(f"interrupted; resume with: {resume_command(relative(run.path))}")
         raise KeyboardInterrupt("reported") from None
     except UserError as error:
         write_status("collapsed" if isinstance(error, Collapsed) else "failed", str(error))
         raise
     except Exception as error:
         if is_full(error):  # so no status can be written either
-            hint = f"free some space, then {resume_command(console.relative(run.path))}"
+            hint = f"free some space, then {resume_command(relative(run.path))}"
             raise disk_full(error, run.path, hint) from None
         write_status("failed", f"{type(error).__name__}: {error}")
         raise
@@ -343,3 +389,11 @@ def resume(
     config = resumed(run, epochs=epochs, patience=patience, hardware=hardware)
     write(prepare(check(config, run), verbose=verbose), run, command)
     return run
+
+
+def relative(path: Path) -> str:
+    """Return a path relative to the current folder where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

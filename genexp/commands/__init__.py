@@ -30,8 +30,8 @@ def summaries() -> dict[str, str]:
     for path in Path(__file__).parent.glob("[!_]*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         summary = (ast.get_docstring(tree) or "").partition("\n")[0].partition("``: ")[2].rstrip(".")
-        order = next(n.value.value for n in tree.body if isinstance(n, ast.Assign) and _name(n) == "ORDER")  # type: ignore[attr-defined]
-        found.append((order, path.stem.rstrip("_"), summary))
+        orders = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and _name(n) == "ORDER"]
+        found.append((*orders, path.stem.rstrip("_"), summary))
     return {name: summary for _, name, summary in sorted(found)}
 
 

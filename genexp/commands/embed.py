@@ -14,6 +14,8 @@ from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing
 from genexp.models.inputs import make_vectors
 
+ORDER = 40
+
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
     ("genexp embed out=embedding dataset=xpresso dataset.root=DIR promoters=all", "of all Xpresso promoters"),

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api import evaluate
+from genexp.api.train import relative
 from genexp.config.compose import Composed
 from genexp.dataset.config import SharedGenes
 from genexp.run import RunDirectory, find_run
@@ -65,4 +66,4 @@ def run(composed: Composed[Config]) -> None:
     out = evaluate.results_folder(files, config.checkpoint, config.split, config.dataset.root, config.out)
     set_up_hardware(config.hardware, verbose=composed.verbose)
     evaluate.evaluate(plan, out)
-    console.say(f"written to {console.relative(out)}")
+    console.say(f"written to {relative(out)}")

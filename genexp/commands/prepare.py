@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from genexp.prepare.gather import Bases
     from genexp.prepare.ledger import Ledger
 
+ORDER = 30
+
 EXAMPLES = (
     (
         "genexp prepare source=genome fasta=g.fa.gz gtf=g.gtf.gz expression=e.tsv out=datasets/mine",

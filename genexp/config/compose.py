@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import yaml
@@ -44,8 +43,8 @@ class Command(Generic[S]):
 
     name: str
     schema: type[S]
-    short_forms: Mapping[str, str] = MappingProxyType({})
-    implied: Mapping[str, str] = MappingProxyType({})
+    short_forms: Mapping[str, str] = field(default_factory=dict)
+    implied: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[Words], None] = lambda words: None
 
 

@@ -34,12 +34,15 @@ def load(path: Path) -> Any:
 
 def default_options(command: str) -> dict[str, str | None]:
     """Return the groups of a command in the order of its defaults list, each with the option taken by default."""
-    found = {}
-    for entry in load(CONF_DIR / f"{command}.yaml").get("defaults", []):
-        for group, option in entry.items() if isinstance(entry, dict) else ():
-            if not group.startswith(("override ", "optional ")):
-                found[group] = option
-    return found
+    entries = [entry for entry in load(CONF_DIR / f"{command}.yaml").get("defaults", []) if isinstance(entry, dict)]
+    pairs = [pair for entry in entries for pair in entry.items()]
+    return {group: option for group, option in pairs if not group.startswith(("override ", "optional "))}
+
+
+def included_files(command: str) -> list[Path]:
+    """Return the files that a command's config includes, in conf/base/."""
+    entries = load(CONF_DIR / f"{command}.yaml").get("defaults", [])
+    return [CONF_DIR / f"{entry}.yaml" for entry in entries if isinstance(entry, str) and entry != "_self_"]
 
 
 def options(group: str, config_dir: str | None = None) -> list[str]:

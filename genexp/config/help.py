@@ -16,6 +16,7 @@ from genexp.config.conf import (
     chosen_options,
     groups,
     has_config,
+    included_files,
     option_files,
 )
 
@@ -61,6 +62,7 @@ def command_help(command: str, summary: str, examples: Sequence[tuple[str, str]]
         if chosen:
             parts.append(f"Groups (GROUP=OPTION)\n{group_lines(command)}")
         parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{_keys(CONF_DIR / f'{command}.yaml')}")
+        parts += [_keys(path) for path in included_files(command)]
         parts += [_group_keys(group, option) for group, option in chosen.items() if option]
         parts.append(FLAGS)
     return "\n\n".join(part for part in parts if part)
@@ -106,6 +108,7 @@ def _keys(path: Path) -> str:
     first = next((key.start_mark.line for key, _ in pairs), 0)
     if any(key.value == "defaults" for key, _ in pairs[:1]):  # what stands above is about the file, not a key
         hidden.update(range(first))
-    kept = [f"  {line}".rstrip() for n, line in enumerate(lines) if n not in hidden and not line.startswith("# @package")]
+    kept = [
+        f"  {line}".rstrip() for n, line in enumerate(lines) if n not in hidden and not line.startswith("# @package")
+    ]
     return "\n".join(kept).strip("\n")
-

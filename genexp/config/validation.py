@@ -91,9 +91,7 @@ def _without_missing(values: Any) -> Any:
     return values
 
 
-def _problems(
-    schema: type[Schema], error: ValidationError, source: str, values: Mapping[str, Any]
-) -> list[UserError]:
+def _problems(schema: type[Schema], error: ValidationError, source: str, values: Mapping[str, Any]) -> list[UserError]:
     """Return one UserError for each key that is wrong."""
     names = {group: inner.get("name") for group, inner in values.items() if isinstance(inner, Mapping)}
     by_key: dict[str, list[ErrorDetails]] = {}
@@ -133,13 +131,14 @@ def _choices(expected: str) -> list[str]:
 
 def unknown_key(key: str, known: list[str], source: str) -> UserError:
     """Return the error for a key that does not exist, with the nearest right name."""
-    hint = nearest(key, known)
     group = key.rpartition(".")[0]
     while group and not any(name.startswith(group + ".") for name in known):
         group = group.rpartition(".")[0]
-    siblings = {name.removeprefix(group + ".").split(".")[0] for name in known if not group or name.startswith(group + ".")}
+    start = f"{group}." if group else ""
+    siblings = {name.removeprefix(start).split(".")[0] for name in known if name.startswith(start)}
     expected = f"one of {', '.join(sorted(siblings))}"
-    return UserError(f"there is no key {key}", where=source, expected=expected, hint=f"{hint}correct or remove it")
+    hint = f"{nearest(key, [*(start + name for name in sorted(siblings)), *known])}correct or remove it"
+    return UserError(f"there is no key {key}", where=source, expected=expected, hint=hint)
 
 
 def to_yaml(config: Schema) -> str:

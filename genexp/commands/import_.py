@@ -31,6 +31,9 @@ from genexp.validation import to_yaml
 if TYPE_CHECKING:
     import keras
 
+ORDER = 50
+MAKES_RUNS = True
+
 EXAMPLES = (
     ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2.4; no code of it runs"),
     (
