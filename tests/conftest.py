@@ -21,6 +21,9 @@ settings.load_profile("genexp")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Tests look for parts of lines; tests/test_console.py checks that lines wrap at 80 columns.
+os.environ["COLUMNS"] = "1000"
+
 # Tests that were started as a shell's background job ignore Ctrl-C, and so would the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -16,6 +16,7 @@ from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
+from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
@@ -53,12 +54,33 @@ class TrainConfig(RunConfig):
         return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
 
 
+#: What may be given beside resume=DIR; everything else is the run's own.
+BESIDE_RESUME = ("training.epochs", "training.patience", "hardware")
+
+
+def _check_words(words: Words) -> None:
+    """Refuse settings beside ``resume`` that are the run's own, and changes to what a preset records as published."""
+    for override in words.overrides:
+        if override.key_or_group.startswith("experiment."):
+            what, received = f"{override.key_or_group} is what was published, no setting", override.input_line
+            raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
+    given = next((o for o in words.overrides if o.key_or_group == "resume" and not o.is_sweep_override()), None)
+    if given is None or given.value() in ("", None):
+        return
+    refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
+    if refused:
+        expected = f"at most {', '.join(BESIDE_RESUME)} beside resume"
+        what, received = "a resumed run keeps its own settings", ", ".join(refused)
+        raise UserError(what, expected=expected, received=received, hint="leave them out, or start a new run")
+
+
 #: How the words of ``genexp train`` become a config.
 TRAIN = Command(
     "train",
     TrainConfig,
     short_forms={"model.embedding": "model.embedding.kind"},
     implied={"dataset.root": "dataset=files"},
+    before=_check_words,
 )
 
 

@@ -274,7 +274,10 @@ def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2
     row = rows[-1]
     for axis in axes:
         axis.axvline(best_epoch, color="black", linewidth=1, linestyle="--", zorder=1)
-    names = (f"best epoch {best_epoch}: loss {val_loss[row]:.4g}", f"best epoch {best_epoch}: Pearson r² {val_r2[row]:.3f}")
+    names = (
+        f"best epoch {best_epoch}: loss {val_loss[row]:.4g}",
+        f"best epoch {best_epoch}: Pearson r² {val_r2[row]:.3f}",
+    )
     for axis, values, name in zip(axes, (val_loss, val_r2), names, strict=False):
         axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=name, zorder=5)
     _legend_above(axes[1])

@@ -85,7 +85,9 @@ def compiled_model(config: TrainConfig, shapes: InputShapes, hardware: Hardware,
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
         model = build_model(config.model, shapes)
-        model.compile(OPTIMIZERS[config.training.optimizer](config.training), loss=config.training.loss, jit_compile=hardware.jit)
+        model.compile(
+            OPTIMIZERS[config.training.optimizer](config.training), loss=config.training.loss, jit_compile=hardware.jit
+        )
         # Made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)
     return model

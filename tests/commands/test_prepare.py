@@ -55,7 +55,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*GENOME[:4], "out={0}/new/" + "x" * 300 + "/out"), "name is too long"),
         ((*GENOME, "svd=100"), "svd is of the block M"),
         (("source=tables", "expression={0}/e.tsv", "out={0}/out"), "nothing to predict them from"),
-        ((*GENOME[:4], "out={0}/g.fa"), "this is no folder"),
+        ((*GENOME[:4], "out={0}/g.fa"), "this is a file, not a folder"),
         ((*GENOME[:4], "out={0}"), "the folder is not empty"),
         (("source=genom", "out={0}/out"), "source is impossible"),
         ((*GENOME, "recipe=best"), "recipe is impossible"),

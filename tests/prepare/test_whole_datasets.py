@@ -549,4 +549,4 @@ def test_a_dataset_is_never_written_over(tmp_path, raw):
     run(raw)
     with h5py.File(tmp_path / "out" / "train.h5") as file:
         assert file.attrs["source"].startswith("genexp prepare source=genome: genome.fa.gz")
-    assert "the folder holds a dataset already" in refused(tmp_path, raw)
+    assert "the folder already contains a dataset" in refused(tmp_path, raw)
