@@ -60,7 +60,7 @@ def train(config: TrainConfig, dataset: Dataset, shapes: InputShapes, hardware: 
         model = compiled_model(config, shapes, hardware, seed)
         say(f"{model.count_params():,} parameters in {len(model.layers)} layers, seed {seed}")
         if config.training.start_from and not state.epoch:
-            take_weights(model, config.training.start_from)
+            take_weights(model, config.training.start_from, shapes.vectors)
         if state.epoch:
             restore_variables(run.state, model)
             say(f"going on after epoch {state.epoch}")
@@ -161,11 +161,14 @@ def advance(state: Progress, row: dict[str, float]) -> None:
 
 
 def save_model(model: keras.Model, run: RunDirectory, name: str) -> None:
-    """Write a checkpoint so that readers see the old one or the new one."""
+    """Write a checkpoint so that readers see the old one or the new one.
+
+    It is not compiled: the optimiser is in checkpoints/state, and its schedule could not be read without genexp.
+    """
     path = run.checkpoint(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{name}.tmp.keras")
-    model.save(temporary)
+    keras.Model(model.input, model.output, name=model.name).save(temporary)
     temporary.replace(path)
 
 

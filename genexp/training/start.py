@@ -11,7 +11,8 @@ from genexp.config import KmerModelConfig
 from genexp.console import say
 from genexp.dataset.sources import Source, check_inputs
 from genexp.errors import UserError
-from genexp.run.directory import check_checkpoint, dataset_record, open_run
+from genexp.features.kmer_vectors import load_vectors
+from genexp.run.directory import RunDirectory, check_checkpoint, dataset_record, open_run
 from genexp.training.config import RunConfig as TrainConfig
 from genexp.training.config import read_config
 
@@ -69,8 +70,17 @@ def embedding_form(kind: str, trainable: bool) -> str:
     return "vectors learned with the model" if kind == "learned" or trainable else "frozen vectors"
 
 
-def take_weights(model: keras.Model, directory: str) -> None:
+def take_weights(model: keras.Model, directory: str, vectors: np.ndarray | None) -> None:
     """Set the weights of a model to those of a run's best checkpoint; its optimiser begins anew.
+
+    Parameters
+    ----------
+    model
+        The model to be trained.
+    directory
+        The run directory of the other.
+    vectors
+        The k-mer vectors that the model is built on, or starts from.
 
     Raises
     ------
@@ -93,26 +103,20 @@ def take_weights(model: keras.Model, directory: str) -> None:
             received=f"{tuple(values[path].shape) if path in values else 'none'} ({len(differ)} variables differ)",
             do="choose the model, data and window of that run, as its config.yaml has them",
         )
-    check_vectors(model, other, directory)
+    if "embedding/kernel" not in own:
+        check_vectors(vectors, run, directory)
     for path, variable in own.items():
         variable.assign(values[path])
     say(f"starting from the weights of {run.path}")
 
 
-def check_vectors(model: keras.Model, other: keras.Model, directory: str) -> None:
-    """Refuse weights that were learned on other frozen k-mer vectors than the model stands on."""
-    frozen = []
-    for each in (model, other):
-        layer = next((x for x in each.layers if x.name == "embedding"), None)
-        vectors = getattr(layer, "vectors", None)
-        frozen.append(vectors if isinstance(vectors, np.ndarray) else None)
-    own, theirs = frozen
+def check_vectors(own: np.ndarray | None, run: RunDirectory, directory: str) -> None:
+    """Refuse weights that were learned on other frozen k-mer vectors than the model has."""
+    theirs = load_vectors(run.vectors).vectors if run.vectors.is_file() else None
     same = own is theirs if own is None or theirs is None else np.array_equal(own, theirs)
     if not same:
         raise UserError(
-            "the weights to start from stand on other k-mer vectors",
+            "the weights to start from belong to other k-mer vectors",
             where=f"training.start_from={directory}",
-            expected="the vectors of that run",
-            received="vectors made for this one",
-            do=f"model.embedding.vectors={directory}/embedding/vectors.npz",
+            hint=f"use model.embedding.vectors={directory}/embedding/vectors.npz",
         )
