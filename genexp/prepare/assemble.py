@@ -274,7 +274,9 @@ def _note_svd(asked: int, directions: np.ndarray, kept: float, ledger: Ledger) -
     ledger.rule("svd", sentence)
 
 
-def _info(config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]) -> DatasetDescription:
+def _info(
+    config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]
+) -> DatasetDescription:
     """Return the description of the dataset that is written."""
     promoters = bases.promoters
     blocks = parts["train"].blocks
