@@ -8,7 +8,7 @@ from typing import TypeGuard
 
 import numpy as np
 
-from genexp.console import duration, progress, say, warn
+from genexp.console import progress, say, warn
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
@@ -111,25 +111,8 @@ def make_vectors(model: KmerConfig, tokens: np.ndarray) -> KmerVectors | None:
     if settings.kind != "word2vec":
         return None
     with progress("Word2Vec", settings.epochs, "epochs") as done:
-        found = train_word2vec(
-            tokens,
-            k=model.k,
-            dimension=model.embed_dim,
-            window=settings.window,
-            epochs=settings.epochs,
-            negative=settings.negative,
-            subsample=settings.subsample,
-            workers=settings.workers,
-            seed=settings.seed,
-            promoters=settings.promoters,
-            progress=lambda epoch, _: done(epoch),
-        )
-    p = found.provenance
-    say(
-        f"embedding: Word2Vec of {model.k}-mers, {model.embed_dim} numbers each, fitted on {p['promoters_used']:,} "
-        f"training promoters ({p['promoters_with_n']:,} with N left out), {p['words_trained']:,} words, "
-        f"{duration(p['seconds'])}"
-    )
+        found = train_word2vec(tokens, k=model.k, dimension=model.embed_dim, **settings.word2vec(), progress=done)
+    say(f"embedding: {found.summary()}")
     return found
 
 
