@@ -14,7 +14,8 @@ from genexp.errors import UserError
 from genexp.prepare import recipe, splits
 from genexp.prepare.config import Config
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.gather import Bases, RawGenes
+from genexp.prepare.gather import Bases
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 
 #: Letter of each block by the name of its input.
@@ -68,32 +69,24 @@ def _counts(rows: splits.Rows) -> str:
 def _too_small(config: Config, name: str, before: splits.Rows, rows: splits.Rows, fold: int) -> UserError:
     """Return the error for a split with too few genes, with the key that makes it so."""
     ask, number = config.split, len(rows[name])
-    held_out = "train" if name == "train" else f"split.{name}"
-    reasons = [
-        (
-            ask.guard and len(before[name]) >= 2,
-            *("split.guard", "set split.guard=false, take shorter promoters, or set split.by=chromosome"),
-        ),
-        (
-            ask.by == "file",
-            *(f"split.file={ask.file}", "list more of the dataset's genes, or set another split.column"),
-        ),
-        (
-            ask.folds and config.recipe == "published" and ask.by == "random",
-            *("split.valid", f"set it; with recipe=published {splits.PUBLISHED_SIZE:,} genes validate by default"),
-        ),
-        (ask.folds, "split.folds", f"make fewer folds{'' if ask.by == 'random' else '; each holds whole groups'}"),
-        (
-            ask.by == "chromosome",
-            *(f"split.by=chromosome, {held_out}", "name chromosomes: 'split.valid=[2]' and 'split.test=[8]'"),
-        ),
-        (
-            ask.by == "group",
-            *(f"split.by=group, {held_out}", "groups stay whole: ask for larger splits, or give smaller groups"),
-        ),
-        (True, "split.valid, split.test", "change them"),
-    ]
-    where, hint = next((where, hint) for applies, where, hint in reasons if applies)
+    where = f"split.by={ask.by}, {'train' if name == 'train' else f'split.{name}'}"
+    if ask.guard and len(before[name]) >= 2:
+        where, hint = "split.guard", "set split.guard=false, take shorter promoters, or set split.by=chromosome"
+    elif ask.by == "file":
+        where, hint = f"split.file={ask.file}", "list more of the dataset's genes, or set another split.column"
+    elif ask.folds and config.recipe == "published" and ask.by == "random":
+        where, hint = (
+            "split.valid",
+            f"set it; with recipe=published {splits.PUBLISHED_SIZE:,} genes validate by default",
+        )
+    elif ask.folds:
+        where, hint = "split.folds", f"make fewer folds{'' if ask.by == 'random' else '; each holds whole groups'}"
+    elif ask.by == "chromosome":
+        hint = "name chromosomes: 'split.valid=[2]' and 'split.test=[8]'"
+    elif ask.by == "group":
+        hint = "groups stay whole: ask for larger splits, or give smaller groups"
+    else:
+        where, hint = "split.valid, split.test", "change them"
     return UserError(
         f"the split '{name}' has {number} gene{'' if number == 1 else 's'}",
         where=where + (f", fold {fold}" if ask.folds else ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,10 @@ class Targets:
     names: tuple[str, ...]
     join: Join
     form: str
+
+    def take(self, rows: np.ndarray) -> Targets:
+        """Return the genes selected by an index array."""
+        return replace(self, values=self.values[rows], join=replace(self.join, rows=self.join.rows[rows]))
 
 
 def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
