@@ -24,14 +24,9 @@ LETTERS = {block.input: letter for letter, block in BLOCKS.items()}
 
 @dataclass(frozen=True)
 class Plan:
-    """Which genes are kept, in which order, and what each split of each fold has of them.
+    """Which genes are kept, in the order in which they are written, and the rows of each split, for each fold.
 
-    Attributes
-    ----------
-    genes
-        In the order in which they are written; those of one split together, where there are no folds.
-    folds
-        Rows of `genes` by split; one without cross-validation.
+    Without cross-validation there is one fold, and the genes of one split are together.
     """
 
     genes: RawGenes
@@ -39,13 +34,7 @@ class Plan:
 
 
 def plan(config: Config, genes: RawGenes, ledger: Ledger) -> Plan:
-    """Split the genes.
-
-    Raises
-    ------
-    UserError
-        If the config asks for a split that is not possible.
-    """
+    """Split the genes, or raise a UserError if the config asks for a split that is not possible."""
     whole = _folds(config, genes, ledger)
     folds = [_guarded(config, genes, rows, ledger) for rows in whole]
     for number, (before, rows) in enumerate(zip(whole, folds, strict=True), 1):
@@ -135,15 +124,15 @@ def _folds_of_file(config: Config, genes: RawGenes, ledger: Ledger) -> list[spli
 
 def _published_folds(config: Config, number: int, ledger: Ledger) -> list[splits.Rows]:
     ask = config.split
-    if ask.folds:
-        valid = splits.size_of(ask.valid, number, True, "split.valid")
-        how = f"{ask.folds} folds of pandas' order, seed {ask.seed}; the first {valid:,} others validate"
-        ledger.rule("split", how)
-        return splits.published_folds(number, ask.folds, valid, ask.seed)
-    wanted = splits.sizes(ask.valid, ask.test, number, published=True)
-    how = f"pandas' sample(frac=1, random_state={ask.seed}); the last test, those before them validate"
-    ledger.rule("split", how)
-    return [splits.published_split(number, wanted, ask.seed)]
+    if not ask.folds:
+        wanted = splits.sizes(ask.valid, ask.test, number, published=True)
+        order = f"pandas' sample(frac=1, random_state={ask.seed})"
+        ledger.rule("split", f"{order}; the last test, those before them validate")
+        return [splits.published_split(number, wanted, ask.seed)]
+    valid = splits.size_of(ask.valid, number, True, "split.valid")
+    order = f"{ask.folds} folds of pandas' order, seed {ask.seed}"
+    ledger.rule("split", f"{order}; the first {valid:,} others validate")
+    return splits.published_folds(number, ask.folds, valid, ask.seed)
 
 
 def _chromosomes_or_size(config: Config, key: str, chromosomes: np.ndarray) -> list[str] | int:

@@ -31,16 +31,7 @@ _REGIONS = ("UTR5", "CDS", "UTR3")
 
 @dataclass(frozen=True)
 class Bases:
-    """What is known once the bases are read.
-
-    Attributes
-    ----------
-    promoters : (n, length) uint8 tokens or None
-    tss
-        Index of the TSS in the promoters.
-    halflife : (n, 8) float64 or None
-        With GC.
-    """
+    """What is known once the bases are read: (n, length) uint8 promoters, the TSS in them, (n, 8) half-life with GC."""
 
     promoters: np.ndarray | None = None
     tss: int | None = None
@@ -75,13 +66,13 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
 
 
 def _from_table(config: Config, ledger: Ledger) -> RawGenes:
-    table = read_numbers(Path(str(config.table)))
-    ledger.count("in the table", len(table.genes))
-    ids = table.genes
+    genes = read_numbers(Path(str(config.table)))
+    ledger.count("in the table", len(genes))
+    names = genes.names
     if config.genes.strip_versions:
-        ids = np.array([without_version(gene) for gene in ids])
-        check_unique(ids.tolist(), f"table={config.table}, without versions")
-    return RawGenes(GeneNames(ids), table.expression, table.halflife if config.halflife else None)
+        names = GeneNames(np.array([without_version(gene) for gene in names.ids]))
+        check_unique(names.ids.tolist(), f"table={config.table}, without versions")
+    return replace(genes, names=names, halflife=genes.halflife if config.halflife else None)
 
 
 def _from_tables(config: Config, ledger: Ledger) -> RawGenes:
@@ -211,14 +202,10 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
         return Bases()
     if config.source == "genome":
         return _cut(config, genes, ledger)
-    path = Path(str(config.table))
     rename = without_version if config.genes.strip_versions else str
     place = {str(gene): row for row, gene in enumerate(genes.names.ids)}
-    with open_text(path) as file:
-        header, line = (file.readline().rstrip("\r\n").split("\t") for _ in range(2))
-    length = len(line[[name.strip() for name in header].index("PROMOTER")])
-    tokens = read_promoters(path, place, length, rename=rename, progress=ledger.progress)
-    return Bases(tokens, length // 2, genes.halflife)
+    tokens = read_promoters(Path(str(config.table)), place, rename=rename, progress=ledger.progress)
+    return Bases(tokens, tokens.shape[1] // 2, genes.halflife)
 
 
 def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:

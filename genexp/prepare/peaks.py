@@ -39,12 +39,8 @@ def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
 
     A peak belongs to the gene it is named after (its id, or FANTOM5's ``p1@SYMBOL``, of which only p1 counts), on the
     same chromosome and strand. If no peak is named after a gene, the one with the highest score within `NEAR` nt of the
-    annotated TSS is taken. A peak's position is its ``thickStart`` where that is a single base, else its middle.
-
-    Raises
-    ------
-    UserError
-        If a line is not BED with a strand, or no peak belongs to any gene.
+    annotated TSS is taken. A peak's position is its ``thickStart`` where that is a single base, else its middle. A
+    UserError is raised if no peak belongs to any gene.
     """
     found = genes.places()
     if found is None:
