@@ -186,13 +186,11 @@ def trained_on(ported: Ported) -> DatasetDescription:
 
 def _metrics(prepared: Prepared) -> dict[str, Any]:
     """Return what metrics.json holds: where the model comes from, and no results."""
-    from genexp.models import count_parameters
-
     checkpoint = prepared.ported.checkpoint
     return {
         "status": "completed",
         **identity(prepared.config),
-        "parameters": count_parameters(prepared.ported.model),
+        "parameters": prepared.ported.model.count_params(),
         "epochs_run": 0,
         "best_epoch": 0,
         "train_seconds": 0.0,

@@ -23,7 +23,7 @@ from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
-from genexp.models import check_model, count_parameters, inputs
+from genexp.models import check_model, inputs
 from genexp.run import (
     RunDirectory,
     check_free,
@@ -280,7 +280,7 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     metrics = {
         "status": "completed",
         **identity(config),
-        "parameters": count_parameters(fitted.model),
+        "parameters": fitted.model.count_params(),
         "epochs_run": progress.epoch,
         "best_epoch": progress.best_epoch,
         "train_seconds": round(progress.seconds, 3),
