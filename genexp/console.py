@@ -210,11 +210,11 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit))
         with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda done, total=None: bar.update(task, completed=done)
+            yield lambda done, total=total: bar.update(task, completed=done, total=total)
         return
     started = last = time.monotonic()
 
-    def line(done: int, total_too: int | None = None) -> None:
+    def line(done: int, total: int = total) -> None:
         nonlocal last
         now = time.monotonic()
         if plain and now - last >= PLAIN_EVERY_S and 0 < done < total:

@@ -62,6 +62,8 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     if len(whole) > 1 or (whole and words):
         raise UserError("train takes overrides or one config", received=f"{len(whole)} configs, {len(words)} overrides")
     composed = compose_words(TRAIN, words)
+    if composed.config.resume:
+        raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")
     chosen = whole[0] if whole else decided(composed)
     place = directory or composed.run_dir_of(chosen.model.name, chosen.data.name)
     with console.quiet(not progress):

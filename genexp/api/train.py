@@ -16,6 +16,7 @@ from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
+from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
@@ -53,12 +54,33 @@ class TrainConfig(RunConfig):
         return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
 
 
+#: What may be given beside resume=DIR; everything else is the run's own.
+BESIDE_RESUME = ("training.epochs", "training.patience", "hardware")
+
+
+def _check_words(words: Words) -> None:
+    """Refuse settings beside ``resume`` that are the run's own, and changes to what a preset records as published."""
+    for override in words.overrides:
+        if override.key_or_group.startswith("experiment."):
+            what, received = f"{override.key_or_group} is what was published, no setting", override.input_line
+            raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
+    given = next((o for o in words.overrides if o.key_or_group == "resume" and not o.is_sweep_override()), None)
+    if given is None or given.value() in ("", None):
+        return
+    refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
+    if refused:
+        expected = f"at most {', '.join(BESIDE_RESUME)} beside resume"
+        what, received = "a resumed run keeps its own settings", ", ".join(refused)
+        raise UserError(what, expected=expected, received=received, hint="leave them out, or start a new run")
+
+
 #: How the words of ``genexp train`` become a config.
 TRAIN = Command(
     "train",
     TrainConfig,
     short_forms={"model.embedding": "model.embedding.kind"},
     implied={"dataset.root": "dataset=files"},
+    before=_check_words,
 )
 
 
@@ -124,27 +146,15 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if missing:
         where, expected = f"data={blocks}, {description.source}", f"a combination of {description.blocks}"
         raise UserError(f"the dataset has no block {', '.join(missing)}", where=where, expected=expected)
-    _check_promoters(config, description)
+    if description.promoter == "embedded" and PROMOTER in blocks and config.data.window is not None:
+        what = "a window cannot be cut from precomputed promoter embeddings"
+        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
     window, note = choose_window(config.data, config.model, description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
     check_model(config.model, inputs.expected_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
-
-
-def _check_promoters(config: RunConfig, description: DatasetDescription) -> None:
-    """Refuse precomputed embeddings where the model reads bases, or where a window of them is wanted."""
-    if description.promoter != "embedded" or PROMOTER not in config.data.name:
-        return
-    if config.data.window is not None:
-        what = "a window cannot be cut from precomputed promoter embeddings"
-        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
-    if config.model.reads == "bases":
-        received = f"{description.promoter_length} chunks of {description.embed_dim} numbers"
-        hint = "choose model=biolstm or model=transformer, or a dataset of bases"
-        what = f"model={config.model.name} reads bases, and this dataset has precomputed promoter embeddings"
-        raise UserError(what, where=description.source, received=received, hint=hint)
 
 
 def prepare(plan: Plan, *, verbose: bool = False) -> Prepared:
@@ -226,10 +236,11 @@ def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
         write_atomically(run.config, to_yaml(config))
         write_json(run.environment, _environment(prepared, command))
         console.say(f"run directory: {relative(run.path)}")
-        vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors)
-        dataset = inputs.encode(prepared.dataset, config.model)
+        with console.progress("Word2Vec", 1, "epochs") as done:
+            vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors, say=console.say, progress=done)
+        dataset = inputs.encode(prepared.dataset, config.model, warn=console.warn)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        console.say(_what_is_trained(prepared, str(shapes.promoter_kind)))
+        console.say(_what_is_trained(prepared, inputs.describe(config.model, shapes)))
         fitted = train(config, dataset, shapes, prepared.hardware, run)
         if fitted.collapsed:
             raise _collapsed(config)

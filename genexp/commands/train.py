@@ -6,8 +6,6 @@ from genexp import console
 from genexp.api.train import TRAIN, TrainConfig, decided, resume, start
 from genexp.api.train import check as check_run
 from genexp.config.compose import Composed
-from genexp.config.words import Words
-from genexp.errors import UserError
 
 ORDER = 10
 MAKES_RUNS = True
@@ -22,22 +20,7 @@ EXAMPLES = (
 )
 
 Config = TrainConfig
-SHORT_FORMS, IMPLIED = TRAIN.short_forms, TRAIN.implied
-
-#: What may be given beside resume=DIR; everything else is the run's own.
-BESIDE_RESUME = ("training.epochs", "training.patience", "hardware")
-
-
-def before(words: Words) -> None:
-    """Raise a UserError if a run to be resumed is given settings that are its own."""
-    given = next((o for o in words.overrides if o.key_or_group == "resume" and not o.is_sweep_override()), None)
-    if given is None or given.value() in ("", None):
-        return
-    refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
-    if refused:
-        expected = f"at most {', '.join(BESIDE_RESUME)} beside resume"
-        what, received = "a resumed run keeps its own settings", ", ".join(refused)
-        raise UserError(what, expected=expected, received=received, hint="leave them out, or start a new run")
+SHORT_FORMS, IMPLIED, before = TRAIN.short_forms, TRAIN.implied, TRAIN.before
 
 
 def check(config: TrainConfig) -> None:

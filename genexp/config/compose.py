@@ -198,7 +198,7 @@ def _source(overrides: Sequence[str]) -> str:
 
 
 #: Hydra makes objects of what these name, so they may name nothing but Hydra's own and its plugins'.
-TARGETS = ("hydra._internal.core_plugins.", "hydra_plugins.", "logging.", "hydra.")
+TARGETS = ("hydra._internal.core_plugins.", "hydra_plugins.", "logging.", "hydra.", "optuna.samplers.")
 
 
 def _forbid_targets(whole: DictConfig) -> None:

@@ -134,9 +134,8 @@ def unknown_key(key: str, known: list[str], source: str) -> UserError:
     group = key.rpartition(".")[0]
     while group and not any(name.startswith(group + ".") for name in known):
         group = group.rpartition(".")[0]
-    siblings = {
-        name.removeprefix(group + ".").split(".")[0] for name in known if not group or name.startswith(group + ".")
-    }
+    start = f"{group}." if group else ""
+    siblings = {name.removeprefix(start).split(".")[0] for name in known if name.startswith(start)}
     expected = f"one of {', '.join(sorted(siblings))}"
     hint = f"{nearest(key, [*(start + name for name in sorted(siblings)), *known])}correct or remove it"
     return UserError(f"there is no key {key}", where=source, expected=expected, hint=hint)

@@ -16,6 +16,7 @@ import numpy as np
 from genexp.errors import UserError
 from genexp.features.threads import in_threads
 from genexp.features.tokens import ALPHABET, N_TOKEN
+from genexp.memory import allocate, is_on_disk
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -95,7 +96,7 @@ def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
     """
     n, window = tokens.shape
     check_chunks(window, k, chunk)
-    counts = np.empty((n, window // chunk, 4**k), _counts_dtype(k, chunk))
+    counts = allocate((n, window // chunk, 4**k), _counts_dtype(k, chunk), on_disk=is_on_disk(tokens))
     in_threads(lambda rows: _count(tokens[rows], k, chunk, counts[rows]), n, _THREAD_TOKENS // window)
     return counts
 

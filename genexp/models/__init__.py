@@ -151,7 +151,9 @@ def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
 
 
 def load_model(path: str | PathLike[str]) -> keras.Model:
-    """Open a ``.keras`` checkpoint of a run, to use it from Python; code in the file is never executed.
+    """Open a ``.keras`` checkpoint of a run; code in the file is never executed.
+
+    The file holds stock layers only, so `keras.saving.load_model` opens it where genexp is not installed, too.
 
     Parameters
     ----------
@@ -170,8 +172,6 @@ def load_model(path: str | PathLike[str]) -> keras.Model:
     """
     import keras
 
-    for module in ("kmers", "attention"):  # they register the layers that a checkpoint may hold
-        import_module(f"genexp.models.layers.{module}")
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 

@@ -39,7 +39,7 @@ def build(config: Config, shapes: InputShapes) -> keras.Model:
 
     promoter, x = kmers.promoter_input(config, shapes)
     features = shared.feature_inputs(shapes)
-    x = attention.SinusoidalPositions(name="positions")(x)
+    x = attention.add_positions(x)
     x = layers.Dropout(config.dropout, name="positions_dropout")(x)
     for n in range(1, config.depth + 1):
         x = attention.encoder_block(

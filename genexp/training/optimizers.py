@@ -63,7 +63,8 @@ OPTIMIZERS: dict[str, Callable[[TrainingConfig], Optimizer]] = {
 
 def has_schedule(optimizer: Optimizer) -> bool:
     """Return whether the learning rate goes by updates of the weights, so that no epoch may set it."""
-    return isinstance(optimizer.get_config()["learning_rate"], dict)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # that of a loss scale, with mixed_float16
+    return isinstance(inner.get_config()["learning_rate"], dict)
 
 
 def epoch_rate(config: TrainingConfig, epochs_done: int) -> float:

@@ -34,7 +34,7 @@ def difference(config: Any, shapes: InputShapes, model: keras.Model, window: int
     """Return the largest difference between Keras and NumPy, relative where the answers exceed 1."""
     genes = random_genes(shapes, config, window)
     w = weights(model)
-    vectors = w.get("embedding/vectors", shapes.vectors)
+    vectors = w.get("embedding/kernel", shapes.vectors)
     expected = numpy_forward.forward(config, genes, w, vectors)
     answers = predict(model, model_inputs(config, shapes, genes))
     assert answers.shape == expected.shape == (len(answers), 1)
