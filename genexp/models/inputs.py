@@ -206,3 +206,15 @@ def _kmers_of(dataset: Dataset, config: ModelConfig) -> KmerConfig | None:
     """Return the config if the model is fed with k-mers that have to be counted, else None."""
     kind = promoter_kind(config, dataset.description.promoter, "".join(dataset.splits["train"].blocks))
     return config if kind == "kmers" and isinstance(config, KmerConfig) else None
+
+
+def describe(config: ModelConfig, shapes: InputShapes) -> str:
+    """Return what a model is fed of a promoter, in words."""
+    if shapes.promoter is None:
+        return "no promoters"
+    if shapes.promoter_kind == "embedded":
+        return "precomputed promoter embeddings (model.k, model.chunk and model.embedding have no effect)"
+    if isinstance(config, KmerConfig):
+        vectors = config.embedding.vectors or config.embedding.kind
+        return f"k-mer counts of {shapes.promoter[0]} chunks of {config.chunk} nt (embedding: {vectors})"
+    return "bases"
