@@ -237,7 +237,6 @@ def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
         write_json(run.environment, _environment(prepared, command))
         console.say(f"run directory: {relative(run.path)}")
         with console.progress("Word2Vec", 1, "epochs") as done:
-            with console.progress("Word2Vec", 1, "epochs") as done:
             vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors, say=console.say, progress=done)
         dataset = inputs.encode(prepared.dataset, config.model, warn=console.warn)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
