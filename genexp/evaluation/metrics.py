@@ -69,6 +69,7 @@ METRICS: dict[str, Callable[[Vector, Vector], float]] = {
     "cod": _cod,
     "mse": _mse,
     "mae": _mae,
+    "rmse": lambda labels, predictions: _mse(labels, predictions) ** 0.5,
 }
 
 #: Names as a reader of tables and plots knows them, where they differ from those in metrics.json.
