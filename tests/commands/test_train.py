@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pytest
 from conftest import QUICK, write_xpresso_set
+from genexp.validation import validate
 from omegaconf import OmegaConf
 
 from genexp.cli import main
@@ -25,7 +26,6 @@ from genexp.errors import UserError
 from genexp.evaluation.metrics import METRICS
 from genexp.run.directory import HISTORY_COLUMNS, RunDirectory
 from genexp.training.state import read_progress
-from genexp.validation import validate
 
 
 def train(root, out, *words):
