@@ -133,28 +133,17 @@ def _check_together(config: Config) -> None:
     sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
     counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])
     by_file = ask.by in ("file", "group")
+    empty = config.source == "genome" and not config.upstream + config.downstream
+    blockless = config.source == "tables" and not any(getattr(config, key) for key in TARGETS)
+    decided = sized and (ask.by == "file" or counted)
     rules = [
-        (by_file and ask.file is None, f"split.by={ask.by} needs a file", "split.file", "add split.file=FILE"),
-        (ask.by == "random" and ask.file, "split.by=random has no use for a file", "split.file", "set split.by"),
-        (
-            sized and (ask.by == "file" or counted),
-            f"{''.join(sized[:1])} would have no effect",
-            f"split.by={ask.by}, split.folds={ask.folds}",
-            "leave it out: the file, or the number of folds, decides how many genes are held out",
-        ),
-        (
-            config.source == "genome" and not config.upstream + config.downstream,
-            *("the promoters would be empty", "upstream, downstream", "make one of them larger than 0"),
-        ),
-        (
-            config.source == "tables" and not any(getattr(config, key) for key in TARGETS),
-            *("there would be labels but nothing to predict them from", ", ".join(TARGETS), "set one of them"),
-        ),
-        (
-            config.svd and not config.mirna,
-            *("svd reduces the microRNA block, which is missing", "svd", "add mirna=FILE, or leave svd out"),
-        ),
+        (by_file and ask.file is None, f"split.by={ask.by} needs a file", "add split.file=FILE"),
+        (ask.by == "random" and ask.file, "split.by=random has no use for a file", "set split.by"),
+        (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
+        (empty, "the promoters would be empty", "set upstream or downstream above 0"),
+        (blockless, "there would be labels but nothing to predict them from", f"set {' or '.join(TARGETS)}"),
+        (config.svd and not config.mirna, "svd reduces the microRNA block, which is missing", "add mirna=FILE"),
     ]
-    for wrong, what, where, hint in rules:
+    for wrong, what, hint in rules:
         if wrong:
-            raise UserError(what, where=where, hint=hint)
+            raise UserError(what, hint=hint)
