@@ -12,7 +12,9 @@ from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing
-from genexp.training.inputs import make_vectors
+from genexp.models.inputs import make_vectors
+
+ORDER = 40
 
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
@@ -43,15 +45,15 @@ def check(config: EmbedConfig) -> tuple[Source, tuple[int, int], str]:
         The blocks are those that the embedded dataset gets.
     """
     source = inspect(config.dataset, "P")
-    if source.info.promoter != "bases":
+    if source.description.promoter != "bases":
         raise UserError(
             "these promoters are embedded already",
-            where=f"dataset.root={source.info.source}",
+            where=f"dataset.root={source.description.source}",
             expected="a dataset of bases (one-hot or tokens)",
-            received=f"layout {source.info.layout}",
+            received=f"layout {source.description.layout}",
             do="name the folder of the original dataset",
         )
-    window, note = choose_window(DataConfig("P", config.data.window), model_of(config), source.info)
+    window, note = choose_window(DataConfig("P", config.data.window), model_of(config), source.description)
     if window is None or (config.write_dataset and ((window[1] - window[0]) % config.chunk or config.chunk < config.k)):
         raise UserError(
             "the window cannot be cut into chunks",
@@ -63,7 +65,7 @@ def check(config: EmbedConfig) -> tuple[Source, tuple[int, int], str]:
     free_folder(config.out)
     if note:
         console.say(note)
-    return source, window, source.info.blocks
+    return source, window, source.description.blocks
 
 
 def model_of(config: EmbedConfig) -> KmerModelConfig:

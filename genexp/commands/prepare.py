@@ -1,20 +1,17 @@
-"""``genexp prepare``: from raw files to a dataset, for any organism."""
+"""``genexp prepare``: raw files (FASTA, GTF, tables) to a dataset, for any organism."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 from genexp import console
 from genexp import prepare as library
+from genexp.config.compose import Composed
 from genexp.prepare import Config
-from genexp.run.directory import exact_command
 
-__all__ = ["EXAMPLES", "SUMMARY", "Config", "check", "run"]
-
-SUMMARY = "raw files (FASTA, GTF, tables) or Xpresso's table to a dataset, for any organism"
+ORDER = 30
 
 EXAMPLES = (
     (
@@ -37,22 +34,19 @@ EXAMPLES = (
 )
 
 
-def check(config: Config) -> Config:
+def check(config: Config) -> None:
     """Check everything that can be checked without reading: the files, the keys together, the folder to write."""
     library.check(config)
-    return config
 
 
-def prepare(config: Config, *, verbose: bool = False) -> Config:
-    """Check before a run directory or a process is started."""
-    return check(config)
-
-
-def run(config: Config, directory: Path | None = None) -> None:
+def run(composed: Composed[Config]) -> None:
     """Make the dataset, and print what is done."""
+    check(composed.config)
     started = time.monotonic()
     with _bar() as progress:
-        out = library.prepare(config, note=console.say, warn=console.warn, progress=progress, command=exact_command())
+        out = library.prepare(
+            composed.config, note=console.say, warn=console.warn, progress=progress, command=composed.command
+        )
     console.say(f"done in {console.duration(time.monotonic() - started)}: {out}")
     console.say(f"train on it with: genexp train dataset=files dataset.root={out}")
 

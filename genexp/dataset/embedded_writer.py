@@ -35,7 +35,7 @@ def write_embedded(folder: Path, dataset: Dataset, vectors: KmerVectors, chunk: 
     chunk
         Length of a chunk in nt; divides the window.
     """
-    names = {b: list(n) for b, n in dataset.info.feature_names.items()}
+    names = {b: list(n) for b, n in dataset.description.feature_names.items()}
     total, before, empty = sum(map(len, dataset.splits.values())), 0, 0
     with progress("embedding promoters", total, "genes") as done:
         for name, split in dataset.splits.items():

@@ -10,7 +10,8 @@ from typing import Any
 
 import h5py
 
-from genexp.dataset.genes import BLOCKS, HALFLIFE_FEATURES, SPLITS, DatasetInfo
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import BLOCKS, HALFLIFE_FEATURES, SPLITS
 from genexp.dataset.hdf5 import Location, open_file
 from genexp.dataset.layouts import (
     KEYS,
@@ -32,30 +33,23 @@ class FileSet:
 
     Attributes
     ----------
-    info
+    description
         What is known of the dataset.
     arrays
         By split, then by block letter, ``"label"``, ``"gene"`` (missing without gene names) and ``"one_hot"`` (the
         promoters of the set beside a token file, which must be the same).
-    fold
-        Number of the cross-validation fold, or None.
     sets
         Every set that was recognised in the folder, in words.
     layouts
         Blocks of each layout in the folder: ``{"xpresso": "PH", "xpresso_tf": "PHT"}``.
-    made_from, scaling
-        Where the raw values came from and how features and labels were scaled, where the files say so.
     warnings
         One sentence for each thing that is odd.
     """
 
-    info: DatasetInfo
+    description: DatasetDescription
     arrays: Mapping[str, Mapping[str, Location]]
-    fold: int | None = None
     sets: str = ""
     layouts: Mapping[str, str] = field(default_factory=dict)
-    made_from: str | None = None
-    scaling: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -102,7 +96,7 @@ def inspect_files(
     _check_agreement(splits)
     train = splits["train"]
     length = train.promoter_shape[0] if train.promoter else None
-    info = DatasetInfo(
+    description = DatasetDescription(
         source=str(root),
         layout=chosen.layout,
         genes={split: shape.genes for split, shape in splits.items()},
@@ -112,15 +106,15 @@ def inspect_files(
         widths=train.widths,
         feature_names=_feature_names(train),
         embed_dim=train.promoter_shape[-1] if train.promoter == "embedded" else None,
-    )
-    return FileSet(
-        info=info,
-        arrays={split: shape.arrays for split, shape in splits.items()},
         fold=fold,
-        sets=list_sets(sets),
-        layouts={found.layout: found.blocks for found in sets if found.problem is None},
         made_from=train.attributes.get("source"),
         scaling=train.attributes.get("scaling"),
+    )
+    return FileSet(
+        description=description,
+        arrays={split: shape.arrays for split, shape in splits.items()},
+        sets=list_sets(sets),
+        layouts={found.layout: found.blocks for found in sets if found.problem is None},
         warnings=tuple(_oddities(chosen, sets, splits)),
     )
 

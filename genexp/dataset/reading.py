@@ -63,7 +63,7 @@ def load_files(
     """
     _check_blocks(fileset, blocks)
     looked_at = _check_window(fileset, window, needed="P" in blocks or drop_ambiguous, drop_ambiguous=drop_ambiguous)
-    total = sum(fileset.info.genes.values())
+    total = sum(fileset.description.genes.values())
     splits: dict[str, Split] = {}
     ambiguous: dict[str, np.ndarray] = {}
     done = 0
@@ -72,19 +72,20 @@ def load_files(
         splits[name], ambiguous[name] = _read_split(fileset, name, blocks, looked_at, report)
         if drop_ambiguous and ambiguous[name].any():
             splits[name] = splits[name].take(~ambiguous[name])
-        done += fileset.info.genes[name]
-        report(fileset.info.genes[name])
+        done += fileset.description.genes[name]
+        report(fileset.description.genes[name])
     warnings = list(fileset.warnings)
     with_n = {name: int(rows.sum()) for name, rows in ambiguous.items()}
     warnings += ambiguous_sentence(with_n, looked_at, drop_ambiguous)
     warnings += duplicate_sentence(splits)
-    splits, sentences = settle_shared_genes(splits, shared_genes, fileset.info.source)
+    splits, sentences = settle_shared_genes(splits, shared_genes, fileset.description.source)
     for name, split in splits.items():
         check_labels(split.labels, name, fileset.arrays[name]["label"])
     warnings += few_genes_sentence(splits)
-    warnings += sentences + standardised_sentences(splits["train"], fileset.info.feature_names)
+    warnings += sentences + standardised_sentences(splits["train"], fileset.description.feature_names)
     window = looked_at if "P" in blocks else None
-    return Dataset(fileset.info, window, _one_type_per_block(splits), tuple(warnings))
+    description = fileset.description.model_copy(update={"window": window})
+    return Dataset(description, _one_type_per_block(splits), tuple(warnings))
 
 
 def _counter(progress: Callable[[int, int], None] | None, done: int, total: int) -> Progress:
@@ -94,15 +95,15 @@ def _counter(progress: Callable[[int, int], None] | None, done: int, total: int)
 
 def _check_blocks(fileset: FileSet, blocks: str) -> None:
     """Check that the dataset has the blocks."""
-    lacking = [block for block in BLOCKS if block in blocks and block not in fileset.info.blocks]
+    lacking = [block for block in BLOCKS if block in blocks and block not in fileset.description.blocks]
     if not lacking:
         return
     better = [layout for layout, has in fileset.layouts.items() if set(blocks) <= set(has)]
     raise UserError(
-        f"the {fileset.info.layout} set has no block " + ", ".join(f"{b} ({BLOCKS[b]})" for b in lacking),
-        where=fileset.info.source,
+        f"the {fileset.description.layout} set has no block " + ", ".join(f"{b} ({BLOCKS[b]})" for b in lacking),
+        where=fileset.description.source,
         expected=f"the blocks of data={blocks}",
-        received=fileset.sets or " ".join(fileset.info.blocks),
+        received=fileset.sets or " ".join(fileset.description.blocks),
         do=f"set dataset.layout={better[0]}" if better else "choose data=... among the blocks that are there",
     )
 
@@ -111,7 +112,7 @@ def _check_window(
     fileset: FileSet, window: tuple[int, int] | None, *, needed: bool, drop_ambiguous: bool
 ) -> tuple[int, int] | None:
     """Return the slice of the promoter to look at, or None where there are no bases to look at."""
-    info = fileset.info
+    info = fileset.description
     if drop_ambiguous and info.promoter != "bases":
         raise UserError(
             "genes with N cannot be found: the dataset has no bases",
@@ -146,20 +147,20 @@ def _read_split(
     fileset: FileSet, name: str, blocks: str, window: tuple[int, int] | None, report: Progress
 ) -> tuple[Split, np.ndarray]:
     """Read one split; also tell which of its genes have N in the window."""
-    arrays, size = fileset.arrays[name], fileset.info.genes[name]
+    arrays, size = fileset.arrays[name], fileset.description.genes[name]
     genes = read_names(arrays["gene"]) if "gene" in arrays else np.array([f"{name}_{row}" for row in range(size)])
     labels = _read_floats(arrays["label"], genes, None).reshape(-1)
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (b for b in "HTM" if b in blocks):
-        values[block] = _read_floats(arrays[block], genes, fileset.info.feature_names.get(block))
+        values[block] = _read_floats(arrays[block], genes, fileset.description.feature_names.get(block))
         if block != "H" and ((values[block] == 0) | (values[block] == 1)).all():
             values[block] = values[block].astype(np.uint8)
     ambiguous = np.zeros(size, bool)
     if window is not None:
         tokens, ambiguous = _read_tokens(arrays["P"], genes, window, report)
         if "one_hot" in arrays:
-            _check_same_bases(arrays, tokens, genes, window, fileset.info.promoter_length)
+            _check_same_bases(arrays, tokens, genes, window, fileset.description.promoter_length)
         check_bases(tokens, arrays["P"])
         values["P"] = tokens
     elif "P" in blocks:
@@ -294,8 +295,8 @@ def _one_type_per_block(splits: Mapping[str, Split]) -> dict[str, Split]:
 
 def describe(dataset: Dataset | FileSet) -> str:
     """Say in one line what was found."""
-    info = dataset.info
-    fold = f", fold {dataset.fold}" if isinstance(dataset, FileSet) and dataset.fold is not None else ""
+    info = dataset.description
+    fold = f", fold {info.fold}" if info.fold is not None else ""
     counts = " / ".join(f"{genes:,}" for genes in info.genes.values())
     parts = [f"{info.layout} layout in {Path(info.source)}{fold}: {counts} genes"]
     if info.promoter == "bases":

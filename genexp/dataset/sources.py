@@ -8,7 +8,8 @@ from typing import Any
 
 from genexp.config import DataConfig, DatasetConfig, DemoConfig, ModelConfig
 from genexp.console import progress
-from genexp.dataset.genes import Dataset, DatasetInfo
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
 
 
@@ -16,7 +17,7 @@ from genexp.errors import UserError
 class Source:
     """A dataset that was looked at but not read."""
 
-    info: DatasetInfo
+    description: DatasetDescription
     config: DatasetConfig | DemoConfig
     files: Any = None
 
@@ -30,16 +31,16 @@ def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
         If it is not there, is not a dataset, or lacks one of the blocks.
     """
     if isinstance(config, DemoConfig):
-        from genexp.simulate.demo import demo_info
+        from genexp.dataset.demo import demo_info
 
         return Source(demo_info(config.genes), config)
     from genexp.dataset.inspection import inspect_files
 
     files = inspect_files(config.root, layout=config.layout, fold=config.fold, tss=config.tss, need=blocks)
-    return Source(files.info, config, files)
+    return Source(files.description, config, files)
 
 
-def check_inputs(trained_on: Mapping[str, Any], blocks: str, info: DatasetInfo, do: str) -> None:
+def check_inputs(trained_on: Mapping[str, Any], blocks: str, info: DatasetDescription, do: str) -> None:
     """Refuse a dataset whose promoters or features are not of the kind and width that a model was trained on.
 
     Parameters
@@ -78,7 +79,9 @@ def _chunks_in_words(chunks: int | None, numbers: int | None) -> str:
     return f"{chunks or 0:,} chunks of {numbers or 0:,} numbers"
 
 
-def choose_window(data: DataConfig, model: ModelConfig, info: DatasetInfo) -> tuple[tuple[int, int] | None, str | None]:
+def choose_window(
+    data: DataConfig, model: ModelConfig, info: DatasetDescription
+) -> tuple[tuple[int, int] | None, str | None]:
     """Return the window that the model sees, and a sentence where it is not just what was asked for.
 
     A window that is given must fit. Otherwise it is the model's published window around the TSS, clipped to the
@@ -133,12 +136,12 @@ def load(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset
     """Read the genes: only the blocks and the window that are needed."""
     config = source.config
     if isinstance(config, DemoConfig):
-        from genexp.simulate.demo import load_demo
+        from genexp.dataset.demo import load_demo
 
         return load_demo(config.genes, config.seed, blocks, window)
     from genexp.dataset.reading import load_files
 
-    with progress("reading genes", sum(source.info.genes.values()), "genes") as done:
+    with progress("reading genes", sum(source.description.genes.values()), "genes") as done:
         return load_files(
             source.files,
             blocks,

@@ -76,7 +76,7 @@ def write_dataset(
 
 def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the root attributes that every file of the dataset carries."""
-    info, blocks = dataset.info, dataset.splits["train"].blocks
+    info, blocks = dataset.description, dataset.splits["train"].blocks
     names = {block: list(info.feature_names[block]) for block in blocks if block in info.feature_names}
     attributes = {MARK: VERSION, "source": source, "feature_names": json.dumps(names)}
     if scaling is not None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from genexp.blocks import BLOCKS, HALFLIFE_FEATURES, PROMOTER
-from genexp.dataset.genes import SPLITS, Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import SPLITS, Dataset, Split
 from genexp.errors import UserError
 from genexp.prepare import recipe, splits
 from genexp.prepare.config import Config
@@ -218,7 +219,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         for name, mine in rows.items()
     }
     record = recipe.scaling_record(config.recipe, config.expression_scale, label_scaler, halflife_scaler)
-    return Scaled(Dataset(_info(config, bases, parts, names), None, parts), record, svd)
+    return Scaled(Dataset(_description(config, bases, parts, names), parts), record, svd)
 
 
 def _add_targets(
@@ -255,11 +256,13 @@ def _note_svd(asked: int, directions: np.ndarray, kept: float, ledger: Ledger) -
     ledger.rule("svd", sentence)
 
 
-def _info(config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]) -> DatasetInfo:
+def _description(
+    config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]
+) -> DatasetDescription:
     """Return the description of the dataset that is written."""
     promoters = bases.promoters
     blocks = parts["train"].blocks
-    return DatasetInfo(
+    return DatasetDescription(
         source=str(config.out),
         layout="genexp",
         genes={name: len(part) for name, part in parts.items()},

@@ -101,7 +101,7 @@ def _composition(ax: Axes, counts: np.ndarray, tss: int) -> None:
 
 
 def _features(ax: Axes, dataset: Dataset) -> None:
-    names = dataset.info.feature_names[LETTERS["halflife"]]
+    names = dataset.description.feature_names[LETTERS["halflife"]]
     for n, split in enumerate(SPLITS):
         values = dataset.splits[split].blocks[LETTERS["halflife"]]
         low, middle, high = np.percentile(values, [5, 50, 95], axis=0)

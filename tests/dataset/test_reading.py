@@ -192,7 +192,7 @@ def test_genes_with_n_in_the_window_are_dropped_in_every_split(tmp_path, blocks)
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 10, "valid": 5, "test": 3}
     assert "traingene2" in dataset.splits["train"].genes
     assert not {"traingene3", "traingene7", "testgene1"} & {g for s in dataset.splits.values() for g in s.genes}
-    assert dataset.info.genes == SIZES
+    assert dataset.description.genes == SIZES
     assert dataset.warnings[0] == "Dropped 3 genes (train 2, test 1) with N in the window [10, 40)."
 
 

@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genexp.config import DataConfig, DivideEtImperaConfig, ModelConfig
-from genexp.dataset.genes import DatasetInfo
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.sources import choose_window
 from genexp.errors import UserError
 
 
 def info(length=20_000, tss=10_000):
-    return DatasetInfo("here", "xpresso", {"train": 1}, "bases", length, tss, {"H": 8})
+    return DatasetDescription(
+        source="here", layout="xpresso", genes={"train": 1}, promoter="bases", promoter_length=length, tss=tss
+    )
 
 
 def model(left, right):
@@ -44,7 +46,7 @@ def test_a_published_window_beyond_the_promoters_is_an_error():
 
 @pytest.mark.parametrize("kind", [None, "embedded"])
 def test_no_window_without_bases(kind):
-    data = DatasetInfo("here", "tf", {"train": 1}, kind, None, None, {"T": 3})
+    data = DatasetDescription(source="here", layout="tf", genes={"train": 1}, promoter=kind, widths={"T": 3})
     assert choose_window(DataConfig("PT" if kind else "T", None), model(-1, 1), data) == (None, None)
 
 

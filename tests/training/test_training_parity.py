@@ -12,7 +12,8 @@ import tensorflow as tf
 from keras import layers
 
 from genexp.compose import checked_config
-from genexp.dataset.genes import Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Dataset, Split
 from genexp.models import InputShapes
 from genexp.run.directory import RunDirectory
 from genexp.training import loop
@@ -40,7 +41,17 @@ def genes(seed: int, count: int) -> Split:
 def dataset() -> Dataset:
     splits = {"train": genes(0, GENES), "valid": genes(1, 12), "test": genes(2, 12)}
     sizes = {name: len(split) for name, split in splits.items()}
-    return Dataset(DatasetInfo("here", "test", sizes, "bases", WINDOW, 200, {"H": 8}), (0, WINDOW), splits)
+    description = DatasetDescription(
+        source="here",
+        layout="test",
+        genes=sizes,
+        promoter="bases",
+        promoter_length=WINDOW,
+        tss=200,
+        widths={"H": 8},
+        window=(0, WINDOW),
+    )
+    return Dataset(description, splits)
 
 
 def config(*overrides: str):
