@@ -66,6 +66,7 @@ class DatasetConfig:
     tss: int | None = key(at_least=0, default=None)
     drop_ambiguous: bool = key(default=False)
     shared_genes: str = key(choices=("error", "drop", "keep"), default="error")
+    stream: bool | None = key(default=None)
 
 
 @dataclass
