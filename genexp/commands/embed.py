@@ -12,7 +12,9 @@ from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing
-from genexp.training.inputs import make_vectors
+from genexp.models.inputs import make_vectors
+
+ORDER = 40
 
 EXAMPLES = (
     ("genexp embed out=embedding", "vectors and embedded promoters of the demo genes"),
@@ -100,7 +102,7 @@ def prepare(config: EmbedConfig, *, verbose: bool = False) -> Prepared:
 
 def run(prepared: Prepared, directory: Path | None) -> None:
     """Fit, write into a folder beside the wanted one, and move that into place."""
-    from genexp.dataset.embedded_writer import write_embedded
+    from genexp.dataset.writer import write_embedded
 
     out, config = prepared.out, prepared.config
     with whole_or_nothing(out) as folder:
@@ -110,6 +112,10 @@ def run(prepared: Prepared, directory: Path | None) -> None:
             raise TypeError("Word2Vec always makes vectors")
         vectors.save(folder / "vectors.npz")
         if config.write_dataset:
-            write_embedded(folder, prepared.dataset, vectors, config.chunk)
+            total = sum(map(len, prepared.dataset.splits.values()))
+            with console.progress("embedding promoters", total, "genes") as done:
+                empty = write_embedded(folder, prepared.dataset, vectors, config.chunk, lambda genes, _: done(genes))
+            if empty:
+                console.warn(f"{empty:,} chunks hold no {vectors.k}-mer without N; they are written as zeros")
     for path in sorted(out.iterdir()):
         console.say(f"{path} ({path.stat().st_size / 1024:,.0f} KiB)")

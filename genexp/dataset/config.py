@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genexp.schema import Count, Index, Schema, Window
+from genexp.schema import Count, Index, PathText, Schema, Window
 
 #: What becomes of genes that are in two splits.
 SharedGenes = Literal["error", "drop", "keep"]
@@ -25,7 +25,7 @@ class DatasetConfig(Schema):
     """Genes from HDF5 files, in any layout that is read directly."""
 
     name: str = Field(description="name of the dataset")
-    root: str = Field(description="folder with the files")
+    root: PathText = Field(description="folder with the files")
     layout: str = Field(description="name of the layout, or auto to find it by looking")
     fold: Count | None = Field(description="cross-validation fold (1train.h5 ... 10test.h5)")
     tss: Index | None = Field(

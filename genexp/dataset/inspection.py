@@ -173,7 +173,8 @@ def _look_at(found: FoundSet, split: str) -> _SplitShape:
             arrays[PROMOTER] = _array(file, Location(found.tokens, key))
         locations[PROMOTER] = arrays[PROMOTER].location
     _check_arrays(arrays)
-    promoter, shape = None, ()
+    promoter: str | None = None
+    shape: tuple[int, ...] = ()
     if PROMOTER in arrays:
         embedded = attributes.get("promoter") == "embedded" or (found.embedded and found.tokens is None)
         promoter, shape = _promoter_kind(arrays[PROMOTER], embedded=embedded), arrays[PROMOTER].shape[1:]

@@ -1,4 +1,4 @@
-"""The file layouts that are read directly: one table of file names, keys and kinds, and how sets are recognised by it."""
+"""The file layouts that are read directly: one table, and how the sets of files in a folder are recognised by it."""
 
 from __future__ import annotations
 
@@ -29,13 +29,11 @@ class Layout:
     prefix, suffix
         What stands around the name of the split in a file name.
     blocks
-        Letters of the blocks that tell this layout from the others, and that its file names promise.
-    embedded
-        The promoters are precomputed embeddings.
-    marked
-        The files carry the attribute `MARK`: genexp wrote them.
+        Letters of the blocks that distinguish this layout, and that its file names promise.
+    embedded, marked
+        Whether its promoters are precomputed embeddings, and whether its files carry the attribute `MARK`.
     beside
-        For a file that brings the tokens of all splits: the layouts whose other blocks it completes, best first.
+        For one file with the tokens of all splits: the layouts whose other blocks it completes, best first.
     """
 
     name: str
@@ -48,31 +46,21 @@ class Layout:
     beside: tuple[str, ...] = ()
 
 
-_TOKENS_BESIDE = ("xpresso", "genexp", "embedded", "xpresso_tf", "xpresso_mirna", "embedded_tf")
+_TOKENS = ("xpresso", "genexp", "embedded", "xpresso_tf", "xpresso_mirna", "embedded_tf")
+_TOKENS_TF = ("xpresso_tf", "xpresso_mirna", "genexp", "embedded_tf")
 
-#: Every layout, in the order in which ``dataset.layout=auto`` tries them; a later row is the more special one.
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        Layout("genexp", "train.h5 valid.h5 test.h5, written by genexp prepare", marked=True),
-        Layout("xpresso", "train.h5 valid.h5 test.h5, or 1train.h5 ... for fold 1"),
-        Layout("xpresso_tf", "train_tf.h5 validation_tf.h5 test_tf.h5", suffix="_tf", blocks="T"),
-        Layout(
-            "xpresso_mirna", "microRNA_train.h5 microRNA_val.h5 microRNA_test.h5", prefix="microRNA_", blocks="M"
-        ),
-        Layout("tokens", "translated_transformers.h5 beside one of the sets above", beside=_TOKENS_BESIDE),
-        Layout(
-            "tokens_tf",
-            "translated_transformers_tf.h5 beside one of the sets above",
-            suffix="_tf",
-            beside=("xpresso_tf", "xpresso_mirna", "genexp", "embedded_tf"),
-        ),
-        Layout("embedded", "etrain.h5 evalidation.h5 etest.h5", prefix="e", embedded=True),
-        Layout(
-            "embedded_tf", "etrain_tf.h5 evalidation_tf.h5 etest_tf.h5", "e", suffix="_tf", blocks="T", embedded=True
-        ),
-    )
-}
+#: Every layout, in the order in which ``dataset.layout=auto`` tries them; later rows are the more special ones.
+_TABLE = (
+    Layout("genexp", "train.h5 valid.h5 test.h5, written by genexp prepare", marked=True),
+    Layout("xpresso", "train.h5 valid.h5 test.h5, or 1train.h5 ... for fold 1"),
+    Layout("xpresso_tf", "train_tf.h5 validation_tf.h5 test_tf.h5", suffix="_tf", blocks="T"),
+    Layout("xpresso_mirna", "microRNA_train.h5 microRNA_val.h5 microRNA_test.h5", prefix="microRNA_", blocks="M"),
+    Layout("tokens", "translated_transformers.h5 beside one of the sets above", beside=_TOKENS),
+    Layout("tokens_tf", "translated_transformers_tf.h5 beside one of them", suffix="_tf", beside=_TOKENS_TF),
+    Layout("embedded", "etrain.h5 evalidation.h5 etest.h5", prefix="e", embedded=True),
+    Layout("embedded_tf", "etrain_tf.h5 evalidation_tf.h5 etest_tf.h5", "e", "_tf", blocks="T", embedded=True),
+)
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in _TABLE}
 
 #: The names of each split, in file names and as keys of a token file.
 SPLIT_NAMES: dict[str, tuple[str, ...]] = {
@@ -136,24 +124,8 @@ class FoundSet:
         return f"{self.tokens.name} with {names}" if self.tokens else names
 
 
-@dataclass(frozen=True, order=True)
-class _Affixes:
-    """What stands around the split in a file name, in lower case; files that share it belong together."""
-
-    fold: str
-    prefix: str
-    suffix: str
-
-    def layouts(self) -> list[Layout]:
-        """Return the layouts whose prefix or suffix it has."""
-        return [
-            layout
-            for layout in LAYOUTS.values()
-            if not layout.beside
-            and (layout.prefix or layout.suffix)
-            and layout.prefix.lower() in self.prefix
-            and layout.suffix.lower() in self.suffix
-        ]
+#: Fold, prefix and suffix around the split in file names, in lower case; files that share them belong together.
+_Affixes = tuple[str, str, str]
 
 
 def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
@@ -171,25 +143,21 @@ def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
     UserError
         If the folder is missing, holds no set, or holds only folds while none was asked for, or the other way round.
     """
-    names = _list_files(root)
-    pattern = _file_pattern()
+    names, others, pattern = _list_files(root), [], _file_pattern()
     groups: dict[_Affixes, dict[str, list[Path]]] = {}
-    others = []
     for name in names:
-        match = pattern.fullmatch(name)
-        if match is None:
+        if match := pattern.fullmatch(name):
+            affixes = match["fold"], match["prefix"].lower(), match["suffix"].lower()
+            split = next(split for split, known in SPLIT_NAMES.items() if match["split"].lower() in known)
+            groups.setdefault(affixes, {}).setdefault(split, []).append(root / name)
+        else:
             others.append(name)
-            continue
-        affixes = _Affixes(match["fold"], match["prefix"].lower(), match["suffix"].lower())
-        split = next(split for split, known in SPLIT_NAMES.items() if match["split"].lower() in known)
-        groups.setdefault(affixes, {}).setdefault(split, []).append(root / name)
     wanted = "" if fold is None else str(fold)
-    sets = [_recognise(root, *group, others) for group in sorted(groups.items()) if group[0].fold == wanted]
+    sets = [_recognise(root, *group, others) for group in sorted(groups.items()) if group[0][0] == wanted]
     sets += _token_sets(root, others, wanted, sets)
     if not sets:
-        raise _no_set(root, names, sorted({int(affixes.fold) for affixes in groups if affixes.fold}), fold)
-    order = list(LAYOUTS)
-    return sorted(sets, key=lambda found: order.index(found.layout))
+        raise _no_set(root, names, sorted({int(affixes[0]) for affixes in groups if affixes[0]}), fold)
+    return sorted(sets, key=lambda found: list(LAYOUTS).index(found.layout))
 
 
 def _file_pattern() -> re.Pattern[str]:
@@ -198,9 +166,8 @@ def _file_pattern() -> re.Pattern[str]:
     def any_of(words: Iterable[str]) -> str:
         return "|".join(re.escape(word) for word in sorted(set(words) - {""}, key=len, reverse=True))
 
-    rows = LAYOUTS.values()
     splits = any_of(name for names in SPLIT_NAMES.values() for name in names)
-    prefixes, suffixes = any_of(row.prefix for row in rows), any_of(row.suffix for row in rows)
+    prefixes, suffixes = any_of(row.prefix for row in _TABLE), any_of(row.suffix for row in _TABLE)
     name = rf"(?P<fold>\d*)(?P<prefix>(?:{prefixes})*)(?P<split>{splits})(?P<suffix>(?:{suffixes})?)\.(?:h5|hdf5)"
     return re.compile(name, re.IGNORECASE)
 
@@ -219,13 +186,8 @@ def choose_set(root: Path, sets: list[FoundSet], layout: str, need: str) -> Foun
         raise UserError(f"there is no layout '{layout}'", where="dataset.layout", expected=expected, hint=hint)
     right = [found for found in sets if layout in ("auto", found.layout)]
     if not right:
-        raise UserError(
-            f"the folder has no set of the layout '{layout}'",
-            where=root,
-            expected=LAYOUTS[layout].files,
-            received=list_sets(sets),
-            hint="set dataset.layout to one of these, or to auto",
-        )
+        what, hint = f"the folder has no set of the layout '{layout}'", "set dataset.layout to one of these, or to auto"
+        raise UserError(what, where=root, expected=LAYOUTS[layout].files, received=list_sets(sets), hint=hint)
     for found in right:
         if set(need) <= set(found.blocks):
             if found.problem is not None:
@@ -253,7 +215,9 @@ def _missing_block(root: Path, need: str, sets: list[FoundSet], chosen: FoundSet
     else:
         what = f"no set in the folder has the block {lacking}" if lacking else f"no set in the folder has all of {need}"
     better = [found.layout for found in sets if set(need) <= set(found.blocks)]
-    hint = f"set dataset.layout={better[0]}" if better else "use a folder that has them, or choose other blocks (data=...)"
+    hint = (
+        f"set dataset.layout={better[0]}" if better else "use a folder that has them, or choose other blocks (data=...)"
+    )
     return UserError(what, where=root, expected=f"the blocks of data={need}", received=list_sets(sets), hint=hint)
 
 
@@ -277,10 +241,11 @@ def _list_files(root: Path) -> list[str]:
 
 def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> FoundSet:
     """Open one file of a set and find its layout: by the mark, the kind of its promoters and its blocks."""
+    _, prefix, suffix = affixes
+    sets = [row for row in _TABLE if not row.beside]
+    hinted = [row for row in sets if row.prefix.lower() in prefix and row.suffix in suffix and row.prefix + row.suffix]
+    marked, embedded, present = False, any(row.embedded for row in hinted), ""
     first = {split: files[split][0] for split in SPLITS if split in files}
-    named_so = affixes.layouts()
-    promised = "".join(layout.blocks for layout in named_so)
-    marked, embedded, present = False, any(layout.embedded for layout in named_so), ""
     problem = _wrong_files(root, affixes, files, others)
     try:
         with open_file(next(iter(first.values()))) as file:
@@ -289,15 +254,9 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
             embedded = embedded or _looks_embedded(file)
     except UserError as error:
         problem = error
-    blocks = in_order(present + promised)
-    layout = next(
-        layout.name
-        for layout in reversed(LAYOUTS.values())
-        if not layout.beside
-        and layout.marked == marked
-        and (marked or layout.embedded == embedded)
-        and set(layout.blocks) <= set(blocks)
-    )
+    blocks = in_order(present + "".join(row.blocks for row in hinted))
+    kind = [row for row in sets if row.marked == marked and (marked or row.embedded == embedded)]
+    layout = next(row.name for row in reversed(kind) if set(row.blocks) <= set(blocks))
     if problem is not None and not present:  # unreadable: it may have anything, so no other set is used in its place
         blocks = "".join(BLOCKS)
     return FoundSet(layout, first, blocks, embedded=embedded, problem=problem)
@@ -312,30 +271,25 @@ def _looks_embedded(file: h5py.File) -> bool:
 
 def _wrong_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> UserError | None:
     """Return the error for a split that has no file, or two."""
+    fold, prefix, suffix = affixes
+    there = ", ".join(path.name for paths in files.values() for path in paths)
     for split in SPLITS:
         if len(files.get(split, ())) > 1:
             twice = " and ".join(path.name for path in files[split])
             return UserError(f"the split '{split}' has two files: {twice}", where=root, hint="keep one of them")
-        if split in files:
-            continue
-        prefix = next((row.prefix for row in LAYOUTS.values() if row.prefix.lower() == affixes.prefix), affixes.prefix)
-        expected = [f"{affixes.fold}{prefix}{name}{affixes.suffix}.h5" for name in SPLIT_NAMES[split]]
-        close = [match for name in expected for match in get_close_matches(name, others, n=1, cutoff=0.7)]
-        rename = f"is it '{close[0]}'? Rename it to '{expected[0]}'" if close else "add the file"
-        return UserError(
-            f"the file of the split '{split}' is missing",
-            where=root,
-            expected=" or ".join(expected),
-            received=", ".join(path.name for paths in files.values() for path in paths),
-            hint=f"{rename}, or select another set of the folder with dataset.layout",
-        )
+        if split not in files:
+            prefix = next((row.prefix for row in _TABLE if row.prefix.lower() == prefix), prefix)
+            names = [f"{fold}{prefix}{name}{suffix}.h5" for name in SPLIT_NAMES[split]]
+            close = [match for name in names for match in get_close_matches(name, others, n=1, cutoff=0.7)]
+            rename = f"is it '{close[0]}'? Rename it to '{names[0]}'" if close else "add the file"
+            what, hint = f"the file of the split '{split}' is missing", f"{rename}, or choose another dataset.layout"
+            return UserError(what, where=root, expected=" or ".join(names), received=there, hint=hint)
     return None
 
 
 def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -> list[FoundSet]:
     """Return the sets made of a token file and the files beside it."""
     found = []
-    rows = [layout for layout in LAYOUTS.values() if layout.beside]
     by_layout = {other.layout: other for other in reversed(sets)}
     for name in names:
         match, path = _TOKEN_FILE.fullmatch(name), root / name
@@ -344,20 +298,15 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
         problem = _token_problem(path)
         if problem is not None and match is None:
             continue  # some other file
-        layout = max((row for row in rows if path.stem.lower().endswith(row.suffix)), key=lambda row: len(row.suffix))
-        companion = next((by_layout[other] for other in layout.beside if other in by_layout), None)
+        row = next(row for row in reversed(_TABLE) if row.beside and path.stem.lower().endswith(row.suffix))
+        companion = next((by_layout[other] for other in row.beside if other in by_layout), None)
         if companion is None:
-            problem = problem or UserError(
-                "a token file has no set beside it that brings labels and the other blocks",
-                where=path,
-                expected=LAYOUTS[layout.beside[0]].files,
-                received=", ".join(names),
-                hint="put those files into the same folder",
-            )
-            found.append(FoundSet(layout.name, {}, "".join(BLOCKS), tokens=path, problem=problem))
-            continue
+            what = "a token file has no set beside it that brings labels and the other blocks"
+            files, hint = LAYOUTS[row.beside[0]].files, "put those files into the same folder"
+            problem = problem or UserError(what, where=path, expected=files, received=", ".join(names), hint=hint)
+            companion = FoundSet(row.name, {}, "".join(BLOCKS))
         blocks = in_order(PROMOTER + companion.blocks)
-        found.append(FoundSet(layout.name, companion.files, blocks, path, problem=problem or companion.problem))
+        found.append(FoundSet(row.name, companion.files, blocks, path, problem=problem or companion.problem))
     return found
 
 
@@ -368,13 +317,9 @@ def _token_problem(path: Path) -> UserError | None:
             for split, names in SPLIT_NAMES.items():
                 key = find_key(file, names)
                 if key is None or not isinstance(file[key], h5py.Dataset):
-                    return UserError(
-                        f"a token file has no key for the split '{split}'",
-                        where=path,
-                        expected=" or ".join(names),
-                        received=", ".join(file) or "no keys",
-                        hint="write the tokens of each split under such a key",
-                    )
+                    what, there = f"a token file has no key for the split '{split}'", ", ".join(file) or "no keys"
+                    hint = "write the tokens of each split under such a key"
+                    return UserError(what, where=path, expected=" or ".join(names), received=there, hint=hint)
     except UserError as error:
         return error
     return None

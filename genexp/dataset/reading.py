@@ -9,6 +9,7 @@ from threading import Lock
 
 import numpy as np
 
+from genexp.blocks import PROMOTER, feature_blocks, in_order
 from genexp.dataset.checks import (
     LOOKED_AT,
     ambiguous_sentence,
@@ -20,7 +21,6 @@ from genexp.dataset.checks import (
     settle_shared_genes,
     standardised_sentences,
 )
-from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.hdf5 import Location, open_array, read_tiles
 from genexp.dataset.inspection import ONE_HOT, FileSet

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from genexp.blocks import PROMOTER
+from genexp.dataset.config import DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
 from genexp.memory import check_size
 
 if TYPE_CHECKING:
-    from genexp.dataset.config import DatasetConfig, DemoConfig
     from genexp.dataset.inspection import FileSet
 
 #: Bytes that simulating one gene takes at most, beside its promoter.
@@ -60,8 +60,8 @@ def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
     UserError
         If it is not there, is not a dataset, or lacks one of the blocks.
     """
-    if _is_demo(config):
-        from genexp.simulate.demo import demo_info
+    if isinstance(config, DemoConfig):
+        from genexp.dataset.demo import demo_info
 
         found = demo_info(config.genes)
         size = config.genes * (DEMO_GENE_BYTES + (found.promoter_length or 0) * (PROMOTER in blocks))
@@ -91,12 +91,14 @@ def load(
         Called with the number of genes read and of all genes.
     """
     config = source.config
-    if _is_demo(config):
-        from genexp.simulate.demo import load_demo
+    if isinstance(config, DemoConfig):
+        from genexp.dataset.demo import load_demo
 
         return load_demo(config.genes, config.seed, blocks, window)
     from genexp.dataset.reading import load_files
 
+    if source.files is None:
+        raise TypeError(f"files that were not inspected: {source}")
     return load_files(
         source.files,
         blocks,
@@ -180,7 +182,9 @@ def choose_window(
             where="data.window" if short else "model.window",
             expected=f"at least {parts:,} nt" if short else f"a slice of [0, {length}) around the TSS at {tss}",
             received=f"[{left}, {right}), {right - left:,} nt" if short else f"{list(wanted)} in promoter coordinates",
-            hint="give a longer data.window=[left,right), or smaller parts" if short else "give data.window=[left,right)",
+            hint="give a longer data.window=[left,right), or smaller parts"
+            if short
+            else "give data.window=[left,right)",
         )
     left += (right - left) % parts
     if (left, right) == wanted:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from genexp.errors import UserError
 from genexp.porting.graph import Config, by_class, found_in, name_of, within
-from genexp.porting.weights import Checkpoint, Variable, group_layers, natural
+from genexp.porting.weights import Checkpoint, LayerWeights, Variable, group_layers, natural
 
 #: The largest config of a model that is read, in bytes; real ones have less than one MB.
 LARGEST_CONFIG = 64 * 2**20
@@ -37,9 +38,18 @@ def read_keras_archive(path: Path) -> Checkpoint:
             config = _described(archive, weights.replace("model.weights.h5", "config.json")).get("config", {})
             written = _described(archive, weights.replace("model.weights.h5", "metadata.json"))
             with h5py.File(io.BytesIO(archive.read(weights)), "r") as file:
-                return _keras3(path, file, f".keras, written by Keras {written.get('keras_version', 3)}", config)
+                found = _keras3(path, file, f".keras, written by Keras {written.get('keras_version', 3)}", config)
+            return replace(found, layers=(*found.layers, *_frozen_vectors(config)))
     except (zipfile.BadZipFile, OSError, ValueError, KeyError, RecursionError) as error:
         raise _unreadable(path, ".keras", error) from None
+
+
+def _frozen_vectors(config: dict[str, Any]) -> list[LayerWeights]:
+    """Return the frozen k-mer vectors of a model of genexp, which are a constant of its config."""
+    nodes = [node for layer in config.get("layers", []) for node in layer.get("inbound_nodes", [])]
+    constants = [x for node in nodes if isinstance(node, dict) for x in node.get("args", []) if isinstance(x, dict)]
+    arrays = [np.asarray(x["config"]["value"], np.float32) for x in constants if x.get("class_name") == "__numpy__"]
+    return [LayerWeights("embedding", {"vectors": array}) for array in arrays]
 
 
 def _described(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:

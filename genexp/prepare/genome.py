@@ -1,17 +1,16 @@
-"""Cutting promoters and counting bases while a genome streams by."""
+"""Cutting promoters and counting bases while a genome is read as a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from genexp.console import progress
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN
+from genexp.features.tokens import ALPHABET, N_TOKEN
 from genexp.prepare.fasta import Stretch, chromosome_aliases, plain_name, read_fasta
+from genexp.prepare.ledger import Progress, ignore
 
 #: Token of the base on the other strand.
 _COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
@@ -48,17 +47,13 @@ def promoter_windows(
     upstream, downstream
         Bases before the TSS, and from the TSS on.
     """
-    plus = strand == "+"
-    return Intervals(
-        chromosome,
-        np.where(plus, tss - upstream, tss + 1 - downstream),
-        np.where(plus, tss + downstream, tss + 1 + upstream),
-    )
+    start = np.where(strand == "+", tss - upstream, tss + 1 - downstream)
+    return Intervals(chromosome, start, start + upstream + downstream)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What one pass over a genome brings.
+    """What is cut from a genome in one pass.
 
     Attributes
     ----------
@@ -78,7 +73,9 @@ class Cut:
     renamed: dict[str, str]
 
 
-def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Intervals, key: str = "fasta") -> Cut:
+def cut_genome(
+    fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Intervals, progress: Progress = ignore
+) -> Cut:
     """Read a genome once; memory does not depend on its size.
 
     Parameters
@@ -91,6 +88,8 @@ def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Inte
         Promoters on ``-`` are reverse-complemented.
     pieces
         Intervals whose bases are counted.
+    progress
+        Takes the number of promoters cut, and of all.
 
     Raises
     ------
@@ -99,7 +98,7 @@ def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Inte
     """
     length = int(windows.end[0] - windows.start[0]) if len(windows) else 0
     promoters = np.full((len(windows), length), N_TOKEN, np.uint8)
-    counts = np.zeros((len(pieces), N_TOKEN + 1), np.int64)
+    counts = np.zeros((len(pieces), len(ALPHABET)), np.int64)
     wanted = sorted(set(windows.chromosome) | set(pieces.chromosome))
     by_alias = {plain_name(name): name for name in wanted}
     windows_of = {name: _Sorted(windows, windows.chromosome == name) for name in wanted}
@@ -107,24 +106,26 @@ def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Inte
     lengths: dict[str, int] = {}
     in_fasta: dict[str, str] = {}
     ours: dict[str, str | None] = {}
-    cut = 0
-    with progress("cutting promoters", len(windows), "genes") as done:
-        for stretch in read_fasta(fasta):
-            if not len(stretch.tokens):
-                ours[stretch.chromosome] = _meant(stretch, set(wanted), by_alias, in_fasta)
-                continue
-            name = ours[stretch.chromosome]
-            if name is None:
-                continue
-            lengths[name] = stretch.start + len(stretch.tokens)
-            cut += _copy_promoters(promoters, windows_of[name], stretch)
-            done(cut)
-            _count_bases(counts, pieces_of[name], stretch)
-    _check_chromosomes(fasta, key, wanted, lengths, list(ours), windows, length)
+    done = 0
+    for stretch in read_fasta(fasta):
+        if not len(stretch.tokens):
+            ours[stretch.chromosome] = _name_of(stretch, set(wanted), by_alias, in_fasta)
+            continue
+        name = ours[stretch.chromosome]
+        if name is None:
+            continue
+        left, right = stretch.start, stretch.start + len(stretch.tokens)
+        lengths[name] = right
+        for row, start, first, last in windows_of[name].within(left, right):
+            promoters[row, first - start : last - start] = stretch.tokens[first - left : last - left]
+            done += int(start >= left or left == 0)  # a promoter counts where it begins
+        progress(done, len(windows))
+        for row, _, first, last in pieces_of[name].within(left, right):
+            counts[row] += np.bincount(stretch.tokens[first - left : last - left], minlength=len(ALPHABET))
+    _check_chromosomes(fasta, wanted, lengths, list(ours), windows, length)
     _check_inside(pieces, lengths, fasta)
-    minus = np.flatnonzero(strand == "-")
-    for row in minus:
-        promoters[row] = _COMPLEMENT[promoters[row, ::-1]]
+    for minus in np.flatnonzero(strand == "-"):
+        promoters[minus] = _COMPLEMENT[promoters[minus, ::-1]]
     return Cut(promoters, counts, lengths, {a: b for a, b in in_fasta.items() if a != b})
 
 
@@ -137,15 +138,17 @@ class _Sorted:
         self.start, self.end = intervals.start[self.rows], intervals.end[self.rows]
         self.longest = int((self.end - self.start).max()) if len(rows) else 0
 
-    def within(self, left: int, right: int) -> Sequence[tuple[int, int, int]]:
-        """Return (row, start, end) of each interval that overlaps [left, right)."""
+    def within(self, left: int, right: int) -> list[tuple[int, int, int, int]]:
+        """Return (row, start, first, last) of each interval that has bases [first, last) in [left, right)."""
         first = np.searchsorted(self.start, left - self.longest, "right")
         last = np.searchsorted(self.start, right, "left")
         found = np.arange(first, last)[self.end[first:last] > left]
-        return list(zip(self.rows[found].tolist(), self.start[found].tolist(), self.end[found].tolist(), strict=True))
+        start, end = self.start[found], self.end[found]
+        columns = self.rows[found], start, np.maximum(start, left), np.minimum(end, right)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _meant(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fasta: dict[str, str]) -> str | None:
+def _name_of(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fasta: dict[str, str]) -> str | None:
     """Return the annotation's name of a chromosome, or None when no gene lies on it."""
     name = stretch.chromosome if stretch.chromosome in wanted else None
     if name is None:
@@ -157,39 +160,22 @@ def _meant(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fast
     return name
 
 
-def _copy_promoters(promoters: np.ndarray, windows: _Sorted, stretch: Stretch) -> int:
-    """Copy what a stretch holds of each promoter; return the number of promoters that begin in it."""
-    begun = 0
-    left = stretch.start
-    right = left + len(stretch.tokens)
-    for row, start, end in windows.within(left, right):
-        first, last = max(start, left), min(end, right)
-        promoters[row, first - start : last - start] = stretch.tokens[first - left : last - left]
-        begun += start >= left or left == 0
-    return begun
-
-
-def _count_bases(counts: np.ndarray, pieces: _Sorted, stretch: Stretch) -> None:
-    left = stretch.start
-    right = left + len(stretch.tokens)
-    for row, start, end in pieces.within(left, right):
-        part = stretch.tokens[max(start, left) - left : min(end, right) - left]
-        counts[row] += np.bincount(part, minlength=N_TOKEN + 1)
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
 
 
 def _check_chromosomes(
-    fasta: Path, key: str, wanted: list[str], lengths: dict[str, int], there: list[str], windows: Intervals, length: int
+    fasta: Path, wanted: list[str], lengths: dict[str, int], there: list[str], windows: Intervals, length: int
 ) -> None:
     missing = [name for name in wanted if name not in lengths]
     if missing:
         genes = int(np.isin(windows.chromosome, missing).sum())
         raise UserError(
             f"the genome lacks {len(missing)} chromosome{'s' if len(missing) > 1 else ''} with {genes:,} genes",
-            where=f"{key}={fasta}",
-            expected=", ".join(missing[:8]) + (" ..." if len(missing) > 8 else ""),
-            received=", ".join(there[:8]) + (" ..." if len(there) > 8 else ""),
-            do="use a genome and an annotation of one assembly, or leave the genes out with "
-            f"'genes.skip_chromosomes=[{','.join(missing[:8])}]'",
+            where=f"fasta={fasta}",
+            expected=_few(missing),
+            received=_few(there),
+            hint=f"use files of one assembly, or set 'genes.skip_chromosomes=[{','.join(missing[:8])}]'",
         )
     short = [name for name in np.unique(windows.chromosome) if lengths[name] < length]
     if short:
@@ -198,12 +184,12 @@ def _check_chromosomes(
             where=f"upstream + downstream, chromosome {short[0]}",
             expected=f"at most {lengths[short[0]]:,} nt",
             received=f"{length:,} nt",
-            do=f"take a shorter window, or leave the chromosome out with 'genes.skip_chromosomes=[{','.join(short)}]'",
+            hint=f"take a shorter window, or set 'genes.skip_chromosomes=[{','.join(short)}]'",
         )
 
 
 def _check_inside(pieces: Intervals, lengths: dict[str, int], fasta: Path) -> None:
-    """Check that annotation and genome are of one assembly, as far as lengths tell."""
+    """Check that annotation and genome are of one assembly, as far as lengths show it."""
     for name in np.unique(pieces.chromosome):
         last = int(pieces.end[pieces.chromosome == name].max())
         if last > lengths[name]:
@@ -212,5 +198,5 @@ def _check_inside(pieces: Intervals, lengths: dict[str, int], fasta: Path) -> No
                 where=f"fasta={fasta}, chromosome {name}",
                 expected=f"positions up to {lengths[name]:,}",
                 received=f"{last:,}",
-                do="use a genome and an annotation of one assembly",
+                hint="use a genome and an annotation of one assembly",
             )

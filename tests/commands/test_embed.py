@@ -134,7 +134,7 @@ def test_vectors_given_by_a_relative_path_are_kept_in_the_run(embedding, xpresso
 def test_a_folder_that_is_not_empty_is_refused(embedding, capsys):
     before = json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir()))
     assert main(["embed", f"out={embedding}"]) == 2
-    assert "nothing is written over" in capsys.readouterr().err
+    assert "existing files are not overwritten" in capsys.readouterr().err
     assert json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir())) == before
 
 

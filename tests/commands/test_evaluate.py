@@ -66,7 +66,7 @@ def test_results_of_the_same_run_are_replaced_and_nothing_else_is(run, tmp_path,
         assert main(["evaluate", f"run_dir={run}", "split=test", f"out={out}"]) == 0
     (out / "mine.txt").write_text("mine")
     assert main(["evaluate", f"run_dir={run}", "split=test", f"out={out}"]) == 2
-    assert "nothing is written over" in capsys.readouterr().err
+    assert "existing files are not overwritten" in capsys.readouterr().err
     assert {path.name for path in out.iterdir()} == {"metrics.json", "predictions.csv", "plots", "mine.txt"}
 
 

@@ -60,10 +60,10 @@ def encoder(x, heads: int, key: int, ff: int, names: str):
 
 def transformer(size: int, heads: int, key: int, ff: int, names: str, depth: int = 1) -> keras.Model:
     """Return the transformer on promoters alone, its attention written by hand."""
-    from genexp.models.layers.attention import SinusoidalPositions
+    from genexp.models.layers.attention import add_positions
 
     promoter = keras.Input((210, size))
-    x = SinusoidalPositions()(layers.BatchNormalization()(promoter))
+    x = add_positions(layers.BatchNormalization()(promoter))
     for _ in range(depth):
         x = encoder(x, heads, key, ff, names)
     x = layers.Dense(100, activation="relu")(layers.GlobalAveragePooling1D()(x))

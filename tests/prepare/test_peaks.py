@@ -56,10 +56,10 @@ def test_nameless_peaks_go_to_the_nearest_gene_by_score(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1\t5\t9\tg1\t1\t.\n", "no BED with six columns and a strand"),
+        ("1\t5\t9\tg1\t1\t.\n", "not BED with six columns and a strand"),
         ("1\t5\t9\n", "line 1"),
-        ("1\t9\t5\tg1\t1\t+\n", "no BED"),
-        ("7\t5\t9\tzzz\t1\t+\n", "no CAGE peak goes with any gene"),
+        ("1\t9\t5\tg1\t1\t+\n", "not BED"),
+        ("7\t5\t9\tzzz\t1\t+\n", "no CAGE peak belongs to any gene"),
         ("", "no CAGE peak"),
     ],
 )

@@ -375,7 +375,7 @@ def test_duplicate_genes(tmp_path, raw):
     assert "gene ENSG00007 is there twice" in refused(tmp_path, raw)
 
 
-@pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is no number")])
+@pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is not a number")])
 def test_impossible_expression(tmp_path, raw, value, words):
     edit(raw["expression"], lambda text: text + f"another\tS\t{value}\n")
     assert words in refused(tmp_path, raw)
@@ -419,10 +419,10 @@ def test_table_cut_short(tmp_path):
         (lambda text: text.replace("ENSID\t", "ID\t"), "the table lacks the column ENSID"),
         (lambda text: text + text.splitlines()[1] + "\n", "gene ENSG00000 is there twice"),
         (lambda text: text.replace("\t67\t", "\t-67\t", 1), "a value of UTR3LEN is negative"),
-        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is no number"),
+        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is not a number"),
         (lambda text: text.rstrip("\n") + "A\n", "promoters differ in length"),
         (lambda text: text.replace("\t67\t", "\t", 1), "a line has the wrong number of columns"),
-        (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something that is no base"),
+        (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something other than bases"),
         (lambda text: text.splitlines()[0] + "\n", "the table has no genes"),
     ],
 )
@@ -438,7 +438,7 @@ def test_bad_tables(tmp_path, change, message):
         ({"split.test": 100}, "leave no genes to train on"),
         ({"split.test": 1, "split.valid": 1}, "'valid' has 1 gene\n  where: split.valid, split.test"),
         ({"split.by": "chromosome", "split.test": 2}, "write 'split.test=[2]' for the chromosome"),
-        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "where: split.valid"),
+        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "write 'split.valid=[1]'"),
         ({"split.by": "chromosome", "split.test": "[1,2,3,4]"}, "has 0 genes\n  where: split.by=chromosome, train"),
         ({"split.by": "chromosome", "split.folds": 5}, "where: split.folds, fold"),
         ({"split.guard": "true", "upstream": 5900, "split.test": 20}, "has 0 genes\n  where: split.guard"),
@@ -474,7 +474,7 @@ def test_a_mask_of_everything(tmp_path, raw):
     ("key", "text", "more", "words"),
     [
         ("fasta", "", {}, "this FASTA file is empty"),
-        ("fasta", "gene\t1\n", {}, "this is no FASTA file"),
+        ("fasta", "gene\t1\n", {}, "this is not a FASTA file"),
         ("expression", "ENSG00001\t5\nENSG00002\t6\n", {}, "this table has no header"),
         ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no sample S9"),
         ("tf", "gene\tTF1\n", {}, "this table has no rows"),
@@ -549,4 +549,4 @@ def test_a_dataset_is_never_written_over(tmp_path, raw):
     run(raw)
     with h5py.File(tmp_path / "out" / "train.h5") as file:
         assert file.attrs["source"].startswith("genexp prepare source=genome: genome.fa.gz")
-    assert "the folder holds a dataset already" in refused(tmp_path, raw)
+    assert "the folder already contains a dataset" in refused(tmp_path, raw)
