@@ -107,7 +107,7 @@ def embed(plan: Plan) -> Path:
     UserError
         If no training promoter is free of N, or the folder cannot be written.
     """
-    from genexp.dataset.embedded_writer import write_embedded
+    from genexp.dataset.writer import write_embedded
     from genexp.features.word2vec import train_word2vec
 
     config, blocks = plan.config, plan.source.description.blocks

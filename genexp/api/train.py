@@ -181,8 +181,8 @@ def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset
     from genexp.dataset.reading import describe
 
     total = sum(source.description.genes.values())
-    with console.progress("reading genes", total, "genes"):
-        dataset = load(source, blocks, window)
+    with console.progress("reading genes", total, "genes") as done:
+        dataset = load(source, blocks, window, lambda genes, _: done(genes))
     console.say(describe(dataset))
     for line in dataset.warnings:
         console.warn(line)
