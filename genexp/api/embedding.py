@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from genexp import console
-from genexp.api.train import read
+from genexp.api.training import read
 from genexp.blocks import PROMOTER
 from genexp.dataset.config import DataConfig
 from genexp.dataset.sources import Source, choose_window, inspect

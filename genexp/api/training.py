@@ -18,7 +18,6 @@ from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
@@ -354,7 +353,7 @@ def resume(
     directory: str | Path,
     *,
     epochs: int | None = None,
-    patience: int | None | Literal["unchanged"] = "unchanged",
+    patience: int | Literal["unchanged"] | None = "unchanged",
     hardware: HardwareConfig | None = None,
     command: str,
     verbose: bool = False,
