@@ -32,6 +32,9 @@ _quiet = ContextVar("quiet", default=False)
 _log_files: list[TextIO] = []
 _early: list[str] = []  # what was shown before the run had a directory
 
+#: Columns without a terminal, unless the environment variable COLUMNS has another number.
+PLAIN_WIDTH = 80
+
 #: Seconds between two lines of progress without a terminal.
 PLAIN_EVERY_S = 15.0
 
@@ -82,9 +85,8 @@ def table(content: Table) -> None:
 
 
 def _width(console: Console) -> int:
-    """Return the columns of a terminal; elsewhere 80, unless the environment says otherwise."""
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdigit() else console.width if console.is_terminal else 80
+    return int(columns) if columns.isdigit() else console.width if console.is_terminal else PLAIN_WIDTH
 
 
 def wrapped(text: str, width: int) -> str:

@@ -16,9 +16,11 @@ from __future__ import annotations
 
 import ast
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
-TESTS = Path(__file__).parent
+#: The folder with genexp/, which may be an installed wheel.
+SOURCE = Path(str(find_spec("genexp").origin)).parents[1]
 
 HEAVY = frozenset({"subprocess", "multiprocessing", "genexp", "genexp.api", "genexp.cli"})
 HEAVY_FIXTURES = frozenset({"genexp", "cli", "finished_run", "published_run"})
@@ -51,7 +53,7 @@ def needs_tensorflow(name: str, folder: Path) -> bool:
     parts = name.split(".")
     if parts[0] in ("tensorflow", "keras"):
         return True
-    base = TESTS.parent if parts[0] == "genexp" else folder
+    base = SOURCE if parts[0] == "genexp" else folder
     places = [base.joinpath(*parts[:n]) for n in (len(parts), len(parts) - 1) if n]
     files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
     return bool(files) and files[0].stem != "conftest" and imports_tensorflow(files[0])

@@ -8,24 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genexp.blocks import BLOCKS as _BLOCKS
+from genexp.blocks import HALFLIFE_FEATURES as HALFLIFE_FEATURES
 from genexp.dataset.description import DatasetDescription
+from genexp.memory import allocate, is_on_disk
 
-#: One letter per block, in the order in which blocks are joined, and the name of its model input.
-BLOCKS: dict[str, str] = {"P": "promoter", "H": "halflife", "T": "tf", "M": "mirna"}
+#: The name of each block's model input; new code reads `genexp.blocks.BLOCKS`.
+BLOCKS: dict[str, str] = {letter: block.input for letter, block in _BLOCKS.items()}
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
-#: Features of the half-life block as Xpresso orders them.
-HALFLIFE_FEATURES: tuple[str, ...] = (
-    "UTR5LEN",
-    "CDSLEN",
-    "INTRONLEN",
-    "UTR3LEN",
-    "UTR5GC",
-    "CDSGC",
-    "UTR3GC",
-    "ORFEXONDENSITY",
-)
+#: Rows that are copied or hashed at a time.
+ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -38,8 +32,9 @@ class Split:
     labels : (n,) float32
         log10(median expression + 0.1), standardised.
     blocks
-        Arrays by block letter. ``"P"``: (n, window) uint8 tokens, or (n, chunks, dimension) float32 when the
-        promoters come embedded; ``"H"``, ``"T"``, ``"M"``: (n, width) float32, or uint8 when all values are 0 or 1.
+        Arrays by block letter. Promoters: (n, window) uint8 tokens, or (n, chunks, dimension) float32 for precomputed
+        embeddings; every other block: (n, width) float32, or uint8 when all values are 0 or 1. A streamed dataset
+        has its promoters on disk (`genexp.memory.allocate`).
     """
 
     genes: np.ndarray
@@ -51,7 +46,8 @@ class Split:
 
     def take(self, rows: np.ndarray) -> Split:
         """Return the genes selected by an index or boolean array."""
-        return Split(self.genes[rows], self.labels[rows], {b: x[rows] for b, x in self.blocks.items()})
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return Split(self.genes[rows], self.labels[rows], {b: _rows(x, rows) for b, x in self.blocks.items()})
 
 
 @dataclass(frozen=True)
@@ -65,9 +61,9 @@ class Dataset:
     splits
         ``train``, ``valid`` and ``test``.
     warnings
-        One sentence for each thing that is odd but leaves a run right, with its count.
+        One sentence for each oddity that does not make a run wrong, with its count.
     ceiling
-        Attainable test r2 by data name (``{"PH": 0.58, ...}``) where the generator knows it, else None.
+        Noise ceiling of the test r2 by data name (``{"PH": 0.58, ...}``) where the generator knows it, else None.
     """
 
     description: DatasetDescription
@@ -99,5 +95,14 @@ class Dataset:
             digest.update("\n".join(map(str, split.genes)).encode())
             for array in (split.labels, *split.blocks.values()):
                 digest.update(f"{array.dtype}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+                for first in range(0, len(array), ROWS_AT_ONCE):
+                    digest.update(np.ascontiguousarray(array[first : first + ROWS_AT_ONCE]).data)
         return digest.hexdigest()
+
+
+def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows of an array, on disk if the array is."""
+    taken = allocate((len(rows), *array.shape[1:]), array.dtype, on_disk=is_on_disk(array))
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        taken[first : first + ROWS_AT_ONCE] = array[rows[first : first + ROWS_AT_ONCE]]
+    return taken

@@ -17,7 +17,6 @@ from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
 from genexp.features.word2vec import promoters_without_n, train_word2vec
 from genexp.models import InputShapes, ModelConfig, PromoterKind, config_class, names
 from genexp.models.layers.kmer_config import KmerConfig
-from genexp.units import duration
 
 Report = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -190,36 +189,32 @@ def make_vectors(config: KmerConfig, tokens: np.ndarray, *, progress: Progress |
         return random_vectors(config.k, config.embed_dim, settings.seed)
     if settings.kind != "word2vec":
         return None
-    return train_word2vec(
-        tokens,
-        k=config.k,
-        dimension=config.embed_dim,
-        window=settings.window,
-        epochs=settings.epochs,
-        negative=settings.negative,
-        subsample=settings.subsample,
-        workers=settings.workers,
-        seed=settings.seed,
-        promoters=settings.promoters,
-        progress=progress,
-    )
+    made = settings.word2vec()
+    return train_word2vec(tokens, k=config.k, dimension=config.embed_dim, **made, progress=progress)
 
 
 def _summary(config: KmerConfig, vectors: KmerVectors) -> str:
     """Return a sentence about vectors that were just made."""
-    made = vectors.provenance
     if config.embedding.vectors is not None:
         return f"vectors of {config.embedding.vectors}"
     if config.embedding.kind != "word2vec":
         return f"{config.embedding.kind} vectors of {config.k}-mers, {config.embed_dim} numbers each"
-    return (
-        f"Word2Vec of {config.k}-mers, {config.embed_dim} numbers each, fitted on {made['promoters_used']:,} training "
-        f"promoters ({made['promoters_with_n']:,} with N left out), {made['words_trained']:,} words, "
-        f"{duration(made['seconds'])}"
-    )
+    return vectors.summary()
 
 
 def _kmers_of(dataset: Dataset, config: ModelConfig) -> KmerConfig | None:
     """Return the config if the model is fed with k-mers that have to be counted, else None."""
     kind = promoter_kind(config, dataset.description.promoter, "".join(dataset.splits["train"].blocks))
     return config if kind == "kmers" and isinstance(config, KmerConfig) else None
+
+
+def describe(config: ModelConfig, shapes: InputShapes) -> str:
+    """Return what a model is fed of a promoter, in words."""
+    if shapes.promoter is None:
+        return "no promoters"
+    if shapes.promoter_kind == "embedded":
+        return "precomputed promoter embeddings (model.k, model.chunk and model.embedding have no effect)"
+    if isinstance(config, KmerConfig):
+        vectors = config.embedding.vectors or config.embedding.kind
+        return f"k-mer counts of {shapes.promoter[0]} chunks of {config.chunk} nt (embedding: {vectors})"
+    return "bases"

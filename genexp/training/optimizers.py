@@ -51,10 +51,18 @@ def _original(config: TrainingConfig) -> Optimizer:
     return Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
 
 
+def _adamw(config: TrainingConfig) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101)."""
+    from keras.optimizers import AdamW
+
+    return AdamW(config.learning_rate, weight_decay=config.weight_decay)
+
+
 #: By the name in ``training.optimizer``.
 OPTIMIZERS: dict[str, Callable[[TrainingConfig], Optimizer]] = {
     "sgd": _sgd,
     "adam": _adam,
+    "adamw": _adamw,
     "adadelta": _adadelta,
     "adamax": _adamax,
     "original": _original,
@@ -63,7 +71,8 @@ OPTIMIZERS: dict[str, Callable[[TrainingConfig], Optimizer]] = {
 
 def has_schedule(optimizer: Optimizer) -> bool:
     """Return whether the learning rate goes by updates of the weights, so that no epoch may set it."""
-    return isinstance(optimizer.get_config()["learning_rate"], dict)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # that of a loss scale, with mixed_float16
+    return isinstance(inner.get_config()["learning_rate"], dict)
 
 
 def epoch_rate(config: TrainingConfig, epochs_done: int) -> float:

@@ -11,18 +11,22 @@ import pytest
 import toy_organism as toy
 from omegaconf import OmegaConf, open_dict
 
-from genexp.commands import prepare as command
-from genexp.compose import composed
-from genexp.config import DatasetConfig, PrepareConfig
+from genexp.commands import command_of
+from genexp.config.compose import composed
+from genexp.config.validation import validate
+from genexp.dataset.config import DatasetConfig
 from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
 from genexp.dataset.sources import inspect, load
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
-from genexp.validation import validate
+from genexp.prepare import Config, prepare
 
 ORGANISM = toy.Organism()
 ENUMERATED = list(enumerate(ORGANISM.genes))
 GENES = {gene.name: gene for gene in ORGANISM.genes}
+
+
+FILES = {"layout": "auto", "tss": None, "drop_ambiguous": False, "shared_genes": "error"}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +53,7 @@ def raw(tmp_path):
 @cache
 def defaults():
     """Return conf/prepare.yaml as Hydra composes it; once, for that takes longer than a small dataset."""
-    whole = composed("prepare", ["source=genome", "out=o"], None)
+    whole = composed(command_of("prepare"), ["source=genome", "out=o"], None)
     with open_dict(whole):
         del whole["hydra"]
     return whole
@@ -58,13 +62,12 @@ def defaults():
 def run(words, **more):
     words = {key: value for key, value in (words | more).items() if value is not None}
     own = OmegaConf.from_dotlist([f"{key}={value}" for key, value in words.items()])
-    config = validate(OmegaConf.merge(defaults(), own), PrepareConfig)
-    command.run(command.prepare(config))
-    return config.out
+    config = validate(OmegaConf.to_container(OmegaConf.merge(defaults(), own)), Config, "the test")
+    return prepare(config, note=print, warn=print)
 
 
 def read(out, blocks="PH", fold=None):
-    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold), blocks)
+    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold, **FILES), blocks)
     return load(source, blocks, (0, source.description.promoter_length) if "P" in blocks else None)
 
 
@@ -375,7 +378,7 @@ def test_duplicate_genes(tmp_path, raw):
     assert "gene ENSG00007 is there twice" in refused(tmp_path, raw)
 
 
-@pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is no number")])
+@pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is not a number")])
 def test_impossible_expression(tmp_path, raw, value, words):
     edit(raw["expression"], lambda text: text + f"another\tS\t{value}\n")
     assert words in refused(tmp_path, raw)
@@ -419,10 +422,10 @@ def test_table_cut_short(tmp_path):
         (lambda text: text.replace("ENSID\t", "ID\t"), "the table lacks the column ENSID"),
         (lambda text: text + text.splitlines()[1] + "\n", "gene ENSG00000 is there twice"),
         (lambda text: text.replace("\t67\t", "\t-67\t", 1), "a value of UTR3LEN is negative"),
-        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is no number"),
+        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is not a number"),
         (lambda text: text.rstrip("\n") + "A\n", "promoters differ in length"),
         (lambda text: text.replace("\t67\t", "\t", 1), "a line has the wrong number of columns"),
-        (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something that is no base"),
+        (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something other than bases"),
         (lambda text: text.splitlines()[0] + "\n", "the table has no genes"),
     ],
 )
@@ -438,7 +441,7 @@ def test_bad_tables(tmp_path, change, message):
         ({"split.test": 100}, "leave no genes to train on"),
         ({"split.test": 1, "split.valid": 1}, "'valid' has 1 gene\n  where: split.valid, split.test"),
         ({"split.by": "chromosome", "split.test": 2}, "write 'split.test=[2]' for the chromosome"),
-        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "where: split.valid"),
+        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "write 'split.valid=[1]'"),
         ({"split.by": "chromosome", "split.test": "[1,2,3,4]"}, "has 0 genes\n  where: split.by=chromosome, train"),
         ({"split.by": "chromosome", "split.folds": 5}, "where: split.folds, fold"),
         ({"split.guard": "true", "upstream": 5900, "split.test": 20}, "has 0 genes\n  where: split.guard"),
@@ -474,7 +477,7 @@ def test_a_mask_of_everything(tmp_path, raw):
     ("key", "text", "more", "words"),
     [
         ("fasta", "", {}, "this FASTA file is empty"),
-        ("fasta", "gene\t1\n", {}, "this is no FASTA file"),
+        ("fasta", "gene\t1\n", {}, "this is not a FASTA file"),
         ("expression", "ENSG00001\t5\nENSG00002\t6\n", {}, "this table has no header"),
         ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no sample S9"),
         ("tf", "gene\tTF1\n", {}, "this table has no rows"),

@@ -12,7 +12,7 @@ from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Split
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN, read_fasta_tokens
+from genexp.features.tokens import N_TOKEN
 from genexp.models import inputs
 from genexp.training.config import RunConfig
 
@@ -67,7 +67,7 @@ def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescriptio
             received = promoters.shape if isinstance(promoters, np.ndarray) else promoters
             raise _wrong("promoters", f"(n, {shape[0]}, {shape[1]}) precomputed embeddings", received)
         return promoters.astype(np.float32)
-    tokens = promoters if isinstance(promoters, np.ndarray) else read_fasta_tokens(Path(promoters))[1]
+    tokens = promoters if isinstance(promoters, np.ndarray) else fasta_promoters(Path(promoters))[1]
     left, right = trained_on.window or (0, trained_on.promoter_length or 0)
     lengths = f"{right - left:,} nt (the window) or {trained_on.promoter_length:,} nt (the promoter)"
     if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
@@ -79,3 +79,31 @@ def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescriptio
 
 def _wrong(where: str, expected: str, received: object) -> UserError:
     return UserError("these are not the inputs of the run", where=where, expected=expected, received=received)
+
+
+def fasta_promoters(path: Path) -> tuple[list[str], np.ndarray]:
+    """Read a FASTA file of promoters that all have one length.
+
+    Returns
+    -------
+    names
+        The first word of each header.
+    tokens : (n, length) uint8
+        A=0 C=1 G=2 T=3 N=4.
+    """
+    from genexp.prepare.fasta import read_fasta
+
+    names: list[str] = []
+    parts: list[list[np.ndarray]] = []
+    for stretch in read_fasta(path):
+        if not len(stretch.tokens):
+            names.append(stretch.chromosome)
+            parts.append([])
+        else:
+            parts[-1].append(stretch.tokens)
+    sequences = [np.concatenate(pieces) if pieces else np.empty(0, np.uint8) for pieces in parts]
+    lengths = {len(sequence) for sequence in sequences}
+    if len(lengths) != 1:
+        received = f"{len(sequences)} of {min(lengths, default=0):,} to {max(lengths, default=0):,} nt"
+        raise UserError("promoters of one length are needed", where=path, received=received)
+    return names, np.stack(sequences)
