@@ -225,7 +225,7 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
 def _known() -> list[str]:
     from genexp import models
 
-    return list(getattr(models, "names", lambda: models.BUILDERS)())
+    return models.names()
 
 
 def _counted(kinds: Counter[str]) -> str:

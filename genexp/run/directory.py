@@ -157,18 +157,3 @@ def unreadable_checkpoint(path: Path, reason: str) -> UserError:
 def resume_command(path: Path | str) -> str:
     """Return the command that resumes a run, as it can be pasted into a shell."""
     return f"genexp train resume={shlex.quote(str(path))}"
-
-
-def __getattr__(name: str):  # type: ignore[no-untyped-def] # REBUILD: removed when every module imports from its home
-    import genexp.run as package
-    from genexp.run import record
-
-    old = {"open_run": find_run, "how_to_resume": resume_command, "create_exclusively": create}
-    if name in old:
-        return old[name]
-    for home in (package, record):
-        if hasattr(home, name):
-            return getattr(home, name)
-    if name == "dataset_record":
-        return lambda run: record.read_environment(run)["dataset"]
-    raise AttributeError(name)

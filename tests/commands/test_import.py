@@ -17,7 +17,7 @@ from genexp.cli import main
 from genexp.compose import checked_config
 from genexp.config import TrainConfig
 from genexp.evaluation.report import load_checkpoint
-from genexp.run.directory import RunDirectory
+from genexp.run import RunDirectory
 from genexp.validation import validate
 
 SMALL = ("model.filters=[8,4]", "model.pools=[10,4]", "hardware=cpu")
