@@ -20,9 +20,7 @@ GENES = 4
 
 def published(model: str, **changes):
     """Return the ``model`` group as `conf/` has it, with some other values."""
-    return validate(
-        OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model]
-    )
+    return validate(OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model])
 
 
 def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes) -> Ported:
