@@ -136,7 +136,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     if status != "completed":
         console.warn(f"this run is {status}: its checkpoints are those of the epochs that it completed")
     dataset = read(plan.source, config.data.name, plan.window)
-    encoded = inputs.encode(dataset, config.model)
+    encoded = inputs.encode(dataset, config.model, warn=console.warn)
     batch_size = config.training.batch_size
     result = evaluate_checkpoint(
         run, plan.checkpoint, encoded, batch_size=batch_size, seed=config.seed, splits=plan.splits

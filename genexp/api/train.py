@@ -146,27 +146,15 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if missing:
         where, expected = f"data={blocks}, {description.source}", f"a combination of {description.blocks}"
         raise UserError(f"the dataset has no block {', '.join(missing)}", where=where, expected=expected)
-    _check_promoters(config, description)
+    if description.promoter == "embedded" and PROMOTER in blocks and config.data.window is not None:
+        what = "a window cannot be cut from precomputed promoter embeddings"
+        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
     window, note = choose_window(config.data, config.model, description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
     check_model(config.model, inputs.expected_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
-
-
-def _check_promoters(config: RunConfig, description: DatasetDescription) -> None:
-    """Refuse precomputed embeddings where the model reads bases, or where a window of them is wanted."""
-    if description.promoter != "embedded" or PROMOTER not in config.data.name:
-        return
-    if config.data.window is not None:
-        what = "a window cannot be cut from precomputed promoter embeddings"
-        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
-    if config.model.reads == "bases":
-        received = f"{description.promoter_length} chunks of {description.embed_dim} numbers"
-        hint = "choose model=biolstm or model=transformer, or a dataset of bases"
-        what = f"model={config.model.name} reads bases, and this dataset has precomputed promoter embeddings"
-        raise UserError(what, where=description.source, received=received, hint=hint)
 
 
 def prepare(plan: Plan, *, verbose: bool = False) -> Prepared:
@@ -248,10 +236,11 @@ def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
         write_atomically(run.config, to_yaml(config))
         write_json(run.environment, _environment(prepared, command))
         console.say(f"run directory: {relative(run.path)}")
-        vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors)
-        dataset = inputs.encode(prepared.dataset, config.model)
+        with console.progress("Word2Vec", 1, "epochs") as done:
+            vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors, say=console.say, progress=done)
+        dataset = inputs.encode(prepared.dataset, config.model, warn=console.warn)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        console.say(_what_is_trained(prepared, str(shapes.promoter_kind)))
+        console.say(_what_is_trained(prepared, inputs.describe(config.model, shapes)))
         fitted = train(config, dataset, shapes, prepared.hardware, run)
         if fitted.collapsed:
             raise _collapsed(config)

@@ -184,7 +184,7 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
         yield figure
         buffer = BytesIO()
         # Without matplotlib's version the same data give the same bytes for longer.
-        canvas.print_png(buffer, metadata={"Software": None})
+        canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     write_atomically(Path(path), buffer.getvalue())
 
 
@@ -215,7 +215,7 @@ def _changes(epoch: np.ndarray, lr: np.ndarray) -> list[float]:
     known = np.isfinite(lr)
     epoch, lr = epoch[known], lr[known]
     # Optimisers keep the rate in float32.
-    return epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)].tolist()
+    return [float(at) for at in epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)]]
 
 
 def _largest(values: np.ndarray) -> float:

@@ -4,13 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from genexp.compose import checked_config
-from genexp.config import OPTIMIZERS
-from genexp.training.optimizers import TransformerSchedule, build_optimizer, epoch_rate
+from genexp.api import compose
+from genexp.training.optimizers import OPTIMIZERS, epoch_rate
+from genexp.training.schedules import TransformerSchedule
+
+
+def build_optimizer(config):
+    return OPTIMIZERS[config.optimizer](config)
 
 
 def training(*overrides):
-    return checked_config("train", list(overrides), None)[0].training
+    return compose(*overrides).training
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
