@@ -10,7 +10,7 @@ Examples
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genexp.api import Run, RunConfig, UserError, compose, load_dataset, load_model, open_run, train
@@ -23,7 +23,7 @@ except PackageNotFoundError:  # a source tree on the path, not installed
 __all__ = ["Run", "RunConfig", "UserError", "compose", "load_dataset", "load_model", "open_run", "train"]
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     """Import the library when one of its names is first used: ``genexp --help`` needs none of it."""
     if name in __all__:
         from genexp import api

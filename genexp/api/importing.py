@@ -180,7 +180,12 @@ def trained_on(ported: Ported) -> DatasetDescription:
         promoter = {"promoter": "bases", "promoter_length": PUBLISHED_LENGTH, "tss": PUBLISHED_TSS}
         promoter["window"] = ported.window
     return DatasetDescription(
-        source=ported.checkpoint.path, layout="imported", genes={}, widths=shapes.widths, feature_names=names, **promoter
+        source=ported.checkpoint.path,
+        layout="imported",
+        genes={},
+        widths=shapes.widths,
+        feature_names=names,
+        **promoter,
     )
 
 

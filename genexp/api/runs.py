@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from genexp import console
 from genexp.api import evaluate as evaluation
@@ -167,7 +167,7 @@ class Run:
         self,
         *,
         epochs: int | None = None,
-        patience: int | None = None,
+        patience: int | None | Literal["unchanged"] = "unchanged",
         hardware: HardwareConfig | None = None,
         progress: bool = True,
     ) -> Run:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
 from genexp.run import (
+    CHECKPOINTS,
     RunDirectory,
     check_free,
     create,
@@ -273,9 +274,11 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     from genexp.evaluation.plots import plot_history
     from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
-    progress, settings = fitted.progress, {"batch_size": config.training.batch_size, "seed": config.seed}
-    best = evaluate_checkpoint(run, "best", dataset, **settings)
-    last = evaluate_checkpoint(run, "last", dataset, **settings)
+    progress = fitted.progress
+    best, last = (
+        evaluate_checkpoint(run, name, dataset, batch_size=config.training.batch_size, seed=config.seed)
+        for name in CHECKPOINTS
+    )
     metrics = {
         "status": "completed",
         **identity(config),
@@ -351,7 +354,7 @@ def resume(
     directory: str | Path,
     *,
     epochs: int | None = None,
-    patience: int | None = None,
+    patience: int | None | Literal["unchanged"] = "unchanged",
     hardware: HardwareConfig | None = None,
     command: str,
     verbose: bool = False,
@@ -362,8 +365,10 @@ def resume(
     ----------
     directory
         The run.
-    epochs, patience, hardware
+    epochs, hardware
         What replaces the run's own settings; None keeps them.
+    patience
+        Likewise; None is no early stopping.
     command, verbose
         As in `start`.
 

@@ -43,7 +43,7 @@ def run(composed: Composed[TrainConfig]) -> None:
         return
     chosen = decided(composed)
     for key in chosen.model.idle(given):
-        console.warn(f"{key} has no effect: the embedding is {chosen.model.embedding.kind}")
+        console.warn(f"{key} has no effect beside the other keys of its group")
     start(
         chosen,
         composed.run_dir,

@@ -219,7 +219,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         for name, mine in rows.items()
     }
     record = recipe.scaling_record(config.recipe, config.expression_scale, label_scaler, halflife_scaler)
-    return Scaled(Dataset(_info(config, bases, parts, names), None, parts), record, svd)
+    return Scaled(Dataset(_description(config, bases, parts, names), parts), record, svd)
 
 
 def _add_targets(
@@ -256,7 +256,7 @@ def _note_svd(asked: int, directions: np.ndarray, kept: float, ledger: Ledger) -
     ledger.rule("svd", sentence)
 
 
-def _info(
+def _description(
     config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]
 ) -> DatasetDescription:
     """Return the description of the dataset that is written."""

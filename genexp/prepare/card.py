@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def write_card(
         "blocks": _blocks(datasets[0]),
         "statistics": _statistics(plan.genes, bases),
         "scaling": [found.scaling for found in datasets],
-        "config": asdict(config) if is_dataclass(config) else config.model_dump(),
+        "config": config.model_dump(),
     }
     write_atomically(folder / "dataset.yaml", _HEAD + OmegaConf.to_yaml(OmegaConf.create(content)))
 

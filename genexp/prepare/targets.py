@@ -24,7 +24,7 @@ class Targets:
     """Which factor targets which gene.
 
     `values` (n, width) has one row for each gene that was asked for, zeros for genes that the file lacks: uint8 if
-    all are 0 or 1, else float32. `names` are those of the columns, `form` is ``"wide"``, ``"pairs of ..."`` or ``"GMT"``.
+    all are 0 or 1, else float32. `names` are the columns', `form` is ``"wide"``, ``"pairs of ..."`` or ``"GMT"``.
     """
 
     values: np.ndarray

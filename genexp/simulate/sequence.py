@@ -36,14 +36,14 @@ _IUPAC = {
     "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
 }  # fmt: skip
 
-# Rows: this base; columns: the next; both A, C, G, T.
-_OUTSIDE = (
+#: Transitions outside and inside CpG islands. Rows: this base; columns: the next; both A, C, G, T.
+OUTSIDE = (
     (0.300, 0.205, 0.285, 0.210),
     (0.322, 0.298, 0.078, 0.302),
     (0.248, 0.246, 0.298, 0.208),
     (0.177, 0.239, 0.292, 0.292),
 )
-_INSIDE = (
+INSIDE = (
     (0.180, 0.274, 0.426, 0.120),
     (0.171, 0.368, 0.274, 0.188),
     (0.161, 0.339, 0.375, 0.125),
@@ -227,7 +227,7 @@ def _islands(cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _background(island: np.ndarray, cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw (n, PROMOTER_LENGTH) tokens from Markov chains without CpG; GC in islands increases with the CpGs."""
-    table = np.concatenate([_lookup(*pair) for pair in zip((_OUTSIDE, _INSIDE), _TILT, strict=True)])
+    table = np.concatenate([_lookup(*pair) for pair in zip((OUTSIDE, INSIDE), _TILT, strict=True)])
     shape = (PROMOTER_LENGTH, len(cpg))  # position first, so that each step uses one contiguous row
     strength = np.minimum(cpg / _FULL_STRENGTH, 1).astype(np.float32)
     inside = island.T & (rng.random(shape, dtype=np.float32) < strength)
