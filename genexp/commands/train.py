@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from genexp import console
-from genexp.api.train import TRAIN, TrainConfig, decided, resume, start
-from genexp.api.train import check as check_run
+from genexp.api.training import TRAIN, TrainConfig, decided, resume, start
+from genexp.api.training import check as check_run
 from genexp.config.compose import Composed
 
 ORDER = 10

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import QUICK, write_xpresso_set
 
-from genexp.api.train import reported_status
+from genexp.api.training import reported_status
 from genexp.cli import main
 from genexp.errors import UserError
 from genexp.evaluation.metrics import METRICS

@@ -18,7 +18,6 @@ from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
@@ -181,8 +180,8 @@ def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset
     from genexp.dataset.reading import describe
 
     total = sum(source.description.genes.values())
-    with console.progress("reading genes", total, "genes"):
-        dataset = load(source, blocks, window)
+    with console.progress("reading genes", total, "genes") as done:
+        dataset = load(source, blocks, window, lambda genes, _: done(genes))
     console.say(describe(dataset))
     for line in dataset.warnings:
         console.warn(line)
@@ -354,7 +353,7 @@ def resume(
     directory: str | Path,
     *,
     epochs: int | None = None,
-    patience: int | None | Literal["unchanged"] = "unchanged",
+    patience: int | Literal["unchanged"] | None = "unchanged",
     hardware: HardwareConfig | None = None,
     command: str,
     verbose: bool = False,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp import console
-from genexp.api.train import folder_dataset, read
+from genexp.api.training import folder_dataset, read
 from genexp.dataset.config import DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset
