@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 import pytest
 from conftest import write_xpresso_set
+from genexp.compose import checked_config
+from genexp.validation import validate
 from omegaconf import OmegaConf
 
 from genexp.cli import main
-from genexp.compose import checked_config
 from genexp.config import TrainConfig
 from genexp.evaluation.report import load_checkpoint
 from genexp.run import RunDirectory
-from genexp.validation import validate
 
 SMALL = ("model.filters=[8,4]", "model.pools=[10,4]", "hardware=cpu")
 
