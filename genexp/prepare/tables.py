@@ -66,7 +66,7 @@ def look_at(path: Path, key: str) -> Shape:
     twice = next((name for n, name in enumerate(header) if name in header[:n]), None)
     if twice is not None:
         found = "columns " + " and ".join(str(n) for n, name in enumerate(header, 1) if name == twice)
-        raise bad_line(f"column {twice!r} is there twice", file, skip + 1, "each name once", found, "rename one")
+        raise bad_line(f"column {twice!r} occurs twice", file, skip + 1, "each name once", found, "rename one")
     return Shape(separator, skip, header, dangling, announced)
 
 

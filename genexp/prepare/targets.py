@@ -108,7 +108,7 @@ def _no_pairs(table: pd.DataFrame, path: Path, key: str) -> UserError:
     gene = next(iter(names[names.duplicated()]), None)
     rows = np.flatnonzero(names == gene)[:2] + first_line(path, key)
     return UserError(
-        "the list of pairs names no factors" if gene is None else f"gene {gene} is there twice in a wide table",
+        "the list of pairs names no factors" if gene is None else f"gene {gene} occurs twice in a wide table",
         where=f"{key}={path}" + ("" if gene is None else f", rows {' and '.join(f'{row:,}' for row in rows)}"),
         expected="a wide table with each gene once, or pairs: a column of genes and one of factors",
         received=f"columns {', '.join(map(str, table.columns[:8]))}",
