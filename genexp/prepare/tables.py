@@ -183,7 +183,8 @@ def _pandas_errors(where: str) -> Iterator[None]:
 
 def text_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns after the first in which no value is a number, not even one written with a comma."""
-    return [name for name in table.columns[1:] if not is_number(table[name]) and _is_text(table[name].dropna())]
+    others = [name for name in table.columns[1:] if not is_number(table[name])]
+    return [name for name in others if _is_text(table[name].dropna().drop_duplicates())]
 
 
 def _is_text(column: pd.Series[Any]) -> bool:

@@ -48,7 +48,8 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
         return _from_pairs(_gmt_pairs(path, key), f"{key}={path}", genes, "GMT")
     check_rows(path, key)
     head = next(read_chunks(path, key))
-    numbers = [name for name in head.columns[1:] if name not in text_columns(head)]
+    texts = text_columns(head)
+    numbers = [name for name in head.columns[1:] if name not in texts]
     if numbers and not head.iloc[:, 0].duplicated().any():
         if is_gene(head.columns[0], genes):
             raise no_header(path, key, list(head.columns), ["gene", "FACTOR1", "FACTOR2"])
