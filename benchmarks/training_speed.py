@@ -59,8 +59,9 @@ def composed(setting: Setting) -> Any:
 
 def inputs_of(config: Any) -> tuple[Any, Any, Any]:
     """Return the genes as the model takes them, and the shapes of its inputs."""
-    from genexp.dataset.sources import inspect, load
     from genexp.training.inputs import actual_shapes, encode, make_vectors
+
+    from genexp.dataset.sources import inspect, load
 
     dataset = load(inspect(config.dataset, config.data.name), config.data.name, config.data.window)
     reads_kmers = config.model.reads == "kmers"
@@ -92,7 +93,11 @@ def replaced(config: Any, **changes: Any) -> Any:
     """Return a config object with changes."""
     import dataclasses
 
-    return dataclasses.replace(config, **changes) if dataclasses.is_dataclass(config) else config.model_copy(update=changes)
+    return (
+        dataclasses.replace(config, **changes)
+        if dataclasses.is_dataclass(config)
+        else config.model_copy(update=changes)
+    )
 
 
 def plain_side(setting: Setting, link: Connection) -> None:

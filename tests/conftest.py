@@ -25,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Tests look for parts of lines; tests/test_console.py checks that lines wrap at 80 columns.
 console.PLAIN_WIDTH = 1000
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
 
 # Tests that were started as a shell's background job ignore Ctrl-C, and so would the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from genexp import console
-from genexp.api.train import identity, relative
+from genexp.api.training import identity, relative
 from genexp.blocks import BLOCKS
 from genexp.config.validation import to_yaml
 from genexp.dataset.config import DataConfig
@@ -116,7 +116,7 @@ def import_checkpoint(
     config
         What is imported.
     directory, command, verbose, created
-        As `genexp.api.train.start` has them.
+        As `genexp.api.training.start` has them.
 
     Raises
     ------
@@ -180,7 +180,12 @@ def trained_on(ported: Ported) -> DatasetDescription:
         promoter = {"promoter": "bases", "promoter_length": PUBLISHED_LENGTH, "tss": PUBLISHED_TSS}
         promoter["window"] = ported.window
     return DatasetDescription(
-        source=ported.checkpoint.path, layout="imported", genes={}, widths=shapes.widths, feature_names=names, **promoter
+        source=ported.checkpoint.path,
+        layout="imported",
+        genes={},
+        widths=shapes.widths,
+        feature_names=names,
+        **promoter,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genexp import console
-from genexp.api import embed
+from genexp.api import embedding
 from genexp.config.compose import Composed
 
 ORDER = 40
@@ -16,12 +16,12 @@ EXAMPLES = (
 
 IMPLIED = {"dataset.root": "dataset=files"}
 
-Config = embed.EmbedConfig
+Config = embedding.EmbedConfig
 
-check = embed.check
+check = embedding.check
 
 
 def run(composed: Composed[Config]) -> None:
     """Fit, write, and list the files."""
-    for path in sorted(embed.embed(check(composed.config)).iterdir()):
+    for path in sorted(embedding.embed(check(composed.config)).iterdir()):
         console.say(f"{path} ({path.stat().st_size / 1024:,.0f} KiB)")

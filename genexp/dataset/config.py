@@ -33,6 +33,9 @@ class DatasetConfig(Schema):
     )
     drop_ambiguous: bool = Field(description="drop the genes with N in the window, in every split")
     shared_genes: SharedGenes = Field(description="genes in two splits: error, drop (from training) or keep")
+    stream: bool | None = Field(
+        description="promoters in a memory-mapped file in place of memory; null: where they exceed half of the memory"
+    )
 
 
 class DemoConfig(Schema):

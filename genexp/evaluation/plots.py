@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
-from genexp.evaluation.metrics import METRICS, TITLES, is_collapsed
+from genexp.evaluation.metrics import METRICS, TITLES, as_text, is_collapsed
 from genexp.files import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -199,7 +199,9 @@ def _metric_lines(metrics: Mapping[str, Any]) -> str:
     """Return r2 with its interval and the number of genes in one line, all other metrics below."""
     low, high = metrics["r2_ci95"]
     first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
-    others = [f"{TITLES.get(name, name)} = {metrics[name]:.3f}" for name in METRICS if name != "r2" and name in metrics]
+    others = [
+        f"{TITLES.get(name, name)} = {as_text(metrics[name])}" for name in METRICS if name != "r2" and name in metrics
+    ]
     return "\n".join([first, *("    ".join(others[n : n + 3]) for n in range(0, len(others), 3))])
 
 

@@ -107,7 +107,7 @@ def test_a_resumed_run_keeps_its_vectors(xpresso_root, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["model=xpresso"], "reads bases, and these promoters are embedded"),
+        (["model=xpresso"], "reads bases, and this dataset has precomputed promoter embeddings"),
         (["model=transformer"], "do not fit the model"),
         (["model=transformer", "model.embed_dim=8", "data.window=[0,100]"], "window"),
     ],

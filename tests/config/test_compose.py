@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from genexp import models
 from genexp.api import compose
-from genexp.api.train import TRAIN, TrainConfig
+from genexp.api.training import TRAIN, TrainConfig
 from genexp.blocks import BLOCKS
 from genexp.commands import command_of, load, summaries
 from genexp.config.compose import checked_words, compose_words

@@ -102,12 +102,12 @@ def test_embedded(tmp_path, suffix, layout, blocks):
     assert "embedded in 6 chunks" in describe(fileset)
 
 
-def test_embedded_vectors_of_four_dimensions_are_told_by_the_file_name(tmp_path):
+def test_embedded_vectors_of_four_dimensions_are_recognised_by_the_file_name(tmp_path):
     write_embedded(tmp_path, dimension=4)
     assert inspect_files(tmp_path).description.promoter == "embedded"
 
 
-def test_embedded_vectors_are_told_by_their_shape(tmp_path):
+def test_embedded_vectors_are_recognised_by_their_shape(tmp_path):
     def embed(_, arrays):
         arrays["promoter"] = np.ones((len(arrays["label"]), 7, 5), np.float32)
 
@@ -241,7 +241,7 @@ def test_a_missing_file_is_named_with_the_nearest_name(tmp_path):
 
 
 @pytest.mark.parametrize("split", list(SIZES))
-def test_an_incomplete_set_is_not_passed_over_in_silence(tmp_path, split):
+def test_an_incomplete_set_is_not_passed_over_without_a_message(tmp_path, split):
     write_xpresso(tmp_path)
     write_tf(tmp_path)
     (tmp_path / f"{split}.h5").unlink()
@@ -475,3 +475,39 @@ def test_one_hot_of_any_number_type_counts_as_bases(tmp_path):
         root = tmp_path / dtype
         write_xpresso(root, change=lambda _, arrays, d=dtype: arrays.update(promoter=arrays["promoter"].astype(d)))
         assert inspect_files(root).description.promoter == "bases"
+
+
+def declare(root, key, shape, **options):
+    """Replace an array by one of another declared size, of which nothing is written."""
+    with h5py.File(root / "train.h5", "a") as file:
+        dtype = file[key].dtype
+        del file[key]
+        file.create_dataset(key, shape, dtype, **options)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("promoter", (12, 10**12, 4)), ("data", (12, 10**12)), ("label", (10**13,)), ("geneName", (10**13,))],
+)
+def test_an_array_declared_larger_than_file_and_memory_is_refused(tmp_path, key, shape):
+    write_xpresso(tmp_path)
+    declare(tmp_path, key, shape, chunks=tuple(min(side, 4) for side in shape))
+    message = error_of(tmp_path)
+    assert "far larger than its file" in message
+    assert f"key '{key}'" in message
+    assert "TB, in a file of" in message
+
+
+def test_chunks_far_larger_than_their_array_are_refused(tmp_path):
+    write_xpresso(tmp_path)
+    declare(tmp_path, "data", (12, 8), chunks=(1 << 24, 8), maxshape=(None, 8))
+    assert "chunks too large to read" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("feature_names", "[1]"), ("scaling", '"x"')])
+def test_attributes_that_are_no_json_objects(tmp_path, name, value):
+    write_xpresso(tmp_path)
+    for split in SIZES:
+        with h5py.File(tmp_path / f"{split}.h5", "a") as file:
+            file.attrs.update({"genexp_layout": 1, name: value})
+    assert "attributes of a file are damaged" in error_of(tmp_path)

@@ -29,6 +29,7 @@ def test_every_optimizer_learns(name):
 
 def test_published_constants():
     assert build_optimizer(training("training.optimizer=adadelta")).rho == 0.95
+    assert build_optimizer(training("training.optimizer=adamw", "training.weight_decay=0.01")).weight_decay == 0.01
     original = build_optimizer(training("training.optimizer=original"))
     assert (original.beta_1, original.beta_2, original.epsilon) == (0.9, 0.98, 1e-9)
     assert build_optimizer(training("training.momentum=0.8")).momentum == 0.8

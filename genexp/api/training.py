@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -18,13 +18,13 @@ from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
 from genexp.run import (
+    CHECKPOINTS,
     RunDirectory,
     check_free,
     create,
@@ -139,6 +139,9 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if published and published.data != blocks:
         notes.append(f"not a replication of {published.name}, a result on data={published.data}; its r2 is not shown")
         config = config.model_copy(update={"experiment": None})
+    if config.dataset is None:
+        hint = "choose one with dataset= or dataset.root="
+        raise UserError("this run was imported, and has no dataset to train on", where="dataset", hint=hint)
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
     description = source.description
@@ -180,8 +183,8 @@ def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset
     from genexp.dataset.reading import describe
 
     total = sum(source.description.genes.values())
-    with console.progress("reading genes", total, "genes"):
-        dataset = load(source, blocks, window)
+    with console.progress("reading genes", total, "genes") as done:
+        dataset = load(source, blocks, window, lambda genes, _: done(genes))
     console.say(describe(dataset))
     for line in dataset.warnings:
         console.warn(line)
@@ -273,9 +276,11 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     from genexp.evaluation.plots import plot_history
     from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
-    progress, settings = fitted.progress, {"batch_size": config.training.batch_size, "seed": config.seed}
-    best = evaluate_checkpoint(run, "best", dataset, **settings)
-    last = evaluate_checkpoint(run, "last", dataset, **settings)
+    progress = fitted.progress
+    best, last = (
+        evaluate_checkpoint(run, name, dataset, batch_size=config.training.batch_size, seed=config.seed)
+        for name in CHECKPOINTS
+    )
     metrics = {
         "status": "completed",
         **identity(config),
@@ -351,7 +356,7 @@ def resume(
     directory: str | Path,
     *,
     epochs: int | None = None,
-    patience: int | None = None,
+    patience: int | Literal["unchanged"] | None = "unchanged",
     hardware: HardwareConfig | None = None,
     command: str,
     verbose: bool = False,
@@ -362,8 +367,10 @@ def resume(
     ----------
     directory
         The run.
-    epochs, patience, hardware
+    epochs, hardware
         What replaces the run's own settings; None keeps them.
+    patience
+        Likewise; None is no early stopping.
     command, verbose
         As in `start`.
 

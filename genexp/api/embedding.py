@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from genexp import console
-from genexp.api.train import read
+from genexp.api.training import read
 from genexp.blocks import PROMOTER
 from genexp.dataset.config import DataConfig
 from genexp.dataset.sources import Source, choose_window, inspect
@@ -107,7 +107,7 @@ def embed(plan: Plan) -> Path:
     UserError
         If no training promoter is free of N, or the folder cannot be written.
     """
-    from genexp.dataset.embedded_writer import write_embedded
+    from genexp.dataset.writer import write_embedded
     from genexp.features.word2vec import train_word2vec
 
     config, blocks = plan.config, plan.source.description.blocks
