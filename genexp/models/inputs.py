@@ -154,12 +154,12 @@ def vectors_for(
         return None
     if path.is_file():
         return load_vectors(path)
-    found = make_vectors(kmers, dataset.splits["train"].blocks[PROMOTER], progress=progress)
+    found = _made_vectors(kmers, dataset.splits["train"].blocks[PROMOTER], progress=progress)
     if found is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         found.save(path)
         if say:
-            say(f"embedding: {_summary(kmers, found)}")
+            say(f"embedding: {found.summary()}")
     return found
 
 
@@ -170,18 +170,8 @@ def check_vectors(config: ModelConfig, dataset: Dataset) -> None:
         promoters_without_n(dataset.splits["train"].blocks[PROMOTER])
 
 
-def make_vectors(config: KmerConfig, tokens: np.ndarray, *, progress: Progress | None = None) -> KmerVectors | None:
-    """Read, draw or fit the vectors that ``model.embedding`` asks for; None where it asks for none.
-
-    Parameters
-    ----------
-    config
-        The ``model`` group.
-    tokens : (n, window) uint8
-        The training promoters.
-    progress
-        Called with (epochs done, epochs) while Word2Vec is fitted.
-    """
+def _made_vectors(config: KmerConfig, tokens: np.ndarray, *, progress: Progress | None) -> KmerVectors | None:
+    """Read, draw or fit the vectors that ``model.embedding`` asks for; None where it asks for none."""
     settings = config.embedding
     if settings.vectors is not None:
         return load_vectors(Path(settings.vectors))
@@ -191,15 +181,6 @@ def make_vectors(config: KmerConfig, tokens: np.ndarray, *, progress: Progress |
         return None
     made = settings.word2vec()
     return train_word2vec(tokens, k=config.k, dimension=config.embed_dim, **made, progress=progress)
-
-
-def _summary(config: KmerConfig, vectors: KmerVectors) -> str:
-    """Return a sentence about vectors that were just made."""
-    if config.embedding.vectors is not None:
-        return f"vectors of {config.embedding.vectors}"
-    if config.embedding.kind != "word2vec":
-        return f"{config.embedding.kind} vectors of {config.k}-mers, {config.embed_dim} numbers each"
-    return vectors.summary()
 
 
 def _kmers_of(dataset: Dataset, config: ModelConfig) -> KmerConfig | None:
