@@ -87,7 +87,7 @@ def test_ugly_data_are_drawn(tmp_path, kind, case):
 
 
 @pytest.mark.parametrize("kind", ["scatter", "density"])
-def test_collapse_is_said(tmp_path, figures, kind):
+def test_collapse_is_shown(tmp_path, figures, kind):
     draw(kind, tmp_path / "a.png", *UGLY["constant"])
     draw(kind, tmp_path / "b.png", *genes(300))
     assert "collapsed" in texts(figures[0])

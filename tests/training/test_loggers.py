@@ -55,14 +55,14 @@ def test_another_attempt_has_a_folder_of_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
-def test_a_missing_package_is_told_before_the_run(name, monkeypatch):
+def test_a_missing_package_is_reported_before_the_run(name, monkeypatch):
     monkeypatch.setattr("genexp.training.loggers.find_spec", lambda package: None)
     with pytest.raises(UserError, match=rf"genexp\[{name}\]"):
         check_loggers([name])
     check_loggers(["csv", "tensorboard"])
 
 
-def test_a_logger_that_cannot_write_is_told_before_the_run(monkeypatch):
+def test_a_logger_that_cannot_write_is_reported_before_the_run(monkeypatch):
     def refuse(max_results):
         raise RuntimeError("the store is in maintenance mode")
 
@@ -95,30 +95,30 @@ def test_a_logger_that_fails_on_the_way_does_not_end_the_run(tmp_path, monkeypat
 
 
 def test_mlflow_and_wandb_get_the_same_rows(tmp_path, monkeypatch):
-    """Stand-ins with the calls that we make: what each is told."""
-    told = []
+    """Stand-ins with the calls that we make: what each receives."""
+    seen = []
 
     class Run:
         def __enter__(self):
             return self
 
         def __exit__(self, *error):
-            told.append(("mlflow", "end"))
+            seen.append(("mlflow", "end"))
 
     mlflow = SimpleNamespace(
         start_run=lambda run_name: Run(),
-        log_params=lambda params: told.append(("params", params["training.optimizer"])),
-        log_metrics=lambda values, step: told.append(("mlflow", step, values["val_loss"])),
+        log_params=lambda params: seen.append(("params", params["training.optimizer"])),
+        log_metrics=lambda values, step: seen.append(("mlflow", step, values["val_loss"])),
     )
     session = SimpleNamespace(
-        log=lambda values, step: told.append(("wandb", step, values["val_loss"])),
-        finish=lambda: told.append(("wandb", "end")),
+        log=lambda values, step: seen.append(("wandb", step, values["val_loss"])),
+        finish=lambda: seen.append(("wandb", "end")),
     )
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=lambda **settings: session))
     with open_loggers(config("logger=[mlflow,wandb]"), RunDirectory(tmp_path), 0) as log:
         log(ROW)
-    assert told == [
+    assert seen == [
         ("params", "sgd"),
         ("mlflow", 1, 0.4),
         ("wandb", 1, 0.4),

@@ -43,7 +43,7 @@ def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
     assert set_up_hardware(hardware("auto")).kind == "cpu"
 
 
-def test_a_missing_gpu_is_told():
+def test_a_missing_gpu_is_reported():
     if has_gpu():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match="no GPU was found") as caught:
@@ -51,12 +51,12 @@ def test_a_missing_gpu_is_told():
     assert "genexp[gpu]" in str(caught.value)
 
 
-def test_more_gpus_than_there_are_is_told():
+def test_more_gpus_than_there_are_is_reported():
     with pytest.raises(UserError, match="99 GPUs"):
         set_up_hardware(hardware("gpu").model_copy(update={"devices": 99}))
 
 
-def test_a_missing_tpu_is_told():
+def test_a_missing_tpu_is_reported():
     with pytest.raises(UserError, match="no TPU was found") as caught:
         set_up_hardware(hardware("tpu"))
     assert "hardware.tpu=local" in str(caught.value)
