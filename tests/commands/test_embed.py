@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from conftest import write_xpresso_set
 
+from genexp import console
+from genexp.api.embedding import check, embed
 from genexp.cli import main
+from genexp.commands import command_of
+from genexp.config.compose import compose_words
+from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 
 SMALL = ("training.epochs=2", "training.batch_size=32", "training.learning_rate=0.01", "hardware=cpu", "model.chunk=20")
@@ -143,6 +148,17 @@ def test_a_folder_that_is_not_empty_is_refused(embedding, capsys):
     assert main(["embed", f"out={embedding}"]) == 2
     assert "existing files are not overwritten" in capsys.readouterr().err
     assert json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir())) == before
+
+
+def test_python_prints_nothing_when_quiet_and_has_the_same_checks(xpresso_root, tmp_path, capsys):
+    words = [f"dataset.root={xpresso_root}", f"out={tmp_path / 'e'}", "chunk=20", "epochs=1", "dimension=4"]
+    config = compose_words(command_of("embed"), words).config
+    with console.quiet():
+        out = embed(check(config))
+    assert capsys.readouterr() == ("", "")
+    assert load_vectors(out / "vectors.npz").vectors.shape == (64, 4)
+    with pytest.raises(UserError, match="already contains a dataset"):
+        check(config)
 
 
 def test_chunks_that_do_not_fit_are_refused(tmp_path, xpresso_root, capsys):
