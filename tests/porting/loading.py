@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from genexp.conf_files import CONF_DIR
+from genexp.validation import validate
 from omegaconf import OmegaConf
 
-from genexp.conf_files import CONF_DIR
 from genexp.config import MODELS
 from genexp.porting import Ported, port
-from genexp.validation import validate
 
 TOLERANCE = 1e-5
 GENES = 4
