@@ -74,8 +74,8 @@ def test_embedded_promoters_and_bases_with_the_same_vectors_are_the_same_run(emb
     assert train(xpresso_root, tmp_path / "bases", *own, model=model) == 0
     assert train(embedding, tmp_path / "embedded", "model.embed_dim=8", model=model) == 0
     np.testing.assert_allclose(predictions(tmp_path / "bases"), predictions(tmp_path / "embedded"), atol=1e-4)
-    assert "input: kmers" in (tmp_path / "bases" / "train.log").read_text()
-    assert "input: embedded" in (tmp_path / "embedded" / "train.log").read_text()
+    assert "input: k-mer counts" in (tmp_path / "bases" / "train.log").read_text()
+    assert "input: precomputed promoter embeddings" in (tmp_path / "embedded" / "train.log").read_text()
     assert not (tmp_path / "embedded" / "embedding").exists()
 
 
@@ -205,7 +205,7 @@ def test_weights_of_the_same_embedding_are_trained_on(runs, xpresso_root, tmp_pa
 
 def test_settings_without_effect_are_reported(runs):
     log = (runs / "counts" / "train.log").read_text(encoding="utf-8")
-    assert "model.embedding.epochs has no effect: the embedding is counts" in log
+    assert "model.embedding.epochs has no effect" in log
     log = (runs / "word2vec" / "train.log").read_text(encoding="utf-8")
     assert "has no effect" not in log
 
