@@ -65,7 +65,7 @@ def test_titles_wrap_until_a_table_fits_80_columns(capsys):
 
 
 @pytest.mark.parametrize("keys", [4, 6])
-def test_what_repeats_is_said_once_where_a_table_is_too_wide(capsys, keys):
+def test_what_repeats_is_shown_once_where_a_table_is_too_wide(capsys, keys):
     console.table(sweep(keys))
     shown = capsys.readouterr().out
     assert longest(shown) <= 80

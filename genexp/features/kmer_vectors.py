@@ -50,7 +50,7 @@ class KmerVectors:
 
     def __post_init__(self) -> None:
         with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, which is reported below
-            vectors = np.array(self.vectors, np.float32, order="C")  # a copy, which nobody else can change
+            vectors = np.array(self.vectors, np.float32, order="C")  # a copy, so that it cannot change
         reason = _unusable(self.k, vectors)
         if reason:
             where = self.provenance.get("file", "the k-mer vectors")

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from conftest import write_xpresso_set
 
+from genexp import console
+from genexp.api.embedding import check, embed
 from genexp.cli import main
+from genexp.commands import command_of
+from genexp.config.compose import compose_words
+from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 
 SMALL = ("training.epochs=2", "training.batch_size=32", "training.learning_rate=0.01", "hardware=cpu", "model.chunk=20")
@@ -69,8 +74,8 @@ def test_embedded_promoters_and_bases_with_the_same_vectors_are_the_same_run(emb
     assert train(xpresso_root, tmp_path / "bases", *own, model=model) == 0
     assert train(embedding, tmp_path / "embedded", "model.embed_dim=8", model=model) == 0
     np.testing.assert_allclose(predictions(tmp_path / "bases"), predictions(tmp_path / "embedded"), atol=1e-4)
-    assert "input: kmers" in (tmp_path / "bases" / "train.log").read_text()
-    assert "input: embedded" in (tmp_path / "embedded" / "train.log").read_text()
+    assert "input: k-mer counts" in (tmp_path / "bases" / "train.log").read_text()
+    assert "input: precomputed promoter embeddings" in (tmp_path / "embedded" / "train.log").read_text()
     assert not (tmp_path / "embedded" / "embedding").exists()
 
 
@@ -145,6 +150,17 @@ def test_a_folder_that_is_not_empty_is_refused(embedding, capsys):
     assert json.dumps(sorted((p.name, p.stat().st_mtime_ns) for p in embedding.iterdir())) == before
 
 
+def test_python_prints_nothing_when_quiet_and_has_the_same_checks(xpresso_root, tmp_path, capsys):
+    words = [f"dataset.root={xpresso_root}", f"out={tmp_path / 'e'}", "chunk=20", "epochs=1", "dimension=4"]
+    config = compose_words(command_of("embed"), words).config
+    with console.quiet():
+        out = embed(check(config))
+    assert capsys.readouterr() == ("", "")
+    assert load_vectors(out / "vectors.npz").vectors.shape == (64, 4)
+    with pytest.raises(UserError, match="already contains a dataset"):
+        check(config)
+
+
 def test_chunks_that_do_not_fit_are_refused(tmp_path, xpresso_root, capsys):
     words = ["embed", "dataset=files", f"dataset.root={xpresso_root}", f"out={tmp_path / 'e'}"]
     assert main([*words, "data.window=[0,399]"]) == 2
@@ -189,7 +205,7 @@ def test_weights_of_the_same_embedding_are_trained_on(runs, xpresso_root, tmp_pa
 
 def test_settings_without_effect_are_reported(runs):
     log = (runs / "counts" / "train.log").read_text(encoding="utf-8")
-    assert "model.embedding.epochs has no effect: the embedding is counts" in log
+    assert "model.embedding.epochs has no effect" in log
     log = (runs / "word2vec" / "train.log").read_text(encoding="utf-8")
     assert "has no effect" not in log
 
