@@ -17,12 +17,12 @@ Prints a Markdown table: seconds per epoch (median of the passes) and the speed 
 from __future__ import annotations
 
 import argparse
+import io
 import multiprocessing
-import os
 import statistics
-import sys
 import tempfile
 import time
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -68,7 +68,6 @@ def inputs_of(config: Any) -> tuple[Any, Any, Any]:
 
 def genexp_side(setting: Setting, link: Connection) -> None:
     """Train with genexp's loop; for each number of epochs received, send the seconds of each epoch."""
-    sys.stdout = Path(os.devnull).open("w")  # the line that the loop prints for each epoch
     config = genexp.compose(*setting.overrides)
     from genexp.training.strategy import set_up_hardware
 
@@ -82,7 +81,8 @@ def genexp_side(setting: Setting, link: Connection) -> None:
     with tempfile.TemporaryDirectory() as folder:
         while epochs := link.recv():
             training = config.training.model_copy(update={"epochs": state.epoch + epochs})
-            fit(model, training, dataset, hardware, RunDirectory(Path(folder)), state, 0, lambda row: None)
+            with redirect_stdout(io.StringIO()):  # the line that the loop prints for each epoch
+                fit(model, training, dataset, hardware, RunDirectory(Path(folder)), state, 0, lambda row: None)
             link.send([row["seconds"] for row in state.history[-epochs:]])
 
 

@@ -153,7 +153,7 @@ def kind(schema: Node, node: Node) -> str:
     if node.get("type") == "array":
         inner = " or ".join(kind(schema, option) for option in alternatives(schema, node.get("items", {})))
         lengths = {node.get("minItems", ""), node.get("maxItems", "")}
-        return f"list of {lengths.pop()} {inner}" if len(lengths) == 1 and lengths != {""} else f"list of {inner}"
+        return f"list of {lengths.pop()}: {inner}" if len(lengths) == 1 and lengths != {""} else f"list of: {inner}"
     limits = (
         ("minimum", "at least"),
         ("exclusiveMinimum", "above"),

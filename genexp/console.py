@@ -32,6 +32,9 @@ _quiet = ContextVar("quiet", default=False)
 _log_files: list[TextIO] = []
 _early: list[str] = []  # what was shown before the run had a directory
 
+#: Columns without a terminal, unless the environment variable COLUMNS has another number.
+PLAIN_WIDTH = 80
+
 #: Seconds between two lines of progress without a terminal.
 PLAIN_EVERY_S = 15.0
 
@@ -82,9 +85,8 @@ def table(content: Table) -> None:
 
 
 def _width(console: Console) -> int:
-    """Return the columns of a terminal; elsewhere 80, unless the environment says otherwise."""
     columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdigit() else console.width if console.is_terminal else 80
+    return int(columns) if columns.isdigit() else console.width if console.is_terminal else PLAIN_WIDTH
 
 
 def wrapped(text: str, width: int) -> str:
@@ -208,11 +210,11 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit))
         with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
             task = bar.add_task(what, total=total)
-            yield lambda done, total=None: bar.update(task, completed=done)
+            yield lambda done, total=total: bar.update(task, completed=done, total=total)
         return
     started = last = time.monotonic()
 
-    def line(done: int, total_too: int | None = None) -> None:
+    def line(done: int, total: int = total) -> None:
         nonlocal last
         now = time.monotonic()
         if plain and now - last >= PLAIN_EVERY_S and 0 < done < total:

@@ -15,6 +15,8 @@ import pytest
 from hypothesis import settings
 from unit_rule import unit_tests
 
+from genexp import console
+
 # A test machine is busy: a test that takes long there does not show a defect.
 settings.register_profile("genexp", deadline=None)
 settings.load_profile("genexp")
@@ -22,7 +24,8 @@ settings.load_profile("genexp")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Tests look for parts of lines; tests/test_console.py checks that lines wrap at 80 columns.
-os.environ["COLUMNS"] = "1000"
+console.PLAIN_WIDTH = 1000
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
 
 # Tests that were started as a shell's background job ignore Ctrl-C, and so would the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -165,7 +168,7 @@ def genexp() -> Command:
         return subprocess.run(
             [sys.executable, "-m", "genexp", *words],
             cwd=cwd,
-            env={**os.environ, **variables},
+            env={"COLUMNS": "1000", **os.environ, **variables},
             capture_output=True,
             text=True,
             timeout=300,

@@ -126,7 +126,7 @@ def test_answers_without_tensorflow_and_at_once(tmp_path, words):
 def test_cfg_prints_a_config_that_validates(cli):
     import yaml
 
-    from genexp.api.train import TrainConfig
+    from genexp.api.training import TrainConfig
     from genexp.config.validation import validate
 
     done = cli("train", "--cfg", "job", "model=divide_et_impera", "data=PHT", "dataset=files", "dataset.root=x")

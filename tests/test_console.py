@@ -13,6 +13,7 @@ from genexp.units import clock, duration, per_second
 @pytest.fixture(autouse=True)
 def no_terminal(monkeypatch):
     monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setattr(console, "PLAIN_WIDTH", 80)
     console.forget()
 
 

@@ -57,7 +57,7 @@ def test_a_table_of_keys_has_types_limits_and_defaults(hooks):
     assert "| `rate` | `0.5` | number, above 0 | a &#124; b |" in lines
     assert "| `kind` | `null` | `x`, `y` or null |  |" in lines
     assert "### `model=small`" in lines
-    assert "| `model.sizes` | `[1, 2]` | list of 2 integer, at least 1 |  |" in lines
+    assert "| `model.sizes` | `[1, 2]` | list of 2: integer, at least 1 |  |" in lines
 
 
 @pytest.mark.integration

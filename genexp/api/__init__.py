@@ -26,7 +26,7 @@ def compose(*overrides: str) -> RunConfig:
     UserError
         For whatever is wrong with them.
     """
-    from genexp.api.train import TRAIN, decided
+    from genexp.api.training import TRAIN, decided
     from genexp.config.compose import compose_words
 
     return decided(compose_words(TRAIN, overrides))
@@ -54,7 +54,7 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     UserError
         For whatever the user can correct, before training starts wherever possible.
     """
-    from genexp.api.train import TRAIN, decided, start
+    from genexp.api.training import TRAIN, decided, start
     from genexp.config.compose import compose_words
 
     words = [word for word in config if isinstance(word, str)]
@@ -95,7 +95,7 @@ def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool 
     Dataset
         Its ``splits`` hold genes, labels and blocks as arrays.
     """
-    from genexp.api.train import folder_dataset, read
+    from genexp.api.training import folder_dataset, read
     from genexp.dataset.sources import inspect
 
     config = folder_dataset(root=str(root), **settings)

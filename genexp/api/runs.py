@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from genexp import console
-from genexp.api import evaluate as evaluation
+from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.run import RunDirectory, check_checkpoint, find_run, read_environment, read_metrics
@@ -158,7 +158,7 @@ class Run:
         UserError
             If blocks, lengths or widths are not those of the run.
         """
-        from genexp.api.predict import predict
+        from genexp.api.prediction import predict
 
         model = self.model if checkpoint == "best" else self.checkpoint(checkpoint)
         return predict(model, self.config, self.dataset, promoters, features or {})
@@ -167,12 +167,12 @@ class Run:
         self,
         *,
         epochs: int | None = None,
-        patience: int | None = None,
+        patience: int | Literal["unchanged"] | None = "unchanged",
         hardware: HardwareConfig | None = None,
         progress: bool = True,
     ) -> Run:
         """Resume an interrupted run in its own directory, or train a finished one for more epochs."""
-        from genexp.api.train import resume
+        from genexp.api.training import resume
 
         with console.quiet(not progress):
             resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
@@ -186,7 +186,7 @@ class Run:
         Path
             What was written.
         """
-        from genexp.api import export
+        from genexp.api import exporting
 
         with console.quiet():
-            return export.export(export.check(self.files, checkpoint, format, None if out is None else str(out)))
+            return exporting.export(exporting.check(self.files, checkpoint, format, None if out is None else str(out)))

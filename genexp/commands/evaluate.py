@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from genexp import console
-from genexp.api import evaluate
-from genexp.api.train import relative
+from genexp.api import evaluation
+from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.dataset.config import SharedGenes
 from genexp.run import RunDirectory, find_run
@@ -46,10 +46,10 @@ class Config(Schema):
     hardware: HardwareConfig
 
 
-def check(config: Config) -> tuple[evaluate.Plan, RunDirectory]:
+def check(config: Config) -> tuple[evaluation.Plan, RunDirectory]:
     """Look at the run, the dataset and the folder for the results."""
     run = find_run(config.run_dir)
-    plan = evaluate.check(run, checkpoint=config.checkpoint, split=config.split, dataset=_changes(config))
+    plan = evaluation.check(run, checkpoint=config.checkpoint, split=config.split, dataset=_changes(config))
     return plan, run
 
 
@@ -63,7 +63,7 @@ def run(composed: Composed[Config]) -> None:
 
     config = composed.config
     plan, files = check(config)
-    out = evaluate.results_folder(files, config.checkpoint, config.split, config.dataset.root, config.out)
+    out = evaluation.results_folder(files, config.checkpoint, config.split, config.dataset.root, config.out)
     set_up_hardware(config.hardware, verbose=composed.verbose)
-    evaluate.evaluate(plan, out)
+    evaluation.evaluate(plan, out)
     console.say(f"written to {relative(out)}")

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from genexp import console
-from genexp.api import export
-from genexp.api.train import relative
+from genexp.api import exporting
+from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.run import find_run
 from genexp.schema import Lower, OneOf, PathText, Positive, Schema
@@ -27,14 +27,14 @@ class Config(Schema):
 
     run_dir: PathText = Field(description="the run")
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
-    format: Annotated[str, OneOf(export.FORMATS), Lower] = Field(description="file format")
+    format: Annotated[str, OneOf(exporting.FORMATS), Lower] = Field(description="file format")
     out: PathText | None = Field(description="what to write; null: in export/ of the run")
     tolerance: Positive = Field(description="how far the answers may differ, in units of the label")
 
 
-def check(config: Config) -> export.Plan:
+def check(config: Config) -> exporting.Plan:
     """Look at run, packages and target."""
-    return export.check(find_run(config.run_dir), config.checkpoint, config.format, config.out, config.tolerance)
+    return exporting.check(find_run(config.run_dir), config.checkpoint, config.format, config.out, config.tolerance)
 
 
 def run(composed: Composed[Config]) -> None:
@@ -43,4 +43,4 @@ def run(composed: Composed[Config]) -> None:
 
     plan = check(composed.config)
     use_cpu(verbose=composed.verbose)
-    console.say(f"written to {relative(export.export(plan))}")
+    console.say(f"written to {relative(exporting.export(plan))}")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from genexp import console
-from genexp.api.train import TRAIN, TrainConfig, decided, resume, start
-from genexp.api.train import check as check_run
+from genexp.api.training import TRAIN, TrainConfig, decided, resume, start
+from genexp.api.training import check as check_run
 from genexp.config.compose import Composed
 
 ORDER = 10
@@ -43,7 +43,7 @@ def run(composed: Composed[TrainConfig]) -> None:
         return
     chosen = decided(composed)
     for key in chosen.model.idle(given):
-        console.warn(f"{key} has no effect: the embedding is {chosen.model.embedding.kind}")
+        console.warn(f"{key} has no effect beside the other keys of its group")
     start(
         chosen,
         composed.run_dir,

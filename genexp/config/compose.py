@@ -95,7 +95,7 @@ class Composed(Generic[S]):
         if folder is None:
             return
         (directory / folder).mkdir(exist_ok=True)
-        own = OmegaConf.masked_copy(self.whole, [key for key in self.whole if key != "hydra"])
+        own = OmegaConf.masked_copy(self.whole, [str(key) for key in self.whole if key != "hydra"])
         hydra = OmegaConf.masked_copy(self.whole, ["hydra"])
         for name, node in (("config", own), ("hydra", hydra)):
             OmegaConf.save(node, directory / folder / f"{name}.yaml")
@@ -223,5 +223,6 @@ def show(command: Command[Any], words: Words) -> str:
     """Return what ``--cfg`` prints: the composed config as YAML, which may lack values but must not be wrong."""
     whole = composed(command, words.single(), words.config_dir)
     check_shown(_plain(whole), command.schema, _source(words.single()))
-    part = {"job": [key for key in whole if key != "hydra"], "hydra": ["hydra"], "all": list(whole)}[str(words.cfg)]
+    keys = [str(key) for key in whole]
+    part = {"job": [key for key in keys if key != "hydra"], "hydra": ["hydra"], "all": keys}[str(words.cfg)]
     return OmegaConf.to_yaml(OmegaConf.masked_copy(whole, part))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
 from genexp.errors import UserError, nearest
@@ -181,8 +181,9 @@ def parse_override(word: str) -> Override:
 
 def first_value(override: Override) -> str:
     """Return a sweep override with its first value only, an interval with its lower end."""
-    if override.is_interval_sweep():
-        return f"{override.get_key_element()}={override.value().start}"
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.get_key_element()}={value.start}"
     first = next(iter(override.sweep_string_iterator()), None)
     if first is None:
         hint = f"for example {override.key_or_group}=range(3)"

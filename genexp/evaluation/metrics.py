@@ -69,10 +69,16 @@ METRICS: dict[str, Callable[[Vector, Vector], float]] = {
     "cod": _cod,
     "mse": _mse,
     "mae": _mae,
+    "rmse": lambda labels, predictions: _mse(labels, predictions) ** 0.5,
 }
 
 #: Names as a reader of tables and plots knows them, where they differ from those in metrics.json.
 TITLES = {"r2": "Pearson r²", "cod": "R² (determination)"}
+
+
+def as_text(value: float) -> str:
+    """Return a metric with three decimals, or four digits where it is large."""
+    return f"{value:.3f}" if abs(value) < 10_000 else f"{value:.4g}"
 
 
 def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resamples: int = 2000) -> Metrics:

@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
-from genexp.evaluation.metrics import METRICS, TITLES, is_collapsed
+from genexp.evaluation.metrics import METRICS, TITLES, as_text, is_collapsed
 from genexp.files import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -184,7 +184,7 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
         yield figure
         buffer = BytesIO()
         # Without matplotlib's version the same data give the same bytes for longer.
-        canvas.print_png(buffer, metadata={"Software": None})
+        canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     write_atomically(Path(path), buffer.getvalue())
 
 
@@ -199,7 +199,9 @@ def _metric_lines(metrics: Mapping[str, Any]) -> str:
     """Return r2 with its interval and the number of genes in one line, all other metrics below."""
     low, high = metrics["r2_ci95"]
     first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
-    others = [f"{TITLES.get(name, name)} = {metrics[name]:.3f}" for name in METRICS if name != "r2" and name in metrics]
+    others = [
+        f"{TITLES.get(name, name)} = {as_text(metrics[name])}" for name in METRICS if name != "r2" and name in metrics
+    ]
     return "\n".join([first, *("    ".join(others[n : n + 3]) for n in range(0, len(others), 3))])
 
 
@@ -215,7 +217,7 @@ def _changes(epoch: np.ndarray, lr: np.ndarray) -> list[float]:
     known = np.isfinite(lr)
     epoch, lr = epoch[known], lr[known]
     # Optimisers keep the rate in float32.
-    return epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)].tolist()
+    return [float(at) for at in epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)]]
 
 
 def _largest(values: np.ndarray) -> float:

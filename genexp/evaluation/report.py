@@ -11,12 +11,13 @@ import numpy as np
 from rich.table import Table
 
 from genexp.dataset.genes import Dataset
-from genexp.evaluation.metrics import METRICS, TITLES, Metrics, metrics
+from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, metrics
 from genexp.evaluation.plots import plot_density, plot_scatter
 from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
-from genexp.run.directory import RunDirectory, unreadable_checkpoint
+from genexp.run import RunDirectory
+from genexp.run.directory import unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -116,7 +117,7 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = ("best"
             columns.append(values)
     table.add_row("genes", *(f"{values['n']:,}" for values in columns))
     for name in METRICS:
-        table.add_row(TITLES.get(name, name), *(f"{values[name]:.3f}" for values in columns))
+        table.add_row(TITLES.get(name, name), *(as_text(values[name]) for values in columns))
         if f"{name}_ci95" in columns[0]:
             table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))
     return table

@@ -17,6 +17,7 @@ from genexp.errors import UserError
 from genexp.features.gensim_files import read_words
 from genexp.features.kmers import MAX_K, kmer_words
 from genexp.files import write_atomically
+from genexp.units import duration
 
 #: Largest number, and smallest difference between vectors, that a model can be trained on.
 LARGEST, SMALLEST = 1e6, 1e-9
@@ -61,6 +62,15 @@ class KmerVectors:
     def dimension(self) -> int:
         """Length of a vector."""
         return int(self.vectors.shape[1])
+
+    def summary(self) -> str:
+        """Return in a few words what the vectors are, and what they were fitted on."""
+        made, size = self.provenance, f"{self.k}-mers, {self.dimension} numbers each"
+        if made.get("method") != "word2vec":
+            return f"{made.get('method', 'given')} vectors of {size}"
+        used, left_out = made["promoters_used"], made["promoters_with_n"]
+        fitted = f"fitted on {used:,} training promoters ({left_out:,} with N left out)"
+        return f"Word2Vec of {size}, {fitted}, {made['words_trained']:,} words, {duration(made['seconds'])}"
 
     def save(self, path: Path) -> None:
         """Write a NumPy .npz with ``vectors``, ``kmers`` (text) and ``provenance`` (JSON text), without pickles."""

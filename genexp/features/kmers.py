@@ -59,7 +59,7 @@ def kmer_index(tokens: np.ndarray, k: int) -> np.ndarray:
     UserError
         If k is out of range or the sequence is shorter than one k-mer.
     """
-    _check_k(k)
+    _check_k(k, "model.k")
     if tokens.shape[-1] < k:
         raise UserError(f"a sequence of {tokens.shape[-1]} nt is shorter than one k-mer", where="model.k", received=k)
     known = (tokens != N_TOKEN).reshape(-1)
@@ -191,22 +191,25 @@ def _product(rows: np.ndarray, vectors: np.ndarray, out: np.ndarray) -> None:
     np.matmul(rows[stacked:], vectors, out=out[stacked:])
 
 
-def _check_k(k: int) -> None:
+def _check_k(k: int, key: str) -> None:
     if not 1 <= k <= MAX_K:
-        raise UserError("the length of a k-mer is out of range", where="model.k", expected=f"1 to {MAX_K}", received=k)
+        raise UserError("the length of a k-mer is out of range", where=key, expected=f"1 to {MAX_K}", received=k)
 
 
-def check_chunks(window: int, k: int, chunk: int) -> None:
-    """Raise a UserError if a window of `window` nt is not a multiple of the chunk, or a chunk is shorter than k."""
-    _check_k(k)
+def check_chunks(window: int, k: int, chunk: int, group: str = "model.") -> None:
+    """Raise a UserError if a window of `window` nt is not a multiple of the chunk, or a chunk is shorter than k.
+
+    The message names the keys ``k`` and ``chunk`` of this config group.
+    """
+    _check_k(k, f"{group}k")
     if chunk < k:
-        raise UserError("a chunk is shorter than one k-mer", where="model.chunk", expected=f">= {k}", received=chunk)
+        raise UserError("a chunk is shorter than one k-mer", where=f"{group}chunk", expected=f">= {k}", received=chunk)
     if window < chunk or window % chunk:
         below = max(window // chunk, 1) * chunk
         raise UserError(
             f"the window of {window} nt is not a multiple of the chunk of {chunk} nt",
-            where="model.chunk, data.window",
-            hint=f"set data.window to {below} or {below + chunk} nt, or model.chunk to a divisor of {window}",
+            where=f"{group}chunk, data.window",
+            hint=f"set data.window to {below} or {below + chunk} nt, or {group}chunk to a divisor of {window}",
         )
 
 

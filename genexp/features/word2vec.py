@@ -12,14 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from genexp.config.validation import validate
 from genexp.errors import UserError
+from genexp.features.config import Word2VecConfig
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import MAX_K, kmer_index, kmer_words
 from genexp.features.tokens import rows_with_n
+from genexp.schema import Count
 
 if TYPE_CHECKING:
     from gensim.models import Word2Vec
@@ -36,6 +40,11 @@ Progress = Callable[[int, int], None]
 def enough_promoters(length: int, k: int) -> int:
     """Return how many promoters of `length` nt contain the words needed for 4**k vectors."""
     return math.ceil(ENOUGH_WORDS * float(4 ** max(0, k - 3)) / (length - k + 1))
+
+
+class _Settings(Word2VecConfig):
+    k: Annotated[int, Field(ge=1, le=MAX_K)]
+    dimension: Count
 
 
 class Sentences:
@@ -94,10 +103,8 @@ def train_word2vec(
     ----------
     tokens : (n, length) uint8
         Training promoters; those with N are left out.
-    k, dimension
-        Length of a k-mer, and of its vector.
-    window, negative
-        Largest distance of a context word, in words, and number of noise words per context word.
+    k, dimension, window, negative
+        Length of a k-mer and of its vector; words to either side of a word; noise words per context word.
     epochs, workers, seed
         Passes over the promoters, threads, and seed of the choice of promoters and of the training.
     subsample
@@ -108,8 +115,7 @@ def train_word2vec(
     Returns
     -------
     KmerVectors
-        Zeros for a k-mer that does not occur. The provenance holds the settings, the numbers of promoters and words,
-        and the seconds.
+        Zeros for a k-mer that does not occur. The provenance has the settings, promoters, words and seconds.
 
     Raises
     ------
@@ -120,7 +126,7 @@ def train_word2vec(
         "k": k, "dimension": dimension, "window": window, "epochs": epochs, "negative": negative,
         "subsample": subsample, "workers": workers, "seed": seed, "promoters": promoters,
     }  # fmt: skip
-    _check_settings(settings)
+    validate(settings, _Settings, "train_word2vec")
     start = time.perf_counter()
     chosen, without_n = _choose(tokens, promoters, k, seed)
     vectors, fitted = _fit(Sentences(chosen, k), settings, progress)
@@ -199,17 +205,6 @@ def _callbacks(epochs: int, progress: Progress | None) -> list[SimpleNamespace]:
 
     other = dict.fromkeys(("on_train_begin", "on_train_end", "on_epoch_begin"), nothing)
     return [SimpleNamespace(**other, on_epoch_end=report)]
-
-
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    least = {"k": 1, "dimension": 1, "window": 1, "epochs": 1, "negative": 1, "subsample": 0, "workers": 1, "seed": 0}
-    most = {"k": MAX_K, "subsample": 1, "seed": 2**32 - 1}
-    if settings["promoters"] not in ("auto", "all"):
-        least["promoters"] = 1
-    for key, minimum in least.items():
-        if isinstance(settings[key], str) or not minimum <= settings[key] <= most.get(key, math.inf):
-            limits = f">= {minimum}" + (f", <= {most[key]}" if key in most else "")
-            raise UserError("Word2Vec setting out of range", where=key, expected=limits, received=settings[key])
 
 
 def _check_training(model: Word2Vec, given: int, seen: int, trained: int) -> None:

@@ -1,4 +1,4 @@
-"""From a path to a checkpoint that was read: the format is told by content, not by name."""
+"""From a path to a checkpoint that was read: the format is recognised by content, not by name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.porting.weights import Checkpoint
+from genexp.porting.checkpoint import Checkpoint
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 ZIP_MAGIC = b"PK\x03\x04"
@@ -16,7 +16,7 @@ EXPECTED = "a SavedModel folder, a Keras .h5 or .keras file, or the prefix of a 
 
 
 def read_checkpoint(where: str) -> Checkpoint:
-    """Read the weights of a checkpoint as data; nothing in it is ever executed.
+    """Read the weights of a checkpoint as data; no code in it is executed.
 
     Parameters
     ----------
@@ -27,23 +27,17 @@ def read_checkpoint(where: str) -> Checkpoint:
     Raises
     ------
     UserError
-        If there is no checkpoint, or it is broken.
+        If there is no checkpoint, or it is damaged.
     """
-    from genexp.porting import hdf5_weights, tensorflow_weights
+    from genexp.porting import tensorflow_files
 
     path = Path(where).expanduser()
-    if path.is_file():
-        magic = _first_bytes(path)
-        if magic == HDF5_MAGIC:
-            return _checked(hdf5_weights.read_hdf5(path))
-        if magic.startswith(ZIP_MAGIC):
-            return _checked(hdf5_weights.read_keras_archive(path))
-    folder, prefix = (path, "") if path.is_dir() else (path.parent, path.name.split(".index")[0].split(".data")[0])
-    if path.is_file() and (".pb" in path.name or path.name == "checkpoint"):
-        prefix = ""
-    files = tensorflow_weights.find_files(folder, prefix) if folder.is_dir() else None
-    if files:
-        return _checked(tensorflow_weights.read_tensorflow(files, path))
+    if path.is_file() and _is_keras(path, any_name=True):
+        return _checked(_read_keras(path))
+    folder = path if path.is_dir() else path.parent
+    index = tensorflow_files.find_index(path) if folder.is_dir() else None
+    if index:
+        return _checked(tensorflow_files.read_tensorflow(index, path))
     inside = [p for p in sorted(path.iterdir()) if p.is_file() and _is_keras(p)] if path.is_dir() else []
     if len(inside) == 1:
         return read_checkpoint(str(inside[0]))
@@ -53,8 +47,20 @@ def read_checkpoint(where: str) -> Checkpoint:
         where=f"checkpoint={where}",
         expected=EXPECTED,
         received=_found(path, folder),
-        do="name one of them" if inside else " or ".join(f"checkpoint={p}" for p in below) or "check the path",
+        hint="name one of them" if inside else " or ".join(f"checkpoint={p}" for p in below) or "check the path",
     )
+
+
+def _read_keras(path: Path) -> Checkpoint:
+    from genexp.porting import keras_files
+
+    try:
+        return (keras_files.read_hdf5 if _first_bytes(path) == HDF5_MAGIC else keras_files.read_archive)(path)
+    except keras_files.DAMAGED as error:
+        received = f"{type(error).__name__}: {str(error)[:200]}"
+        raise UserError(
+            "the checkpoint cannot be read", where=path, received=received, hint="download it again"
+        ) from None
 
 
 def _found(path: Path, folder: Path) -> str:
@@ -68,10 +74,10 @@ def _found(path: Path, folder: Path) -> str:
     return f"{folder} with {', '.join(names[:8]) or 'nothing'}{', ...' * (len(names) > 8)}"
 
 
-def _is_keras(path: Path) -> bool:
-    """Return whether a file is one that Keras wrote; any zip but a ``.keras`` (an ``.npz``, say) is not."""
+def _is_keras(path: Path, *, any_name: bool = False) -> bool:
+    """Return whether Keras wrote a file; in a folder, a zip counts only as ``.keras`` (an ``.npz`` is a zip too)."""
     magic = _first_bytes(path)
-    return magic == HDF5_MAGIC or (magic.startswith(ZIP_MAGIC) and ".keras" in path.name)
+    return magic == HDF5_MAGIC or (magic.startswith(ZIP_MAGIC) and (any_name or ".keras" in path.name))
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -81,21 +87,15 @@ def _first_bytes(path: Path) -> bytes:
 
 def _checked(found: Checkpoint) -> Checkpoint:
     if not found.layers:
-        raise UserError(
-            "the checkpoint holds no weights",
-            where=found.path,
-            expected="layers with kernel and bias, as Keras names them",
-            received=f"{found.kind} with {found.skipped} other variables",
-            do="name the checkpoint of a model",
-        )
+        received = f"{found.kind} with {found.skipped} other variables"
+        raise UserError("the checkpoint holds no weights of a Keras model", where=found.path, received=received)
     for layer in found.layers:
         for role, array in layer.arrays.items():
             if not np.isfinite(array).all():
                 raise UserError(
-                    "the checkpoint holds weights that are no finite numbers",
+                    "the checkpoint holds weights that are not finite numbers",
                     where=f"checkpoint={found.path}, {layer.name}/{role}",
-                    expected="finite numbers",
                     received=f"{int((~np.isfinite(array)).sum()):,} of {array.size:,} NaN or infinite",
-                    do="download it again; a network that diverged in training is of no use",
+                    hint="download it again; weights of a network that diverged in training are of no use",
                 )
     return found

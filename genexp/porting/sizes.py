@@ -1,286 +1,276 @@
-"""What the weights themselves tell of a model: widths of the feature blocks, window, embedding."""
+"""What the weights tell of a model: sizes of its layers, widths of the feature blocks, and the window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
-from typing import Any
+from itertools import permutations, product
+from typing import TYPE_CHECKING, Any
 
-from genexp.config import DataConfig, KmerModelConfig
+import numpy as np
+
+from genexp.blocks import BLOCKS, PROMOTER
 from genexp.errors import UserError
-from genexp.porting.joining import PUBLISHED_WIDTHS, blocks_of, promoter_of
-from genexp.porting.weights import Checkpoint, LayerWeights
+from genexp.models import InputShapes, build_model
+from genexp.porting.checkpoint import Checkpoint
+from genexp.porting.matching import HEAD, Pair, Side, joined_inputs, our_side, spare_rows
 
-#: Index of the transcription start site in the published promoters, and their length.
-PUBLISHED_TSS, PUBLISHED_LENGTH = 10_000, 20_000
+if TYPE_CHECKING:
+    from genexp.features.kmer_vectors import KmerVectors
 
-#: Published windows, relative to the TSS.
+#: Length of the published promoters, and index of the transcription start site (TSS) in them.
+PUBLISHED_LENGTH, PUBLISHED_TSS = 20_000, 10_000
+
+#: Published windows relative to the TSS: of Pipoli et al. 2022 (doi 10.1016/j.cmpb.2022.107035) and Xpresso's public
+#: weights; of Agarwal and Shendure 2020 (doi 10.1016/j.celrep.2020.107663); of Xpresso_ort and the token transformer
+#: of Pipoli et al.
 PUBLISHED_WINDOWS = ((-7000, 3500), (-6500, 3500), (-500, 10_000))
+
+#: Widths of feature blocks in published checkpoints, most likely first; other blocks have any width.
+PUBLISHED_WIDTHS = {"H": (8, 6), "T": (181,), "M": (2064, 100)}
+
+#: Width of the half-life block of Xpresso's public weights. Which of the eight features these are was never published;
+#: the authors' own predict_seqs.py feeds zeros, the mean of every feature.
+UNNAMED_HALFLIFE = 6
+
+Window = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What an imported model is fed with.
+    """What an imported model takes as input: the width of each feature block, and the window of the promoter.
 
-    Attributes
-    ----------
-    window
-        Half-open slice [left, right) of the promoter, in coordinates of the published promoters; None without bases.
-    chunks
-        Number of chunks of a promoter of k-mers, else None.
-    widths
-        Width of each feature block.
-    told
-        Sentences for what was not as published, or had to be guessed.
+    The window is [left, right) in coordinates of the published promoters; None without promoter.
     """
 
-    window: tuple[int, int] | None
-    chunks: int | None
     widths: dict[str, int]
-    told: tuple[str, ...] = ()
+    window: Window | None
+
+    @property
+    def length(self) -> int:
+        """Length of the window in nt."""
+        return self.window[1] - self.window[0] if self.window else 0
 
 
-def fitted_config(model: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
-    """Return the ``model`` group with the sizes that checkpoints vary in: embedding, vocabulary, attention."""
-    changes: dict[str, int] = {}
-    if isinstance(model, KmerModelConfig):
-        norm = next((x for x in checkpoint.layers if "moving_mean" in x.arrays), None)
-        if norm is not None:
-            changes["embed_dim"] = len(norm.arrays["moving_mean"])
-    if model.name == "token_transformer":
-        tables = token_tables(checkpoint)
-        if len(tables) == 2 and min(tables)[0] in (4, 5):
-            changes |= {"vocab_size": min(tables)[0], "embed_dim": min(tables)[1]}
-    if hasattr(model, "heads"):
-        changes |= attention_sizes(model, checkpoint)
-    changes = {key: value for key, value in changes.items() if getattr(model, key) != value}
-    return replace(model, **changes), [f"model.{key}={value}, as the weights have it" for key, value in changes.items()]
-
-
-def attention_sizes(model: Any, checkpoint: Checkpoint) -> dict[str, int]:
-    """Return number and size of the heads, of the hidden feed-forward layer, and the number of encoder blocks."""
-    queries = [x.shapes["kernel"] for x in checkpoint.layers if x.part == "query"]
-    if not queries or len(queries[0]) != 3:
-        return {}
-    width, heads, key_dim = queries[0]
-    found = {"heads": heads, "key_dim": key_dim}
-    if hasattr(model, "depth"):
+def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
+    """Return the ``model`` group with the sizes that the weights tell: embedding, vocabulary, attention."""
+    found: dict[str, int] = {}
+    shapes = [(layer.kind, layer.shapes) for layer in checkpoint.layers]
+    norms = [shape["moving_mean"] for kind, shape in shapes if kind == "batch normalization"]
+    tables = sorted(shape["embeddings"] for kind, shape in shapes if "embeddings" in shape)
+    queries = [shape["kernel"] for kind, shape in shapes if kind == "attention query"]
+    dense = [shape["kernel"] for kind, shape in shapes if kind == "dense"]
+    if hasattr(config, "chunk") and norms:
+        found["embed_dim"] = norms[0][0]
+    if len(tables) == 2 and tables[0][0] in (4, 5):
+        found |= {"vocab_size": tables[0][0], "embed_dim": tables[0][1]}
+    if queries:
+        width, found["heads"], found["key_dim"] = queries[0]
         found["depth"] = len(queries)
-    dense = [x.shapes["kernel"] for x in checkpoint.layers if _is_dense(x)]
-    # To ff_dim units and back: two layers for each block, even where both are square.
-    hidden = [k[1] for n, k in enumerate(dense) if k[0] == width and (k[1], width) in dense[:n] + dense[n + 1 :]]
-    if hidden and model.ff_dim not in hidden:
-        found["ff_dim"] = hidden[0]
-    return found
+        # To ff_dim units and back: two layers for each block, even where both are square.
+        hidden = [k[1] for n, k in enumerate(dense) if k[0] == width and (k[1], width) in dense[:n] + dense[n + 1 :]]
+        if hidden and getattr(config, "ff_dim", None) not in hidden:
+            found["ff_dim"] = hidden[0]
+    changes = {key: value for key, value in found.items() if getattr(config, key, value) != value}
+    notes = [f"model.{key}={value}, as the weights have it" for key, value in changes.items()]
+    if hasattr(config, "model_copy"):
+        return config.model_copy(update=changes), notes
+    return dataclasses.replace(config, **changes), notes
 
 
-def token_tables(checkpoint: Checkpoint) -> list[tuple[int, ...]]:
-    """Return the shapes of the token and the position embedding; genexp saves both as one layer."""
-    return [
-        shape
-        for layer in checkpoint.layers
-        for role, shape in layer.shapes.items()
-        if role == "embeddings" or (role in ("kernel", "bias") and [len(s) for s in layer.shapes.values()] == [2, 2])
-    ]
+def input_shapes(config: Any, blocks: str, sizes: Sizes, vectors: KmerVectors | None) -> InputShapes:
+    """Return what a model takes as input: bases, k-mer counts, or precomputed promoter embeddings."""
+    if PROMOTER not in blocks:
+        return InputShapes(None, sizes.widths, None)
+    if not hasattr(config, "chunk"):
+        return InputShapes((sizes.length,), sizes.widths)
+    if vectors is not None or config.embedding.kind in ("counts", "learned"):
+        found = None if vectors is None else vectors.vectors
+        return InputShapes((sizes.length // config.chunk, 4**config.k), sizes.widths, "kmers", found)
+    return InputShapes((sizes.length // config.chunk, config.embed_dim), sizes.widths, "embedded")
 
 
-def find_sizes(model: Any, data: DataConfig, checkpoint: Checkpoint, widths: list[int] | None) -> Sizes:
-    """Tell what the model was fed with, from its inputs where the checkpoint says them, else from its weights.
-
-    Parameters
-    ----------
-    model, data
-        Groups of the config; ``data.window``, if given, is in coordinates of the published promoters.
-    checkpoint
-        As it was read.
-    widths
-        Widths of the feature blocks, if the user says them.
-    """
-    blocks = [b for b in data.name if b != "P"]
-    if widths and len(widths) != len(blocks):
-        raise UserError(
-            "widths says not one width for each feature block",
-            where="widths",
-            expected=f"{len(blocks)} numbers, for {', '.join(blocks) or 'no block'}",
-            received=widths,
-            do="for example widths=[8,181] with data=PHT",
-        )
-    check_inputs(model, data.name, checkpoint)
-    total = head_width(model, checkpoint)
-    promoter, told = input_shapes(data.name, checkpoint, widths)
-    said = widths or told
-    candidates: list[tuple[tuple[int, int] | None, int | None]] = [(None, None)]
-    if "P" in data.name:
-        candidates = list(_windows(model, data, promoter, checkpoint))
-    for guesses in [lambda _: [tuple(said)]] if said else [lambda _: _published(blocks), lambda r: _free(blocks, r)]:
-        fitting: dict[tuple[int, ...], Sizes] = {}  # by widths: where the window lies, the weights do not tell
-        for window, chunks in candidates:
-            rest = (total or 0) - encoded_width(model, window)
-            fits = next((guess for guess in guesses(rest) if sum(guess) == rest), None)
-            if fits is not None:
-                found = Sizes(window, chunks, dict(zip(blocks, fits, strict=True)), tuple(_told(blocks, fits)))
-                fitting.setdefault(tuple(fits), found)
-        if fitting:
-            return checked(data.name, list(fitting.values()), confirmed=bool(widths))
-    # Nothing fits; the published sizes, so that the weights can be compared layer by layer.
-    window, chunks = candidates[0]
-    return Sizes(window, chunks, dict(zip(blocks, said or next(_published(blocks)), strict=True)))
+def without_unnamed(checkpoint: Checkpoint, blocks: str) -> tuple[Checkpoint, list[str]]:
+    """Leave out the half-life features of Xpresso's public weights where only the promoter is asked for."""
+    extra = next((n for n, shape in checkpoint.inputs.items() if shape == (UNNAMED_HALFLIFE,)), None)
+    if blocks != PROMOTER or len(checkpoint.inputs) != 2 or extra is None:
+        return checkpoint, []
+    side, layers = Side(checkpoint.layers, checkpoint.described), list(checkpoint.layers)
+    for n, layer in enumerate(layers):
+        if joined_inputs(side, layer.top) == ["", extra]:
+            kernel = layer.arrays["kernel"][:-UNNAMED_HALFLIFE]
+            layers[n] = replace(layer, arrays={**layer.arrays, "kernel": kernel})
+    inputs = {n: shape for n, shape in checkpoint.inputs.items() if n != extra}
+    note = f"{UNNAMED_HALFLIFE} half-life features are left out: the model answers as if each were 0, its mean"
+    return replace(checkpoint, layers=tuple(layers), inputs=inputs), [note]
 
 
-def check_inputs(model: Any, name: str, checkpoint: Checkpoint) -> None:
-    """Refuse other promoters than the model reads, and blocks that are fewer or more than the inputs.
-
-    One input may hold all feature blocks.
-    """
-    promoter = promoter_of(name, checkpoint)
+def check_inputs(config: Any, blocks: str, checkpoint: Checkpoint) -> None:
+    """Refuse other promoters than the model takes, and other inputs than the blocks; one may hold all features."""
+    promoter = promoter_input(blocks, checkpoint)
     shape = checkpoint.inputs[promoter] if promoter else ()
-    if len(shape) == 2 and (shape[1] == 4) == isinstance(model, KmerModelConfig):
+    if len(shape) == 2 and (shape[1] == 4) == hasattr(config, "chunk"):
         raise UserError(
-            f"model={model.name} does not read what this checkpoint does",
-            where=f"checkpoint={checkpoint.path} and model={model.name}",
-            expected="chunks of an embedded promoter" if shape[1] == 4 else "one-hot bases or tokens",
+            f"model={config.name} does not take the promoters that this checkpoint takes",
+            where=f"checkpoint={checkpoint.path}",
+            expected="precomputed promoter embeddings" if hasattr(config, "chunk") else "one-hot bases or tokens",
             received=f"promoters of shape {list(shape)}",
-            do="choose the model= that the checkpoint was made with",
+            hint="choose the model= that the checkpoint was made with",
         )
-    wanted, has = len(name), len(checkpoint.inputs)
-    joined = 1 + ("P" in name)
-    if has and has != wanted and not (has == joined and wanted > joined):
-        shapes = ", ".join(f"{n} {list(shape)}" for n, shape in checkpoint.inputs.items())
+    has, together = len(checkpoint.inputs), 1 + (PROMOTER in blocks)
+    if has and has != len(blocks) and not has == together < len(blocks):
         raise UserError(
             "the checkpoint has other inputs than these blocks",
-            where=f"data={name}",
-            expected=f"{wanted} inputs",
-            received=f"{has}: {shapes}",
-            do="name the blocks that it was trained on with data=",
+            where=f"data={blocks}",
+            expected=f"{len(blocks)} inputs",
+            received=f"{has}: " + ", ".join(f"{n} {list(s)}" for n, s in checkpoint.inputs.items()),
+            hint="name the blocks that it was trained on with data=",
         )
 
 
-def input_shapes(
-    name: str, checkpoint: Checkpoint, widths: list[int] | None = None
-) -> tuple[tuple[int, ...] | None, list[int] | None]:
-    """Return the shape of the promoter and the widths of the feature blocks, as far as the checkpoint says them."""
-    promoter = promoter_of(name, checkpoint)
-    inputs = {block: one for one, block in blocks_of(name, checkpoint, widths).items()}
-    blocks = [b for b in name if b != "P"]
-    told = [checkpoint.inputs[inputs[b]][0] for b in blocks] if blocks and inputs.keys() == set(blocks) else None
-    return checkpoint.inputs[promoter] if promoter else None, told
+def promoter_input(blocks: str, checkpoint: Checkpoint) -> str | None:
+    """Return which input the promoter is: one named so, a table, or the longest; None if the file does not say."""
+    inputs = checkpoint.inputs if PROMOTER in blocks else {}
+    return max(inputs, key=lambda n: (n == BLOCKS[PROMOTER].input, len(inputs[n]), inputs[n]), default=None)
 
 
-def _published(blocks: list[str]) -> Iterator[tuple[int, ...]]:
-    """Yield the widths of published checkpoints, most likely first."""
-    yield from product(*(PUBLISHED_WIDTHS[b] for b in blocks))
+def feature_inputs(blocks: str, checkpoint: Checkpoint, widths: Sequence[int] | None) -> dict[str, str]:
+    """Return the feature blocks that each input brings: ``{"input_2": "H", "input_3": "T"}``, or all in one.
 
-
-def _free(blocks: list[str], rest: int) -> Iterator[tuple[int, ...]]:
-    """Yield published widths, the last block taking what is left."""
-    for first in product(*(PUBLISHED_WIDTHS[b] for b in blocks[:-1])):
-        left = rest - sum(first)
-        # Of several blocks in one, the last is not as narrow as half-lives: those would be all there is.
-        least = 0 if len(blocks) == 1 else max(PUBLISHED_WIDTHS["H"])
-        if blocks and least < left <= PUBLISHED_WIDTHS[blocks[-1]][0] * 2:
-            yield (*first, left)
-
-
-def checked(name: str, fitting: list[Sizes], *, confirmed: bool) -> Sizes:
-    """Return the sizes that fit the weights; refuse several, and a block that has the width of another."""
-    if len(fitting) > 1:
-        both = [f"window {list(s.window or ())} with widths={_packed(list(s.widths.values()))}" for s in fitting]
-        raise UserError(
-            "the weights do not tell how much of the promoter the model reads",
-            where="data.window",
-            expected="one window whose rows, and those of the blocks, add up to the first dense layer",
-            received="; ".join(both),
-            do="give data.window=[LEFT,RIGHT], or widths=[...] of the feature blocks",
-        )
-    for block, width in fitting[0].widths.items():
-        other = next((b for b, known in PUBLISHED_WIDTHS.items() if width in known), block)
-        if other != block and not confirmed:
-            raise UserError(
-                f"the checkpoint does not look as if it had block {block}",
-                where=f"data={name}",
-                expected=f"{PUBLISHED_WIDTHS[block][0]:,} features for {block}",
-                received=f"{width:,} features, as block {other} has",
-                do="name the blocks it was trained on (data=), or confirm with "
-                f"widths={_packed(list(fitting[0].widths.values()))}",
-            )
-    return fitting[0]
-
-
-def _packed(numbers: Sequence[int]) -> str:
-    """Return a list as it is typed on a command line."""
-    return f"[{','.join(map(str, numbers))}]"
-
-
-def _told(blocks: list[str], widths: tuple[int, ...]) -> Iterator[str]:
-    for block, width in zip(blocks, widths, strict=True):
-        if width != PUBLISHED_WIDTHS[block][0]:
-            yield f"block {block} has {width:,} features, where the published data have {PUBLISHED_WIDTHS[block][0]:,}"
-
-
-def head_width(model: Any, checkpoint: Checkpoint) -> int | None:
-    """Return the number of rows of the first dense layer of the head, or None if no layer has its size.
-
-    Of several layers with as many units it is the one that is not among the others that the model must have.
+    Found by the names of the inputs, then by their widths, then by their order; empty if the file does not say.
     """
-    sizes = model.dense if isinstance(model.dense, list) else [model.dense]
-    left = [x.shapes["kernel"] for x in checkpoint.layers if _is_dense(x)]
-    others = list(pairwise(sizes))
-    if hasattr(model, "ff_dim"):
-        others += [(model.embed_dim, model.ff_dim), (model.ff_dim, model.embed_dim)]
-    for other in others:
-        if other in left and sum(k[1] == sizes[0] for k in left) > 1:
-            left.remove(other)
-    return max((int(rows) for rows, units in left if units == sizes[0]), default=None)
+    features = [letter for letter in blocks if letter != PROMOTER]
+    inputs = {n: shape[0] for n, shape in checkpoint.inputs.items() if n != promoter_input(blocks, checkpoint)}
+    if len(inputs) == 1:
+        return dict.fromkeys(inputs, "".join(features))
+    if len(inputs) != len(features):
+        return {}
+
+    def score(order: Sequence[str]) -> int:
+        total = 0
+        for n, (letter, name) in enumerate(zip(features, order, strict=True)):
+            keys = (BLOCKS[letter].input, *BLOCKS[letter].keys)
+            total += 100 * (widths is not None and widths[n] == inputs[name])
+            total += 10 * any(key.lower() in name.lower() for key in keys)
+            total += inputs[name] in PUBLISHED_WIDTHS.get(letter, ())
+        return total
+
+    best = max(permutations(inputs), key=score)  # of equals the first, in the order of the file
+    return dict(zip(best, features, strict=True))
 
 
-def _is_dense(layer: LayerWeights) -> bool:
-    ranks = {role: array.ndim for role, array in layer.arrays.items()}
-    return ranks == {"kernel": 2, "bias": 1}
+def fit(
+    config: Any,
+    blocks: str,
+    checkpoint: Checkpoint,
+    *,
+    widths: Sequence[int] | None,
+    window: Sequence[int] | None,
+    vectors: KmerVectors | None,
+) -> tuple[list[Sizes], Sizes]:
+    """Return the sizes that go with the weights, most likely first, and some to compare the weights with if none do."""
+    features = [letter for letter in blocks if letter != PROMOTER]
+    stated = _stated_widths(features, blocks, checkpoint, widths)
+    usual = stated or tuple(PUBLISHED_WIDTHS.get(letter, (1,))[0] for letter in features)
+    windows = possible_windows(config, window, checkpoint, blocks) if PROMOTER in blocks else [None]
+    theirs = Side(checkpoint.layers, checkpoint.described)
+    published, free = [], []
+    rows: dict[int, int] = {}
+    for place in windows:
+        sizes = Sizes(dict(zip(features, usual, strict=True)), place)
+        if sizes.length not in rows:
+            model = build_model(config, input_shapes(config, blocks, sizes, vectors))
+            rows[sizes.length] = spare_rows(our_side(model), theirs) + sum(usual)
+        rest = rows[sizes.length]
+        known = [PUBLISHED_WIDTHS.get(letter, ()) for letter in features]
+        choices: Iterable[tuple[int, ...]] = [usual] if stated or not features else product(*known)
+        found = next((n for n in choices if sum(n) == rest), None)
+        if found is not None:
+            published.append(replace(sizes, widths=dict(zip(features, found, strict=True))))
+        elif len(features) == 1 and not stated and 0 < rest <= 2 * (known[0] or (rest,))[0]:
+            free.append(replace(sizes, widths={features[0]: rest}))
+    fitting = published or free
+    if len({found.length for found in fitting}) > 1:
+        raise UserError(
+            "the weights do not tell how much of the promoter the model sees",
+            where="data.window",
+            received="; ".join(f"{list(s.window or ())} with widths={list(s.widths.values())}" for s in fitting),
+            hint="give data.window=[LEFT,RIGHT], or widths=[...] of the feature blocks",
+        )
+    return fitting, Sizes(dict(zip(features, usual, strict=True)), windows[0])
 
 
-def encoded_width(model: Any, window: tuple[int, int] | None) -> int:
-    """Return how many numbers a model makes of a promoter, before the feature blocks are joined to them."""
-    length = window[1] - window[0] if window else 0
-    widths: dict[str, Callable[[], int]] = {
-        "xpresso": lambda: length // model.pools[0] // model.pools[1] * model.filters[1],
-        "divide_et_impera": lambda: (
-            length // model.parts // model.pool // model.pool * model.parts // model.pool * model.filters
-        ),
-        "biolstm": lambda: model.units,
-        "transformer": lambda: model.embed_dim,
-        "token_transformer": lambda: length // model.pools[0] // model.pools[1] * model.embed_dim,
-        "fc_net": lambda: 0,
-    }
-    return widths[model.name]()
+def _stated_widths(
+    features: list[str], blocks: str, checkpoint: Checkpoint, widths: Sequence[int] | None
+) -> tuple[int, ...] | None:
+    """Return the widths of the feature blocks, if the user or the inputs say them."""
+    if widths and len(widths) != len(features):
+        expected = f"{len(features)} numbers, for {', '.join(features) or 'no block'}"
+        raise UserError("widths needs one number for each feature block", where="widths", expected=expected)
+    brings = {letters: name for name, letters in feature_inputs(blocks, checkpoint, widths).items()}
+    if widths or not features or brings.keys() != set(features):
+        return tuple(widths) if widths else None
+    return tuple(checkpoint.inputs[brings[letter]][0] for letter in features)
 
 
-def _windows(
-    model: Any, data: DataConfig, promoter: tuple[int, ...] | None, checkpoint: Checkpoint
-) -> Iterator[tuple[tuple[int, int], int | None]]:
-    """Yield the windows (and numbers of chunks) that the model may have been trained on, most likely first."""
-    length = None
-    if promoter:
-        length = promoter[0] * (model.chunk if isinstance(model, KmerModelConfig) else 1)
-    elif model.name == "token_transformer":  # it has a vector for each position
-        length = max((rows for rows, _ in token_tables(checkpoint)), default=None)
-    relative = [tuple(model.window or PUBLISHED_WINDOWS[0]), *PUBLISHED_WINDOWS]
-    windows = [(left + PUBLISHED_TSS, right + PUBLISHED_TSS) for left, right in relative]
-    if data.window:
-        windows = [(data.window[0], data.window[1])]
-    elif length is not None and all(right - left != length for left, right in windows):
-        windows = [(windows[0][1] - length, windows[0][1])]
-    for left, right in windows:
-        if length is not None and right - left != length:
-            if not data.window:
-                continue
+def check_blocks(blocks: str, found: Sizes, stated: bool) -> list[str]:
+    """Refuse a block that has the published width of another; return a sentence for each unpublished width."""
+    notes = []
+    for letter, width in found.widths.items():
+        known = PUBLISHED_WIDTHS.get(letter, (width,))
+        other = next((b for b, widths in PUBLISHED_WIDTHS.items() if width in widths), letter)
+        if other != letter and not stated:
             raise UserError(
-                "data.window does not have the length that the checkpoint says",
-                where="data.window",
-                expected=f"{length:,} nt",
-                received=f"{right - left:,} nt",
-                do="correct data.window, or leave it out",
+                f"the checkpoint does not look as if it had block {letter}",
+                where=f"data={blocks}",
+                received=f"{width:,} features, as block {other} has",
+                hint=f"correct data=, or confirm with widths=[{','.join(map(str, found.widths.values()))}]",
             )
-        if (right - left) % model.multiple() == 0:
-            chunks = (right - left) // model.chunk if isinstance(model, KmerModelConfig) else None
-            yield (left, right), chunks
+        if width != known[0]:
+            notes.append(f"block {letter} has {width:,} features, the published data have {known[0]:,}")
+    return notes
+
+
+def possible_windows(config: Any, window: Sequence[int] | None, checkpoint: Checkpoint, blocks: str) -> list[Any]:
+    """Return the windows that the model may have been trained on, most likely first.
+
+    A file states the length of a window at best, never where it lies.
+    """
+    promoter = promoter_input(blocks, checkpoint)
+    tables = [x.shapes["embeddings"][0] for x in checkpoint.layers if "embeddings" in x.arrays]
+    length = max(tables) if len(tables) == 2 else None  # a vector for each position
+    if promoter:
+        length = checkpoint.inputs[promoter][0] * int(getattr(config, "chunk", 1))
+    if window:
+        windows, what = [(window[0], window[1])], "data.window does not have the length that the checkpoint states"
+    else:
+        relative = dict.fromkeys([tuple(config.window or PUBLISHED_WINDOWS[0]), *PUBLISHED_WINDOWS])
+        windows = [(left + PUBLISHED_TSS, right + PUBLISHED_TSS) for left, right in relative]
+        what = "the file does not say where its window lies, and none of this length was published"
+    fitting = [w for w in windows if length in (None, w[1] - w[0])]
+    if not fitting:
+        raise UserError(
+            what,
+            where="data.window",
+            expected=f"a window of {length:,} nt",
+            hint=f"give data.window=[LEFT,RIGHT], in promoters of {PUBLISHED_LENGTH:,} nt with the TSS at "
+            f"{PUBLISHED_TSS:,}: RIGHT - LEFT is {length:,}",
+        )
+    return fitting
+
+
+def rows_of_head(checkpoint: Checkpoint, pairs: list[Pair], blocks: str, sizes: Sizes) -> tuple[Any, list[str]]:
+    """Return the rows of their first dense layer in our order of blocks, and what of that order had to be assumed."""
+    if len(blocks) == 1:
+        return slice(None), []
+    head = next(other for own, other in pairs if own.name == HEAD)
+    brings = feature_inputs(blocks, checkpoint, list(sizes.widths.values()))
+    inputs = joined_inputs(Side(checkpoint.layers, checkpoint.described), head.top)
+    order, listed = "".join(brings.get(name, PROMOTER) for name in inputs), ", ".join(blocks)
+    if sorted(order) != sorted(blocks):
+        return slice(None), [f"the file does not say in which order its inputs are joined: {listed} is assumed"]
+    spans = {PROMOTER: len(head.arrays["kernel"]) - sum(sizes.widths.values()), **sizes.widths}
+    ends = dict(zip(order, np.cumsum([spans[letter] for letter in order]), strict=True))
+    rows = np.concatenate([np.arange(ends[letter] - spans[letter], ends[letter]) for letter in blocks])
+    return rows, [f"one input holds all features: {', '.join(sizes.widths)} is assumed"] * (len(inputs) < len(blocks))

@@ -57,16 +57,10 @@ class Gene:
 
 @dataclass
 class Annotation:
-    """All genes and transcripts of a file.
+    """All genes and transcripts of a file, by id, in its order.
 
-    Attributes
-    ----------
-    flavour
-        ``"GTF"`` or ``"GFF3"``.
-    genes, transcripts
-        By id, in the order of the file.
-    repeated
-        Rows of exons, CDS and stop codons that say what another row says, and were dropped.
+    `flavour` is ``"GTF"`` or ``"GFF3"``; `repeated` counts rows of exons, CDS and stop codons that say what another row
+    says, and were dropped. GFF3 names a parent by the ID of its row (`gene_of_row`), which need not be the gene's id.
     """
 
     path: Path

@@ -15,7 +15,8 @@ from genexp.errors import UserError
 from genexp.prepare import recipe, splits
 from genexp.prepare.config import Config
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.gather import Bases, RawGenes
+from genexp.prepare.gather import Bases
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 
 #: Letter of each block by the name of its input.
@@ -24,14 +25,9 @@ LETTERS = {block.input: letter for letter, block in BLOCKS.items()}
 
 @dataclass(frozen=True)
 class Plan:
-    """Which genes are kept, in which order, and what each split of each fold has of them.
+    """Which genes are kept, in the order in which they are written, and the rows of each split, for each fold.
 
-    Attributes
-    ----------
-    genes
-        In the order in which they are written; those of one split together, where there are no folds.
-    folds
-        Rows of `genes` by split; one without cross-validation.
+    Without cross-validation there is one fold, and the genes of one split are together.
     """
 
     genes: RawGenes
@@ -39,13 +35,7 @@ class Plan:
 
 
 def plan(config: Config, genes: RawGenes, ledger: Ledger) -> Plan:
-    """Split the genes.
-
-    Raises
-    ------
-    UserError
-        If the config asks for a split that is not possible.
-    """
+    """Split the genes, or raise a UserError if the config asks for a split that is not possible."""
     whole = _folds(config, genes, ledger)
     folds = [_guarded(config, genes, rows, ledger) for rows in whole]
     for number, (before, rows) in enumerate(zip(whole, folds, strict=True), 1):
@@ -69,32 +59,24 @@ def _counts(rows: splits.Rows) -> str:
 def _too_small(config: Config, name: str, before: splits.Rows, rows: splits.Rows, fold: int) -> UserError:
     """Return the error for a split with too few genes, with the key that makes it so."""
     ask, number = config.split, len(rows[name])
-    held_out = "train" if name == "train" else f"split.{name}"
-    reasons = [
-        (
-            ask.guard and len(before[name]) >= 2,
-            *("split.guard", "set split.guard=false, take shorter promoters, or set split.by=chromosome"),
-        ),
-        (
-            ask.by == "file",
-            *(f"split.file={ask.file}", "list more of the dataset's genes, or set another split.column"),
-        ),
-        (
-            ask.folds and config.recipe == "published" and ask.by == "random",
-            *("split.valid", f"set it; with recipe=published {splits.PUBLISHED_SIZE:,} genes validate by default"),
-        ),
-        (ask.folds, "split.folds", f"make fewer folds{'' if ask.by == 'random' else '; each holds whole groups'}"),
-        (
-            ask.by == "chromosome",
-            *(f"split.by=chromosome, {held_out}", "name chromosomes: 'split.valid=[2]' and 'split.test=[8]'"),
-        ),
-        (
-            ask.by == "group",
-            *(f"split.by=group, {held_out}", "groups stay whole: ask for larger splits, or give smaller groups"),
-        ),
-        (True, "split.valid, split.test", "change them"),
-    ]
-    where, hint = next((where, hint) for applies, where, hint in reasons if applies)
+    where = f"split.by={ask.by}, {'train' if name == 'train' else f'split.{name}'}"
+    if ask.guard and len(before[name]) >= 2:
+        where, hint = "split.guard", "set split.guard=false, take shorter promoters, or set split.by=chromosome"
+    elif ask.by == "file":
+        where, hint = f"split.file={ask.file}", "list more of the dataset's genes, or set another split.column"
+    elif ask.folds and config.recipe == "published" and ask.by == "random":
+        where, hint = (
+            "split.valid",
+            f"set it; with recipe=published {splits.PUBLISHED_SIZE:,} genes validate by default",
+        )
+    elif ask.folds:
+        where, hint = "split.folds", f"make fewer folds{'' if ask.by == 'random' else '; each holds whole groups'}"
+    elif ask.by == "chromosome":
+        hint = "name chromosomes: 'split.valid=[2]' and 'split.test=[8]'"
+    elif ask.by == "group":
+        hint = "groups stay whole: ask for larger splits, or give smaller groups"
+    else:
+        where, hint = "split.valid, split.test", "change them"
     return UserError(
         f"the split '{name}' has {number} gene{'' if number == 1 else 's'}",
         where=where + (f", fold {fold}" if ask.folds else ""),
@@ -143,15 +125,15 @@ def _folds_of_file(config: Config, genes: RawGenes, ledger: Ledger) -> list[spli
 
 def _published_folds(config: Config, number: int, ledger: Ledger) -> list[splits.Rows]:
     ask = config.split
-    if ask.folds:
-        valid = splits.size_of(ask.valid, number, True, "split.valid")
-        how = f"{ask.folds} folds of pandas' order, seed {ask.seed}; the first {valid:,} others validate"
-        ledger.rule("split", how)
-        return splits.published_folds(number, ask.folds, valid, ask.seed)
-    wanted = splits.sizes(ask.valid, ask.test, number, published=True)
-    how = f"pandas' sample(frac=1, random_state={ask.seed}); the last test, those before them validate"
-    ledger.rule("split", how)
-    return [splits.published_split(number, wanted, ask.seed)]
+    if not ask.folds:
+        wanted = splits.sizes(ask.valid, ask.test, number, published=True)
+        order = f"pandas' sample(frac=1, random_state={ask.seed})"
+        ledger.rule("split", f"{order}; the last test, those before them validate")
+        return [splits.published_split(number, wanted, ask.seed)]
+    valid = splits.size_of(ask.valid, number, True, "split.valid")
+    order = f"{ask.folds} folds of pandas' order, seed {ask.seed}"
+    ledger.rule("split", f"{order}; the first {valid:,} others validate")
+    return splits.published_folds(number, ask.folds, valid, ask.seed)
 
 
 def _chromosomes_or_size(config: Config, key: str, chromosomes: np.ndarray) -> list[str] | int:
@@ -237,7 +219,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         for name, mine in rows.items()
     }
     record = recipe.scaling_record(config.recipe, config.expression_scale, label_scaler, halflife_scaler)
-    return Scaled(Dataset(_info(config, bases, parts, names), None, parts), record, svd)
+    return Scaled(Dataset(_description(config, bases, parts, names), parts), record, svd)
 
 
 def _add_targets(
@@ -274,7 +256,9 @@ def _note_svd(asked: int, directions: np.ndarray, kept: float, ledger: Ledger) -
     ledger.rule("svd", sentence)
 
 
-def _info(config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]) -> DatasetDescription:
+def _description(
+    config: Config, bases: Bases, parts: dict[str, Split], names: dict[str, tuple[str, ...]]
+) -> DatasetDescription:
     """Return the description of the dataset that is written."""
     promoters = bases.promoters
     blocks = parts["train"].blocks

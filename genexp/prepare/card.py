@@ -1,10 +1,10 @@
-"""The files of a dataset that are made to be read: dataset.yaml and genes.tsv."""
+"""Writing a dataset: HDF5 files, dataset.yaml, genes.tsv and the picture."""
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,44 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp import __version__
 from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
 from genexp.dataset.genes import SPLITS
+from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
-from genexp.prepare.assemble import Plan, Scaled
+from genexp.prepare import picture
+from genexp.prepare.assemble import Plan, Scaled, scaled
 from genexp.prepare.config import Config, input_files
-from genexp.prepare.gather import Bases, RawGenes
+from genexp.prepare.gather import Bases
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.sources import checksum
+from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
+
+
+def write(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, command: str) -> None:
+    """Write every file of a dataset to an empty folder."""
+    folds = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
+    write_genes(folder, plan, bases, folds=bool(config.split.folds))
+    write_card(folder, config, plan, bases, folds, ledger, command)
+
+
+def _write_fold(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, number: int) -> Scaled:
+    """Write the files of one fold, and with the first the picture; return all but its genes, which are large."""
+    source = f"genexp prepare source={config.source}: " + ", ".join(Path(p).name for p in input_files(config).values())
+    rows = plan.folds[number - 1]
+    found = scaled(config, plan.genes, bases, rows, ledger)
+    fold = number if config.split.folds else None
+    write_dataset(folder, found.dataset, source=source, scaling=found.scaling, fold=fold)
+    if found.svd is not None:
+        directions, names = found.svd
+        np.savez_compressed(folder / f"{fold or ''}svd.npz", directions=directions, names=names)
+    if number == 1:
+        picture.draw_dataset(folder / "dataset.png", source, found.dataset, plan, bases, ledger)
+    ledger.note(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
+    return replace(found, dataset=replace(found.dataset, splits={}), svd=None)
 
 
 def write_card(
@@ -47,7 +73,7 @@ def write_card(
         "blocks": _blocks(datasets[0]),
         "statistics": _statistics(plan.genes, bases),
         "scaling": [found.scaling for found in datasets],
-        "config": dataclasses.asdict(config) if dataclasses.is_dataclass(config) else config.model_dump(),
+        "config": config.model_dump(),
     }
     write_atomically(folder / "dataset.yaml", _HEAD + OmegaConf.to_yaml(OmegaConf.create(content)))
 
@@ -57,8 +83,8 @@ def _source(path: Path) -> dict[str, Any]:
     return {"path": str(resolved), "bytes": resolved.stat().st_size, "sha256": checksum(resolved)}
 
 
-def _blocks(scaled: Scaled) -> dict[str, Any]:
-    info = scaled.dataset.description
+def _blocks(written: Scaled) -> dict[str, Any]:
+    info = written.dataset.description
     found: dict[str, Any] = {}
     if info.promoter is not None:
         found[PROMOTER] = {"length": info.promoter_length, "tss": info.tss}
@@ -97,7 +123,7 @@ def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
     if places is not None:
         chromosome, strand, tss = places
         columns |= {"chromosome": chromosome, "strand": strand, "tss": tss + 1}
-        columns["transcript"] = [t.name for t in genes.transcripts or []]
+        columns["transcript"] = [t.name for t in genes.transcripts]
     split = np.full(len(genes), "", dtype="U8")
     for number, rows in enumerate(plan.folds, 1):
         for name in SPLITS if not folds else ("test",):

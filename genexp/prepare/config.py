@@ -10,12 +10,16 @@ from pydantic import BeforeValidator, Field
 from genexp.errors import UserError
 from genexp.files import free_folder
 from genexp.prepare.sources import existing
-from genexp.schema import Count, Schema
+from genexp.schema import PATH, Count, Schema
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
 
 #: Text that YAML may read as a number: a chromosome, a sample, a folder.
-Name = Annotated[
-    str, BeforeValidator(lambda x: str(x) if isinstance(x, int | float) and not isinstance(x, bool) else x)
-]
+Name = Annotated[str, BeforeValidator(_as_text)]
+File = Annotated[str, BeforeValidator(_as_text), PATH]
 Absence = Literal["zero", "drop"]
 Bases = Annotated[int, Field(ge=0, le=10_000_000)]
 #: How much is held out: a number of genes, a part below 1, or chromosomes.
@@ -53,7 +57,7 @@ class SplitConfig(Schema):
     folds: Annotated[int, Field(ge=3)] | None = Field(description="number of folds, each tested once")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(description="seed of the random split")
     guard: bool = Field(description="drop training genes whose promoter overlaps one of a held-out gene")
-    file: Name | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
+    file: File | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
     column: Name | None = Field(description="column of the file; null: recognised by its content")
 
 
@@ -61,15 +65,15 @@ class Config(Schema):
     """The whole config of ``genexp prepare``."""
 
     source: Literal["xpresso_table", "genome", "tables"] = Field(description="kind of raw files")
-    out: Name = Field(description="folder for the dataset; must not hold one yet")
-    table: Name | None = Field(description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER")
-    fasta: Name | None = Field(description="genome: the chromosomes")
-    gtf: Name | None = Field(description="genome: GTF or GFF3")
-    expression: Name | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
-    tss: Name | None = Field(description="genome: BED of CAGE peaks, which then decide where promoters are")
-    tf: Name | None = Field(description="transcription factors: a wide table, a list of pairs, or a GMT file")
-    mirna: Name | None = Field(description="microRNAs: a wide table, a list of pairs, or a GMT file")
-    mask: Name | None = Field(description="genes to leave out, one on each line")
+    out: File = Field(description="folder for the dataset; must not hold one yet")
+    table: File | None = Field(description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER")
+    fasta: File | None = Field(description="genome: the chromosomes")
+    gtf: File | None = Field(description="genome: GTF or GFF3")
+    expression: File | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
+    tss: File | None = Field(description="genome: BED of CAGE peaks, which then decide where promoters are")
+    tf: File | None = Field(description="transcription factors: a wide table, a list of pairs, or a GMT file")
+    mirna: File | None = Field(description="microRNAs: a wide table, a list of pairs, or a GMT file")
+    mask: File | None = Field(description="genes to leave out, one on each line")
     upstream: Bases = Field(description="bases of the promoter before the TSS")
     downstream: Bases = Field(description="bases of the promoter from the TSS on")
     recipe: Literal["honest", "published"] = Field(description="how labels and features are scaled")
@@ -133,28 +137,17 @@ def _check_together(config: Config) -> None:
     sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
     counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])
     by_file = ask.by in ("file", "group")
+    empty = config.source == "genome" and not config.upstream + config.downstream
+    blockless = config.source == "tables" and not any(getattr(config, key) for key in TARGETS)
+    decided = sized and (ask.by == "file" or counted)
     rules = [
-        (by_file and ask.file is None, f"split.by={ask.by} needs a file", "split.file", "add split.file=FILE"),
-        (ask.by == "random" and ask.file, "split.by=random has no use for a file", "split.file", "set split.by"),
-        (
-            sized and (ask.by == "file" or counted),
-            f"{''.join(sized[:1])} would have no effect",
-            f"split.by={ask.by}, split.folds={ask.folds}",
-            "leave it out: the file, or the number of folds, decides how many genes are held out",
-        ),
-        (
-            config.source == "genome" and not config.upstream + config.downstream,
-            *("the promoters would be empty", "upstream, downstream", "make one of them larger than 0"),
-        ),
-        (
-            config.source == "tables" and not any(getattr(config, key) for key in TARGETS),
-            *("there would be labels but nothing to predict them from", ", ".join(TARGETS), "set one of them"),
-        ),
-        (
-            config.svd and not config.mirna,
-            *("svd reduces the microRNA block, which is missing", "svd", "add mirna=FILE, or leave svd out"),
-        ),
+        (by_file and ask.file is None, f"split.by={ask.by} needs a file", "add split.file=FILE"),
+        (ask.by == "random" and ask.file, "split.by=random has no use for a file", "set split.by"),
+        (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
+        (empty, "the promoters would be empty", "set upstream or downstream above 0"),
+        (blockless, "there would be labels but nothing to predict them from", f"set {' or '.join(TARGETS)}"),
+        (config.svd and not config.mirna, "svd reduces the microRNA block, which is missing", "add mirna=FILE"),
     ]
-    for wrong, what, where, hint in rules:
+    for wrong, what, hint in rules:
         if wrong:
-            raise UserError(what, where=where, hint=hint)
+            raise UserError(what, hint=hint)

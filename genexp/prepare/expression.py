@@ -41,20 +41,17 @@ _CHOOSE = "name columns with 'samples=[NAME,...]'"
 
 @dataclass(frozen=True)
 class Expression:
-    """Expression by gene.
+    """Expression by gene: median (or mean) over the samples, for the rows that have a value.
 
     Attributes
     ----------
     names
-        What the rows with a value are called; columns of text alone are other names.
+        What the rows are called; columns of text alone are other names.
     values : (n,) float64
-        Median (or mean) over the samples.
-    samples
-        The columns that were used.
+    samples, left_out
+        The columns that were used, and those with numbers that describe the gene rather than a sample.
     without
         Number of rows without any value.
-    left_out
-        Columns with numbers that describe the gene rather than a sample.
     heading
         What the header calls the first column.
     """
@@ -140,13 +137,7 @@ def _check_header(table: pd.DataFrame, path: Path) -> None:
 
 
 def _samples(table: pd.DataFrame, others: Sequence[str], where: str) -> list[str]:
-    """Return the columns that are samples.
-
-    Raises
-    ------
-    UserError
-        If there are none, or a sample is there in several units, which cannot be averaged.
-    """
+    """Return the columns that are samples, or raise a UserError if there are none, or several units of one sample."""
     found = [name for name in table.columns[1:] if name not in others]
     units = {_plain(name): name for name in found if _plain(name) in _UNITS}
     if len(units) > 1:

@@ -33,19 +33,7 @@ _TOKENS = _token_table()
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some bases of one chromosome, in order.
-
-    Attributes
-    ----------
-    chromosome
-        The first word of the header.
-    header
-        The whole header without ``>``.
-    start
-        Position of the first base, from 0.
-    tokens : (bases,) uint8
-        A=0 C=1 G=2 T=3 N=4.
-    """
+    """Bases of one chromosome (first word of `header`), in order: (bases,) uint8 tokens from position `start`."""
 
     chromosome: str
     header: str
@@ -56,10 +44,7 @@ class Stretch:
 def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
     """Yield a FASTA file in stretches; a chromosome begins with an empty one.
 
-    Raises
-    ------
-    UserError
-        If the file is not FASTA, names a chromosome twice, or holds something other than bases.
+    A UserError is raised if the file is not FASTA, names a chromosome twice, or holds something other than bases.
     """
     seen: set[str] = set()
     name = header = ""
@@ -91,13 +76,7 @@ def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
 
 
 def look_at_fasta(path: Path) -> None:
-    """Check that a file is FASTA by its first header.
-
-    Raises
-    ------
-    UserError
-        If it is not.
-    """
+    """Raise a UserError unless a file is FASTA, by its first header."""
     next(read_fasta(path, 1 << 16))
 
 

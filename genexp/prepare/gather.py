@@ -1,11 +1,10 @@
-"""The genes of a dataset with their raw values, from each kind of source; bases are read last, in their final order."""
+"""The genes of each kind of source with their raw values; bases are read last, in their final order."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from genexp.prepare.annotation import Transcript, read_annotation
 from genexp.prepare.config import TARGETS, Config
 from genexp.prepare.expression import Expression, read_expression
 from genexp.prepare.fasta import look_at_fasta
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.names import GeneNames, check_unique, is_gene, join, without_version
@@ -23,77 +23,15 @@ from genexp.prepare.peaks import tss_from_peaks
 from genexp.prepare.published import read_numbers, read_promoters
 from genexp.prepare.sources import open_text
 from genexp.prepare.tables import look_at, no_header
-from genexp.prepare.targets import Targets, is_gmt, read_targets
-from genexp.prepare.transcripts import Chosen, Pieces, check_parts_fit, choose_transcripts, halflife_lengths, regions
+from genexp.prepare.targets import is_gmt, read_targets
+from genexp.prepare.transcripts import Pieces, check_parts_fit, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
 
 
 @dataclass(frozen=True)
-class RawGenes:
-    """Genes before any scaling; every array has one row per gene.
-
-    Attributes
-    ----------
-    names
-        What the genes are called.
-    expression : (n,) float64
-    halflife : (n, 8) float64 or None
-        Of a genome, GC is not known before the genome is read.
-    chromosome, strand : (n,) array of str or None
-    tss : (n,) int64 or None
-        From 0.
-    transcripts
-        Of a genome.
-    targets
-        Target tables by block letter.
-    """
-
-    names: GeneNames
-    expression: np.ndarray
-    halflife: np.ndarray | None = None
-    chromosome: np.ndarray | None = None
-    strand: np.ndarray | None = None
-    tss: np.ndarray | None = None
-    transcripts: list[Transcript] | None = None
-    targets: dict[str, Targets] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.expression)
-
-    def take(self, rows: np.ndarray) -> RawGenes:
-        """Return the genes selected by an index or boolean array."""
-        index = np.arange(len(self))[rows]
-        arrays = ("expression", "halflife", "chromosome", "strand", "tss")
-        changed: dict[str, Any] = {
-            name: None if getattr(self, name) is None else getattr(self, name)[index] for name in arrays
-        }
-        targets = {
-            block: replace(found, values=found.values[index], join=replace(found.join, rows=found.join.rows[index]))
-            for block, found in self.targets.items()
-        }
-        transcripts = None if self.transcripts is None else [self.transcripts[n] for n in index]
-        return replace(self, names=self.names.take(index), transcripts=transcripts, targets=targets, **changed)
-
-    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Return chromosome, strand and TSS of each gene, or None where the source does not say."""
-        if self.chromosome is None or self.strand is None or self.tss is None:
-            return None
-        return self.chromosome, self.strand, self.tss
-
-
-@dataclass(frozen=True)
 class Bases:
-    """What is known once the bases are read.
-
-    Attributes
-    ----------
-    promoters : (n, length) uint8 tokens or None
-    tss
-        Index of the TSS in the promoters.
-    halflife : (n, 8) float64 or None
-        With GC.
-    """
+    """What is known once the bases are read: (n, length) uint8 promoters, the TSS in them, (n, 8) half-life with GC."""
 
     promoters: np.ndarray | None = None
     tss: int | None = None
@@ -128,13 +66,13 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
 
 
 def _from_table(config: Config, ledger: Ledger) -> RawGenes:
-    table = read_numbers(Path(str(config.table)))
-    ledger.count("in the table", len(table.genes))
-    ids = table.genes
+    genes = read_numbers(Path(str(config.table)))
+    ledger.count("in the table", len(genes))
+    names = genes.names
     if config.genes.strip_versions:
-        ids = np.array([without_version(gene) for gene in ids])
-        check_unique(ids.tolist(), f"table={config.table}, without versions")
-    return RawGenes(GeneNames(ids), table.expression, table.halflife if config.halflife else None)
+        names = GeneNames(np.array([without_version(gene) for gene in names.ids]))
+        check_unique(names.ids.tolist(), f"table={config.table}, without versions")
+    return replace(genes, names=names, halflife=genes.halflife if config.halflife else None)
 
 
 def _from_tables(config: Config, ledger: Ledger) -> RawGenes:
@@ -163,7 +101,7 @@ def _from_genome(config: Config, ledger: Ledger) -> RawGenes:
     look_at_fasta(Path(str(config.fasta)))
     found, remark = _expression(config, ledger)
     annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
-    chosen = choose_transcripts(
+    genes = choose_transcripts(
         annotation,
         ledger,
         rule=rules.transcript,
@@ -171,44 +109,43 @@ def _from_genome(config: Config, ledger: Ledger) -> RawGenes:
         strip_versions=rules.strip_versions,
         need_cds=config.halflife,
     )
-    if is_gene(found.heading, chosen.names):
+    if is_gene(found.heading, genes.names):
         raise no_header(Path(str(config.expression)), "expression", [found.heading, *found.samples], ["gene", "S1"])
-    joined = join(chosen.names, found.names.ids.tolist(), f"expression={config.expression}")
-    chosen, values = chosen.take(joined.found), found.values[joined.rows[joined.found]]
-    unused = len(found.values) - len(values)
+    joined = join(genes.names, found.names.ids.tolist(), f"expression={config.expression}")
+    genes = replace(genes.take(joined.found), expression=found.values[joined.rows[joined.found]])
+    unused = len(found.values) - len(genes)
     remark = f"{remark}{joined.remark()}; {unused:,} rows of the table match no annotated gene"
-    ledger.count("with expression", len(values), remark)
-    halflife = None
+    ledger.count("with expression", len(genes), remark)
     if config.halflife:
-        halflife, kept = _lengths(config, chosen, ledger)
-        if not kept.all():
-            chosen, values, halflife = chosen.take(kept), values[kept], halflife[kept]
-            ledger.count("with both UTRs", len(values))
-    tss = chosen.tss
-    if config.tss:
-        tss, sentence = tss_from_peaks(Path(config.tss), chosen)
-        ledger.rule("tss", sentence, report=ledger.note, prefix="TSS: ")
-    return RawGenes(chosen.names, values, halflife, chosen.chromosome, chosen.strand, tss, chosen.transcripts)
+        genes = _with_lengths(config, genes, ledger)
+    if not config.tss:
+        return genes
+    tss, sentence = tss_from_peaks(Path(config.tss), genes)
+    ledger.rule("tss", sentence, report=ledger.note, prefix="TSS: ")
+    return replace(genes, tss=tss)
 
 
-def _lengths(config: Config, chosen: Chosen, ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features that need no bases, and which genes the rule for missing UTRs keeps."""
+def _with_lengths(config: Config, genes: RawGenes, ledger: Ledger) -> RawGenes:
+    """Add the features that need no bases; leave out the genes that the rule for missing UTRs drops."""
     rules = config.genes
-    for transcript in chosen.transcripts:
+    for transcript in genes.transcripts:
         check_parts_fit(transcript, config.gtf)
-    pieces = _regions(chosen.transcripts, config)
-    found = [halflife_lengths(t, p, rules.lengths) for t, p in zip(chosen.transcripts, pieces, strict=True)]
-    lacks = np.array([not (p["UTR5"] and p["UTR3"]) for p in pieces])
-    drop = rules.missing_utr == "drop"
+    pieces = _regions(genes.transcripts, config)
+    found = [halflife_lengths(t, p, rules.lengths) for t, p in zip(genes.transcripts, pieces, strict=True)]
+    genes = replace(genes, halflife=np.array([[row.get(name, 0.0) for name in HALFLIFE_FEATURES] for row in found]))
     ledger.rule(
         "half-life",
         f"lengths {rules.lengths}, from spliced exons; stop codon {rules.stop_codon.replace('_', ' ')}; "
         "intron length = transcript span - (UTR5 + CDS + UTR3); "
         "ORFEXONDENSITY = CDS exons per kb of CDS; GC over A, C, G, T",
     )
+    lacks, drop = np.array([not (p["UTR5"] and p["UTR3"]) for p in pieces]), rules.missing_utr == "drop"
     fate = "dropped" if drop else "length and GC are 0"
     ledger.rule("missing UTR", f"{int(lacks.sum()):,} genes without a 5' or 3' UTR: {fate}")
-    return np.array([[row.get(name, 0.0) for name in HALFLIFE_FEATURES] for row in found]), ~(lacks & drop)
+    if drop and lacks.any():
+        genes = genes.take(~lacks)
+        ledger.count("with both UTRs", len(genes))
+    return genes
 
 
 def _regions(transcripts: list[Transcript], config: Config) -> list[dict[str, Pieces]]:
@@ -265,14 +202,10 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
         return Bases()
     if config.source == "genome":
         return _cut(config, genes, ledger)
-    path = Path(str(config.table))
     rename = without_version if config.genes.strip_versions else str
     place = {str(gene): row for row, gene in enumerate(genes.names.ids)}
-    with open_text(path) as file:
-        header, line = (file.readline().rstrip("\r\n").split("\t") for _ in range(2))
-    length = len(line[[name.strip() for name in header].index("PROMOTER")])
-    tokens = read_promoters(path, place, length, rename=rename, progress=ledger.progress)
-    return Bases(tokens, length // 2, genes.halflife)
+    tokens = read_promoters(Path(str(config.table)), place, rename=rename, progress=ledger.progress)
+    return Bases(tokens, tokens.shape[1] // 2, genes.halflife)
 
 
 def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
@@ -282,7 +215,7 @@ def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
         raise TypeError("genes of a genome have a place")
     chromosome, strand, tss = places
     windows = promoter_windows(chromosome, strand, tss, config.upstream, config.downstream)
-    pieces = _regions(genes.transcripts or [], config) if config.halflife else []
+    pieces = _regions(genes.transcripts, config) if config.halflife else []
     flat = [
         (gene, region, start, end)
         for gene, found in enumerate(pieces)

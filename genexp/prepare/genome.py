@@ -18,13 +18,7 @@ _COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
 
 @dataclass(frozen=True)
 class Intervals:
-    """Half-open intervals; `start` may be negative and `end` beyond the chromosome.
-
-    Attributes
-    ----------
-    chromosome : (n,) array of str
-    start, end : (n,) int64
-    """
+    """Half-open intervals (n,); `start` may be negative and `end` beyond the chromosome."""
 
     chromosome: np.ndarray
     start: np.ndarray
@@ -37,15 +31,9 @@ class Intervals:
 def promoter_windows(
     chromosome: np.ndarray, strand: np.ndarray, tss: np.ndarray, upstream: int, downstream: int
 ) -> Intervals:
-    """Return the window of each promoter; read along its strand, the TSS is base number `upstream`, from 0.
+    """Return the window of each promoter (n,) around a TSS, the position of the first transcribed base, from 0.
 
-    Parameters
-    ----------
-    chromosome, strand : (n,) array of str
-    tss : (n,) int64
-        Position of the first transcribed base, from 0.
-    upstream, downstream
-        Bases before the TSS, and from the TSS on.
+    Read along its strand, the TSS is base number `upstream`, from 0, and `downstream` bases are from the TSS on.
     """
     start = np.where(strand == "+", tss - upstream, tss + 1 - downstream)
     return Intervals(chromosome, start, start + upstream + downstream)
@@ -80,12 +68,8 @@ def cut_genome(
 
     Parameters
     ----------
-    fasta
-        The genome.
     windows : n intervals of equal length
-        The promoters.
-    strand : (n,) array of str
-        Promoters on ``-`` are reverse-complemented.
+        The promoters; those whose `strand` is ``-`` are reverse-complemented.
     pieces
         Intervals whose bases are counted.
     progress
@@ -122,8 +106,7 @@ def cut_genome(
         progress(done, len(windows))
         for row, _, first, last in pieces_of[name].within(left, right):
             counts[row] += np.bincount(stretch.tokens[first - left : last - left], minlength=len(ALPHABET))
-    _check_chromosomes(fasta, wanted, lengths, list(ours), windows, length)
-    _check_inside(pieces, lengths, fasta)
+    _check_assembly(fasta, lengths, list(ours), windows, pieces, length)
     for minus in np.flatnonzero(strand == "-"):
         promoters[minus] = _COMPLEMENT[promoters[minus, ::-1]]
     return Cut(promoters, counts, lengths, {a: b for a, b in in_fasta.items() if a != b})
@@ -160,43 +143,27 @@ def _name_of(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fa
     return name
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
-
-
-def _check_chromosomes(
-    fasta: Path, wanted: list[str], lengths: dict[str, int], there: list[str], windows: Intervals, length: int
+def _check_assembly(
+    fasta: Path, lengths: dict[str, int], there: list[str], windows: Intervals, pieces: Intervals, length: int
 ) -> None:
-    missing = [name for name in wanted if name not in lengths]
+    """Check that annotation and genome are of one assembly, as far as names and lengths show it."""
+    hint = "use a genome and an annotation of one assembly"
+    missing = sorted((set(windows.chromosome) | set(pieces.chromosome)) - set(lengths))
     if missing:
-        genes = int(np.isin(windows.chromosome, missing).sum())
-        raise UserError(
-            f"the genome lacks {len(missing)} chromosome{'s' if len(missing) > 1 else ''} with {genes:,} genes",
-            where=f"fasta={fasta}",
-            expected=_few(missing),
-            received=_few(there),
-            hint=f"use files of one assembly, or set 'genes.skip_chromosomes=[{','.join(missing[:8])}]'",
-        )
+        number, genes = len(missing), int(np.isin(windows.chromosome, missing).sum())
+        what = f"the genome lacks {number} chromosome{'s' if number > 1 else ''} with {genes:,} genes"
+        expected, received = (", ".join(names[:8]) + " ..." * (len(names) > 8) for names in (missing, there))
+        hint += f", or set 'genes.skip_chromosomes=[{','.join(missing[:8])}]'"
+        raise UserError(what, where=f"fasta={fasta}", expected=expected, received=received, hint=hint)
     short = [name for name in np.unique(windows.chromosome) if lengths[name] < length]
     if short:
-        raise UserError(
-            "a promoter window is longer than its chromosome",
-            where=f"upstream + downstream, chromosome {short[0]}",
-            expected=f"at most {lengths[short[0]]:,} nt",
-            received=f"{length:,} nt",
-            hint=f"take a shorter window, or set 'genes.skip_chromosomes=[{','.join(short)}]'",
-        )
-
-
-def _check_inside(pieces: Intervals, lengths: dict[str, int], fasta: Path) -> None:
-    """Check that annotation and genome are of one assembly, as far as lengths show it."""
-    for name in np.unique(pieces.chromosome):
-        last = int(pieces.end[pieces.chromosome == name].max())
-        if last > lengths[name]:
-            raise UserError(
-                "an exon lies beyond the end of its chromosome",
-                where=f"fasta={fasta}, chromosome {name}",
-                expected=f"positions up to {lengths[name]:,}",
-                received=f"{last:,}",
-                hint="use a genome and an annotation of one assembly",
-            )
+        what, expected = "a promoter window is longer than its chromosome", f"at most {lengths[short[0]]:,} nt"
+        where, hint = f"upstream + downstream, chromosome {short[0]}", f"'genes.skip_chromosomes=[{','.join(short)}]'"
+        hint = f"take a shorter window, or set {hint}"
+        raise UserError(what, where=where, expected=expected, received=f"{length:,} nt", hint=hint)
+    beyond = np.flatnonzero(pieces.end > np.array([lengths[name] for name in pieces.chromosome]))
+    if len(beyond):
+        name, last = pieces.chromosome[beyond[0]], int(pieces.end[beyond[0]])
+        what, expected = "an exon lies beyond the end of its chromosome", f"positions up to {lengths[name]:,}"
+        where = f"fasta={fasta}, chromosome {name}"
+        raise UserError(what, where=where, expected=expected, received=f"{last:,}", hint=hint)

@@ -18,16 +18,9 @@ def ignore(*_: object) -> None:
 
 @dataclass
 class Ledger:
-    """How many genes each step left, and what each rule did.
+    """How many genes each step left (`steps`), and what each rule did (`rules`, one sentence for each choice).
 
-    Attributes
-    ----------
-    note, warn, progress
-        Where lines, warnings and progress are reported.
-    steps
-        ``{"step", "genes", "lost", "note"}`` in order.
-    rules
-        One sentence for each choice that was made.
+    Lines, warnings and progress are reported to `note`, `warn` and `progress`.
     """
 
     note: Note = ignore

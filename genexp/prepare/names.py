@@ -17,14 +17,7 @@ _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
 
 @dataclass(frozen=True)
 class GeneNames:
-    """What each gene is called.
-
-    Attributes
-    ----------
-    ids : (n,) array of str
-    others
-        Other names by kind, each (n,) array of str, "" where a gene has none: ``{"gene_name": ...}``.
-    """
+    """What each gene is called: `ids` (n,), and (n,) other names by kind (``"gene_name"``), "" where it has none."""
 
     ids: np.ndarray
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -48,16 +41,10 @@ def is_gene(heading: object, genes: GeneNames) -> bool:
 
 @dataclass(frozen=True)
 class Join:
-    """Which row of a file belongs to each gene.
+    """Which row of a file belongs to each gene: `rows` (n,) int64, -1 where the file has none.
 
-    Attributes
-    ----------
-    rows : (n,) int64
-        -1 where the file has none.
-    by
-        What matched: ``"id"``, ``"id without version"``, ``"gene_name"``, ...
-    ambiguous
-        Number of genes that were left out because two rows claim them, or two genes one row.
+    `by` is what matched: ``"id"``, ``"id without version"``, ``"gene_name"``, ...; `ambiguous` counts the genes that
+    were left out because two rows claim them, or two genes one row.
     """
 
     rows: np.ndarray
@@ -81,23 +68,10 @@ def without_version(name: str) -> str:
 
 
 def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
-    """Find each gene among the names of a file: by id, by id without version, or by another name.
+    """Find each gene among the names of a file, no two the same: by id, by id without version, or by another name.
 
-    The kind of name that finds the most genes is taken, and the first of those that find equally many.
-
-    Parameters
-    ----------
-    genes
-        What the genes are called.
-    names
-        The names of the file's rows, no two the same.
-    where
-        The file, for messages.
-
-    Raises
-    ------
-    UserError
-        If nothing joins.
+    The kind of name that finds the most genes is taken, and the first of those that find equally many. A UserError is
+    raised if nothing joins; `where` names the file.
     """
     found = [_match("id", genes.ids, names)]
     plain = [without_version(gene) for gene in genes.ids]

@@ -10,8 +10,9 @@ import numpy as np
 
 from genexp.errors import UserError
 from genexp.prepare.fasta import plain_name
+from genexp.prepare.genes import RawGenes
+from genexp.prepare.names import GeneNames
 from genexp.prepare.sources import bad_line, open_text
-from genexp.prepare.transcripts import Chosen
 
 #: A peak without a gene's name belongs to the gene whose TSS it lies this near, in nt, on the same strand.
 NEAR = 500
@@ -33,39 +34,38 @@ class Peak:
         return plain_name(self.chromosome), self.strand
 
 
-def tss_from_peaks(path: Path, chosen: Chosen) -> tuple[np.ndarray, str]:
+def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
     """Return the TSS of each gene, from a peak where there is one, and a sentence about it.
 
     A peak belongs to the gene it is named after (its id, or FANTOM5's ``p1@SYMBOL``, of which only p1 counts), on the
     same chromosome and strand. If no peak is named after a gene, the one with the highest score within `NEAR` nt of the
-    annotated TSS is taken. A peak's position is its ``thickStart`` where that is a single base, else its middle.
-
-    Raises
-    ------
-    UserError
-        If a line is not BED with a strand, or no peak belongs to any gene.
+    annotated TSS is taken. A peak's position is its ``thickStart`` where that is a single base, else its middle. A
+    UserError is raised if no peak belongs to any gene.
     """
-    peaks = _read_bed(path)
-    places = [(plain_name(name), str(strand)) for name, strand in zip(chosen.chromosome, chosen.strand, strict=True)]
-    how, moved = "named after the gene", _named(peaks, chosen, places)
+    found = genes.places()
+    if found is None:
+        raise TypeError("peaks need genes with a place")
+    peaks, annotated = _read_bed(path), found[2]
+    places = [(plain_name(name), str(strand)) for name, strand in zip(*found[:2], strict=True)]
+    how, moved = "named after the gene", _named(peaks, genes.names, places)
     if not moved:
-        how, moved = f"the strongest within {NEAR} nt of the annotated TSS", _nearest(peaks, chosen, places)
+        how, moved = f"the strongest within {NEAR} nt of the annotated TSS", _nearest(peaks, annotated, places)
     if not moved:
         first = f", the first named {peaks[0].name} on {peaks[0].chromosome}" if peaks else ""
         raise UserError(
             "no CAGE peak belongs to any gene",
             where=f"tss={path}",
-            expected=f"peaks named {chosen.names.ids[0]} or p1@SYMBOL, or near annotated TSSs",
+            expected=f"peaks named {genes.names.ids[0]} or p1@SYMBOL, or near annotated TSSs",
             received=f"{len(peaks):,} peaks{first}",
             hint="use peaks of the same assembly and organism",
         )
-    tss = chosen.tss.copy()
+    tss = annotated.copy()
     tss[list(moved)] = list(moved.values())
-    distance = np.abs(tss - chosen.tss)
+    distance = np.abs(tss - annotated)
     median = np.median(distance[distance > 0]) if distance.any() else 0
     return tss, (
         f"CAGE peaks ({how}) for {len(moved):,} genes; those that moved did by a median of {median:.0f} nt; "
-        f"the annotated TSS for {len(chosen) - len(moved):,}"
+        f"the annotated TSS for {len(genes) - len(moved):,}"
     )
 
 
@@ -89,16 +89,16 @@ def _read_bed(path: Path) -> list[Peak]:
     return peaks
 
 
-def _named(peaks: list[Peak], chosen: Chosen, places: list[tuple[str, str]]) -> dict[int, int]:
+def _named(peaks: list[Peak], names: GeneNames, places: list[tuple[str, str]]) -> dict[int, int]:
     """Return new TSSs by gene, from the best peak of each name: the highest score, and the first of equals."""
     best: dict[str, Peak] = {}
     for peak in peaks:
         for part in peak.name.split(","):
             match = re.fullmatch(r"p(\d+)@(.+)", part)
-            name = match[2] if match else part
-            if (not match or match[1] == "1") and (name not in best or peak.score > best[name].score):
-                best[name] = peak
-    kinds = [chosen.names.ids, *chosen.names.others.values()]
+            label = match[2] if match else part
+            if (not match or match[1] == "1") and (label not in best or peak.score > best[label].score):
+                best[label] = peak
+    kinds = [names.ids, *names.others.values()]
     found: dict[int, int] = {}
     for gene, place in enumerate(places):
         mine = (best[kind[gene]] for kind in kinds if kind[gene] in best)
@@ -108,14 +108,14 @@ def _named(peaks: list[Peak], chosen: Chosen, places: list[tuple[str, str]]) -> 
     return found
 
 
-def _nearest(peaks: list[Peak], chosen: Chosen, places: list[tuple[str, str]]) -> dict[int, int]:
+def _nearest(peaks: list[Peak], annotated: np.ndarray, places: list[tuple[str, str]]) -> dict[int, int]:
     """Return new TSSs by gene, from the strongest peak near the annotated one."""
     peaks_at: dict[tuple[str, str], list[Peak]] = {}
     for peak in sorted(peaks, key=lambda p: p.position):
         peaks_at.setdefault(peak.place, []).append(peak)
     positions = {place: np.array([peak.position for peak in found]) for place, found in peaks_at.items()}
     found: dict[int, int] = {}
-    for gene, (place, tss) in enumerate(zip(places, chosen.tss.tolist(), strict=True)):
+    for gene, (place, tss) in enumerate(zip(places, annotated.tolist(), strict=True)):
         if place in positions:
             first, last = np.searchsorted(positions[place], [tss - NEAR, tss + NEAR + 1])
             near = peaks_at[place][first:last]

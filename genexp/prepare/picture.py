@@ -41,16 +41,7 @@ _STYLE = {
 def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Bases, ledger: Ledger) -> None:
     """Draw genes at each step, labels, features, base composition, places and targets, as far as they are there.
 
-    Parameters
-    ----------
-    path
-        The PNG to write.
-    title
-        Of the page.
-    dataset
-        The only fold, or the first.
-    plan, bases, ledger
-        What the dataset was made from.
+    `dataset` is the only fold, or the first; the others are what it was made from.
     """
     panels: list[Callable[[Axes], None]] = [partial(_steps, ledger=ledger), partial(_labels, dataset=dataset)]
     if bases.promoters is not None and bases.tss is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,40 +10,19 @@ import numpy as np
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Progress, ignore
-from genexp.prepare.names import check_unique
+from genexp.prepare.names import GeneNames, check_unique
 from genexp.prepare.sources import bad_line, open_text
 
 COLUMNS = ("ENSID", "EXPRESSION", *HALFLIFE_FEATURES, "PROMOTER")
 
 
-@dataclass(frozen=True)
-class Table:
-    """The table without its promoters.
-
-    Attributes
-    ----------
-    genes : (n,) array of str
-    expression : (n,) float64
-    halflife : (n, 8) float64
-    length
-        Bases of a promoter.
-    """
-
-    genes: np.ndarray
-    expression: np.ndarray
-    halflife: np.ndarray
-    length: int
-
-
-def read_numbers(path: Path) -> Table:
+def read_numbers(path: Path) -> RawGenes:
     """Read everything but the bases; they are long, so they are read once their place is known.
 
-    Raises
-    ------
-    UserError
-        If columns are missing, a value is negative or not a number, promoters differ in length, or a gene is there
-        twice.
+    A UserError is raised if columns are missing, a value is negative or not a number, promoters differ in length, or a
+    gene is there twice.
     """
     genes: list[str] = []
     rows: list[list[float]] = []
@@ -60,39 +38,20 @@ def read_numbers(path: Path) -> Table:
         raise UserError("the table has no genes", where=f"table={path}", hint="copy or download it again")
     check_unique(genes, f"table={path}")
     numbers = np.array(rows)
-    return Table(np.array(genes), numbers[:, 0], numbers[:, 1:], length)
+    return RawGenes(GeneNames(np.array(genes)), numbers[:, 0], numbers[:, 1:])
 
 
 def read_promoters(
-    path: Path,
-    place: Mapping[str, int],
-    length: int,
-    *,
-    rename: Callable[[str], str] = str,
-    progress: Progress = ignore,
+    path: Path, place: Mapping[str, int], *, rename: Callable[[str], str] = str, progress: Progress = ignore
 ) -> np.ndarray:
-    """Read the promoters of these genes, each into its row.
+    """Read the promoters of the genes in `place`, each into its row, as (genes, length) uint8 tokens.
 
-    Parameters
-    ----------
-    path
-        The table.
-    place
-        Row of each gene that is wanted.
-    length
-        Bases of a promoter.
-    rename
-        From the table's name of a gene to the one in `place`.
-    progress
-        Takes the number of promoters read, and of all.
-
-    Returns
-    -------
-    (len(place), length) uint8 tokens
+    `rename` turns the table's name of a gene into the one in `place`; `progress` takes the promoters read, and all.
     """
-    tokens = np.empty((len(place), length), np.uint8)
-    done = 0
+    tokens, done = np.empty((0, 0), np.uint8), 0
     for number, cells in _lines(path):
+        if not tokens.size:
+            tokens = np.empty((len(place), len(cells[-1])), np.uint8)
         row = place.get(rename(cells[0]))
         if row is None:
             continue

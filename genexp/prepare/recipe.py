@@ -23,13 +23,7 @@ LOGGED = np.array([not name.endswith("GC") for name in HALFLIFE_FEATURES])
 
 @dataclass(frozen=True)
 class Scaler:
-    """Mean and standard deviation (the population's) of each column.
-
-    Attributes
-    ----------
-    mean, sd : (columns,) float64
-        A column that does not vary has sd 1.
-    """
+    """Mean and standard deviation (the population's) of each column; a column that does not vary has sd 1."""
 
     mean: np.ndarray
     sd: np.ndarray
@@ -95,11 +89,6 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
         Signs are such that the largest entry of each is positive.
     kept
         Part of the training rows' sum of squares that the components keep.
-
-    Raises
-    ------
-    UserError
-        If the rows to fit on hold nothing but zeros.
     """
     from scipy.linalg import eigh
     from scipy.sparse import csr_array

@@ -41,15 +41,7 @@ def bad_line(
 
 
 def existing(path: str | Path, key: str) -> Path:
-    """Return the path of an input file.
-
-    Raises
-    ------
-    UserError
-        If there is no such file.
-    """
-    if not str(path).strip():
-        raise UserError(f"{key} has no value", where=f"{key}=", hint=f"set {key}=FILE, or leave it out")
+    """Return the path of an input file, or raise a UserError if there is no such file."""
     found = Path(path).expanduser()
     try:
         if found.is_file():
@@ -65,10 +57,7 @@ def existing(path: str | Path, key: str) -> Path:
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that may be compressed with gzip or bgzip.
 
-    Raises
-    ------
-    UserError
-        If the file cannot be opened, is packed in another way, is cut short or damaged; also while it is read.
+    A UserError is raised, also while it is read, if it cannot be opened, is packed otherwise, cut short or damaged.
     """
     try:
         with path.open("rb") as raw:

@@ -47,13 +47,7 @@ def rows_of(code: np.ndarray) -> Rows:
 
 
 def size_of(wanted: object, genes: int, published: bool, key: str) -> int:
-    """Return a number of genes from a number, a part below 1, or null.
-
-    Raises
-    ------
-    UserError
-        If it is none of these.
-    """
+    """Return a number of genes from a number, a part below 1, or null; raise a UserError if it is none of these."""
     if wanted is None:
         return PUBLISHED_SIZE if published else round(DEFAULT_PART * genes)
     if isinstance(wanted, bool) or not isinstance(wanted, int | float) or wanted <= 0:
@@ -64,13 +58,7 @@ def size_of(wanted: object, genes: int, published: bool, key: str) -> int:
 
 
 def sizes(valid: object, test: object, genes: int, *, published: bool) -> Sizes:
-    """Return the sizes of both held-out splits.
-
-    Raises
-    ------
-    UserError
-        If a split would be empty, or no genes are left to train on.
-    """
+    """Return the sizes of both held-out splits, or raise a UserError if a split, or what is left, would be empty."""
     found = Sizes(size_of(valid, genes, published, "split.valid"), size_of(test, genes, published, "split.test"))
     if found.valid < 1 or found.test < 1 or found.valid + found.test >= genes:
         default = f"; recipe=published holds out {PUBLISHED_SIZE:,} in each by default" if published else ""
@@ -107,16 +95,9 @@ def split_at_random(genes: int, wanted: Sizes, seed: int) -> Rows:
 
 
 def split_groups(groups: np.ndarray, wanted: Sizes, seed: int) -> Rows:
-    """Share out whole groups at random until the held-out splits have about their sizes.
+    """Share out whole groups of genes, (n,) values, at random until the held-out splits have about their sizes.
 
-    Parameters
-    ----------
-    groups : (n,) array
-        Genes with equal values stay together.
-    wanted
-        Sizes; a group is added to a split as long as that brings it nearer to its size.
-    seed
-        Of the order of the groups.
+    A group is added to a split as long as that brings it nearer to its size.
     """
     names, members, number = np.unique(groups, return_inverse=True, return_counts=True)
     free = list(np.random.default_rng(seed).permutation(len(names)))
@@ -132,12 +113,9 @@ def split_groups(groups: np.ndarray, wanted: Sizes, seed: int) -> Rows:
 
 
 def fold_groups(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    """Share out whole groups into folds of about equal size: the largest first, each to the smallest fold.
+    """Return the fold of each gene (n,) from 0, with whole groups in folds of about equal size.
 
-    Returns
-    -------
-    (n,) int
-        Fold of each gene, from 0.
+    The largest group is first; each goes to the smallest fold.
     """
     names, members, number = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -161,10 +139,7 @@ def rotate(fold_of: np.ndarray, folds: int) -> list[Rows]:
 def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: Sequence[str] | int, seed: int) -> Rows:
     """Split by chromosome: those named, or for a number whole chromosomes at random until there are about so many.
 
-    Raises
-    ------
-    UserError
-        If a chromosome is named that no gene lies on, or twice.
+    A UserError is raised if a chromosome is named that no gene lies on, or twice.
     """
     plain = np.array([plain_name(name) for name in chromosome])
     wanted = {"test": test, "valid": valid}
@@ -194,22 +169,8 @@ def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: 
 def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> tuple[str, np.ndarray]:
     """Return the column and the split (0 train, 1 valid, 2 test) or fold (from 0) of each gene; -1 for none.
 
-    Parameters
-    ----------
-    path
-        A table: the gene in the first column, and a column with ``train``, ``valid`` and ``test``, or with the numbers
-        of folds from 1.
-    genes
-        What the genes are called.
-    column
-        Its name; by default the column that holds nothing else.
-    folds
-        Number of folds, where it holds folds.
-
-    Raises
-    ------
-    UserError
-        If there is no such column, it holds something else, or a gene is there twice.
+    The table has the gene in the first column, and a column with ``train``, ``valid`` and ``test``, or with numbers of
+    folds from 1: `column`, or the one that holds nothing else. A UserError is raised if there is none.
     """
     table = _table(path, column, genes)
     columns = [column] if column else list(table.columns[1:])
@@ -243,16 +204,9 @@ def _no_split(table: pd.DataFrame, path: Path, columns: list[str], folds: int | 
 
 
 def read_groups(path: Path, genes: GeneNames, column: str | None) -> tuple[str, np.ndarray]:
-    """Return the column and the group of each gene; a gene that the file lacks is a group of its own.
+    """Return the column and the group of each gene; a gene that the table lacks is a group of its own.
 
-    Parameters
-    ----------
-    path
-        A table: the gene in the first column, the group in another.
-    genes
-        What the genes are called.
-    column
-        Its name; by default a column called group, family, cluster, chromosome ..., else the second.
+    The group is in `column`, or in one called group, family, cluster, chromosome ..., else in the second.
     """
     table = _table(path, column, genes)
     headed = [name for name in table.columns[1:] if str(name).lower() in _GROUP_HEADINGS]
@@ -310,20 +264,8 @@ def _labels(column: pd.Series[Any]) -> pd.Series[Any]:
 def overlapping(rows: Mapping[str, np.ndarray], chromosome: np.ndarray, start: np.ndarray, length: int) -> Rows:
     """Find genes whose promoter window overlaps one of a later split: train with valid or test, valid with test.
 
-    Parameters
-    ----------
-    rows
-        Rows of the genes in each split.
-    chromosome : (n,) array of str
-    start : (n,) int64
-        Where the windows begin.
-    length
-        Length of each window.
-
-    Returns
-    -------
-    dict of bool arrays
-        For each split, whether each of its genes overlaps.
+    Windows begin at `start` (n,) of `chromosome` (n,) and have `length` bases. For each split a bool array of its genes
+    is returned.
     """
     _, place = np.unique(chromosome, return_inverse=True)
     # One line for all chromosomes, far enough apart.

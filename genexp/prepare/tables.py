@@ -31,20 +31,10 @@ MISSING = ("", "NA", "N/A", "na", "nan", "NaN", "null", "None", "-nan")
 
 @dataclass(frozen=True)
 class Shape:
-    """How a table is written.
+    """How a table is written; its header is line `skip` + 1.
 
-    Attributes
-    ----------
-    separator
-        Between columns.
-    skip
-        Lines before the header, which is line `skip` + 1.
-    columns
-        Names of the columns, the gene's first.
-    dangling
-        True when each row ends with a separator.
-    rows
-        How many rows the file says it has, which a GCT does.
+    `columns` are the names, the gene's first; `dangling` is True when each row ends with a separator; `rows` is the
+    number of rows that a GCT says it has.
     """
 
     separator: str
@@ -55,13 +45,7 @@ class Shape:
 
 
 def look_at(path: Path, key: str) -> Shape:
-    """Return separator and header of a table.
-
-    Raises
-    ------
-    UserError
-        If it has no rows, or header and first row do not fit.
-    """
+    """Return separator and header of a table, or raise a UserError if it has no rows, or the first does not fit."""
     file = f"{key}={path}"
     lines, skip, announced = _first_lines(path)
     if len(lines) < 2:
@@ -116,13 +100,7 @@ def first_line(path: Path, key: str) -> int:
 
 
 def check_rows(path: Path, key: str) -> None:
-    """Check that every row has as many columns as the header (pandas would fill it up), and that a GCT is whole.
-
-    Raises
-    ------
-    UserError
-        At the first row that has another number.
-    """
+    """Raise a UserError unless every row has as many columns as the header (pandas fills it up), and a GCT is whole."""
     shape, where = look_at(path, key), f"{key}={path}"
     expected = len(shape.columns)
     rows = 0
@@ -164,13 +142,7 @@ def no_header(path: Path, key: str, columns: Sequence[str], example: Sequence[st
 
 
 def read_table(path: Path, key: str) -> pd.DataFrame:
-    """Read a whole table; the first column is text, another is a number column if it can be.
-
-    Raises
-    ------
-    UserError
-        If it is not a table.
-    """
+    """Read a whole table, or raise a UserError; the first column is text, another is a number column if it can be."""
     check_rows(path, key)
     return pd.concat(list(read_chunks(path, key, rows=None)), ignore_index=True)
 
@@ -239,12 +211,9 @@ def bad_cell(
 def number_column(
     table: pd.DataFrame, name: str, where: str, first_line: int = 2, hint: str = "correct the value"
 ) -> np.ndarray:
-    """Return a column as float64, NaN where it is empty; `hint` is what to do about a value that is not a number.
+    """Return a column as float64, NaN where it is empty.
 
-    Raises
-    ------
-    UserError
-        At the first value that is text or infinite.
+    At the first value that is text or infinite a UserError is raised; `hint` is what to do about it.
     """
     column = table[name]
     values = numbers_in(column).to_numpy(np.float64)

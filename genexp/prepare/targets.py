@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +23,8 @@ _FACTOR_HEADINGS = frozenset(
 class Targets:
     """Which factor targets which gene.
 
-    Attributes
-    ----------
-    values : (n, width)
-        One row for each gene that was asked for; uint8 where all values are 0 or 1, else float32. Genes that the file
-        lacks are zeros.
-    names
-        Of the columns.
-    join
-        How the genes were found.
-    form
-        ``"wide"``, ``"pairs of GENE and FACTOR"`` or ``"GMT"``.
+    `values` (n, width) has one row for each gene that was asked for, zeros for genes that the file lacks: uint8 if
+    all are 0 or 1, else float32. `names` are the columns', `form` is ``"wide"``, ``"pairs of ..."`` or ``"GMT"``.
     """
 
     values: np.ndarray
@@ -41,18 +32,17 @@ class Targets:
     join: Join
     form: str
 
+    def take(self, rows: np.ndarray) -> Targets:
+        """Return the genes selected by an index array."""
+        return replace(self, values=self.values[rows], join=replace(self.join, rows=self.join.rows[rows]))
+
 
 def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
-    """Read a table of targets for these genes, in any of three forms.
+    """Read a table of targets for these genes, in any of three forms; a UserError is raised if no gene joins.
 
     A table whose name ends in ``.gmt`` has a factor, a description and genes on each line. Other tables have a header.
     With numbers, and each gene once, they are wide: a row for each gene, a column for each factor. Otherwise they are
     lists of pairs: one column names genes (the one that joins best), another the factor.
-
-    Raises
-    ------
-    UserError
-        If it cannot be understood, or no gene joins.
     """
     if is_gmt(path):
         return _from_pairs(_gmt_pairs(path, key), f"{key}={path}", genes, "GMT")

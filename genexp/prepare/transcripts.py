@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.annotation import Annotation, Transcript
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.names import GeneNames, without_version
 
@@ -28,37 +28,6 @@ SLIP = 2
 Pieces = list[tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """One transcript for each gene; every array has one row per gene.
-
-    Attributes
-    ----------
-    names
-        What the genes are called.
-    transcripts
-        The transcript of each gene.
-    chromosome, strand : (n,) array of str
-    tss : (n,) int64
-        Position of the first transcribed base, from 0.
-    """
-
-    names: GeneNames
-    transcripts: list[Transcript]
-    chromosome: np.ndarray
-    strand: np.ndarray
-    tss: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.transcripts)
-
-    def take(self, rows: np.ndarray) -> Chosen:
-        """Return the genes selected by an index or boolean array."""
-        index = np.arange(len(self))[rows]
-        transcripts = [self.transcripts[n] for n in index]
-        return Chosen(self.names.take(index), transcripts, self.chromosome[index], self.strand[index], self.tss[index])
-
-
 def choose_transcripts(
     annotation: Annotation,
     ledger: Ledger,
@@ -67,22 +36,16 @@ def choose_transcripts(
     biotypes: list[str] | None = None,
     strip_versions: bool = False,
     need_cds: bool = True,
-) -> Chosen:
-    """Choose one transcript for each gene.
+) -> RawGenes:
+    """Choose one transcript for each gene; expression is NaN until it is joined.
 
     Parameters
     ----------
-    annotation
-        What `read_annotation` found.
-    ledger
-        Takes counts and rules.
     rule
         ``"canonical"``: the one with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else the longest
         transcript, else the first id; ``"longest_cds"`` ignores the tags.
     biotypes
         Biotypes to keep where the annotation has any; None keeps all.
-    strip_versions
-        Remove versions from gene ids.
     need_cds
         Only transcripts with CDS count.
 
@@ -155,7 +118,7 @@ def _length(flat: array[int]) -> int:
     return sum(flat[1::2]) - sum(flat[::2])
 
 
-def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> Chosen:
+def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> RawGenes:
     transcripts = list(best.values())
     kinds = sorted({kind for gene in best for kind in annotation.genes[gene].names})
     others = {kind: np.array([annotation.genes[gene].names.get(kind, "") for gene in best]) for kind in kinds}
@@ -167,7 +130,8 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
     spans = np.array([span(t) for t in transcripts])
     chromosome, strand = (np.array([getattr(t, name) for t in transcripts]) for name in ("chromosome", "strand"))
     tss = np.where(strand == "+", spans[:, 0], spans[:, 1] - 1)
-    return Chosen(GeneNames(np.array(ids), others), transcripts, chromosome, strand, tss)
+    names, unknown = GeneNames(np.array(ids), others), np.full(len(ids), np.nan)
+    return RawGenes(names, unknown, None, chromosome, strand, tss, transcripts)
 
 
 def span(transcript: Transcript) -> tuple[int, int]:
@@ -181,28 +145,22 @@ def span(transcript: Transcript) -> tuple[int, int]:
 
 
 def check_parts_fit(transcript: Transcript, path: object) -> None:
-    """Check that exons do not overlap, nor CDS but for a ribosome's slip, and that the CDS lies in the exons.
-
-    Raises
-    ------
-    UserError
-        If they do; lengths would be wrong.
-    """
+    """Raise a UserError if exons overlap, or CDS by more than a ribosome's slip, or the CDS lies outside the exons."""
     exons, cds = _pairs(transcript.exons), _pairs(transcript.cds)
     whole = merged(exons)
-    outside = [(c,) for c in cds if exons and not any(s <= c[0] and c[1] <= e for s, e in whole)]
-    found: list[tuple[str, list[tuple[tuple[int, int], ...]]]] = [
-        ("two exons overlap", [(a, b) for a, b in pairwise(exons) if b[0] < a[1]]),
-        ("two CDS rows overlap", [(a, b) for a, b in pairwise(cds) if b[0] < a[1] - SLIP]),
-        ("CDS lies outside the exons", [*outside]),
-    ]
-    for what, rows in found:
+    found = {
+        "two exons overlap": [[a, b] for a, b in pairwise(exons) if b[0] < a[1]],
+        "two CDS rows overlap": [[a, b] for a, b in pairwise(cds) if b[0] < a[1] - SLIP],
+        "CDS lies outside the exons": [
+            [row] for row in cds if exons and not any(s <= row[0] and row[1] <= e for s, e in whole)
+        ],
+    }
+    for what, rows in found.items():
         if rows:
             places = ", ".join(f"{start + 1:,} to {end:,}" for start, end in rows[0])
             raise UserError(
                 f"gene {transcript.gene}: {what}",
                 where=f"{path}, transcript {transcript.name}, which begins at line {transcript.line:,}",
-                expected="the exons of one spliced transcript, and CDS within them",
                 received=f"{transcript.chromosome}: {places}",
                 hint="correct the rows, or leave the gene out of the expression table",
             )
@@ -285,15 +243,10 @@ def split_spliced(pieces: Pieces, bases: int, *, from_left: bool) -> tuple[Piece
 
 
 def halflife_lengths(transcript: Transcript, pieces: dict[str, Pieces], lengths: str = "exact") -> dict[str, float]:
-    """Return the five half-life features that need no sequence, for one transcript.
+    """Return the five half-life features that need no sequence, for one transcript and its `regions`.
 
-    Parameters
-    ----------
-    transcript, pieces
-        The transcript and its `regions`.
-    lengths
-        ``"exact"``, or ``"published"`` for those of Xpresso's script: end minus start of 1-based, closed rows, which is
-        one base too few for each row, and a density with two decimals.
+    Lengths are ``"exact"``, or ``"published"`` for those of Xpresso's script: end minus start of 1-based, closed rows,
+    which is one base too few for each row, and a density with two decimals.
     """
     one_less = lengths == "published"
     length = {name: sum(e - s - one_less for s, e in found) for name, found in pieces.items()}

@@ -17,6 +17,7 @@ exact noise ceiling of `genexp.simulate.demo` depends on this.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -36,14 +37,14 @@ _IUPAC = {
     "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
 }  # fmt: skip
 
-# Rows: this base; columns: the next; both A, C, G, T.
-_OUTSIDE = (
+#: Transitions outside and inside CpG islands. Rows: this base; columns: the next; both A, C, G, T.
+OUTSIDE = (
     (0.300, 0.205, 0.285, 0.210),
     (0.322, 0.298, 0.078, 0.302),
     (0.248, 0.246, 0.298, 0.208),
     (0.177, 0.239, 0.292, 0.292),
 )
-_INSIDE = (
+INSIDE = (
     (0.180, 0.274, 0.426, 0.120),
     (0.171, 0.368, 0.274, 0.188),
     (0.161, 0.339, 0.375, 0.125),
@@ -59,22 +60,12 @@ _LEVELS = 256
 _CONTRAST = 12
 
 
-@dataclass(frozen=True)
-class Motif:
+class Motif(NamedTuple):
     """A binding site.
 
-    Attributes
-    ----------
-    name
-        Core-promoter element, or transcription factor.
-    consensus
-        IUPAC letters, 5' to 3'.
-    band
-        Half-open range of starts, relative to the TSS, at which the site has an effect.
-    both_strands
-        Whether the reverse complement has the same effect.
-    rate
-        Share of genes that have the site: without and with a CpG island.
+    `band` is the half-open range of starts, relative to the TSS, at which the site has an effect; `both_strands` tells
+    whether the reverse complement has the same; `rate` is the share of genes that have the site, without and with a
+    CpG island.
     """
 
     name: str
@@ -135,20 +126,7 @@ class Signals:
 
 
 def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
-    """Draw promoters that carry exactly the given signals.
-
-    Parameters
-    ----------
-    signals
-        Of each promoter.
-    rng
-        Random number generator.
-
-    Returns
-    -------
-    (n, PROMOTER_LENGTH) uint8
-        Tokens A=0 C=1 G=2 T=3, for which `scan` returns `signals`.
-    """
+    """Return promoters with exactly these signals: (n, PROMOTER_LENGTH) uint8 tokens, A=0 C=1 G=2 T=3."""
     tokens = np.empty((len(signals.cpg), PROMOTER_LENGTH), np.uint8)
     rows = np.arange(len(tokens))
     while rows.size:  # one promoter in ten has an additional site by chance
@@ -162,13 +140,7 @@ def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
 
 
 def scan(tokens: np.ndarray) -> Signals:
-    """Read the signals from promoters.
-
-    Parameters
-    ----------
-    tokens : (n, PROMOTER_LENGTH) uint8
-        A=0 C=1 G=2 T=3 N=4.
-    """
+    """Read the signals from (n, PROMOTER_LENGTH) uint8 tokens, A=0 C=1 G=2 T=3 N=4."""
     bits = np.left_shift(np.uint8(1), tokens)
     sites = np.zeros((len(tokens), len(MOTIFS)), bool)
     offsets = np.zeros((len(tokens), len(CORE_MOTIFS)), np.int64)
@@ -227,7 +199,7 @@ def _islands(cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _background(island: np.ndarray, cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw (n, PROMOTER_LENGTH) tokens from Markov chains without CpG; GC in islands increases with the CpGs."""
-    table = np.concatenate([_lookup(*pair) for pair in zip((_OUTSIDE, _INSIDE), _TILT, strict=True)])
+    table = np.concatenate([_lookup(*pair) for pair in zip((OUTSIDE, INSIDE), _TILT, strict=True)])
     shape = (PROMOTER_LENGTH, len(cpg))  # position first, so that each step uses one contiguous row
     strength = np.minimum(cpg / _FULL_STRENGTH, 1).astype(np.float32)
     inside = island.T & (rng.random(shape, dtype=np.float32) < strength)

@@ -37,6 +37,7 @@ class TrainingConfig(Schema):
     learning_rate: Positive = Field(description="learning rate; the original optimizer has a schedule instead")
     optimizer: Annotated[str, OneOf(OPTIMIZERS), Lower] = Field(description="name of the optimizer")
     momentum: Rate = Field(description="momentum of sgd")
+    weight_decay: Share = Field(description="weight decay of adamw")
     warmup_steps: Count = Field(description="warm-up steps of the original schedule")
     d_model: Count = Field(description="width of the embedding in the original schedule")
     loss: Annotated[str, OneOf(LOSSES), Lower] = Field(description="loss, by its Keras name")

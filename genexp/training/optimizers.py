@@ -51,10 +51,18 @@ def _original(config: TrainingConfig) -> Optimizer:
     return Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
 
 
+def _adamw(config: TrainingConfig) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101)."""
+    from keras.optimizers import AdamW
+
+    return AdamW(config.learning_rate, weight_decay=config.weight_decay)
+
+
 #: By the name in ``training.optimizer``.
 OPTIMIZERS: dict[str, Callable[[TrainingConfig], Optimizer]] = {
     "sgd": _sgd,
     "adam": _adam,
+    "adamw": _adamw,
     "adadelta": _adadelta,
     "adamax": _adamax,
     "original": _original,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from genexp import models
 from genexp.api import compose
-from genexp.api.train import TRAIN, TrainConfig
+from genexp.api.training import TRAIN, TrainConfig
 from genexp.blocks import BLOCKS
 from genexp.commands import command_of, load, summaries
 from genexp.config.compose import checked_words, compose_words
@@ -285,3 +285,9 @@ def test_every_train_config_gives_the_config_of_a_run():
 def test_a_path_is_absolute_from_the_start():
     config = compose("dataset.root=some/where")
     assert config.dataset.root == str(Path("some/where").resolve())
+
+
+def test_the_command_can_be_typed_again():
+    composed = compose_words(TRAIN, ["data.window=[0,600]", "hydra.run.dir='a b'"])
+    assert composed.command == """genexp train 'data.window=[0,600]' 'hydra.run.dir='"'"'a b'"'"''"""
+    assert composed.run_dir == "a b"

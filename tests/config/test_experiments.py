@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from genexp import api
-from genexp.api.train import TRAIN, check
+from genexp.api.training import TRAIN, check
 from genexp.config.compose import checked_words
 from genexp.config.conf import options
 from genexp.config.validation import to_yaml, validate

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from genexp.porting.match import TOKEN_LAYER
+#: One layer of ours holds the token and the position embedding of the original.
+TOKEN_LAYER = "token_and_position_embedding"
 
 
 def write_keras2(

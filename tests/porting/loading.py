@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import tensorflow as tf
+from genexp.conf_files import CONF_DIR
+from genexp.validation import validate
 from omegaconf import OmegaConf
 
-from genexp.commands.import_checkpoint import input_shapes, separate_vectors, set_weights
-from genexp.conf_files import CONF_DIR
-from genexp.config import MODELS, DataConfig
-from genexp.models import build_model
-from genexp.porting.attention import with_parts
-from genexp.porting.match import match
-from genexp.porting.reading import read_checkpoint
-from genexp.porting.sizes import find_sizes, fitted_config
-from genexp.validation import validate
+from genexp.config import MODELS
+from genexp.porting import Ported, port
 
 TOLERANCE = 1e-5
 GENES = 4
 
 
-def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes):
-    """Return our model with the weights of a checkpoint, and what it is fed with."""
-    published = OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model
-    heads = published.get("heads")
-    checkpoint = with_parts(read_checkpoint(str(path)), heads)
-    config, _ = fitted_config(validate(OmegaConf.merge(published, changes), MODELS[model]), checkpoint)
-    settings = DataConfig(data, window)
-    sizes = find_sizes(config, settings, checkpoint, widths)
-    checkpoint, vectors = separate_vectors(config, checkpoint)
-    shapes = input_shapes(config, SimpleNamespace(data=settings), sizes, vectors)
-    built = build_model(config, shapes)
-    set_weights(built, match(checkpoint, built).values)
-    return built, shapes, sizes, config
+def published(model: str, **changes):
+    """Return the ``model`` group as `conf/` has it, with some other values."""
+    return validate(OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model])
+
+
+def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes) -> Ported:
+    """Return our model with the weights of a checkpoint, and what it takes as input."""
+    return port(path, published(model, **changes), data, widths=widths, window=window)
 
 
 def write(model: keras.Model, kind: str, folder: Path) -> Path:

@@ -11,18 +11,23 @@ import pytest
 import toy_organism as toy
 from omegaconf import OmegaConf, open_dict
 
-from genexp.commands import prepare as command
-from genexp.compose import composed
-from genexp.config import DatasetConfig, PrepareConfig
-from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.blocks import HALFLIFE_FEATURES
+from genexp.commands import command_of
+from genexp.config.compose import composed
+from genexp.config.validation import validate
+from genexp.dataset.config import DatasetConfig
+from genexp.dataset.genes import SPLITS
 from genexp.dataset.sources import inspect, load
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
-from genexp.validation import validate
+from genexp.prepare import Config, prepare
 
 ORGANISM = toy.Organism()
 ENUMERATED = list(enumerate(ORGANISM.genes))
 GENES = {gene.name: gene for gene in ORGANISM.genes}
+
+
+FILES = {"layout": "auto", "tss": None, "drop_ambiguous": False, "shared_genes": "error"}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +54,7 @@ def raw(tmp_path):
 @cache
 def defaults():
     """Return conf/prepare.yaml as Hydra composes it; once, for that takes longer than a small dataset."""
-    whole = composed("prepare", ["source=genome", "out=o"], None)
+    whole = composed(command_of("prepare"), ["source=genome", "out=o"], None)
     with open_dict(whole):
         del whole["hydra"]
     return whole
@@ -58,13 +63,12 @@ def defaults():
 def run(words, **more):
     words = {key: value for key, value in (words | more).items() if value is not None}
     own = OmegaConf.from_dotlist([f"{key}={value}" for key, value in words.items()])
-    config = validate(OmegaConf.merge(defaults(), own), PrepareConfig)
-    command.run(command.prepare(config))
-    return config.out
+    config = validate(OmegaConf.to_container(OmegaConf.merge(defaults(), own)), Config, "the test")
+    return prepare(config, note=print, warn=print)
 
 
 def read(out, blocks="PH", fold=None):
-    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold), blocks)
+    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold, **FILES), blocks)
     return load(source, blocks, (0, source.description.promoter_length) if "P" in blocks else None)
 
 
@@ -530,7 +534,7 @@ def test_disk_full_at_the_card_leaves_nothing(tmp_path, raw, monkeypatch):
     monkeypatch.setattr("genexp.prepare.card.write_atomically", full)
     message = refused(tmp_path, raw)
     assert "No space left on device" in message
-    assert "nothing was left behind" in message
+    assert "no partial files were left" in message
 
 
 @pytest.mark.parametrize("where", ["genexp.prepare.gather.read_bases", "genexp.prepare.card.write_card"])

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
 from genexp.errors import UserError
+from genexp.features.config import KmerLength, Word2VecConfig
 from genexp.models import InputShapes, ModelConfig
-from genexp.schema import Count, Schema, Share
+from genexp.schema import Count, PathText
 
 #: Keys of ``model.embedding`` that only Word2Vec reads.
 WORD2VEC_SETTINGS = ("window", "epochs", "negative", "subsample", "promoters", "workers")
 
 
-class EmbeddingConfig(Schema):
+class EmbeddingConfig(Word2VecConfig):
     """Where the vector of each k-mer comes from."""
 
     kind: Literal["auto", "word2vec", "random", "learned", "counts"] = Field(
@@ -23,14 +24,7 @@ class EmbeddingConfig(Schema):
         "is the best of the model, or word2vec where one of its settings is given"
     )
     trainable: bool = Field(description="Continue to train the vectors with the model")
-    vectors: str | None = Field(description="A file with vectors, instead of making them")
-    window: Count = Field(description="Word2Vec: k-mers to either side")
-    epochs: Count = Field(description="Word2Vec: passes over the promoters")
-    negative: Count = Field(description="Word2Vec: negative samples")
-    subsample: Share = Field(description="Word2Vec: down-sampling of frequent k-mers")
-    promoters: Count | Literal["auto", "all"] = Field(description="Training promoters without N to fit Word2Vec on")
-    workers: Count = Field(description="Word2Vec: threads; only with one does the same seed give the same vectors")
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(description="Of random vectors and of Word2Vec")
+    vectors: PathText | None = Field(description="A file with vectors, instead of making them")
 
 
 class KmerConfig(ModelConfig):
@@ -40,7 +34,7 @@ class KmerConfig(ModelConfig):
     #: What ``model.embedding=auto`` is, unless Word2Vec is asked for.
     best_embedding: ClassVar[Literal["word2vec", "random"]] = "word2vec"
 
-    k: Annotated[int, Field(ge=1, le=6)] = Field(description="Length of a k-mer")
+    k: KmerLength = Field(description="Length of a k-mer")
     chunk: Count = Field(description="Length of a chunk in nt; it becomes the mean of the vectors of its k-mers")
     embed_dim: Count = Field(description="Length of a vector; with counts it is 4**k")
     embedding: EmbeddingConfig

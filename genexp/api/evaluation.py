@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from genexp import console
-from genexp.api.train import folder_dataset, read
+from genexp.api.training import folder_dataset, read
 from genexp.dataset.config import DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset
@@ -79,9 +79,7 @@ def check(
     check_checkpoint(run, checkpoint)
     trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
-    check_inputs(
-        trained_on.model_dump(), config.data.name, source.description, "name a dataset like the one of training"
-    )
+    check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
     window = _same_window(config, trained_on, source.description)
     splits = {None: ("valid", "test"), "all": SPLITS}.get(split, (str(split),))
     return Plan(run, config, trained_on, checkpoint, splits, source, window, not dataset)
@@ -136,7 +134,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     if status != "completed":
         console.warn(f"this run is {status}: its checkpoints are those of the epochs that it completed")
     dataset = read(plan.source, config.data.name, plan.window)
-    encoded = inputs.encode(dataset, config.model)
+    encoded = inputs.encode(dataset, config.model, warn=console.warn)
     batch_size = config.training.batch_size
     result = evaluate_checkpoint(
         run, plan.checkpoint, encoded, batch_size=batch_size, seed=config.seed, splits=plan.splits

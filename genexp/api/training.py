@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -18,13 +18,13 @@ from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
 from genexp.dataset.sources import Source, choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
 from genexp.run import (
+    CHECKPOINTS,
     RunDirectory,
     check_free,
     create,
@@ -139,6 +139,9 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if published and published.data != blocks:
         notes.append(f"not a replication of {published.name}, a result on data={published.data}; its r2 is not shown")
         config = config.model_copy(update={"experiment": None})
+    if config.dataset is None:
+        hint = "choose one with dataset= or dataset.root="
+        raise UserError("this run was imported, and has no dataset to train on", where="dataset", hint=hint)
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
     description = source.description
@@ -146,27 +149,15 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if missing:
         where, expected = f"data={blocks}, {description.source}", f"a combination of {description.blocks}"
         raise UserError(f"the dataset has no block {', '.join(missing)}", where=where, expected=expected)
-    _check_promoters(config, description)
+    if description.promoter == "embedded" and PROMOTER in blocks and config.data.window is not None:
+        what = "a window cannot be cut from precomputed promoter embeddings"
+        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
     window, note = choose_window(config.data, config.model, description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
     check_model(config.model, inputs.expected_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
-
-
-def _check_promoters(config: RunConfig, description: DatasetDescription) -> None:
-    """Refuse precomputed embeddings where the model reads bases, or where a window of them is wanted."""
-    if description.promoter != "embedded" or PROMOTER not in config.data.name:
-        return
-    if config.data.window is not None:
-        what = "a window cannot be cut from precomputed promoter embeddings"
-        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
-    if config.model.reads == "bases":
-        received = f"{description.promoter_length} chunks of {description.embed_dim} numbers"
-        hint = "choose model=biolstm or model=transformer, or a dataset of bases"
-        what = f"model={config.model.name} reads bases, and this dataset has precomputed promoter embeddings"
-        raise UserError(what, where=description.source, received=received, hint=hint)
 
 
 def prepare(plan: Plan, *, verbose: bool = False) -> Prepared:
@@ -248,10 +239,11 @@ def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
         write_atomically(run.config, to_yaml(config))
         write_json(run.environment, _environment(prepared, command))
         console.say(f"run directory: {relative(run.path)}")
-        vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors)
-        dataset = inputs.encode(prepared.dataset, config.model)
+        with console.progress("Word2Vec", 1, "epochs") as done:
+            vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors, say=console.say, progress=done)
+        dataset = inputs.encode(prepared.dataset, config.model, warn=console.warn)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        console.say(_what_is_trained(prepared, str(shapes.promoter_kind)))
+        console.say(_what_is_trained(prepared, inputs.describe(config.model, shapes)))
         fitted = train(config, dataset, shapes, prepared.hardware, run)
         if fitted.collapsed:
             raise _collapsed(config)
@@ -284,9 +276,11 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     from genexp.evaluation.plots import plot_history
     from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
-    progress, settings = fitted.progress, {"batch_size": config.training.batch_size, "seed": config.seed}
-    best = evaluate_checkpoint(run, "best", dataset, **settings)
-    last = evaluate_checkpoint(run, "last", dataset, **settings)
+    progress = fitted.progress
+    best, last = (
+        evaluate_checkpoint(run, name, dataset, batch_size=config.training.batch_size, seed=config.seed)
+        for name in CHECKPOINTS
+    )
     metrics = {
         "status": "completed",
         **identity(config),
@@ -362,7 +356,7 @@ def resume(
     directory: str | Path,
     *,
     epochs: int | None = None,
-    patience: int | None = None,
+    patience: int | Literal["unchanged"] | None = "unchanged",
     hardware: HardwareConfig | None = None,
     command: str,
     verbose: bool = False,
@@ -373,8 +367,10 @@ def resume(
     ----------
     directory
         The run.
-    epochs, patience, hardware
+    epochs, hardware
         What replaces the run's own settings; None keeps them.
+    patience
+        Likewise; None is no early stopping.
     command, verbose
         As in `start`.
 
