@@ -17,16 +17,20 @@ Prints a Markdown table: seconds per epoch (median of the passes) and the speed 
 from __future__ import annotations
 
 import argparse
+import io
 import multiprocessing
 import statistics
 import tempfile
 import time
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+import genexp
 
 MODELS = ("xpresso", "divide_et_impera", "biolstm", "transformer", "token_transformer", "fc_net")
 
@@ -50,18 +54,10 @@ class Setting:
         return [f"model={self.model}", f"data={data}", "hardware=cpu", *sizes, *window]
 
 
-def composed(setting: Setting) -> Any:
-    """Return the config of the run."""
-    from genexp.compose import checked_config
-
-    return checked_config("train", setting.overrides, None)[0]
-
-
 def inputs_of(config: Any) -> tuple[Any, Any, Any]:
     """Return the genes as the model takes them, and the shapes of its inputs."""
-    from genexp.training.inputs import actual_shapes, encode, make_vectors
-
     from genexp.dataset.sources import inspect, load
+    from genexp.models.inputs import actual_shapes, encode, make_vectors
 
     dataset = load(inspect(config.dataset, config.data.name), config.data.name, config.data.window)
     reads_kmers = config.model.reads == "kmers"
@@ -72,7 +68,7 @@ def inputs_of(config: Any) -> tuple[Any, Any, Any]:
 
 def genexp_side(setting: Setting, link: Connection) -> None:
     """Train with genexp's loop; for each number of epochs received, send the seconds of each epoch."""
-    config = composed(setting)
+    config = genexp.compose(*setting.overrides)
     from genexp.training.strategy import set_up_hardware
 
     hardware = set_up_hardware(config.hardware)
@@ -84,31 +80,21 @@ def genexp_side(setting: Setting, link: Connection) -> None:
     model, state = compiled_model(config, shapes, hardware, 0), Progress()
     with tempfile.TemporaryDirectory() as folder:
         while epochs := link.recv():
-            training = replaced(config.training, epochs=state.epoch + epochs)
-            fit(model, training, dataset, hardware, RunDirectory(Path(folder)), state, 0, lambda row: None)
+            training = config.training.model_copy(update={"epochs": state.epoch + epochs})
+            with redirect_stdout(io.StringIO()):  # the line that the loop prints for each epoch
+                fit(model, training, dataset, hardware, RunDirectory(Path(folder)), state, 0, lambda row: None)
             link.send([row["seconds"] for row in state.history[-epochs:]])
-
-
-def replaced(config: Any, **changes: Any) -> Any:
-    """Return a config object with changes."""
-    import dataclasses
-
-    return (
-        dataclasses.replace(config, **changes)
-        if dataclasses.is_dataclass(config)
-        else config.model_copy(update=changes)
-    )
 
 
 def plain_side(setting: Setting, link: Connection) -> None:
     """Train with `model.fit` on arrays."""
-    config = composed(setting)
+    config = genexp.compose(*setting.overrides)
     import keras
     import tensorflow as tf
 
     from genexp.blocks import BLOCKS
     from genexp.models import build_model
-    from genexp.training.optimizers import build_optimizer
+    from genexp.training.optimizers import OPTIMIZERS
 
     if setting.plain == "deterministic":
         tf.config.experimental.enable_op_determinism()
@@ -117,7 +103,7 @@ def plain_side(setting: Setting, link: Connection) -> None:
     train = dataset.splits["train"]
     x = {BLOCKS[b].input: v if b == "P" else v.astype(np.float32) for b, v in train.blocks.items()}
     model = build_model(config.model, shapes)
-    model.compile(build_optimizer(config.training), loss=config.training.loss)
+    model.compile(OPTIMIZERS[config.training.optimizer](config.training), loss=config.training.loss)
     while epochs := link.recv():
         seconds = []
         for _ in range(epochs):

@@ -27,8 +27,8 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False)
     shape, dtype
         As for `numpy.empty`.
     on_disk
-        Map the array from a file without a name in the folder for temporary files (``TMPDIR``); the operating system
-        keeps as much of it in memory as there is space for, and removes it with the array.
+        Map the array from a file without a name in ``TMPDIR`` (or else /var/tmp, which is on a disk); the operating
+        system keeps as much of it in memory as there is space for, and removes it with the array.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False)
         raw = np.empty(size + ALIGNMENT, np.uint8)
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + size].view(dtype).reshape(shape)
-    folder = tempfile.gettempdir()
+    folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else tempfile.gettempdir())
     try:
         with tempfile.TemporaryFile(prefix="genexp-", dir=folder) as file:
             if hasattr(os, "posix_fallocate"):

@@ -11,6 +11,7 @@ from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.config import SharedGenes
 from genexp.dataset.genes import Split
 from genexp.dataset.hdf5 import Location
+from genexp.dataset.problems import FOR_BASES, wrong
 from genexp.errors import UserError, nearest
 from genexp.features.tokens import N_TOKEN
 
@@ -40,23 +41,19 @@ def check_finite(values: np.ndarray, location: Location, genes: np.ndarray, colu
     row_step = max(1, (1 << 22) // max(1, values[:1].size))
     number, first = 0, None
     for start in range(0, len(values), row_step):
-        wrong = ~np.isfinite(values[start : start + row_step])
-        count = int(wrong.sum())
+        bad = ~np.isfinite(values[start : start + row_step])
+        count = int(bad.sum())
         if count and first is None:
-            first = [int(i) for i in np.argwhere(wrong)[0]]
+            first = [int(i) for i in np.argwhere(bad)[0]]
             first[0] += start
         number += count
     if first is None:
         return
     row, *rest = first
     column = f", column {columns[rest[0]] if columns else rest[0]}" if len(rest) == 1 and values.shape[1] > 1 else ""
-    raise UserError(
-        f"{number:,} of {values.size:,} values {'is' if number == 1 else 'are'} not finite",
-        where=f"{location}, row {row} (gene {genes[row]}){column}",
-        expected="finite numbers within the range of float32",
-        received=values[tuple(first)],
-        hint="correct or remove these genes",
-    )
+    what = f"{number:,} of {values.size:,} values {'is' if number == 1 else 'are'} not finite"
+    where, expected = f"{location}, row {row} (gene {genes[row]}){column}", "finite numbers within the range of float32"
+    raise wrong(what, where, expected, values[tuple(first)], "correct or remove these genes")
 
 
 def check_labels(labels: np.ndarray, split: str, location: Location) -> None:
@@ -68,13 +65,8 @@ def check_labels(labels: np.ndarray, split: str, location: Location) -> None:
         hint = "split the genes in another way, for example with genexp prepare"
         raise UserError(f"the split '{split}' has one gene", where=location, expected="at least two genes", hint=hint)
     if (labels == labels[0]).all():
-        raise UserError(
-            f"all labels of the split '{split}' are the same",
-            where=location,
-            expected="labels that differ: log10(median expression + 0.1), standardised",
-            received=f"{labels[0]:g} for all {len(labels):,} genes",
-            hint="write the labels of the genes",
-        )
+        what, received = f"all labels of the split '{split}' are the same", f"{labels[0]:g}, {len(labels):,} times"
+        raise wrong(what, location, "labels that differ", received, "write the labels of the genes")
 
 
 def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None, dropped: bool) -> list[str]:
@@ -103,21 +95,11 @@ def check_bases(tokens: np.ndarray, location: Location) -> None:
     """
     few = tokens[:LOOKED_AT]
     if tokens.size and (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
-        raise UserError(
-            "the promoters hold no bases at all, only N",
-            where=location,
-            expected="A, C, G and T",
-            received=f"N at every position of the window, in all {len(tokens):,} genes",
-            hint="write the bases, or choose another data.window",
-        )
+        what, received = "the promoters hold no bases at all, only N", f"N everywhere, in all {len(tokens):,} genes"
+        raise wrong(what, location, "A, C, G and T", received, "write the bases, or choose another data.window")
     if few.size and few.min() > 0 and few.max() == N_TOKEN and (few == N_TOKEN).any(axis=1).mean() > 0.5:
-        raise UserError(
-            "the bases seem to be numbered from 1: there is no 0, and most promoters hold a 4",
-            where=location,
-            expected="A=0 C=1 G=2 T=3 N=4",
-            received=f"tokens {', '.join(map(str, np.unique(few)))}",
-            hint="subtract 1 from the tokens",
-        )
+        what, received = "the bases seem to be numbered from 1", "no 0, and a 4 in most promoters"
+        raise wrong(what, location, FOR_BASES, received, "subtract 1 from the tokens")
 
 
 def duplicate_sentence(splits: Mapping[str, Split]) -> list[str]:
@@ -173,12 +155,9 @@ def settle_shared_genes(splits: Mapping[str, Split], setting: str, source: str) 
             result[name] = splits[name].take(~shared[name])
         return result, [f"Dropped {found}; they stay in the later one."]
     first = [str(gene) for name in shared for gene in splits[name].genes[shared[name]]][:3]
-    raise UserError(
-        f"found {found}, first {', '.join(first)}",
-        where=source,
-        expected="each gene in one split: otherwise the test scores genes that were trained on",
-        hint="set dataset.shared_genes=drop to remove them from training, or dataset.shared_genes=keep to train anyway",
-    )
+    expected = "each gene in one split: otherwise the test scores genes that were trained on"
+    hint = "dataset.shared_genes=drop removes them from training, dataset.shared_genes=keep trains anyway"
+    raise UserError(f"found {found}, first {', '.join(first)}", where=source, expected=expected, hint=hint)
 
 
 def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -> list[str]:
@@ -197,9 +176,9 @@ def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -
             continue
         columns = names.get(block) or [f"{BLOCKS[block].input} {i}" for i in range(values.shape[1])]
         binary = ((values == 0) | (values == 1)).all(axis=0)
-        wrong = _far(values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)) & ~binary
+        odd = _far(values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)) & ~binary
         total += values.shape[1]
-        far += [columns[i] for i in np.flatnonzero(wrong)]
+        far += [columns[i] for i in np.flatnonzero(odd)]
     if far:
         more = f" and {len(far) - 8} more" if len(far) > 8 else ""
         sentences.append(

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from genexp.blocks import BLOCKS as _BLOCKS
-from genexp.blocks import HALFLIFE_FEATURES as HALFLIFE_FEATURES
 from genexp.dataset.description import DatasetDescription
 from genexp.memory import allocate, is_on_disk
-
-#: The name of each block's model input; new code reads `genexp.blocks.BLOCKS`.
-BLOCKS: dict[str, str] = {letter: block.input for letter, block in _BLOCKS.items()}
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from genexp.dataset.problems import damaged, wrong
 from genexp.errors import UserError
 from genexp.features.threads import processors
 
@@ -72,20 +73,15 @@ def _open(path: Path) -> h5py.File:
 
 def _unreadable(path: Path, error: Exception) -> UserError:
     if path.is_dir():
-        hint = "rename the folder, or use another dataset.root"
-        return UserError("a folder has the name of a file", where=path, expected="an HDF5 file", hint=hint)
+        return wrong("a folder has the name of a file", path, "an HDF5 file", None, "rename the folder")
     size = path.stat().st_size if path.exists() else None
-    hint = "copy or download it again"
-    if isinstance(error, PermissionError):
-        what, hint = "a file may not be read", "ask for the permission to read it"
-    elif size == 0:
-        what = "a file is empty"
-    elif "truncated" in str(error):
-        what = "a file is truncated: its end is missing"
-    else:
-        what = "a file is not HDF5, or is damaged"
     received = None if size is None else f"{size:,} bytes ({str(error).splitlines()[0][:200]})"
-    return UserError(what, where=path, expected="an HDF5 file", received=received, hint=hint)
+    if isinstance(error, PermissionError):
+        return wrong("a file may not be read", path, None, None, "ask for the permission to read it")
+    if size == 0:
+        return damaged("a file is empty", path)
+    truncated = "truncated" in str(error)
+    return damaged(f"a file is {'truncated' if truncated else 'not HDF5, or is damaged'}", path, received)
 
 
 @contextmanager
@@ -95,8 +91,7 @@ def open_array(location: Location) -> Iterator[h5py.Dataset]:
         try:
             yield file[location.key]
         except (OSError, KeyError, zlib.error) as error:
-            what, hint = "an array cannot be read: the file is damaged", "copy or download the file again"
-            raise UserError(what, where=location, received=str(error), hint=hint) from error
+            raise damaged("an array cannot be read: the file is damaged", location, str(error)) from error
 
 
 def read_tiles(

@@ -29,6 +29,7 @@ from genexp.dataset.layouts import (
     list_sets,
     named,
 )
+from genexp.dataset.problems import damaged, unlike, wrong
 from genexp.errors import UserError
 from genexp.memory import available, in_words
 
@@ -40,8 +41,6 @@ MOST_COMPRESSED = 1100
 
 #: Bytes of a chunk that may be larger than its array.
 LARGE_CHUNK = 64 << 20
-
-TOGETHER = "use files that were written together"
 
 
 @dataclass(frozen=True)
@@ -190,13 +189,9 @@ def _locate(file: h5py.File, path: Path, found: FoundSet) -> dict[str, Location]
         if key is not None:
             arrays[name] = Location(path, key)
         elif name == LABEL or (name in found.blocks and not (name == PROMOTER and found.tokens)):
-            raise UserError(
-                f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}",
-                where=path,
-                expected=" or ".join(known),
-                received=", ".join(file) or "no keys",
-                hint="add it to the file, or select another set of the folder with dataset.layout",
-            )
+            what = f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}"
+            there, hint = ", ".join(file) or "no keys", "add it to the file, or choose another dataset.layout"
+            raise wrong(what, path, " or ".join(known), there, hint)
     return arrays
 
 
@@ -204,7 +199,7 @@ def _array(file: h5py.File, location: Location) -> _Array:
     """Return shape and kind of values of an array, whose declared size must be possible."""
     array = file[location.key]
     if not isinstance(array, h5py.Dataset) or array.shape is None:
-        raise UserError("a key holds no array", where=location, expected="an HDF5 dataset", hint="write one there")
+        raise wrong("a key holds no array", location, "an HDF5 dataset", None, "write one there")
     size, on_disk = math.prod(array.shape), location.path.stat().st_size
     declared = size * array.dtype.itemsize
     chunk = math.prod(array.chunks or (0,)) * array.dtype.itemsize
@@ -216,38 +211,27 @@ def _array(file: h5py.File, location: Location) -> _Array:
 
 
 def _impossible(what: str, location: Location, declared: int, on_disk: int) -> UserError:
-    received = f"{in_words(declared)}, in a file of {in_words(on_disk)}"
-    expected = f"a size that fits the file and the memory ({in_words(available())})"
-    hint = "write the file again: its header is damaged"
-    return UserError(what, where=location, expected=expected, received=received, hint=hint)
+    return damaged(what, location, f"{in_words(declared)}, in a file of {in_words(on_disk)}")
 
 
 def _check_arrays(arrays: Mapping[str, _Array]) -> None:
     """Check ranks, types and row counts of all arrays but the promoter's rank, which `_promoter_kind` checks."""
-
-    def wrong(what: str, array: _Array, expected: str, received: object, hint: str) -> UserError:
-        return UserError(what, where=array.location, expected=expected, received=received, hint=hint)
-
     for name, array in arrays.items():
         shape, column = array.shape, name in (LABEL, GENE)
         right = (len(shape) > 0 and shape[1:] in ((), (1,))) if column else (len(shape) == 2 and shape[1] > 0)
         if name != PROMOTER and not right:
             expected = "(genes,)" if column else "(genes, features)"
-            raise wrong("an array has the wrong shape", array, expected, shape, "write it with that shape")
+            raise wrong("an array has the wrong shape", array.location, expected, shape, "write it with that shape")
         if name != GENE and array.kind not in "biuf":
             received = "text" if array.kind in "SUO" else f"an array of kind {array.kind}"
-            raise wrong("an array holds no numbers", array, "integers or real numbers", received, "write it as numbers")
+            raise wrong("an array holds no numbers", array.location, "numbers", received, "write it as numbers")
     genes = arrays[LABEL].shape[0]
     for array in arrays.values():
         rows = array.shape[0] if array.shape else 0
         if rows != genes:
-            raise UserError(
-                "two arrays of a split disagree about the number of genes",
-                where=f"{array.location}; {arrays[LABEL].location}",
-                expected=f"{genes:,} rows, one for each label",
-                received=f"{rows:,} rows",
-                hint=TOGETHER,
-            )
+            where = f"{array.location}; {arrays[LABEL].location}"
+            what = "two arrays of a split disagree about the number of genes"
+            raise unlike(what, where, f"{genes:,} rows, one for each label", f"{rows:,} rows")
     if genes == 0:
         path = arrays[LABEL].location.path
         raise UserError("a split has no genes", where=path, hint="write at least two genes into it")
@@ -263,17 +247,12 @@ def _promoter_kind(array: _Array, *, embedded: bool) -> str:
             return "bases"
         if len(shape) == 3 and array.kind == "f" and (embedded or shape[1] != 4):
             return "embedded"
-    turned = len(shape) == 3 and shape[1] == 4
-    vectors = "(genes, chunks, dimension) float"
-    raise UserError(
-        "the promoters have the wrong shape",
-        where=array.location,
-        expected=vectors
-        if embedded
-        else f"(genes, length, 4) one-hot bases, (genes, length) tokens or {vectors} vectors",
-        received=f"{shape} {({'b': 'bool', 'f': 'float'}).get(array.kind, 'integer')}",
-        hint="exchange the last two axes: the channels ACGT come last" if turned else "write them with that shape",
-    )
+    turned, vectors = len(shape) == 3 and shape[1] == 4, "(genes, chunks, dimension) float"
+    bases = f"(genes, length, 4) one-hot bases, (genes, length) tokens or {vectors} vectors"
+    received = f"{shape} {({'b': 'bool', 'f': 'float'}).get(array.kind, 'integer')}"
+    hint = "exchange the last two axes: the channels ACGT come last" if turned else "write them with that shape"
+    what, expected = "the promoters have the wrong shape", vectors if embedded else bases
+    raise wrong(what, array.location, expected, received, hint)
 
 
 def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
@@ -282,9 +261,8 @@ def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
         return {}
     version = file.attrs[MARK]
     if version != VERSION:
-        where = f"{path}, attribute '{MARK}'"
         what = "a file has a newer layout than this genexp knows"
-        raise UserError(what, where=where, expected=VERSION, received=version, hint="update genexp")
+        raise wrong(what, f"{path}, attribute '{MARK}'", VERSION, version, "update genexp")
     known = ("promoter", "tss", "feature_names", "source", "scaling")
     values = {name: file.attrs[name] for name in known if name in file.attrs}
     try:
@@ -294,8 +272,7 @@ def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
                 raise TypeError(f"attribute '{name}' is no JSON object")
         values["tss"] = int(values["tss"]) if "tss" in values else None
     except (TypeError, ValueError) as error:
-        hint = "write it again with genexp prepare"
-        raise UserError("the attributes of a file are damaged", where=path, received=error, hint=hint) from error
+        raise damaged("the attributes of a file are damaged", path, error) from error
     return values
 
 
@@ -306,12 +283,9 @@ def _check_agreement(splits: Mapping[str, _SplitShape]) -> None:
         for block in BLOCKS:
             if (block in train.arrays) != (block in other.arrays):
                 there, lacking = (train, other) if block in train.arrays else (other, train)
-                raise UserError(
-                    f"block {named(block)} is in one split but not in another",
-                    where=lacking.arrays[LABEL].path,
-                    expected=f"a key {' or '.join(keys()[block])}, as in {there.arrays[block].path.name}",
-                    hint=TOGETHER,
-                )
+                what = f"block {named(block)} is in one split but not in another"
+                expected = f"a key {' or '.join(keys()[block])}, as in {there.arrays[block].path.name}"
+                raise unlike(what, lacking.arrays[LABEL].path, expected)
         for what, key, ours, theirs in (
             # One-hot and token promoters of one length are the same.
             ("promoters", PROMOTER, _promoter_in_words(train), _promoter_in_words(other)),
@@ -320,8 +294,7 @@ def _check_agreement(splits: Mapping[str, _SplitShape]) -> None:
         ):
             if ours != theirs:
                 where = f"{train.arrays[key]}; {other.arrays[key]}"
-                what = f"the splits 'train' and '{split}' disagree: {what}"
-                raise UserError(what, where=where, expected=ours, received=theirs, hint=TOGETHER)
+                raise unlike(f"the splits 'train' and '{split}' disagree: {what}", where, ours, theirs)
         _check_names(train, other)
 
 
@@ -342,13 +315,9 @@ def _check_names(train: _SplitShape, other: _SplitShape) -> None:
         column = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
         expected, received = (names[column] if column < len(names) else "no name" for names in (first, second))
         fix = "put the columns of both files into one order" if ordered else "use files with the same features"
-        raise UserError(
-            f"the columns of two splits {'come in another order' if ordered else 'differ'}",
-            where=f"{train.arrays[block]}; {other.arrays[block]}; column {column}",
-            expected=expected,
-            received=received,
-            hint=f"{fix}; otherwise the values of one column are read as those of another",
-        )
+        what = f"the columns of two splits {'come in another order' if ordered else 'differ'}"
+        where = f"{train.arrays[block]}; {other.arrays[block]}; column {column}"
+        raise wrong(what, where, expected, received, f"{fix}; otherwise values of one column are read as another's")
 
 
 def _feature_names(train: _SplitShape) -> dict[str, tuple[str, ...]]:
@@ -359,12 +328,8 @@ def _feature_names(train: _SplitShape) -> dict[str, tuple[str, ...]]:
         if block in given:
             names[block] = tuple(map(str, given[block]))
             if len(names[block]) != width:
-                raise UserError(
-                    f"a file names {len(names[block])} columns of block {block}",
-                    where=train.arrays[block],
-                    expected=f"{width} names, as many as columns",
-                    hint="write the file again with genexp prepare",
-                )
+                what, expected = f"a file names {len(names[block])} columns of block {block}", f"{width} names"
+                raise wrong(what, train.arrays[block], expected, None, "write the file again with genexp prepare")
         elif width == len(BLOCKS[block].features):
             names[block] = BLOCKS[block].features
     return names
@@ -372,21 +337,17 @@ def _feature_names(train: _SplitShape) -> dict[str, tuple[str, ...]]:
 
 def _tss_index(train: _SplitShape, given: int | None) -> int | None:
     """Return the TSS index: the files' own, else the one given, else the middle of the promoter (Xpresso's layout)."""
-    where, stored = "dataset.tss", train.attributes.get("tss")
+    where, stored, leave_out = "dataset.tss", train.attributes.get("tss"), "leave dataset.tss out"
     if train.promoter != "bases":
         if given is not None:
-            what = "a TSS index is given, but there are no bases it could count"
-            raise UserError(what, where=where, received=given, hint="leave dataset.tss out")
+            raise wrong("a TSS index needs bases, and there are none", where, None, given, leave_out)
         return None
     length = train.promoter_shape[0]
     if given is None:
         return length // 2 if stored is None else int(stored)
     if stored is not None and stored != given:
-        what = "the TSS index given is not the one that the files bring"
         where = f"{where}; {train.arrays[PROMOTER].path}, attribute 'tss'"
-        raise UserError(what, where=where, expected=stored, received=given, hint="leave dataset.tss out")
+        raise wrong("the TSS index given is not the one that the files bring", where, stored, given, leave_out)
     if not 0 <= given <= length:
-        hint = "give the index in promoter coordinates, or leave dataset.tss out for the middle"
-        what = "the TSS index lies outside the promoter"
-        raise UserError(what, where=where, expected=f"0 to {length:,}", received=given, hint=hint)
+        raise wrong("the TSS index lies outside the promoter", where, f"0 to {length:,}", given, leave_out)
     return given

@@ -13,6 +13,7 @@ import h5py
 from genexp.blocks import BLOCKS, PROMOTER, in_order
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import open_file
+from genexp.dataset.problems import wrong
 from genexp.errors import UserError, nearest
 
 
@@ -187,7 +188,7 @@ def choose_set(root: Path, sets: list[FoundSet], layout: str, need: str) -> Foun
     right = [found for found in sets if layout in ("auto", found.layout)]
     if not right:
         what, hint = f"the folder has no set of the layout '{layout}'", "set dataset.layout to one of these, or to auto"
-        raise UserError(what, where=root, expected=LAYOUTS[layout].files, received=list_sets(sets), hint=hint)
+        raise wrong(what, root, LAYOUTS[layout].files, list_sets(sets), hint)
     for found in right:
         if set(need) <= set(found.blocks):
             if found.problem is not None:
@@ -218,7 +219,7 @@ def _missing_block(root: Path, need: str, sets: list[FoundSet], chosen: FoundSet
     hint = (
         f"set dataset.layout={better[0]}" if better else "use a folder that has them, or choose other blocks (data=...)"
     )
-    return UserError(what, where=root, expected=f"the blocks of data={need}", received=list_sets(sets), hint=hint)
+    return wrong(what, root, f"the blocks of data={need}", list_sets(sets), hint)
 
 
 def _list_files(root: Path) -> list[str]:
@@ -236,7 +237,7 @@ def _list_files(root: Path) -> list[str]:
         siblings = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
         what = "the dataset folder does not exist"
         hint = f"{nearest(root.name, siblings)}set dataset.root to the folder that holds train.h5, valid.h5 and test.h5"
-    raise UserError(what, where="dataset.root", expected=expected, received=root, hint=hint)
+    raise wrong(what, "dataset.root", expected, root, hint)
 
 
 def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> FoundSet:
@@ -283,7 +284,7 @@ def _wrong_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]],
             close = [match for name in names for match in get_close_matches(name, others, n=1, cutoff=0.7)]
             rename = f"is it '{close[0]}'? Rename it to '{names[0]}'" if close else "add the file"
             what, hint = f"the file of the split '{split}' is missing", f"{rename}, or choose another dataset.layout"
-            return UserError(what, where=root, expected=" or ".join(names), received=there, hint=hint)
+            return wrong(what, root, " or ".join(names), there, hint)
     return None
 
 
@@ -303,7 +304,7 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
         if companion is None:
             what = "a token file has no set beside it that brings labels and the other blocks"
             files, hint = LAYOUTS[row.beside[0]].files, "put those files into the same folder"
-            problem = problem or UserError(what, where=path, expected=files, received=", ".join(names), hint=hint)
+            problem = problem or wrong(what, path, files, ", ".join(names), hint)
             companion = FoundSet(row.name, {}, "".join(BLOCKS))
         blocks = in_order(PROMOTER + companion.blocks)
         found.append(FoundSet(row.name, companion.files, blocks, path, problem=problem or companion.problem))
@@ -319,7 +320,7 @@ def _token_problem(path: Path) -> UserError | None:
                 if key is None or not isinstance(file[key], h5py.Dataset):
                     what, there = f"a token file has no key for the split '{split}'", ", ".join(file) or "no keys"
                     hint = "write the tokens of each split under such a key"
-                    return UserError(what, where=path, expected=" or ".join(names), received=there, hint=hint)
+                    return wrong(what, path, " or ".join(names), there, hint)
     except UserError as error:
         return error
     return None
@@ -341,4 +342,4 @@ def _no_set(root: Path, names: list[str], folds: list[int], fold: int | None) ->
         what = "the folder holds no known set of files"
         expected = "one of" + "".join(f"\n    {layout.name}: {layout.files}" for layout in LAYOUTS.values())
         hint = "set dataset.root to the folder that holds the files, or write them with genexp prepare"
-    return UserError(what, where=root, expected=expected, received=there, hint=hint)
+    return wrong(what, root, expected, there, hint)

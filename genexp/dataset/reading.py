@@ -25,7 +25,7 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.hdf5 import Location, open_array, read_tiles
 from genexp.dataset.inspection import ONE_HOT, FileSet
 from genexp.dataset.layouts import GENE, LABEL, named
-from genexp.errors import UserError
+from genexp.dataset.problems import FOR_BASES, unlike, wrong
 from genexp.features.tokens import N_TOKEN, rows_with_n, tokens_from_one_hot
 from genexp.memory import allocate, available, check_size, in_words
 
@@ -133,13 +133,9 @@ def _check_blocks(fileset: FileSet, blocks: str) -> None:
     lacking = [block for block in in_order(blocks) if block not in description.blocks]
     if lacking:
         better = [layout for layout, has in fileset.layouts.items() if set(blocks) <= set(has)]
-        raise UserError(
-            f"the {description.layout} set has no block {named(lacking)}",
-            where=description.source,
-            expected=f"the blocks of data={blocks}",
-            received=fileset.sets or " ".join(description.blocks),
-            hint=f"set dataset.layout={better[0]}" if better else "choose data=... among the blocks that are there",
-        )
+        hint = f"set dataset.layout={better[0]}" if better else "choose data=... among the blocks that are there"
+        what, there = f"the {description.layout} set has no block {named(lacking)}", fileset.sets or description.blocks
+        raise wrong(what, description.source, f"the blocks of data={blocks}", there, hint)
 
 
 def _check_window(
@@ -148,29 +144,21 @@ def _check_window(
     """Return the slice of the promoter to look at, or None where there are no bases to look at."""
     found = fileset.description
     if drop_ambiguous and found.promoter != "bases":
-        raise UserError(
-            "genes with N cannot be found: the dataset has no bases",
-            where=f"dataset.drop_ambiguous; {found.source}, {found.layout} set",
-            hint="set dataset.drop_ambiguous=false, or use a dataset with bases",
-        )
+        where = f"dataset.drop_ambiguous; {found.source}"
+        raise wrong("genes with N need bases, and there are none", where, "bases", found.layout, "leave it out")
     if not needed:
         return None
     if found.promoter == "embedded":
         if window is None:
             return None
         what = "a window cannot be cut from precomputed promoter embeddings"
-        hint = "leave data.window out, or use a dataset with bases"
-        raise UserError(what, where="data.window", received=list(window), hint=hint)
+        raise wrong(what, "data.window", None, list(window), "leave data.window out, or use a dataset with bases")
     length = found.promoter_length or 0
     left, right = (0, length) if window is None else window
     if not 0 <= left < right <= length:
-        raise UserError(
-            "the window lies outside the promoter, or is empty",
-            where="data.window",
-            expected=f"[left,right) with 0 <= left < right <= {length:,}, the promoter length in {found.source}",
-            received=[left, right],
-            hint="give a slice in promoter coordinates, or leave data.window out",
-        )
+        expected = f"[left,right) with 0 <= left < right <= {length:,}, the promoter length in {found.source}"
+        what, hint = "the window lies outside the promoter, or is empty", "change data.window, or leave it out"
+        raise wrong(what, "data.window", expected, [left, right], hint)
     return left, right
 
 
@@ -199,13 +187,9 @@ def _read_split(
         values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, None, report, on_disk=on_disk)
         looked_at = values[PROMOTER][:LOOKED_AT]
         if looked_at.any() and ((looked_at == 0) | (looked_at == 1)).all():
-            raise UserError(
-                "the promoters have the shape of embeddings, but hold only 0 and 1",
-                where=arrays[PROMOTER],
-                expected="(genes, length, 4) one-hot bases, or vectors of real numbers",
-                received=values[PROMOTER].shape,
-                hint="write one-hot bases with the four channels ACGT last",
-            )
+            what, shape = "the promoters have the shape of embeddings, but hold only 0 and 1", values[PROMOTER].shape
+            expected = "(genes, length, 4) one-hot bases, or vectors of real numbers"
+            raise wrong(what, arrays[PROMOTER], expected, shape, "write the four channels ACGT last")
     return Split(genes, labels, {block: values[block] for block in in_order(blocks)}), ambiguous
 
 
@@ -269,13 +253,10 @@ def _read_tokens(
         read_tiles(array, slice(*window), store, report)
     if malformed.any():
         row = int(np.flatnonzero(malformed)[0])
-        raise UserError(
-            f"{malformed.sum():,} promoters hold positions that are not " + ("one-hot" if one_hot else "tokens"),
-            where=f"{location}, row {row} (gene {genes[row]})",
-            expected="one channel 1 and the others 0, or all 0 for N" if one_hot else "A=0 C=1 G=2 T=3 N=4",
-            received=_first_wrong(location, row, window),
-            hint="write the bases in that way",
-        )
+        what = f"{malformed.sum():,} promoters hold positions that are not {'one-hot' if one_hot else 'tokens'}"
+        where, received = f"{location}, row {row} (gene {genes[row]})", _first_wrong(location, row, window)
+        expected = "one channel 1 and the others 0, or all 0 for N" if one_hot else FOR_BASES
+        raise wrong(what, where, expected, received, "write the bases in that way")
     return tokens, ambiguous
 
 
@@ -310,13 +291,10 @@ def _check_same_bases(
             bases, _ = tokens_from_one_hot(array[row : row + 1, slice(*window)])
             if (bases[0] != tokens[row]).any():
                 position = int(np.flatnonzero(bases[0] != tokens[row])[0])
-                raise UserError(
-                    "a token file and the set beside it hold different promoters",
-                    where=f"{arrays[PROMOTER]}; {arrays[ONE_HOT]}; row {row} (gene {genes[row]})",
-                    expected=f"token {bases[0][position]} at position {position + window[0]:,}",
-                    received=f"token {tokens[row][position]}",
-                    hint="use files that were written together, with A=0 C=1 G=2 T=3 N=4 and genes in the same order",
-                )
+                where = f"{arrays[PROMOTER]}; {arrays[ONE_HOT]}; row {row} (gene {genes[row]})"
+                expected = f"token {bases[0][position]} at position {position + window[0]:,}, {FOR_BASES}"
+                what = "a token file and the set beside it hold different promoters"
+                raise unlike(what, where, expected, f"token {tokens[row][position]}")
 
 
 def _one_type_per_block(splits: Mapping[str, Split]) -> dict[str, Split]:

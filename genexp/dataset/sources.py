@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from genexp.blocks import BLOCKS, PROMOTER
-from genexp.dataset.config import DatasetConfig, DemoConfig
+from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
-from genexp.errors import UserError
+from genexp.dataset.problems import wrong
 from genexp.memory import check_size
 
 if TYPE_CHECKING:
@@ -29,18 +29,6 @@ class WindowModel(Protocol):
 
     def multiple(self) -> int:
         """Return the length in nt that must divide the window."""
-
-
-class WindowData(Protocol):
-    """What the choice of the window needs of the ``data`` group."""
-
-    @property
-    def name(self) -> str:
-        """Letters of the blocks."""
-
-    @property
-    def window(self) -> list[int] | None:
-        """The window asked for, in promoter coordinates."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +116,7 @@ def check_inputs(trained_on: DatasetDescription, blocks: str, found: DatasetDesc
         expected, received = (_in_words(block, description) for description in (trained_on, found))
         if expected != received:
             where = f"{BLOCKS[block].title} of {found.source}"
-            what = "the model cannot read this dataset"
-            raise UserError(what, where=where, expected=expected, received=received, hint=hint)
+            raise wrong("the model cannot read this dataset", where, expected, received, hint)
 
 
 def _in_words(block: str, description: DatasetDescription) -> str:
@@ -142,7 +129,7 @@ def _in_words(block: str, description: DatasetDescription) -> str:
 
 
 def choose_window(
-    data: WindowData, model: WindowModel, found: DatasetDescription
+    data: DataConfig, model: WindowModel, found: DatasetDescription
 ) -> tuple[tuple[int, int] | None, str | None]:
     """Return the window that the model sees, and a sentence where it is not just what was asked for.
 
@@ -157,30 +144,19 @@ def choose_window(
     if data.window is not None:
         left, right = data.window
         if right > length:
-            raise UserError(
-                "the window does not fit the promoters",
-                where="data.window",
-                expected=f"[left, right) within [0, {length}], the promoters of {found.source}",
-                received=data.window,
-                hint="change data.window, or leave it out for the model's published window around the TSS",
-            )
+            expected = f"[left, right) within [0, {length}], the promoters of {found.source}"
+            what, hint = "the window does not fit the promoters", "change data.window, or leave it out"
+            raise wrong(what, "data.window", expected, data.window, hint)
         return (left, right), None
     wanted = (0, length) if model.window is None else (tss + model.window[0], tss + model.window[1])
     left, right = max(wanted[0], 0), min(wanted[1], length)
     parts = model.multiple()
-    if right - left < max(parts, 1):
-        short = right > left
-        raise UserError(
-            "the window is shorter than the parts that the model cuts it into"
-            if short
-            else "the model's published window lies outside the promoters",
-            where="data.window" if short else "model.window",
-            expected=f"at least {parts:,} nt" if short else f"a slice of [0, {length}) around the TSS at {tss}",
-            received=f"[{left}, {right}), {right - left:,} nt" if short else f"{list(wanted)} in promoter coordinates",
-            hint="give a longer data.window=[left,right), or smaller parts"
-            if short
-            else "give data.window=[left,right)",
-        )
+    if right <= left:
+        what, hint = "the model's published window lies outside the promoters", "give data.window=[left,right)"
+        raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
+    if right - left < parts:
+        what, hint = "the window is shorter than the parts that the model cuts it into", "give a longer data.window"
+        raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
     left += (right - left) % parts
     if (left, right) == wanted:
         return (left, right), None

@@ -18,7 +18,7 @@ from published_sets import (
     write_xpresso,
 )
 
-from genexp.dataset.genes import HALFLIFE_FEATURES
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.dataset.inspection import inspect_files
 from genexp.dataset.layouts import LAYOUTS, SPLIT_NAMES, find_sets
 from genexp.dataset.reading import describe

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published_sets import SIZES, make_split
 
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.dataset import writer
 from genexp.dataset.description import DatasetDescription
-from genexp.dataset.genes import HALFLIFE_FEATURES, Dataset, Split
+from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.inspection import inspect_files
 from genexp.dataset.reading import describe, load_files
 from genexp.dataset.writer import write_dataset

@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.commands import command_of
 from genexp.config.compose import compose_words
-from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.dataset.genes import SPLITS
 from genexp.features.tokens import text_from_tokens
 from genexp.prepare import prepare
 

@@ -11,11 +11,12 @@ import pytest
 import toy_organism as toy
 from omegaconf import OmegaConf, open_dict
 
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.commands import command_of
 from genexp.config.compose import composed
 from genexp.config.validation import validate
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.dataset.genes import SPLITS
 from genexp.dataset.sources import inspect, load
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
