@@ -23,10 +23,10 @@ from genexp.run.directory import RunDirectory, exact_command, git_state, package
 from genexp.validation import to_yaml
 
 EXAMPLES = (
-    ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2.4; no code of it runs"),
+    ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2; no code of it runs"),
     (
-        "genexp import checkpoint=human.h5 model=xpresso data=PH name=human",
-        "Xpresso's public weights, in outputs/human",
+        "genexp import checkpoint=human.h5 model=xpresso data=P name=human",
+        "Xpresso's public weights, half-life features at their mean",
     ),
     ("genexp import checkpoint=ckpt model=xpresso data=PHM dataset=xpresso_mirna dataset.root=DIR", "checked on genes"),
     ("genexp train training.start_from=outputs/human dataset=files dataset.root=DIR", "train on from it"),

@@ -197,6 +197,17 @@ def test_help_needs_no_tensorflow():
     assert main(["export", "--help"]) == 0
 
 
+@pytest.mark.skipif("GENEXP_PUBLISHED" not in os.environ, reason="set GENEXP_PUBLISHED to the published checkpoints")
+def test_the_public_weights_are_evaluated_as_documented(tmp_path):
+    """Without their six unnamed half-life features, they take any dataset of bases."""
+    checkpoint = next((Path(os.environ["GENEXP_PUBLISHED"]) / "xpresso_human").glob("*.h5"))
+    words = [f"checkpoint={checkpoint}", "model=xpresso", "data=P", f"hydra.run.dir={tmp_path / 'human'}"]
+    assert main(["import", *words, "hardware=cpu"]) == 0
+    root = write_xpresso_set(tmp_path / "set", length=20_000)
+    assert main(["evaluate", f"run_dir={tmp_path / 'human'}", f"dataset.root={root}", f"out={tmp_path / 'out'}"]) == 0
+    assert read(tmp_path / "out" / "metrics.json")["best"]["test"]["n"] == 32
+
+
 @pytest.mark.skipif(
     "GENEXP_PUBLISHED" not in os.environ,
     reason="set GENEXP_PUBLISHED to a folder with the published checkpoints transformer_PH and xpresso_human",
