@@ -1,9 +1,9 @@
-"""How many promoters the Word2Vec of a small vocabulary needs.
+"""How many promoters Word2Vec needs for a small vocabulary.
 
-Fits vectors on more and more promoters and compares each with the vectors of all promoters: by the correlation of
-the two matrices of cosine similarities between k-mers, by the share of the 5 nearest neighbours that agree (both do
-not change when the space is rotated), and, where genes have labels, by the test r2 of a ridge regression on the chunk
-means. All promoters fitted twice with different seeds are the ceiling. Prints a Markdown table.
+Fits vectors on increasing numbers of promoters and compares them with vectors fitted on all promoters: by the
+correlation of the two matrices of cosine similarities between k-mers, by the share of common 5 nearest neighbours
+(both are invariant to rotations), and, if genes have labels, by the test r2 of a ridge regression on the chunk means.
+Two fits on all promoters with different seeds are the upper limit. Prints a Markdown table.
 
     python benchmarks/word2vec_corpus.py --dataset DIR        # train.h5, valid.h5, test.h5 in Xpresso's layout
     python benchmarks/word2vec_corpus.py --dataset demo
@@ -25,28 +25,14 @@ from genexp.features.kmer_vectors import KmerVectors, random_vectors
 from genexp.features.kmers import chunk_counts, mean_vectors
 from genexp.features.tokens import tokens_from_one_hot
 from genexp.features.word2vec import train_word2vec
-from genexp.simulate.demo import load_demo
-
-#: Transitions (rows and columns A, C, G, T) outside and inside CpG islands: Durbin, Eddy, Krogh and Mitchison,
-#: Biological Sequence Analysis, 1998, section 3.1.
-OUTSIDE = (
-    (0.300, 0.205, 0.285, 0.210),
-    (0.322, 0.298, 0.078, 0.302),
-    (0.248, 0.246, 0.298, 0.208),
-    (0.177, 0.239, 0.292, 0.292),
-)
-INSIDE = (
-    (0.180, 0.274, 0.426, 0.120),
-    (0.171, 0.368, 0.274, 0.188),
-    (0.161, 0.339, 0.375, 0.125),
-    (0.079, 0.355, 0.384, 0.182),
-)
+from genexp.simulate.demo import simulate_demo
+from genexp.simulate.sequence import INSIDE, OUTSIDE, PROMOTER_LENGTH
 
 Splits = Mapping[str, tuple[np.ndarray, Any]]
 
 
 def main() -> None:
-    """Print the table for the dataset asked for."""
+    """Print the table for one dataset."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--dataset", required=True, help="folder, demo, or islands (simulated, no labels)")
     options.add_argument("--genes", type=int, default=2000, help="of demo or islands")
@@ -63,7 +49,7 @@ def main() -> None:
 
 
 def study(splits: Splits, sizes: list[int], settings: dict[str, Any]) -> None:
-    """Fit, compare and print, row by row."""
+    """Fit, compare and print row by row."""
     k = settings["k"]
     tokens, labels = splits["train"]
     counts = {name: chunk_counts(x, k) for name, (x, _) in splits.items()} if labels is not None else {}
@@ -111,15 +97,15 @@ def similarity(a: KmerVectors, b: KmerVectors) -> float:
 
 
 def shared_neighbours(a: KmerVectors, b: KmerVectors, count: int = 5) -> float:
-    """Return the mean share of the nearest neighbours of a k-mer that both have."""
+    """Return the mean share of the nearest neighbours of a k-mer that two sets of vectors have in common."""
     near = [np.argsort(-cosines(v), axis=1)[:, 1 : count + 1] for v in (a, b)]
     return float(np.mean([len(set(x) & set(y)) / count for x, y in zip(*near, strict=True)]))
 
 
 def downstream(splits: Splits, counts: Mapping[str, np.ndarray], vectors: KmerVectors) -> float:
-    """Return the test r2 of a ridge regression on the chunk means, its penalty chosen on the validation genes.
+    """Return the test r2 of a ridge regression on the chunk means, with the penalty chosen on the validation genes.
 
-    Each channel is standardised over all chunks of the training genes, as the BatchNorm of the models does.
+    Each channel is standardised over all chunks of the training genes, like the BatchNormalization of the models.
     """
     x = {name: mean_vectors(c, vectors.vectors) for name, c in counts.items()}
     mean, sd = x["train"].mean((0, 1)), x["train"].std((0, 1))
@@ -143,8 +129,9 @@ def read(dataset: str, genes: int, length: int) -> Splits:
     if dataset == "islands":
         return {"train": (islands(genes, length, np.random.default_rng(0)), None)}
     if dataset == "demo":
-        demo = load_demo(genes, 0, "P", (0, 2000))
-        return {name: (split.blocks["P"], split.labels) for name, split in demo.splits.items()}
+        demo = simulate_demo(genes, 0, "P", (0, PROMOTER_LENGTH))
+        parts = zip(("train", "valid", "test"), demo.splits, strict=True)
+        return {name: (demo.blocks["P"][rows], demo.labels[rows]) for name, rows in parts}
     splits = {}
     for name in ("train", "valid", "test"):
         with h5py.File(Path(dataset) / f"{name}.h5") as file:
@@ -153,7 +140,7 @@ def read(dataset: str, genes: int, length: int) -> Splits:
 
 
 def islands(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw (n, length) uint8 tokens: a Markov chain, two in three with an island of about 1 kb around the middle."""
+    """Draw (n, length) uint8 tokens from a Markov chain; two thirds have a CpG island of about 1 kb in the middle."""
     steps = np.cumsum(np.array([OUTSIDE, INSIDE]), axis=2)[..., :3]
     centre, half = rng.normal(length / 2, 300, n), rng.gamma(4, 125, n) * (rng.random(n) < 0.67)
     tokens = np.zeros((n, length), np.uint8)

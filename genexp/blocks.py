@@ -31,7 +31,7 @@ class Block:
 
 
 #: Features of the half-life block in Xpresso's order (Agarwal and Shendure 2020, Cell Reports 31, 107663).
-HALFLIFE_FEATURES = tuple("UTR5LEN CDSLEN INTRONLEN UTR3LEN UTR5GC CDSGC UTR3GC ORFEXONDENSITY".split())
+HALFLIFE_FEATURES = ("UTR5LEN", "CDSLEN", "INTRONLEN", "UTR3LEN", "UTR5GC", "CDSGC", "UTR3GC", "ORFEXONDENSITY")
 
 #: The promoter is the one block that is a sequence; every other is one row of numbers per gene.
 PROMOTER = "P"

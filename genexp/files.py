@@ -1,4 +1,4 @@
-"""Writing so that readers see all of a file or folder or nothing of it, and looking beforehand whether it can be."""
+"""Atomic writes: a file or folder appears whole or not at all; and checks, before work starts, that it can be made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from genexp.errors import UserError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that readers see the old content or the new, and never a part."""
+    """Write a file so that readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -47,19 +47,18 @@ def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]])
 
 
 def is_full(error: BaseException) -> bool:
-    """Tell whether an error means that there is no space left; HDF5 says it in words alone."""
+    """Tell whether an error means that no space is left; HDF5 has it in the text of the error only."""
     number = getattr(error, "errno", None)
     return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
-def disk_full(error: BaseException, place: Path, do: str) -> UserError:
+def disk_full(error: BaseException, place: Path, hint: str) -> UserError:
     """Return the error for a disk or quota that is full."""
-    where = getattr(error, "filename", None) or place
-    return UserError("there is no space left to write to", where=where, expected="free space", received="none", do=do)
+    return UserError("no space left to write to", where=getattr(error, "filename", None) or place, hint=hint)
 
 
 def why_not_writable(path: Path) -> str | None:
-    """Return why nothing can be written at `path`, whose parents need not exist; None when it can."""
+    """Return why nothing can be written at `path`, whose parents need not exist; None if it can."""
     existing = next(p for p in (path, *path.absolute().parents) if p.exists())
     if existing != path and not existing.is_dir():
         return f"{existing} is a file"
@@ -67,58 +66,50 @@ def why_not_writable(path: Path) -> str | None:
 
 
 def free_folder(wanted: str) -> Path:
-    """Return the folder to write, after a look that it holds nothing and can be made.
+    """Return the folder to write, after a check that it is new or empty and can be made.
 
     Raises
     ------
     UserError
-        If it holds files already, is a file, or its parent cannot be written.
+        If it contains files, is a file, has too long a name, or its parent cannot be written.
     """
     out = Path(wanted).expanduser().resolve()
     longest, limit = max(len(os.fsencode(name)) for name in (*out.parts, _partial(out).name)), _name_limit(out)
+    found: object = None
     if longest > limit:
-        raise _not_free("this name is too long for a folder", wanted, f"{longest:,} bytes, {limit:,} at most")
-    if out.exists() and not out.is_dir():
-        raise _not_free("this is no folder", wanted, "a file")
-    if out.is_dir() and any(out.iterdir()):
-        dataset = any(out.glob("*.h5"))
-        what = "the folder holds a dataset already" if dataset else "the folder is not empty"
-        raise _not_free(what, wanted, ", ".join(sorted(path.name for path in out.iterdir())[:6]))
-    reason = why_not_writable(out)
-    if reason:
-        raise _not_free("the folder cannot be written", wanted, reason)
-    return out
+        what, found = "the name of the folder is too long", f"{longest:,} bytes, the limit is {limit:,}"
+    elif out.exists() and not out.is_dir():
+        what = "this is a file, not a folder"
+    elif out.is_dir() and any(out.iterdir()):
+        what = "the folder already contains a dataset" if any(out.glob("*.h5")) else "the folder is not empty"
+        found = ", ".join(sorted(path.name for path in out.iterdir())[:6])
+    elif found := why_not_writable(out):
+        what = "the folder cannot be written"
+    else:
+        return out
+    hint = "choose another folder with out=DIR, or move this one away; existing files are not overwritten"
+    raise UserError(what, where=f"out={wanted}", received=found, hint=hint)
 
 
 def _name_limit(path: Path) -> int:
-    """Return how many bytes a name may have where `path` is to be."""
+    """Return how many bytes a name may have in the folder that will contain `path`."""
     for parent in path.parents:
-        with suppress(OSError):  # it is not there yet, or its own name is too long
+        with suppress(OSError):  # it does not exist yet, or its own name is too long
             return os.pathconf(parent, "PC_NAME_MAX")
     return 255
 
 
 def _partial(out: Path) -> Path:
-    """Return where something is written before it is whole."""
+    """Return where something is written until it is complete."""
     return out.with_name(f".{out.name}.{os.getpid()}.partial")
-
-
-def _not_free(what: str, wanted: str, received: str) -> UserError:
-    return UserError(
-        f"{what}; nothing is written over",
-        where=f"out={wanted}",
-        expected="a new or empty folder",
-        received=received,
-        do="choose another folder with out=DIR, or move this one away",
-    )
 
 
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM, which Slurm and Kubernetes send before they kill, end the work as Ctrl-C does.
+    """Raise KeyboardInterrupt on SIGTERM, which Slurm and Kubernetes send before they kill a process.
 
-    So does SIGHUP, when a terminal is closed, unless ``nohup`` has it ignored. Only the first signal counts: some send
-    it to a process and then to its group, and the second would end what the first has begun to tell.
+    The same on SIGHUP, when a terminal is closed, unless ``nohup`` ignores it. Only the first signal counts: some
+    senders signal a process and then its group, and the second signal would interrupt the clean-up after the first.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     for number, handler in before.items():
@@ -144,9 +135,9 @@ def _interrupt(signum: int, frame: object) -> None:
 
 @contextmanager
 def whole_or_nothing(out: Path) -> Iterator[Path]:
-    """Yield a path in a folder beside `out`; the file or folder made there becomes `out` at the end.
+    """Yield a path in a temporary folder beside `out`; the file or folder made there becomes `out` at the end.
 
-    If anything goes wrong, nothing is left behind.
+    After an error nothing is left behind.
     """
     partial = _partial(out)
     made = [parent for parent in out.parents if not parent.exists()]
@@ -155,26 +146,17 @@ def whole_or_nothing(out: Path) -> Iterator[Path]:
             partial.mkdir(parents=True)
             yield partial / out.name
             if out.is_dir():
-                out.rmdir()  # an empty one was seen to be free
+                out.rmdir()  # `free_folder` found it empty
             (partial / out.name).rename(out)
     except OSError as error:
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-            raise UserError(
-                f"another process has written {out.name} in the meantime",
-                where=f"out={out}",
-                expected="a new name",
-                received="a folder that is not empty any more",
-                do="use what is there, or choose another place with out=...; nothing of this run was left behind",
-            ) from error
-        raise UserError(
-            f"{out.name} cannot be written",
-            where=f"out={out}",
-            received=error.strerror or error,
-            do="see that there is space and permission, or choose another place with out=...; nothing was left behind",
-        ) from error
+        taken = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+        what = f"another process has written {out.name}" if taken else f"{out.name} cannot be written"
+        hint = "choose another place with out=...; no partial files were left"
+        reason = None if taken else error.strerror or error
+        raise UserError(what, where=f"out={out}", received=reason, hint=hint) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         if not out.exists():
-            with suppress(OSError):  # not empty: somebody else's work has come in between
+            with suppress(OSError):  # another process has written into it
                 for parent in made:
                     parent.rmdir()

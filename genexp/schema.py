@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.functional_validators import BeforeValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+
+from genexp.errors import nearest
 
 
 class Schema(BaseModel):
@@ -40,3 +54,71 @@ Index = Annotated[int, Field(ge=0)]
 #: Half-open slice [left, right).
 Window = Annotated[list[Index], Field(min_length=2, max_length=2)]
 Lower = BeforeValidator(_lower)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of these words, which are the keys of a table."""
+
+    words: Iterable[str]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.literal_schema(list(self.words))
+
+
+@dataclass(frozen=True)
+class ByName:
+    """A config group whose class depends on its key ``name``.
+
+    The classes are looked up when a config is validated, so that a model is imported only when it is used. Errors are
+    located as those of any other group: ``("model", "dropout")``.
+
+    Attributes
+    ----------
+    group
+        Name of the group, for messages.
+    choose
+        From a name to its class, or to None when there is none.
+    names
+        The names to list: all of them, or one for each class.
+    """
+
+    group: str
+    choose: Callable[[str], type[Schema] | None]
+    names: Callable[[], Iterable[str]]
+
+    def validate(self, value: Any) -> Schema:
+        """Return the group as an instance of the class that belongs to its name."""
+        if isinstance(value, Schema):
+            return value
+        if not isinstance(value, Mapping):
+            raise PydanticKnownError("model_type", {"class_name": "group"})
+        name = value.get("name")
+        if not isinstance(name, str):
+            raise PydanticKnownError("missing")
+        chosen = self.choose(name)
+        if chosen is None:
+            known, where = list(self.names()), f"{self.group}.name"
+            hint = nearest(name, known).strip() or f"choose one with {self.group}=..."
+            raise combination(f"there is no {self.group} {name}", where, f"one of {', '.join(known)}", name, hint)
+        return chosen.model_validate(value)
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        dump = core_schema.plain_serializer_function_ser_schema(lambda group: group.model_dump(mode="json"))
+        return core_schema.no_info_plain_validator_function(self.validate, serialization=dump)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        classes = dict.fromkeys(self.choose(name) for name in self.names())
+        return {"anyOf": [handler(found.__pydantic_core_schema__) for found in classes if found is not None]}
+
+
+def combination(what: str, where: str, expected: str, received: object, hint: str) -> PydanticCustomError:
+    """Return the error for values that are impossible together; its context holds the parts of a `UserError`."""
+    parts = {"what": what, "where": where, "expected": expected, "received": str(received), "hint": hint}
+    return PydanticCustomError("combination", "{what}", parts)
+
+
+#: Marks a text that is a path to read: it is made absolute, so that it is found again from anywhere.
+PATH = AfterValidator(lambda path: str(Path(path).expanduser().resolve()) if path else path)
+#: A path that a command reads or writes.
+PathText = Annotated[str, PATH]

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: small file sets in the published layouts, and the real command line."""
+"""Fixtures for all tests: small file sets in the published layouts, finished runs, and the command line."""
 
 from __future__ import annotations
 
@@ -6,22 +6,79 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from hypothesis import settings
+from unit_rule import unit_tests
 
-# A test machine is busy: what takes long there says nothing about the code.
+from genexp import console
+
+# A test machine is busy: a test that takes long there does not show a defect.
 settings.register_profile("genexp", deadline=None)
 settings.load_profile("genexp")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# Tests look for parts of lines; tests/test_console.py checks that lines wrap at 80 columns.
+console.PLAIN_WIDTH = 1000
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it
+
 # Tests that were started as a shell's background job ignore Ctrl-C, and so would the processes they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# --- `pytest -m unit`: see unit_rule.py ---
+
+
+def is_unit_run(config: pytest.Config) -> bool:
+    """Tell whether this is ``pytest -m unit``."""
+    return config.option.markexpr == "unit"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files without unit tests unread by ``pytest -m unit``."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if is_test and is_unit_run(config) and not unit_tests(collection_path) else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the unit tests."""
+    for item in items:
+        name = item.nodeid.split("::")[1].split("[")[0]
+        excluded = item.get_closest_marker("integration") or item.get_closest_marker("slow")
+        if not excluded and name in unit_tests(item.path):
+            item.add_marker(pytest.mark.unit)
+
+
+class NoTensorFlow:
+    """An import hook that holds ``pytest -m unit`` to its rule."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in ("tensorflow", "keras"):
+            pytest.fail(f"a unit test imports {name}: mark it with @pytest.mark.integration")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to import TensorFlow in ``pytest -m unit``."""
+    if is_unit_run(config):
+        sys.meta_path.insert(0, NoTensorFlow())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Give each worker neighbouring tests, so that the fixtures of a module are made once, not once a worker."""
+    if config.option.dist != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
+# --- datasets ---
 
 PROMOTER = 400
 SPLIT_SIZES = {"train": 96, "valid": 32, "test": 32}
@@ -61,26 +118,8 @@ def write_xpresso_set(root: Path, *, length: int = PROMOTER, tf: int = 0, n_ever
 
 @pytest.fixture(scope="session")
 def xpresso_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in Xpresso's layout: 96 / 32 / 32 genes, promoters of 400 nt; not to be written to."""
+    """A folder in Xpresso's layout: 96 / 32 / 32 genes, promoters of 400 nt; read-only by agreement."""
     return write_xpresso_set(tmp_path_factory.mktemp("xpresso"))
-
-
-@pytest.fixture
-def genexp() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the real command line in a process of its own: ``genexp("train", "model=xpresso", cwd=...)``."""
-
-    def run(*words: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "genexp", *words],
-            cwd=cwd,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-
-    return run
 
 
 #: Settings that make a run of seconds on `xpresso_root`.
@@ -92,3 +131,62 @@ QUICK = (
     "model.filters=[8,4]",
     "hardware=cpu",
 )
+
+
+# --- the command line ---
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run the command line in this process: ``cli("train", "model=xpresso", cwd=...)``.
+
+    Takes and returns what `genexp` does, without the seconds that a new process needs. For tests of signals, of
+    start-up and of isolation use `genexp`.
+    """
+    from genexp.cli import main
+
+    def run(*words: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            if cwd is not None:
+                patch.chdir(cwd)
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            code = main(list(words))
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def genexp() -> Command:
+    """Run the real command line in a process of its own: ``genexp("train", "model=xpresso", cwd=...)``."""
+
+    def run(*words: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "genexp", *words],
+            cwd=cwd,
+            env={"COLUMNS": "1000", **os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(xpresso_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A completed run of three epochs of ``model=xpresso data=PH`` on `xpresso_root`; copy it to change it."""
+    from genexp.cli import main
+
+    out = tmp_path_factory.mktemp("runs") / "run"
+    words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", f"hydra.run.dir={out}", *QUICK]
+    assert main(words) == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    yield out
+    changed = [str(path) for path, content in before.items() if not path.exists() or path.read_bytes() != content]
+    assert not changed, f"a test changed the shared run: {changed}"

@@ -1,4 +1,4 @@
-"""Files and folders appear whole or not at all, and places that cannot be written are known beforehand."""
+"""Files and folders appear whole or not at all, and places that cannot be written are reported beforehand."""
 
 import json
 import os
@@ -6,41 +6,41 @@ import signal
 
 import pytest
 
-from genexp import writing
+from genexp import files
 from genexp.errors import UserError
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "metrics.json"
-    writing.write_json(path, {"r2": 0.5})
+    files.write_json(path, {"r2": 0.5})
     with pytest.raises(ValueError, match="not JSON compliant"):
-        writing.write_json(path, {"r2": float("nan")})
+        files.write_json(path, {"r2": float("nan")})
     with pytest.raises(UnicodeEncodeError):
-        writing.write_atomically(path, "\udc80")
+        files.write_atomically(path, "\udc80")
     assert json.loads(path.read_text()) == {"r2": 0.5}
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
 
 
 def test_csv_keeps_all_digits(tmp_path):
-    writing.write_csv(tmp_path / "x.csv", ["a"], [[0.1 + 0.2], [1e-17]])
+    files.write_csv(tmp_path / "x.csv", ["a"], [[0.1 + 0.2], [1e-17]])
     assert (tmp_path / "x.csv").read_text() == "a\n0.30000000000000004\n1e-17\n"
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     out = tmp_path / "sub" / "out"
-    with writing.whole_or_nothing(out) as folder:
+    with files.whole_or_nothing(out) as folder:
         folder.mkdir()
         (folder / "train.h5").write_text("x")
         assert not out.exists()
     assert [path.name for path in out.iterdir()] == ["train.h5"]
-    with pytest.raises(RuntimeError), writing.whole_or_nothing(tmp_path / "new" / "deep" / "other"):
+    with pytest.raises(RuntimeError), files.whole_or_nothing(tmp_path / "new" / "deep" / "other"):
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["sub"]
 
 
 def test_what_others_put_beside_it_meanwhile_stays(tmp_path):
     def work():
-        with writing.whole_or_nothing(tmp_path / "new" / "out"):
+        with files.whole_or_nothing(tmp_path / "new" / "out"):
             (tmp_path / "new" / "theirs").write_text("x")
             raise RuntimeError
 
@@ -50,7 +50,7 @@ def test_what_others_put_beside_it_meanwhile_stays(tmp_path):
 
 
 def test_a_file_may_be_made_as_well(tmp_path):
-    with writing.whole_or_nothing(tmp_path / "model.onnx") as path:
+    with files.whole_or_nothing(tmp_path / "model.onnx") as path:
         assert path.name == "model.onnx"
         path.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
@@ -60,7 +60,7 @@ def test_sigterm_is_an_interrupt_that_leaves_nothing(tmp_path):
     before = signal.getsignal(signal.SIGTERM)
 
     def work():
-        with writing.whole_or_nothing(tmp_path / "out") as folder:
+        with files.whole_or_nothing(tmp_path / "out") as folder:
             folder.mkdir()
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -72,27 +72,27 @@ def test_sigterm_is_an_interrupt_that_leaves_nothing(tmp_path):
 
 def test_only_the_first_signal_interrupts():
     """`timeout` sends SIGTERM to a process and again to its group."""
-    told = []
+    cleaned = []
 
     def work():
-        with writing.sigterm_interrupts():
+        with files.sigterm_interrupts():
             try:
-                with writing.sigterm_interrupts():
+                with files.sigterm_interrupts():
                     os.kill(os.getpid(), signal.SIGTERM)
             except KeyboardInterrupt:
                 os.kill(os.getpid(), signal.SIGTERM)
-                told.append("how to go on")
+                cleaned.append("a message")
                 raise
 
     for _ in range(2):  # and the next work can be interrupted again
         with pytest.raises(KeyboardInterrupt):
             work()
-    assert len(told) == 2
+    assert len(cleaned) == 2
 
 
-def test_a_folder_that_another_process_filled_is_told(tmp_path):
+def test_a_folder_that_another_process_filled_is_reported(tmp_path):
     def work():
-        with writing.whole_or_nothing(tmp_path / "out") as folder:
+        with files.whole_or_nothing(tmp_path / "out") as folder:
             folder.mkdir()
             (tmp_path / "out").mkdir()
             (tmp_path / "out" / "theirs").touch()
@@ -102,29 +102,29 @@ def test_a_folder_that_another_process_filled_is_told(tmp_path):
     assert (tmp_path / "out" / "theirs").exists()
 
 
-def test_a_disk_without_space_is_told(tmp_path):
-    with pytest.raises(UserError, match="No space left"), writing.whole_or_nothing(tmp_path / "out"):
+def test_a_disk_without_space_is_reported(tmp_path):
+    with pytest.raises(UserError, match="No space left"), files.whole_or_nothing(tmp_path / "out"):
         raise OSError(28, "No space left on device")
 
 
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda out: out.write_text("x"), "this is no folder"),
-        (lambda out: (out / "train.h5").mkdir(parents=True), "holds a dataset already"),
+        (lambda out: out.write_text("x"), "this is a file, not a folder"),
+        (lambda out: (out / "train.h5").mkdir(parents=True), "already contains a dataset"),
         (lambda out: (out / "notes").mkdir(parents=True), "the folder is not empty"),
     ],
 )
-def test_a_folder_that_is_not_free_is_told(tmp_path, make, said):
+def test_a_folder_that_is_not_free_is_reported(tmp_path, make, said):
     make(tmp_path / "out")
     with pytest.raises(UserError, match=said):
-        writing.free_folder(str(tmp_path / "out"))
+        files.free_folder(str(tmp_path / "out"))
 
 
-def test_a_parent_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+def test_a_parent_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="file is a file"):
-        writing.free_folder(str(tmp_path / "file" / "out"))
-    monkeypatch.setattr(writing.os, "access", lambda path, mode: False)
+        files.free_folder(str(tmp_path / "file" / "out"))
+    monkeypatch.setattr(files.os, "access", lambda path, mode: False)
     with pytest.raises(UserError, match="cannot be written"):
-        writing.free_folder(str(tmp_path / "new" / "out"))
+        files.free_folder(str(tmp_path / "new" / "out"))

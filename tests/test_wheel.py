@@ -37,11 +37,13 @@ def run(*words, cwd):
 
 
 def test_the_wheel_is_what_runs(script, tmp_path):
-    code = "import genexp, genexp.conf_files; print(genexp.__file__, genexp.conf_files.CONF_DIR)"
+    code = "import genexp, genexp.config.conf as conf; print(genexp.__file__, conf.CONF_DIR)"
     done = run(script.parent / "python", "-c", code, cwd=tmp_path)
-    module, conf = done.stdout.split()
-    assert Path(module).is_relative_to(script.parents[1]), done.stderr
-    assert Path(conf) == Path(module).parent / "conf"
+    module, conf = (Path(word) for word in done.stdout.split())
+    assert module.is_relative_to(script.parents[1]), done.stderr
+    assert conf == module.parent / "conf"
+    assert (module.parent / "py.typed").is_file()
+    assert not (module.parents[1] / "tests").exists()
 
 
 def test_help_and_config_from_any_folder(script, tmp_path):
@@ -52,10 +54,10 @@ def test_help_and_config_from_any_folder(script, tmp_path):
 
 
 def test_train_and_evaluate(script, tmp_path, xpresso_root):
-    words = ["dataset=xpresso", f"dataset.root={xpresso_root}", *QUICK, "training.epochs=1"]
-    done = run(script, "train", *words, cwd=tmp_path)
+    """Both in one process: importing TensorFlow twice would double the time of this test."""
+    code = "import sys; from genexp.cli import main; sys.exit(main(sys.argv[1:]) or main(['evaluate', 'run_dir=run']))"
+    words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", "hydra.run.dir=run", *QUICK]
+    done = run(script.parent / "python", "-c", code, *words, "training.epochs=1", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (run_dir,) = (tmp_path / "outputs").glob("*/*")
-    assert json.loads((run_dir / "metrics.json").read_text())["status"] == "completed"
-    done = run(script, "evaluate", f"run_dir={run_dir}", cwd=tmp_path)
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["status"] == "completed"
     assert "to the last digit" in done.stdout, done.stderr

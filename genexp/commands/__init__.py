@@ -1,9 +1,64 @@
-"""The subcommands, one file each, readable top to bottom."""
+"""The subcommands, one file each; a new file here is a new command.
 
-#: Commands whose name is no name of a module.
-RENAMED = {"import": "import_checkpoint"}
+A command's file has
+
+- a docstring whose first line is ````genexp NAME``: summary``, and ``ORDER``, its place in the help;
+- ``EXAMPLES``, command lines with their meaning;
+- ``Config``, the schema of ``conf/NAME.yaml``; ``check(config)``, a quick look at everything that can be wrong, which
+  imports no TensorFlow; and ``run(composed)``, which does the work. A command without a config has
+  ``run_words(words)`` instead.
+- perhaps ``SHORT_FORMS``, ``IMPLIED`` and ``before`` (`genexp.config.compose.Command`), and ``MAKES_RUNS`` where its
+  jobs have run directories.
+"""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from genexp.errors import UserError, nearest
 
 
-def module_of(command: str) -> str:
-    """Return the full name of the module of a subcommand."""
-    return f"genexp.commands.{RENAMED.get(command, command)}"
+@cache
+def summaries() -> dict[str, str]:
+    """Return every command with its summary, in the order of the help; imports none of them."""
+    found = []
+    for path in Path(__file__).parent.glob("[!_]*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        summary = (ast.get_docstring(tree) or "").partition("\n")[0].partition("``: ")[2].rstrip(".")
+        orders = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and _name(n) == "ORDER"]
+        found.append((*orders, path.stem.rstrip("_"), summary))
+    return {name: summary for _, name, summary in sorted(found)}
+
+
+def _name(node: ast.Assign) -> str:
+    return getattr(node.targets[0], "id", "")
+
+
+def load(name: str) -> ModuleType:
+    """Return the module of a command.
+
+    Raises
+    ------
+    UserError
+        If there is no such command.
+    """
+    if name not in summaries():
+        expected = f"one of {', '.join(summaries())}"
+        hint = f"{nearest(name, summaries())}see genexp --help"
+        raise UserError(f"there is no command {name}", where="the command line", expected=expected, hint=hint)
+    file = f"{name}_" if name == "import" else name  # a keyword of Python
+    return import_module(f"genexp.commands.{file}")
+
+
+def command_of(name: str) -> Any:
+    """Return what the config machinery must know of a command (`genexp.config.compose.Command`)."""
+    from genexp.config.compose import Command
+
+    module = load(name)
+    optional = {key: getattr(module, key.upper(), {}) for key in ("short_forms", "implied")}
+    return Command(name, module.Config, **optional, before=getattr(module, "before", lambda words: None))

@@ -1,13 +1,21 @@
-"""From genes in memory to batches of a tf.data pipeline; the only place that feeds a model."""
+"""From genes in memory to batches of a tf.data pipeline; the only place that feeds a model.
+
+TensorFlow gathers the rows of a batch itself, from the arrays where they are: no Python runs per batch and no promoter
+is held twice. Per batch of 128 promoters of 10,500 nt that takes 0.4 ms, as long as the pipeline that Keras makes of
+arrays; a Python function per batch takes 1.0 ms and a generator 1.6 ms (benchmarks/training_speed.py compares whole
+epochs). A streamed dataset has its promoters in a memory-mapped file: the same rows in the same order, which the
+operating system reads from disk when they are not in memory.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from genexp.dataset.genes import BLOCKS, Split
+from genexp.blocks import BLOCKS, PROMOTER
+from genexp.dataset.genes import Split
+from genexp.memory import aligned
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -16,7 +24,8 @@ if TYPE_CHECKING:
 class TrainingBatches:
     """The training genes, in an order that depends on nothing but seed and epoch.
 
-    So an epoch can be repeated, and a resumed run sees the genes in the order of an uninterrupted one.
+    So an epoch can be repeated, a resumed run sees the genes in the order of an uninterrupted one, and a dataset that
+    is streamed gives the same results as in memory: its genes come in the same order.
 
     Parameters
     ----------
@@ -25,12 +34,12 @@ class TrainingBatches:
     batch_size
         Genes per batch, over all replicas.
     seed
-        Governs the order.
+        Governs the order: ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``.
     shuffle
         False keeps the order of the file.
     static
         Every batch has the full size, as TPUs and several replicas need it; the genes left over at the end of an
-        epoch, others each time, are passed over. Otherwise the last batch is smaller.
+        epoch, others each time, are skipped. Otherwise the last batch is smaller.
 
     Attributes
     ----------
@@ -43,48 +52,58 @@ class TrainingBatches:
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, *, shuffle: bool, static: bool) -> None:
+        import tensorflow as tf
+
         self.epoch = 0
         self._genes, self._seed, self._shuffle = len(split), seed, shuffle
-        self._batch_size = min(batch_size, len(split))
-        whole, left = divmod(len(split), self._batch_size)
+        size = min(batch_size, len(split))
+        whole, left = divmod(len(split), size)
         self.steps = whole if static or not left else whole + 1
-        self.dataset = _gathered(split, self._rows, self.steps, self._batch_size if static else None)
 
-    def _rows(self) -> Iterator[np.ndarray]:
+        def batches_of_rows(_: tf.Tensor) -> tf.data.Dataset:
+            order = tf.numpy_function(self._order, [], tf.int32)  # the only Python, once an epoch
+            order.set_shape((self._genes,))
+            steps = tf.data.Dataset.range(self.steps)
+            rows = steps.map(lambda step: order[step * size : (step + 1) * size])
+            return rows.map(lambda batch: tf.ensure_shape(batch, (size,))) if static else rows
+
+        self.dataset = _gathered(split, tf.data.Dataset.range(1).flat_map(batches_of_rows), self.steps)
+
+    def _order(self) -> np.ndarray:
         order = np.arange(self._genes, dtype=np.int32)
         if self._shuffle:
             np.random.default_rng((self._seed, self.epoch)).shuffle(order)
-        for step in range(self.steps):
-            yield order[step * self._batch_size : (step + 1) * self._batch_size]
+        return order
 
 
 def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Return the genes of a split in order, in batches of one size; the last is filled up with the first gene."""
-    rows = np.arange(len(split), dtype=np.int32)
-    padded = np.concatenate([rows, np.zeros(-len(rows) % batch_size, np.int32)])
-    batches = padded.reshape(-1, batch_size)
-    return _gathered(split, lambda: iter(batches), len(batches), batch_size)
-
-
-def _gathered(split: Split, rows: Callable[[], Iterator[np.ndarray]], steps: int, size: int | None) -> tf.data.Dataset:
-    """Turn `steps` batches of row numbers into batches of inputs and labels.
-
-    Only batches are ever copied: TensorFlow would hold the promoters a second time.
-    """
     import tensorflow as tf
 
-    arrays = {BLOCKS[b]: x for b, x in split.blocks.items()}
-    labels = split.labels[:, None].astype(np.float32)
+    rows = np.arange(len(split), dtype=np.int32)
+    padded = np.concatenate([rows, np.zeros(-len(rows) % batch_size, np.int32)]).reshape(-1, batch_size)
+    return _gathered(split, tf.data.Dataset.from_tensor_slices(padded), len(padded))
 
-    def batches() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        for selected in rows():
-            yield {name: x[selected] for name, x in arrays.items()}, labels[selected]
 
-    def widen(inputs: dict[str, tf.Tensor], y: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+def _gathered(split: Split, batches_of_rows: tf.data.Dataset, steps: int) -> tf.data.Dataset:
+    """Turn batches of row numbers into batches of inputs and labels."""
+    import tensorflow as tf
+
+    arrays = {BLOCKS[letter].input: _tensor(array) for letter, array in split.blocks.items()}
+    labels = _tensor(split.labels[:, None].astype(np.float32))
+    promoter = BLOCKS[PROMOTER].input
+
+    def gather(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        inputs = {name: tf.gather(array, rows) for name, array in arrays.items()}
         # Features of only 0 and 1 rest in memory as bytes; bases and counts stay bytes, which the model encodes.
-        return {name: x if name == BLOCKS["P"] else tf.cast(x, tf.float32) for name, x in inputs.items()}, y
+        floats = {name: x if name == promoter else tf.cast(x, tf.float32) for name, x in inputs.items()}
+        return floats, tf.gather(labels, rows)
 
-    spec = {name: tf.TensorSpec((size, *x.shape[1:]), x.dtype) for name, x in arrays.items()}
-    signature = (spec, tf.TensorSpec((size, 1), tf.float32))
-    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return dataset.apply(tf.data.experimental.assert_cardinality(steps)).map(widen).prefetch(2)
+    return batches_of_rows.map(gather).apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+
+
+def _tensor(array: np.ndarray) -> tf.Tensor:
+    """Return an array as a tensor in main memory, without a copy where its memory is aligned."""
+    import tensorflow as tf
+
+    return tf.experimental.dlpack.from_dlpack(aligned(array).__dlpack__())

@@ -1,32 +1,32 @@
-"""Checks of the genes that were read: values that make no sense, and oddities that deserve a sentence."""
+"""Checks of the genes that were read: wrong values are errors, oddities are notes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
 
-from genexp.dataset.genes import BLOCKS, Split
+from genexp.blocks import BLOCKS, PROMOTER
+from genexp.dataset.config import SharedGenes
+from genexp.dataset.genes import Split
 from genexp.dataset.hdf5 import Location
 from genexp.errors import UserError, nearest
 from genexp.features.tokens import N_TOKEN
 
-#: What a setting `dataset.shared_genes` may be.
-SHARED_GENES = ("error", "drop", "keep")
-
-#: Genes of a split on which r2 is not worth a figure.
+#: Genes of a split on which r2 has no meaning.
 FEW_GENES = 4
 
-#: Promoters that are enough to see how bases are numbered.
+#: Promoters that are enough to see how bases are encoded.
 LOOKED_AT = 1000
 
-#: Standardised values have mean 0 and standard deviation 1; further off than this deserves a sentence.
+#: Standardised values have mean 0 and standard deviation 1; beyond these limits there is a note.
 MEAN_LIMIT = 0.5
 DEVIATION_RANGE = (0.5, 2.0)
 
 
 def check_finite(values: np.ndarray, location: Location, genes: np.ndarray, columns: tuple[str, ...] | None) -> None:
-    """Raise a UserError that names the first value which is NaN or infinite.
+    """Raise a UserError that names the first value that is NaN or infinite.
 
     Parameters
     ----------
@@ -49,41 +49,31 @@ def check_finite(values: np.ndarray, location: Location, genes: np.ndarray, colu
     if first is None:
         return
     row, *rest = first
-    named = ""
-    if len(rest) == 1 and values.shape[1] > 1:
-        named = f", column {columns[rest[0]] if columns else rest[0]}"
+    column = f", column {columns[rest[0]] if columns else rest[0]}" if len(rest) == 1 and values.shape[1] > 1 else ""
     raise UserError(
-        f"{number:,} of {values.size:,} values {'is' if number == 1 else 'are'} no finite number",
-        where=f"{location}, row {row} (gene {genes[row]}){named}",
+        f"{number:,} of {values.size:,} values {'is' if number == 1 else 'are'} not finite",
+        where=f"{location}, row {row} (gene {genes[row]}){column}",
         expected="finite numbers within the range of float32",
         received=values[tuple(first)],
-        do="mend or remove these genes",
+        hint="correct or remove these genes",
     )
 
 
 def check_labels(labels: np.ndarray, split: str, location: Location) -> None:
     """Raise a UserError if a split has no gene (left) or if all its labels are the same: nothing to learn or score."""
     if len(labels) == 0:
-        raise UserError(
-            f"no gene is left in the split '{split}'",
-            where=location.path,
-            do="see the settings dataset.drop_ambiguous and dataset.shared_genes, which drop genes",
-        )
+        hint = "see the settings dataset.drop_ambiguous and dataset.shared_genes, which drop genes"
+        raise UserError(f"no gene is left in the split '{split}'", where=location.path, hint=hint)
     if len(labels) == 1:
-        raise UserError(
-            f"the split '{split}' has one gene",
-            where=location,
-            expected="hundreds of genes, and two at the least",
-            received="1",
-            do="divide the genes in another way; genexp prepare does it",
-        )
+        hint = "split the genes in another way, for example with genexp prepare"
+        raise UserError(f"the split '{split}' has one gene", where=location, expected="at least two genes", hint=hint)
     if (labels == labels[0]).all():
         raise UserError(
             f"all labels of the split '{split}' are the same",
             where=location,
             expected="labels that differ: log10(median expression + 0.1), standardised",
             received=f"{labels[0]:g} for all {len(labels):,} genes",
-            do="write the labels of the genes",
+            hint="write the labels of the genes",
         )
 
 
@@ -99,7 +89,7 @@ def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None
 def few_genes_sentence(splits: Mapping[str, Split]) -> list[str]:
     """Return a sentence that counts the genes of splits too small to score a model on, if there are any."""
     counts = {name: len(split) for name, split in splits.items() if name != "train" and len(split) < FEW_GENES}
-    return [f"Few genes ({_each(counts)}): their r2 says little."] if counts else []
+    return [f"Few genes ({_each(counts)}): their r2 has no meaning."] if counts else []
 
 
 def check_bases(tokens: np.ndarray, location: Location) -> None:
@@ -112,13 +102,13 @@ def check_bases(tokens: np.ndarray, location: Location) -> None:
         Where they come from.
     """
     few = tokens[:LOOKED_AT]
-    if tokens.size and (few == N_TOKEN).all() and (tokens == N_TOKEN).all():
+    if tokens.size and (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
         raise UserError(
             "the promoters hold no bases at all, only N",
             where=location,
             expected="A, C, G and T",
             received=f"N at every position of the window, in all {len(tokens):,} genes",
-            do="write the bases, or choose another data.window",
+            hint="write the bases, or choose another data.window",
         )
     if few.size and few.min() > 0 and few.max() == N_TOKEN and (few == N_TOKEN).any(axis=1).mean() > 0.5:
         raise UserError(
@@ -126,7 +116,7 @@ def check_bases(tokens: np.ndarray, location: Location) -> None:
             where=location,
             expected="A=0 C=1 G=2 T=3 N=4",
             received=f"tokens {', '.join(map(str, np.unique(few)))}",
-            do="subtract 1 from the tokens",
+            hint="subtract 1 from the tokens",
         )
 
 
@@ -163,13 +153,10 @@ def settle_shared_genes(splits: Mapping[str, Split], setting: str, source: str) 
     UserError
         If there are any and the setting is ``"error"``, or if there is no such setting.
     """
-    if setting not in SHARED_GENES:
-        raise UserError(
-            f"there is no setting '{setting}'",
-            where="dataset.shared_genes",
-            expected=", ".join(SHARED_GENES),
-            do=f"{nearest(setting, SHARED_GENES)}set it to one of these",
-        )
+    known = get_args(SharedGenes)
+    if setting not in known:
+        hint, where = f"{nearest(setting, known)}set it to one of these", "dataset.shared_genes"
+        raise UserError(f"there is no setting '{setting}'", where=where, expected=", ".join(known), hint=hint)
     result, shared = dict(splits), {}
     for name, later in (("train", ("valid", "test")), ("valid", ("test",))):
         other = np.concatenate([splits[split].genes for split in later])
@@ -189,8 +176,8 @@ def settle_shared_genes(splits: Mapping[str, Split], setting: str, source: str) 
     raise UserError(
         f"found {found}, first {', '.join(first)}",
         where=source,
-        expected="each gene in one split: the test would otherwise be of genes that were trained on",
-        do="set dataset.shared_genes=drop to remove them from training, or dataset.shared_genes=keep to train anyway",
+        expected="each gene in one split: otherwise the test scores genes that were trained on",
+        hint="set dataset.shared_genes=drop to remove them from training, or dataset.shared_genes=keep to train anyway",
     )
 
 
@@ -206,9 +193,9 @@ def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -
     far: list[str] = []
     total = 0
     for block, values in train.blocks.items():
-        if block == "P" or values.dtype == np.uint8:
+        if block == PROMOTER or values.dtype == np.uint8:
             continue
-        columns = names.get(block) or [f"{BLOCKS[block]} {i}" for i in range(values.shape[1])]
+        columns = names.get(block) or [f"{BLOCKS[block].input} {i}" for i in range(values.shape[1])]
         binary = ((values == 0) | (values == 1)).all(axis=0)
         wrong = _far(values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)) & ~binary
         total += values.shape[1]
@@ -224,7 +211,7 @@ def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -
 
 def _far(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     low, high = DEVIATION_RANGE
-    return (np.abs(mean) > MEAN_LIMIT) | (deviation < low) | (deviation > high)
+    return np.asarray((np.abs(mean) > MEAN_LIMIT) | (deviation < low) | (deviation > high))
 
 
 def _counted(genes: int) -> str:

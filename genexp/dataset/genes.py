@@ -4,68 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-#: One letter per block, in the order in which blocks are joined, and the name of its model input.
-BLOCKS: dict[str, str] = {"P": "promoter", "H": "halflife", "T": "tf", "M": "mirna"}
+from genexp.blocks import BLOCKS as _BLOCKS
+from genexp.blocks import HALFLIFE_FEATURES as HALFLIFE_FEATURES
+from genexp.dataset.description import DatasetDescription
+from genexp.memory import allocate, is_on_disk
+
+#: The name of each block's model input; new code reads `genexp.blocks.BLOCKS`.
+BLOCKS: dict[str, str] = {letter: block.input for letter, block in _BLOCKS.items()}
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
-#: Features of the half-life block as Xpresso orders them.
-HALFLIFE_FEATURES: tuple[str, ...] = (
-    "UTR5LEN",
-    "CDSLEN",
-    "INTRONLEN",
-    "UTR3LEN",
-    "UTR5GC",
-    "CDSGC",
-    "UTR3GC",
-    "ORFEXONDENSITY",
-)
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What is known of a dataset before its genes are read.
-
-    Attributes
-    ----------
-    source
-        Where the genes come from: a folder, or ``"demo"``.
-    layout
-        Name of the file layout that was recognised, for people.
-    genes
-        Number of genes per split.
-    promoter
-        ``"bases"`` (one-hot or tokens on disk), ``"embedded"`` (chunk vectors), or None without promoters.
-    promoter_length
-        Length of the promoter on disk, in nt; for embedded promoters the number of chunks.
-    tss
-        Index of the transcription start site in the promoter, or None for embedded promoters.
-    widths
-        Width of each feature block present: ``{"H": 8, "T": 181}``.
-    feature_names
-        Column names of each block whose names the data brings.
-    embed_dim
-        Length of the vector of a chunk, for embedded promoters.
-    """
-
-    source: str
-    layout: str
-    genes: Mapping[str, int]
-    promoter: str | None
-    promoter_length: int | None
-    tss: int | None
-    widths: Mapping[str, int]
-    feature_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    embed_dim: int | None = None
-
-    @property
-    def blocks(self) -> str:
-        """Letters of the blocks present, in joining order: ``"PHT"``."""
-        return "".join(b for b in BLOCKS if b in self.widths or (b == "P" and self.promoter))
+#: Rows that are copied or hashed at a time.
+ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -78,8 +32,9 @@ class Split:
     labels : (n,) float32
         log10(median expression + 0.1), standardised.
     blocks
-        Arrays by block letter. ``"P"``: (n, window) uint8 tokens, or (n, chunks, dimension) float32 when the
-        promoters come embedded; ``"H"``, ``"T"``, ``"M"``: (n, width) float32, or uint8 when all values are 0 or 1.
+        Arrays by block letter. Promoters: (n, window) uint8 tokens, or (n, chunks, dimension) float32 for precomputed
+        embeddings; every other block: (n, width) float32, or uint8 when all values are 0 or 1. A streamed dataset
+        has its promoters on disk (`genexp.memory.allocate`).
     """
 
     genes: np.ndarray
@@ -91,7 +46,8 @@ class Split:
 
     def take(self, rows: np.ndarray) -> Split:
         """Return the genes selected by an index or boolean array."""
-        return Split(self.genes[rows], self.labels[rows], {b: x[rows] for b, x in self.blocks.items()})
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return Split(self.genes[rows], self.labels[rows], {b: _rows(x, rows) for b, x in self.blocks.items()})
 
 
 @dataclass(frozen=True)
@@ -100,23 +56,36 @@ class Dataset:
 
     Attributes
     ----------
-    info
-        The whole dataset as found.
-    window
-        Half-open slice [left, right) of the promoter, in promoter coordinates, or None without bases.
+    description
+        The whole dataset as found, and the window of the promoters that are in memory.
     splits
         ``train``, ``valid`` and ``test``.
     warnings
-        One sentence for each thing that is odd but leaves a run right, with its count.
+        One sentence for each oddity that does not make a run wrong, with its count.
     ceiling
-        Attainable test r2 by data name (``{"PH": 0.58, ...}``) where the generator knows it, else None.
+        Noise ceiling of the test r2 by data name (``{"PH": 0.58, ...}``) where the generator knows it, else None.
     """
 
-    info: DatasetInfo
-    window: tuple[int, int] | None
+    description: DatasetDescription
     splits: Mapping[str, Split]
     warnings: tuple[str, ...] = ()
     ceiling: Mapping[str, float] | None = None
+
+    @property
+    def window(self) -> tuple[int, int] | None:
+        """Half-open slice [left, right) of the promoter, in promoter coordinates, or None without bases."""
+        return self.description.window
+
+    def record(self) -> DatasetDescription:
+        """Return the description of what is in memory: its genes, its blocks and their fingerprint."""
+        found, blocks = self.description, self.splits["train"].blocks
+        changes = {
+            "genes": {name: len(split) for name, split in self.splits.items()},
+            "widths": {block: width for block, width in found.widths.items() if block in blocks},
+            "feature_names": {block: names for block, names in found.feature_names.items() if block in blocks},
+            "fingerprint": self.fingerprint(),
+        }
+        return found.model_copy(update=changes)
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change when any gene, label, base or feature in memory changes."""
@@ -126,5 +95,14 @@ class Dataset:
             digest.update("\n".join(map(str, split.genes)).encode())
             for array in (split.labels, *split.blocks.values()):
                 digest.update(f"{array.dtype}{array.shape}".encode())
-                digest.update(np.ascontiguousarray(array).data)
+                for first in range(0, len(array), ROWS_AT_ONCE):
+                    digest.update(np.ascontiguousarray(array[first : first + ROWS_AT_ONCE]).data)
         return digest.hexdigest()
+
+
+def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return some rows of an array, on disk if the array is."""
+    taken = allocate((len(rows), *array.shape[1:]), array.dtype, on_disk=is_on_disk(array))
+    for first in range(0, len(rows), ROWS_AT_ONCE):
+        taken[first : first + ROWS_AT_ONCE] = array[rows[first : first + ROWS_AT_ONCE]]
+    return taken

@@ -72,39 +72,31 @@ def _open(path: Path) -> h5py.File:
 
 def _unreadable(path: Path, error: Exception) -> UserError:
     if path.is_dir():
-        return UserError(
-            "a folder has the name of a file",
-            where=path,
-            expected="an HDF5 file",
-            received="a folder",
-            do="rename the folder, or name another dataset.root",
-        )
+        hint = "rename the folder, or use another dataset.root"
+        return UserError("a folder has the name of a file", where=path, expected="an HDF5 file", hint=hint)
     size = path.stat().st_size if path.exists() else None
+    hint = "copy or download it again"
     if isinstance(error, PermissionError):
-        what, do = "a file may not be read", "ask for the permission to read it"
+        what, hint = "a file may not be read", "ask for the permission to read it"
     elif size == 0:
-        what, do = "a file is empty", "copy or download it again"
+        what = "a file is empty"
     elif "truncated" in str(error):
-        what, do = "a file is truncated: its end is missing", "copy or download it again"
+        what = "a file is truncated: its end is missing"
     else:
-        what, do = "a file is not HDF5, or is damaged", "copy or download it again"
+        what = "a file is not HDF5, or is damaged"
     received = None if size is None else f"{size:,} bytes ({str(error).splitlines()[0][:200]})"
-    return UserError(what, where=path, expected="an HDF5 file", received=received, do=do)
+    return UserError(what, where=path, expected="an HDF5 file", received=received, hint=hint)
 
 
 @contextmanager
 def open_array(location: Location) -> Iterator[h5py.Dataset]:
-    """Open one array for reading; what turns out to be damaged while it is read ends in a UserError."""
+    """Open one array for reading; damage that is found while it is read ends in a UserError."""
     with open_file(location.path) as file:
         try:
             yield file[location.key]
         except (OSError, KeyError, zlib.error) as error:
-            raise UserError(
-                "an array cannot be read: the file is damaged",
-                where=location,
-                received=str(error),
-                do="copy or download the file again",
-            ) from error
+            what, hint = "an array cannot be read: the file is damaged", "copy or download the file again"
+            raise UserError(what, where=location, received=str(error), hint=hint) from error
 
 
 def read_tiles(
@@ -207,7 +199,7 @@ def _decompresses_in_parallel(dataset: h5py.Dataset) -> bool:
         return False
     chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
     grid = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
-    return chunk_bytes >= SMALLEST_PARALLEL_CHUNK and dataset.id.get_num_chunks() == grid
+    return chunk_bytes >= SMALLEST_PARALLEL_CHUNK and bool(dataset.id.get_num_chunks() == grid)
 
 
 class _PackedTile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 
 import h5py
 
-from genexp.dataset.genes import BLOCKS, HALFLIFE_FEATURES, SPLITS, DatasetInfo
+from genexp.blocks import BLOCKS, PROMOTER, feature_blocks
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import Location, open_file
 from genexp.dataset.layouts import (
-    KEYS,
+    GENE,
+    LABEL,
     MARK,
     SPLIT_NAMES,
     VERSION,
@@ -21,9 +25,23 @@ from genexp.dataset.layouts import (
     choose_set,
     find_key,
     find_sets,
+    keys,
     list_sets,
+    named,
 )
 from genexp.errors import UserError
+from genexp.memory import available, in_words
+
+#: Where the promoters of the set beside a token file lie, which must be the same.
+ONE_HOT = "one_hot"
+
+#: Bytes that one byte of a gzip file can hold at most, and a few more.
+MOST_COMPRESSED = 1100
+
+#: Bytes of a chunk that may be larger than its array.
+LARGE_CHUNK = 64 << 20
+
+TOGETHER = "use files that were written together"
 
 
 @dataclass(frozen=True)
@@ -32,31 +50,32 @@ class FileSet:
 
     Attributes
     ----------
-    info
+    description
         What is known of the dataset.
     arrays
-        By split, then by block letter, ``"label"``, ``"gene"`` (missing without gene names) and ``"one_hot"`` (the
-        promoters of the set beside a token file, which must be the same).
-    fold
-        Number of the cross-validation fold, or None.
+        By split, then by block letter, `LABEL`, `GENE` (missing without gene names) and `ONE_HOT`.
     sets
         Every set that was recognised in the folder, in words.
     layouts
         Blocks of each layout in the folder: ``{"xpresso": "PH", "xpresso_tf": "PHT"}``.
-    made_from, scaling
-        Where the raw values came from and how features and labels were scaled, where the files say so.
     warnings
-        One sentence for each thing that is odd.
+        One sentence for each oddity.
     """
 
-    info: DatasetInfo
+    description: DatasetDescription
     arrays: Mapping[str, Mapping[str, Location]]
-    fold: int | None = None
     sets: str = ""
     layouts: Mapping[str, str] = field(default_factory=dict)
-    made_from: str | None = None
-    scaling: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Array:
+    """What a file says of one array."""
+
+    location: Location
+    shape: tuple[int, ...]
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -101,26 +120,25 @@ def inspect_files(
     splits = {split: _look_at(chosen, split) for split in SPLITS}
     _check_agreement(splits)
     train = splits["train"]
-    length = train.promoter_shape[0] if train.promoter else None
-    info = DatasetInfo(
+    description = DatasetDescription(
         source=str(root),
         layout=chosen.layout,
         genes={split: shape.genes for split, shape in splits.items()},
         promoter=train.promoter,
-        promoter_length=length,
+        promoter_length=train.promoter_shape[0] if train.promoter else None,
         tss=_tss_index(train, tss),
         widths=train.widths,
         feature_names=_feature_names(train),
         embed_dim=train.promoter_shape[-1] if train.promoter == "embedded" else None,
-    )
-    return FileSet(
-        info=info,
-        arrays={split: shape.arrays for split, shape in splits.items()},
         fold=fold,
-        sets=list_sets(sets),
-        layouts={found.layout: found.blocks for found in sets if found.problem is None},
         made_from=train.attributes.get("source"),
         scaling=train.attributes.get("scaling"),
+    )
+    return FileSet(
+        description,
+        arrays={split: shape.arrays for split, shape in splits.items()},
+        sets=list_sets(sets),
+        layouts={found.layout: found.blocks for found in sets if found.problem is None},
         warnings=tuple(_oddities(chosen, sets, splits)),
     )
 
@@ -131,11 +149,11 @@ def _oddities(chosen: FoundSet, sets: list[FoundSet], splits: Mapping[str, _Spli
     same = [str(other) for other in sets if other.layout == chosen.layout and other is not chosen]
     if same:
         sentences.append(f"Besides {chosen} the folder has another {chosen.layout} set, which is not used: {same[0]}.")
-    nameless = [split for split, shape in splits.items() if "gene" not in shape.arrays]
+    nameless = [split for split, shape in splits.items() if GENE not in shape.arrays]
     if nameless:
         sentences.append(
             f"The {chosen.layout} set has no gene names in {', '.join(nameless)}: genes are called {nameless[0]}_0, "
-            f"{nameless[0]}_1 ..., and genes that are in two splits cannot be told."
+            f"{nameless[0]}_1 ..., and genes that are in two splits cannot be found."
         )
     return sentences
 
@@ -144,105 +162,117 @@ def _look_at(found: FoundSet, split: str) -> _SplitShape:
     """Read the shapes of one split and check that its arrays agree with each other."""
     path = found.files[split]
     with open_file(path) as file:
-        arrays = _locate(file, path, found)
-        shapes = {name: _shape(file, location) for name, location in arrays.items()}
+        arrays = {name: _array(file, location) for name, location in _locate(file, path, found).items()}
         attributes = _attributes(file, path)
+    locations = {name: array.location for name, array in arrays.items()}
     if found.tokens is not None:
-        if "P" in arrays:
-            arrays["one_hot"], _ = arrays["P"], shapes.pop("P")
+        if PROMOTER in arrays:
+            locations[ONE_HOT] = locations[PROMOTER]
         with open_file(found.tokens) as file:
-            arrays["P"] = Location(found.tokens, find_key(file, SPLIT_NAMES[split]) or split)
-            shapes["P"] = _shape(file, arrays["P"])
-    _check_rows(arrays, shapes)
-    promoter = None
-    if "P" in arrays:
+            key = find_key(file, SPLIT_NAMES[split]) or split
+            arrays[PROMOTER] = _array(file, Location(found.tokens, key))
+        locations[PROMOTER] = arrays[PROMOTER].location
+    _check_arrays(arrays)
+    promoter: str | None = None
+    shape: tuple[int, ...] = ()
+    if PROMOTER in arrays:
         embedded = attributes.get("promoter") == "embedded" or (found.embedded and found.tokens is None)
-        promoter = _promoter_kind(arrays["P"], *shapes["P"], embedded=embedded)
-    widths = {block: shapes[block][0][1] for block in "HTM" if block in shapes}
-    genes = shapes["label"][0][0]
-    return _SplitShape(arrays, genes, widths, promoter, shapes["P"][0][1:] if promoter else (), attributes)
+        promoter, shape = _promoter_kind(arrays[PROMOTER], embedded=embedded), arrays[PROMOTER].shape[1:]
+    widths = {block: arrays[block].shape[1] for block in feature_blocks() if block in arrays}
+    return _SplitShape(locations, arrays[LABEL].shape[0], widths, promoter, shape, attributes)
 
 
 def _locate(file: h5py.File, path: Path, found: FoundSet) -> dict[str, Location]:
     """Find the key of every array that the set has."""
     arrays = {}
-    for name, known in KEYS.items():
+    for name, known in keys().items():
         key = find_key(file, known)
         if key is not None:
             arrays[name] = Location(path, key)
-        elif name == "label" or (name in found.blocks and not (name == "P" and found.tokens)):
-            what = "labels" if name == "label" else f"block {name} ({BLOCKS[name]})"
+        elif name == LABEL or (name in found.blocks and not (name == PROMOTER and found.tokens)):
             raise UserError(
-                f"a file has no key for the {what}",
+                f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}",
                 where=path,
                 expected=" or ".join(known),
                 received=", ".join(file) or "no keys",
-                do="add it to the file, or name another set of the folder with dataset.layout",
+                hint="add it to the file, or select another set of the folder with dataset.layout",
             )
     return arrays
 
 
-def _shape(file: h5py.File, location: Location) -> tuple[tuple[int, ...], str]:
-    """Return shape and kind of values of an array."""
+def _array(file: h5py.File, location: Location) -> _Array:
+    """Return shape and kind of values of an array, whose declared size must be possible."""
     array = file[location.key]
     if not isinstance(array, h5py.Dataset) or array.shape is None:
-        raise UserError("a key holds no array", where=location, expected="an HDF5 dataset", do="write one there")
-    return array.shape, array.dtype.kind
+        raise UserError("a key holds no array", where=location, expected="an HDF5 dataset", hint="write one there")
+    size, on_disk = math.prod(array.shape), location.path.stat().st_size
+    declared = size * array.dtype.itemsize
+    chunk = math.prod(array.chunks or (0,)) * array.dtype.itemsize
+    if size > available() and declared > MOST_COMPRESSED * on_disk:
+        raise _impossible("an array is declared far larger than its file can hold", location, declared, on_disk)
+    if chunk > available() // 8 or (chunk > LARGE_CHUNK and chunk > 16 * declared):
+        raise _impossible("an array is stored in chunks too large to read", location, chunk, on_disk)
+    return _Array(location, array.shape, array.dtype.kind)
 
 
-def _check_rows(arrays: Mapping[str, Location], shapes: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
-    """Check ranks, types and row counts of all arrays but the promoter's, which `_promoter_kind` does."""
-    for name, (shape, kind) in shapes.items():
-        column = name in ("label", "gene")
+def _impossible(what: str, location: Location, declared: int, on_disk: int) -> UserError:
+    received = f"{in_words(declared)}, in a file of {in_words(on_disk)}"
+    expected = f"a size that fits the file and the memory ({in_words(available())})"
+    hint = "write the file again: its header is damaged"
+    return UserError(what, where=location, expected=expected, received=received, hint=hint)
+
+
+def _check_arrays(arrays: Mapping[str, _Array]) -> None:
+    """Check ranks, types and row counts of all arrays but the promoter's rank, which `_promoter_kind` checks."""
+
+    def wrong(what: str, array: _Array, expected: str, received: object, hint: str) -> UserError:
+        return UserError(what, where=array.location, expected=expected, received=received, hint=hint)
+
+    for name, array in arrays.items():
+        shape, column = array.shape, name in (LABEL, GENE)
         right = (len(shape) > 0 and shape[1:] in ((), (1,))) if column else (len(shape) == 2 and shape[1] > 0)
-        if name != "P" and not right:
-            raise UserError(
-                "an array has the wrong shape",
-                where=arrays[name],
-                expected="(genes,)" if column else "(genes, features)",
-                received=shape,
-                do="write it with that shape",
-            )
-        if name != "gene" and kind not in "biuf":
-            raise UserError(
-                "an array holds no numbers",
-                where=arrays[name],
-                expected="integers or real numbers",
-                received="text" if kind in "SUO" else f"an array of kind {kind}",
-                do="write it as numbers",
-            )
-    genes = shapes["label"][0][0]
-    for name, (shape, _) in shapes.items():
-        if not shape or shape[0] != genes:
+        if name != PROMOTER and not right:
+            expected = "(genes,)" if column else "(genes, features)"
+            raise wrong("an array has the wrong shape", array, expected, shape, "write it with that shape")
+        if name != GENE and array.kind not in "biuf":
+            received = "text" if array.kind in "SUO" else f"an array of kind {array.kind}"
+            raise wrong("an array holds no numbers", array, "integers or real numbers", received, "write it as numbers")
+    genes = arrays[LABEL].shape[0]
+    for array in arrays.values():
+        rows = array.shape[0] if array.shape else 0
+        if rows != genes:
             raise UserError(
                 "two arrays of a split disagree about the number of genes",
-                where=f"{arrays[name]}; {arrays['label']}",
+                where=f"{array.location}; {arrays[LABEL].location}",
                 expected=f"{genes:,} rows, one for each label",
-                received=f"{shape[0] if shape else 0:,} rows",
-                do="use files that were written together",
+                received=f"{rows:,} rows",
+                hint=TOGETHER,
             )
     if genes == 0:
-        raise UserError("a split has no genes", where=arrays["label"].path, do="write at least two genes into it")
+        path = arrays[LABEL].location.path
+        raise UserError("a split has no genes", where=path, hint="write at least two genes into it")
 
 
-def _promoter_kind(location: Location, shape: tuple[int, ...], kind: str, *, embedded: bool) -> str:
+def _promoter_kind(array: _Array, *, embedded: bool) -> str:
     """Return ``"bases"`` or ``"embedded"``, whichever the shape and type allow."""
+    shape = array.shape
     if 0 not in shape:
         if len(shape) == 2 and not embedded:
             return "bases"
         if len(shape) == 3 and shape[2] == 4 and not embedded:
             return "bases"
-        if len(shape) == 3 and kind == "f" and (embedded or shape[1] != 4):
+        if len(shape) == 3 and array.kind == "f" and (embedded or shape[1] != 4):
             return "embedded"
     turned = len(shape) == 3 and shape[1] == 4
+    vectors = "(genes, chunks, dimension) float"
     raise UserError(
         "the promoters have the wrong shape",
-        where=location,
-        expected="(genes, chunks, dimension) float"
+        where=array.location,
+        expected=vectors
         if embedded
-        else "(genes, length, 4) one-hot bases, (genes, length) tokens or (genes, chunks, dimension) float vectors",
-        received=f"{shape} {({'b': 'bool', 'f': 'float'}).get(kind, 'integer')}",
-        do="exchange the last two axes: the channels ACGT come last" if turned else "write them with that shape",
+        else f"(genes, length, 4) one-hot bases, (genes, length) tokens or {vectors} vectors",
+        received=f"{shape} {({'b': 'bool', 'f': 'float'}).get(array.kind, 'integer')}",
+        hint="exchange the last two axes: the channels ACGT come last" if turned else "write them with that shape",
     )
 
 
@@ -252,23 +282,20 @@ def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
         return {}
     version = file.attrs[MARK]
     if version != VERSION:
-        raise UserError(
-            "a file has a newer layout than this genexp knows",
-            where=f"{path}, attribute '{MARK}'",
-            expected=VERSION,
-            received=version,
-            do="update genexp",
-        )
+        where = f"{path}, attribute '{MARK}'"
+        what = "a file has a newer layout than this genexp knows"
+        raise UserError(what, where=where, expected=VERSION, received=version, hint="update genexp")
     known = ("promoter", "tss", "feature_names", "source", "scaling")
     values = {name: file.attrs[name] for name in known if name in file.attrs}
     try:
         for name in ("feature_names", "scaling"):
             values[name] = json.loads(values[name]) if name in values else None
+            if not isinstance(values[name], dict | None):
+                raise TypeError(f"attribute '{name}' is no JSON object")
         values["tss"] = int(values["tss"]) if "tss" in values else None
     except (TypeError, ValueError) as error:
-        raise UserError(
-            "the attributes of a file are damaged", where=path, received=error, do="write it again with genexp prepare"
-        ) from error
+        hint = "write it again with genexp prepare"
+        raise UserError("the attributes of a file are damaged", where=path, received=error, hint=hint) from error
     return values
 
 
@@ -277,41 +304,30 @@ def _check_agreement(splits: Mapping[str, _SplitShape]) -> None:
     train = splits["train"]
     for split, other in splits.items():
         for block in BLOCKS:
-            if (block in train.arrays) == (block in other.arrays):
-                continue
-            there, lacking = (train, other) if block in train.arrays else (other, train)
-            raise UserError(
-                f"block {block} ({BLOCKS[block]}) is in one split but not in another",
-                where=lacking.arrays["label"].path,
-                expected=f"a key {' or '.join(KEYS[block])}, as in {there.arrays[block].path.name}",
-                do="use files that were written together",
-            )
-        for what, key, ours, theirs in (
-            ("promoters", "P", (train.promoter, *train.promoter_shape), (other.promoter, *other.promoter_shape)),
-            *((BLOCKS[block], block, (width,), (other.widths[block],)) for block, width in train.widths.items()),
-            ("TSS index", "label", train.attributes.get("tss"), other.attributes.get("tss")),
-        ):
-            if not _same_layout(ours, theirs):
+            if (block in train.arrays) != (block in other.arrays):
+                there, lacking = (train, other) if block in train.arrays else (other, train)
                 raise UserError(
-                    f"the splits 'train' and '{split}' disagree: {what}",
-                    where=f"{train.arrays[key]}; {other.arrays[key]}",
-                    expected=_in_words(ours),
-                    received=_in_words(theirs),
-                    do="use files that were written together",
+                    f"block {named(block)} is in one split but not in another",
+                    where=lacking.arrays[LABEL].path,
+                    expected=f"a key {' or '.join(keys()[block])}, as in {there.arrays[block].path.name}",
+                    hint=TOGETHER,
                 )
+        for what, key, ours, theirs in (
+            # One-hot and token promoters of one length are the same.
+            ("promoters", PROMOTER, _promoter_in_words(train), _promoter_in_words(other)),
+            *((BLOCKS[block].input, block, width, other.widths[block]) for block, width in train.widths.items()),
+            ("TSS index", LABEL, train.attributes.get("tss"), other.attributes.get("tss")),
+        ):
+            if ours != theirs:
+                where = f"{train.arrays[key]}; {other.arrays[key]}"
+                what = f"the splits 'train' and '{split}' disagree: {what}"
+                raise UserError(what, where=where, expected=ours, received=theirs, hint=TOGETHER)
         _check_names(train, other)
 
 
-def _same_layout(ours: Any, theirs: Any) -> bool:
-    """Compare shapes; one-hot and token promoters of one length are the same."""
-    if isinstance(ours, tuple) and ours[0] == theirs[0] == "bases":
-        return ours[1] == theirs[1]
-    return ours == theirs
-
-
-def _in_words(shape: Any) -> str:
-    """Write a width, a promoter's kind and shape, or a TSS index for people."""
-    return " x ".join(map(str, shape)) if isinstance(shape, tuple) else str(shape)
+def _promoter_in_words(split: _SplitShape) -> str:
+    shape = split.promoter_shape if split.promoter == "embedded" else split.promoter_shape[:1]
+    return " x ".join(map(str, (split.promoter, *shape)))
 
 
 def _check_names(train: _SplitShape, other: _SplitShape) -> None:
@@ -325,61 +341,52 @@ def _check_names(train: _SplitShape, other: _SplitShape) -> None:
         pairs = list(zip(first, second, strict=False))
         column = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
         expected, received = (names[column] if column < len(names) else "no name" for names in (first, second))
+        fix = "put the columns of both files into one order" if ordered else "use files with the same features"
         raise UserError(
             f"the columns of two splits {'come in another order' if ordered else 'differ'}",
             where=f"{train.arrays[block]}; {other.arrays[block]}; column {column}",
             expected=expected,
             received=received,
-            do=("put the columns of both files into one order" if ordered else "use files with the same features")
-            + "; values of one column would otherwise be taken for another's",
+            hint=f"{fix}; otherwise the values of one column are read as those of another",
         )
 
 
 def _feature_names(train: _SplitShape) -> dict[str, tuple[str, ...]]:
-    """Return the column names that the files bring; eight half-life columns without names are Xpresso's."""
-    names = {block: tuple(map(str, given)) for block, given in (train.attributes.get("feature_names") or {}).items()}
-    for block, given in names.items():
-        if block in train.widths and len(given) != train.widths[block]:
-            raise UserError(
-                f"a file names {len(given)} columns of block {block}",
-                where=train.arrays[block],
-                expected=f"{train.widths[block]} names, as many as columns",
-                do="write the file again with genexp prepare",
-            )
-    if "H" not in names and train.widths.get("H") == len(HALFLIFE_FEATURES):
-        names["H"] = HALFLIFE_FEATURES
-    return {block: names[block] for block in train.widths if block in names}
+    """Return the column names that the files bring, else those of a block of exactly that many known columns."""
+    given = train.attributes.get("feature_names") or {}
+    names = {}
+    for block, width in train.widths.items():
+        if block in given:
+            names[block] = tuple(map(str, given[block]))
+            if len(names[block]) != width:
+                raise UserError(
+                    f"a file names {len(names[block])} columns of block {block}",
+                    where=train.arrays[block],
+                    expected=f"{width} names, as many as columns",
+                    hint="write the file again with genexp prepare",
+                )
+        elif width == len(BLOCKS[block].features):
+            names[block] = BLOCKS[block].features
+    return names
 
 
 def _tss_index(train: _SplitShape, given: int | None) -> int | None:
     """Return the TSS index: the files' own, else the one given, else the middle of the promoter (Xpresso's layout)."""
+    where, stored = "dataset.tss", train.attributes.get("tss")
     if train.promoter != "bases":
         if given is not None:
-            raise UserError(
-                "a TSS index is given, but there are no bases it could count",
-                where="dataset.tss",
-                received=given,
-                do="leave dataset.tss out",
-            )
+            what = "a TSS index is given, but there are no bases it could count"
+            raise UserError(what, where=where, received=given, hint="leave dataset.tss out")
         return None
     length = train.promoter_shape[0]
-    stored = train.attributes.get("tss")
     if given is None:
-        return length // 2 if stored is None else stored
+        return length // 2 if stored is None else int(stored)
     if stored is not None and stored != given:
-        raise UserError(
-            "the TSS index given is not the one that the files bring",
-            where=f"dataset.tss; {train.arrays['P'].path}, attribute 'tss'",
-            expected=stored,
-            received=given,
-            do="leave dataset.tss out",
-        )
+        what = "the TSS index given is not the one that the files bring"
+        where = f"{where}; {train.arrays[PROMOTER].path}, attribute 'tss'"
+        raise UserError(what, where=where, expected=stored, received=given, hint="leave dataset.tss out")
     if not 0 <= given <= length:
-        raise UserError(
-            "the TSS index lies outside the promoter",
-            where="dataset.tss",
-            expected=f"0 to {length:,}",
-            received=given,
-            do="give the index in promoter coordinates, or leave dataset.tss out for the middle",
-        )
+        hint = "give the index in promoter coordinates, or leave dataset.tss out for the middle"
+        what = "the TSS index lies outside the promoter"
+        raise UserError(what, where=where, expected=f"0 to {length:,}", received=given, hint=hint)
     return given

@@ -1,27 +1,33 @@
-"""Writing a dataset to a folder in genexp's own layout."""
+"""Writing a dataset to a folder: in genexp's own layout, or with precomputed embeddings in the published one."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Dataset, Split
-from genexp.dataset.layouts import MARK, VERSION
+from genexp.dataset.layouts import GENE, LABEL, MARK, VERSION, keys
 from genexp.errors import UserError
-
-#: Keys as Xpresso names them.
-KEY_OF_BLOCK = {"P": "promoter", "H": "data", "T": "tf", "M": "micro"}
+from genexp.features.kmer_vectors import KmerVectors
+from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
 #: Genes and positions in a chunk of tokens: a window costs little more than its own bases, one gene little more
 #: than itself.
 TOKEN_CHUNK = (64, 4096)
 CHUNK_BYTES = 256 << 10
+
+#: File name of each split of a dataset with precomputed embeddings.
+EMBEDDED_FILES = {"train": "etrain.h5", "valid": "evalidation.h5", "test": "etest.h5"}
+
+#: Genes embedded at a time: 27 MB of vectors for the published window.
+GENES_AT_ONCE = 512
 
 
 def write_dataset(
@@ -42,7 +48,7 @@ def write_dataset(
         The genes, with the blocks to write. Promoters are written as they are in memory: a window of them becomes
         the whole promoter, and the TSS index moves with it.
     source
-        Where the genes come from, for people.
+        Where the genes come from, for readers of the file.
     scaling
         How labels and features were scaled, as JSON can hold it.
     fold
@@ -52,6 +58,11 @@ def write_dataset(
     -------
     list of Path
         The files written.
+
+    Raises
+    ------
+    UserError
+        If they cannot be written.
     """
     root = Path(root)
     names = {split: f"{'' if fold is None else fold}{split}.h5" for split in dataset.splits}
@@ -68,24 +79,23 @@ def write_dataset(
             for path in partial.values():
                 path.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(
-            "the dataset cannot be written", where=root, received=error, do="see that there is space and permission"
-        ) from error
+        hint = "check the free space and the permission to write"
+        raise UserError("the dataset cannot be written", where=root, received=error, hint=hint) from error
     return [root / name for name in names.values()]
 
 
 def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the root attributes that every file of the dataset carries."""
-    info, blocks = dataset.info, dataset.splits["train"].blocks
-    names = {block: list(info.feature_names[block]) for block in blocks if block in info.feature_names}
+    found, blocks = dataset.description, dataset.splits["train"].blocks
+    names = {block: found.feature_names[block] for block in blocks if block in found.feature_names}
     attributes = {MARK: VERSION, "source": source, "feature_names": json.dumps(names)}
     if scaling is not None:
         attributes["scaling"] = json.dumps(scaling, default=lambda value: value.tolist())  # NumPy numbers and arrays
-    if "P" in blocks:
-        bases = blocks["P"].ndim == 2
+    if PROMOTER in blocks:
+        bases = blocks[PROMOTER].ndim == 2
         attributes["promoter"] = "tokens" if bases else "embedded"
-        if bases and info.tss is not None:
-            attributes["tss"] = info.tss - (dataset.window[0] if dataset.window else 0)
+        if bases and found.tss is not None:
+            attributes["tss"] = found.tss - (dataset.window[0] if dataset.window else 0)
     return attributes
 
 
@@ -93,12 +103,15 @@ def _write_split(path: Path, split: Split, attributes: Mapping[str, Any]) -> Non
     """Write one file, chunked and compressed."""
     with h5py.File(path, "w") as file:
         file.attrs.update(attributes)
-        file["geneName"] = np.char.encode(split.genes.astype(str), "utf-8")
-        file["label"] = split.labels
+        _write_columns(file, split, keys()[GENE][0])
         for block, values in split.blocks.items():
-            file.create_dataset(
-                KEY_OF_BLOCK[block], data=values, chunks=_chunk(values), compression="gzip", compression_opts=4
-            )
+            options = {"chunks": _chunk(values), "compression": "gzip", "compression_opts": 4}
+            file.create_dataset(BLOCKS[block].keys[0], data=values, **options)
+
+
+def _write_columns(file: h5py.File, split: Split, gene_key: str) -> None:
+    file[gene_key] = np.char.encode(split.genes.astype(str), "utf-8")
+    file[LABEL] = split.labels
 
 
 def _chunk(values: np.ndarray) -> tuple[int, ...] | None:
@@ -107,3 +120,52 @@ def _chunk(values: np.ndarray) -> tuple[int, ...] | None:
         return min(TOKEN_CHUNK[0], len(values)), TOKEN_CHUNK[1]
     row_bytes = max(1, values[:1].nbytes)
     return max(1, min(len(values), CHUNK_BYTES // row_bytes)), *values.shape[1:]
+
+
+def write_embedded(
+    folder: Path,
+    dataset: Dataset,
+    vectors: KmerVectors,
+    chunk: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Write etrain.h5, evalidation.h5 and etest.h5, a few hundred genes at a time.
+
+    Parameters
+    ----------
+    folder
+        Where to; exists.
+    dataset
+        Promoters as tokens, (n, window) uint8, and any feature blocks.
+    vectors
+        Of the k-mers.
+    chunk
+        Length of a chunk in nt; divides the window.
+    progress
+        Called with the number of genes written and of all genes.
+
+    Returns
+    -------
+    int
+        Number of chunks without any k-mer, because of N; they are written as zeros.
+    """
+    total, before, empty = sum(map(len, dataset.splits.values())), 0, 0
+    for name, split in dataset.splits.items():
+        tokens = split.blocks[PROMOTER]
+        shape = (len(split), tokens.shape[1] // chunk, vectors.dimension)
+        with h5py.File(folder / EMBEDDED_FILES[name], "w") as file:
+            promoter = file.create_dataset(BLOCKS[PROMOTER].keys[0], shape, np.float32)
+            for first in range(0, len(split), GENES_AT_ONCE):
+                rows = slice(first, first + GENES_AT_ONCE)
+                counts = chunk_counts(tokens[rows], vectors.k, chunk)
+                empty += empty_chunks(counts)
+                promoter[rows] = mean_vectors(counts, vectors.vectors)
+                if progress:
+                    progress(before + min(first + GENES_AT_ONCE, len(split)), total)
+            _write_columns(file, split, keys()[GENE][-1])
+            for block, values in split.blocks.items():
+                if block != PROMOTER:
+                    file.create_dataset(BLOCKS[block].input, data=values)
+            file.attrs["feature_names"] = json.dumps(dataset.description.feature_names)
+        before += len(split)
+    return empty

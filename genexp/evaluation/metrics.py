@@ -1,16 +1,21 @@
 """How well predictions match labels, with the uncertainty of a finite test set and of repeated runs.
 
 Everything is computed in float64 and returned as plain Python numbers, ready for JSON. Values in the range of
-float32 neither overflow nor underflow.
+float32 neither overflow nor underflow. A new metric is one more entry of `METRICS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+Vector = NDArray[np.float64]
+
+#: What `metrics` returns: plain numbers, and one interval.
+Metrics = dict[str, float | int | list[float]]
 
 #: Bootstrap resamples held in memory at once: 16 x 18,000 genes are 2.3 MB.
 _CHUNK = 16
@@ -23,9 +28,60 @@ _COLLAPSED_TO_LABELS = 1e-4
 _COLLAPSED_TO_SELF = 1e-6
 
 
-def metrics(
-    labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resamples: int = 2000
-) -> dict[str, float | int | list[float]]:
+def _pearson(x: Vector, y: Vector) -> float:
+    """Pearson correlation; 0 when either side is constant."""
+    x, y = _centred(x), _centred(y)
+    scale = np.sqrt((x @ x) * (y @ y))
+    return float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else 0.0
+
+
+def _r2(labels: Vector, predictions: Vector) -> float:
+    """Squared Pearson correlation, as Xpresso reports it."""
+    return _pearson(labels, predictions) ** 2
+
+
+def _spearman(labels: Vector, predictions: Vector) -> float:
+    """Pearson correlation of the ranks, ties given their mean rank."""
+    return _pearson(stats.rankdata(labels), stats.rankdata(predictions))
+
+
+def _cod(labels: Vector, predictions: Vector) -> float:
+    """Coefficient of determination, 1 - SSE / SST; 0 when the labels are constant."""
+    error, variation = labels - predictions, _centred(labels)
+    total = float(variation @ variation)
+    return 1.0 - float(error @ error) / total if total > 0 else 0.0
+
+
+def _mse(labels: Vector, predictions: Vector) -> float:
+    error = labels - predictions
+    return float(error @ error) / labels.size
+
+
+def _mae(labels: Vector, predictions: Vector) -> float:
+    return float(np.abs(labels - predictions).mean())
+
+
+#: Every metric, by its name in metrics.json: from labels and predictions, (n,) float64 each, to one number.
+METRICS: dict[str, Callable[[Vector, Vector], float]] = {
+    "r2": _r2,
+    "pearson": _pearson,
+    "spearman": _spearman,
+    "cod": _cod,
+    "mse": _mse,
+    "mae": _mae,
+    "rmse": lambda labels, predictions: _mse(labels, predictions) ** 0.5,
+}
+
+#: Names as a reader of tables and plots knows them, where they differ from those in metrics.json.
+TITLES = {"r2": "Pearson r²", "cod": "R² (determination)"}
+
+
+def as_text(value: float) -> str:
+    """Return a metric with three decimals, or four digits where it is large."""
+    return f"{value:.3f}" if abs(value) < 10_000 else f"{value:.4g}"
+
+
+def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resamples: int = 2000) -> Metrics:
     """Compare predictions with labels.
 
     Parameters
@@ -40,10 +96,8 @@ def metrics(
     Returns
     -------
     dict
-        In this order: ``n``; ``r2``, the squared Pearson correlation, as Xpresso reports it; ``pearson``;
-        ``spearman``, ties given their mean rank; ``cod``, the coefficient of determination 1 - SSE / SST, never above
-        r2 and negative when the mean label would be the better prediction; ``mse``; ``mae``; ``r2_ci95``, the 95%
-        percentile bootstrap interval [low, high] of r2 over genes.
+        ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval [low, high] of
+        r2 over genes.
 
     Raises
     ------
@@ -53,27 +107,15 @@ def metrics(
     Notes
     -----
     The correlations are 0 when labels or predictions are constant, which includes n = 1, and so is ``cod`` when the
-    labels are. Fewer than three genes say nothing about r2: its interval is then [0, 1].
+    labels are. Otherwise ``cod`` is never above r2, and negative when the mean label would be the better prediction.
+    Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
     y, p = _checked(labels, predictions)
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, received {resamples}")
-    pearson = _pearson(y, p)
-    error = y - p
-    squares = float(error @ error)
-    variation = _centred(y)
-    total = float(variation @ variation)
     low, high = np.percentile(_bootstrap_r2(y, p, seed, resamples), [2.5, 97.5]) if y.size > 2 else (0.0, 1.0)
-    return {
-        "n": y.size,
-        "r2": pearson**2,
-        "pearson": pearson,
-        "spearman": _pearson(_ranks(y), _ranks(p)),
-        "cod": 1.0 - squares / total if total > 0 else 0.0,
-        "mse": squares / y.size,
-        "mae": float(np.abs(error).mean()),
-        "r2_ci95": [float(low), float(high)],
-    }
+    found = {name: metric(y, p) for name, metric in METRICS.items()}
+    return {"n": y.size, **found, "r2_ci95": [float(low), float(high)]}
 
 
 def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
@@ -84,15 +126,14 @@ def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
     ValueError
         As `metrics` does.
     """
-    return _pearson(*_checked(labels, predictions)) ** 2
+    return _r2(*_checked(labels, predictions))
 
 
 def is_collapsed(predictions: ArrayLike, labels: ArrayLike) -> bool:
-    """Tell whether a model predicts the same for every gene, as a network of dead ReLU units does.
+    """Return whether a model predicts the same value for every gene, as a network of dead ReLU units does.
 
-    So it is when the standard deviation of the predictions is at most 1e-4 of the labels', or at most 1e-6 of the
-    largest absolute prediction, which is what float32 rounding leaves of a constant. One gene alone cannot tell:
-    the answer is then False.
+    This holds when the standard deviation of the predictions is at most 1e-4 of the labels', or at most 1e-6 of the
+    largest absolute prediction, which is what float32 rounding leaves of a constant. For one gene it is False.
 
     Parameters
     ----------
@@ -108,7 +149,7 @@ def is_collapsed(predictions: ArrayLike, labels: ArrayLike) -> bool:
     return bool(p.size > 1 and p.std() <= threshold)
 
 
-def mean_ci95(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
+def mean_ci95(values: ArrayLike) -> tuple[float, float, float]:
     """Return mean, low and high end of the 95% Student t interval of the mean over repeated runs.
 
     One value has no interval: low and high are then NaN, as is right for a table but not for JSON.
@@ -122,11 +163,11 @@ def mean_ci95(values: Sequence[float] | np.ndarray) -> tuple[float, float, float
     mean = float(x.mean())
     if x.size == 1:
         return mean, float("nan"), float("nan")
-    half = float(stdtrit(x.size - 1, 0.975) * x.std(ddof=1) / np.sqrt(x.size))
+    half = float(stats.t.ppf(0.975, x.size - 1) * stats.sem(x))
     return mean, mean - half, mean + half
 
 
-def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[Vector, Vector]:
     """Return both as float64 after checking that they can be compared gene by gene."""
     y, p = _finite("labels", labels), _finite("predictions", predictions)
     if y.size != p.size:
@@ -134,7 +175,7 @@ def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[np.ndarray, np.
     return y, p
 
 
-def _finite(name: str, values: ArrayLike) -> np.ndarray:
+def _finite(name: str, values: ArrayLike) -> Vector:
     """Return `values` as a float64 vector; raise ValueError when it is empty, not a vector or not finite."""
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not x.size:
@@ -146,26 +187,13 @@ def _finite(name: str, values: ArrayLike) -> np.ndarray:
     return x
 
 
-def _centred(x: np.ndarray) -> np.ndarray:
+def _centred(x: Vector) -> Vector:
     """Return `x` minus its mean; exactly zeros where what is left is rounding error."""
     centred = x - x.mean()
     return centred if np.linalg.norm(centred) > _ROUNDING * np.linalg.norm(x) else np.zeros_like(x)
 
 
-def _pearson(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the Pearson correlation, 0 when either side is constant."""
-    x, y = _centred(x), _centred(y)
-    scale = np.sqrt((x @ x) * (y @ y))
-    return float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else 0.0
-
-
-def _ranks(x: np.ndarray) -> np.ndarray:
-    """Return 1-based ranks, ties given their mean rank."""
-    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-
-def _bootstrap_r2(labels: np.ndarray, predictions: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+def _bootstrap_r2(labels: Vector, predictions: Vector, seed: int, resamples: int) -> Vector:
     """Return r2 of each bootstrap resample of genes, (resamples,) float64.
 
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with

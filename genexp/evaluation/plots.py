@@ -1,7 +1,7 @@
-"""The three pictures of a run: how it was trained, and how its predictions compare with the labels.
+"""The three plots of a run: its training history, and its predictions against the labels.
 
 Figures are built from objects, never through pyplot, so that they need no display, keep no state between calls and
-look the same whatever the user's matplotlib settings. Files appear whole or not at all.
+look the same whatever the user's matplotlib settings. Files are replaced atomically.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
-from genexp.evaluation.metrics import is_collapsed
+from genexp.evaluation.metrics import METRICS, TITLES, as_text, is_collapsed
 from genexp.files import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -94,7 +94,7 @@ def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_ep
         _draw_losses(axes[0], epoch, loss, val_loss)
         _draw_curve(axes[1], epoch, val_r2, _GREEN)
         top = max(0.1, 1.12 * _largest(val_r2))
-        axes[1].set(ylabel="validation r²", ylim=(-0.03 * top, top))
+        axes[1].set(ylabel="validation\nPearson r²", ylim=(-0.03 * top, top))
         if changes:
             _draw_learning_rate(axes[2], epoch, lr)
         for axis in axes:
@@ -121,8 +121,7 @@ def plot_scatter(
         The PNG to write; its folder is made when it is missing.
     labels, predictions : (n,) array of finite numbers
     metrics
-        What `genexp.evaluation.metrics.metrics` returns for them; ``n``, ``r2``, ``r2_ci95`` and ``spearman`` are
-        shown.
+        What `genexp.evaluation.metrics.metrics` returns for them; all of it is shown.
     title
         One line, wrapped when it is long.
 
@@ -134,18 +133,16 @@ def plot_scatter(
     collapsed = is_collapsed(predictions, labels)
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     low, high = _limits(y, p)
-    said = "r² = {:.3f}  (95% CI {:.3f} to {:.3f})\nSpearman = {:.3f}    n = {:,}".format(
-        metrics["r2"], *metrics["r2_ci95"], metrics["spearman"], metrics["n"]
-    )
+    shown = _metric_lines(metrics)
     with _figure(path, (6.8 if y.size >= _HEXBIN_FROM else 5.9, 6.0), title) as figure:
         axes = figure.subplots()
         _draw_cloud(figure, axes, y, p, (low, high), (low, high))
         axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
         axes.set(xlabel=_LABEL_AXIS, ylabel=_PREDICTION_AXIS, aspect="equal")
         axes.set(xticks=axes.get_yticks(), xlim=(low, high), ylim=(low, high))
-        axes.set_title(said, loc="left")
+        axes.set_title(shown, loc="left")
         if collapsed:
-            axes.set_title(f"{said}\n{_CONSTANT}", loc="left", color=_ORANGE)
+            axes.set_title(f"{shown}\n{_CONSTANT}", loc="left", color=_ORANGE)
         axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)
 
 
@@ -179,7 +176,7 @@ def plot_density(path: str | Path, labels: ArrayLike, predictions: ArrayLike, ti
 
 @contextmanager
 def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator[Figure]:
-    """Yield an empty figure in our style; write it to `path` when the block ends without an error."""
+    """Yield an empty figure in the common style; write it to `path` when the block ends without an error."""
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasAgg(figure)
@@ -187,7 +184,7 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
         yield figure
         buffer = BytesIO()
         # Without matplotlib's version the same data give the same bytes for longer.
-        canvas.print_png(buffer, metadata={"Software": None})
+        canvas.print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     write_atomically(Path(path), buffer.getvalue())
 
 
@@ -196,6 +193,16 @@ def _drawable(text: str, columns: int) -> str:
     font = get_font(findfont(FontProperties()))
     lines = textwrap.wrap(text, columns)
     return "\n".join("".join(c if font.get_char_index(ord(c)) else "?" for c in line) for line in lines)
+
+
+def _metric_lines(metrics: Mapping[str, Any]) -> str:
+    """Return r2 with its interval and the number of genes in one line, all other metrics below."""
+    low, high = metrics["r2_ci95"]
+    first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
+    others = [
+        f"{TITLES.get(name, name)} = {as_text(metrics[name])}" for name in METRICS if name != "r2" and name in metrics
+    ]
+    return "\n".join([first, *("    ".join(others[n : n + 3]) for n in range(0, len(others), 3))])
 
 
 def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
@@ -210,7 +217,7 @@ def _changes(epoch: np.ndarray, lr: np.ndarray) -> list[float]:
     known = np.isfinite(lr)
     epoch, lr = epoch[known], lr[known]
     # Optimisers keep the rate in float32.
-    return epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)].tolist()
+    return [float(at) for at in epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)]]
 
 
 def _largest(values: np.ndarray) -> float:
@@ -223,7 +230,7 @@ def _draw_curve(axes: Axes, epoch: np.ndarray, values: np.ndarray, color: str, l
     few = epoch.size < _MARKERS_BELOW
     axes.plot(epoch, values, color=color, label=label, marker="o" if few else None, markersize=4)
     if not np.isfinite(values).any():
-        _say(axes, "no finite values", (0.5, 0.5), ha="center", va="center")
+        _note(axes, "no finite values", (0.5, 0.5), ha="center", va="center")
 
 
 def _draw_learning_rate(axes: Axes, epoch: np.ndarray, lr: np.ndarray) -> None:
@@ -257,8 +264,8 @@ def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.n
         top = low + 4 * spread
         axes.set_ylim(low - 0.2 * spread, top)
         cut = int(np.count_nonzero(both > top))
-        said = f"{cut:,} of {epoch.size:,} epochs lie above, up to {_largest(both):,.4g}"
-        _say(axes, said, (0.98, 0.95), ha="right", va="top", color=_GREY)
+        note = f"{cut:,} of {epoch.size:,} epochs lie above, up to {_largest(both):,.4g}"
+        _note(axes, note, (0.98, 0.95), ha="right", va="top", color=_GREY)
 
 
 def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2: np.ndarray, best_epoch: int) -> None:
@@ -269,7 +276,10 @@ def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2
     row = rows[-1]
     for axis in axes:
         axis.axvline(best_epoch, color="black", linewidth=1, linestyle="--", zorder=1)
-    names = (f"best epoch {best_epoch}: loss {val_loss[row]:.4g}", f"best epoch {best_epoch}: r² {val_r2[row]:.3f}")
+    names = (
+        f"best epoch {best_epoch}: loss {val_loss[row]:.4g}",
+        f"best epoch {best_epoch}: Pearson r² {val_r2[row]:.3f}",
+    )
     for axis, values, name in zip(axes, (val_loss, val_r2), names, strict=False):
         axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=name, zorder=5)
     _legend_above(axes[1])
@@ -314,7 +324,7 @@ def _draw_cloud(
         axes.scatter(x[order], y[order], c=density[order], cmap=_DENSITY_MAP, s=size, alpha=0.85, linewidths=0)
     axes.set(xlim=xlim, ylim=ylim)
     if not inside.all():
-        _say(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=_GREY)
+        _note(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=_GREY)
 
 
 def _density_at(
@@ -342,7 +352,7 @@ def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray,
     if len(peaks) == 2 and peaks[1] > 5 * peaks[0]:
         # Hardly any variance: the predictions' peak would flatten the labels into the axis.
         axes.set_ylim(0, 5 * peaks[0])
-        _say(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=_GREY)
+        _note(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=_GREY)
     axes.set(xlabel="expression (label)", ylabel="density of genes", xlim=limits)
     _legend_above(axes)
 
@@ -392,7 +402,7 @@ def _padded(values: np.ndarray, margin: float = 0.04) -> tuple[float, float]:
     return low - space, high + space
 
 
-def _say(axes: Axes, text: str, at: tuple[float, float], *, color: str = "black", **place: Any) -> None:
+def _note(axes: Axes, text: str, at: tuple[float, float], *, color: str = "black", **place: Any) -> None:
     """Write a note into a panel, in fractions of its size, legible over points."""
     box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     axes.text(*at, text, transform=axes.transAxes, color=color, bbox=box, zorder=10, **place)

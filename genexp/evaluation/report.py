@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from rich.table import Table
 
-from genexp.config import TrainConfig
 from genexp.dataset.genes import Dataset
-from genexp.evaluation.metrics import metrics
-from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
+from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, metrics
+from genexp.evaluation.plots import plot_density, plot_scatter
 from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
-from genexp.run.directory import RunDirectory, unreadable_checkpoint
-from genexp.training.state import Progress
+from genexp.run import RunDirectory
+from genexp.run.directory import unreadable_checkpoint
+
+if TYPE_CHECKING:
+    import keras
 
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")
@@ -26,32 +28,54 @@ HELD_OUT = ("valid", "test")
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Metrics and predictions of one checkpoint, by split."""
+    """Predictions, (n,) float32, and metrics of one checkpoint, by split."""
 
     dataset: Dataset
     predictions: dict[str, np.ndarray]
-    metrics: dict[str, dict[str, Any]]
+    metrics: dict[str, Metrics]
 
 
 def evaluate_checkpoint(
-    run: RunDirectory, name: str, dataset: Dataset, config: TrainConfig, splits: tuple[str, ...] = HELD_OUT
+    run: RunDirectory, name: str, dataset: Dataset, *, batch_size: int, seed: int, splits: Sequence[str] = HELD_OUT
 ) -> Evaluated:
     """Read a checkpoint back from disk and evaluate it.
 
-    The bootstrap is seeded with the run's seed, so the same predictions give the same intervals.
+    Parameters
+    ----------
+    run, name
+        The run, and ``best`` or ``last``.
+    dataset
+        The genes, as the model reads them.
+    batch_size
+        That of training, so that the same model on the same machine gives the same digits.
+    seed
+        Of the bootstrap; the run's own seed gives the run's own intervals.
+    splits
+        The splits to evaluate.
+
+    Raises
+    ------
+    UserError
+        When the checkpoint cannot be read.
     """
     model = load_checkpoint(run, name)
     predictions, found = {}, {}
     for split in splits:
         genes = dataset.splits[split]
         # One size for all splits, as far as they fill it, so that evaluating one alone gives the same digits.
-        predictions[split] = predict_split(model, genes, min(config.training.batch_size, len(genes)))
-        found[split] = metrics(genes.labels, predictions[split], seed=config.seed)
+        predictions[split] = predict_split(model, genes, min(batch_size, len(genes)))
+        found[split] = metrics(genes.labels, predictions[split], seed=seed)
     return Evaluated(dataset, predictions, found)
 
 
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
-    """Open ``best.keras`` or ``last.keras``; never executes code from the file."""
+    """Open ``best.keras`` or ``last.keras``; code in the file is never executed.
+
+    Raises
+    ------
+    UserError
+        When the checkpoint cannot be read.
+    """
     path = run.checkpoint(name)
     try:
         return load_model(path)
@@ -61,36 +85,39 @@ def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
 
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
     """Write the predictions as a table, and the plots of the test genes (else of the last split there is)."""
-    rows = [
-        (gene, split, float(label), float(value))
-        for split, values in result.predictions.items()
-        for gene, label, value in zip(
-            result.dataset.splits[split].genes, result.dataset.splits[split].labels, values, strict=True
-        )
-    ]
+    rows: list[tuple[str, str, float, float]] = []
+    for split, values in result.predictions.items():
+        genes = result.dataset.splits[split]
+        each = zip(genes.genes, genes.labels, values, strict=True)
+        rows += [(gene, split, float(label), float(value)) for gene, label, value in each]
     write_csv(predictions, ("gene", "split", "label", "prediction"), rows)
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     title = f"{title}, {len(labels):,} {shown} genes"
-    plots.mkdir(parents=True, exist_ok=True)
     plot_scatter(plots / "scatter.png", labels, values, result.metrics[shown], title)
     plot_density(plots / "density.png", labels, values, title)
 
 
-def plot_history_of(run: RunDirectory, progress: Progress, title: str) -> None:
-    """Draw the losses over the epochs."""
-    run.plots.mkdir(parents=True, exist_ok=True)
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
+def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = ("best", "last")) -> Table:
+    """Return the closing table of a run or an evaluation: a row per metric, a column per checkpoint and split.
 
-
-def results_table(found: dict[str, Any], checkpoints: tuple[str, ...] = ("best", "last")) -> Table:
-    """Return the closing table of a run."""
+    Parameters
+    ----------
+    found
+        The content of metrics.json.
+    checkpoints
+        Those of its keys that hold metrics by split.
+    """
     table = Table(title=f"{found['model']}, {found['data']}", title_justify="left", title_style="bold")
-    for column in ("checkpoint", "split", "genes", "r2", "95 % interval", "spearman", "mse"):
-        table.add_column(column, justify="left" if column in ("checkpoint", "split") else "right")
+    table.add_column("metric")
+    columns = []
     for checkpoint in checkpoints:
-        for split, m in found[checkpoint].items():
-            low, high = m["r2_ci95"]
-            values = (f"{m[key]:.3f}" for key in ("spearman", "mse"))
-            table.add_row(checkpoint, split, f"{m['n']:,}", f"{m['r2']:.3f}", f"{low:.3f} to {high:.3f}", *values)
+        for split, values in found[checkpoint].items():
+            table.add_column(f"{checkpoint}, {split}", justify="right")
+            columns.append(values)
+    table.add_row("genes", *(f"{values['n']:,}" for values in columns))
+    for name in METRICS:
+        table.add_row(TITLES.get(name, name), *(as_text(values[name]) for values in columns))
+        if f"{name}_ci95" in columns[0]:
+            table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))
     return table

@@ -5,40 +5,46 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from genexp.run.directory import RunDirectory, read_metrics
+from genexp.run import RunDirectory, read_metrics
+
+#: Widest that the column of the jobs may be, so that the table fits 80 columns; longer text is folded.
+JOB_WIDTH = 24
 
 
 def interrupted_jobs(directory: Path) -> list[Path]:
-    """Return the run directories of a sweep that can go on."""
+    """Return the run directories of a sweep that can be resumed."""
     found = ((path, read_metrics(RunDirectory(path)) or {}) for path in sorted(directory.iterdir()) if path.is_dir())
     return [path for path, metrics in found if metrics.get("status") == "interrupted"]
 
 
 def sweep_table(directory: Path) -> Table:
-    """Return one row per job of a sweep directory, from its metrics.json."""
-    table = Table(title="sweep", title_justify="left", title_style="bold")
+    """Return one row per job of a sweep directory, from its metrics.json; swept values stand below the job's name."""
+    table = Table(title="sweep", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    table.padding, table.pad_edge = (0, 1, 0, 0), False
+    table.add_column("job", max_width=JOB_WIDTH, overflow="fold")
+    table.add_column("status", no_wrap=True)
+    for column in ("seed", "epochs", "valid\nr2", "test\nr2", "95 %\ninterval"):
+        table.add_column(column, justify="right", no_wrap=True)
     folders = (p for p in directory.iterdir() if p.is_dir() and not p.name.startswith("."))
     jobs = sorted(folders, key=lambda p: (len(p.name.split("-")[0]), p.name))
     swept = swept_values(jobs)
-    # With nothing swept but model, data and seed it fits 80 columns.
-    for column in ("job", *swept, "seed", "status", "epochs", "valid r2", "test r2", "95 % interval"):
-        table.add_column(column, justify="left" if column in ("job", *swept, "status") else "right", no_wrap=True)
     for number, job in enumerate(jobs):
         found = read_metrics(RunDirectory(job)) or {"status": "not started"}
-        cells = [*(values[number] for values in swept.values()), found.get("seed", ""), found["status"]]
-        cells.append(found.get("epochs_run", ""))
+        values = [f"  {key}={given[number]}" for key, given in swept.items() if given[number]]
+        cells = [found["status"], found.get("seed", ""), found.get("epochs_run", "")]
         if "best" in found:
             test = found["best"]["test"]
             cells += [f"{found['best']['valid']['r2']:.3f}", f"{test['r2']:.3f}"]
-            cells.append("{:.3f} to {:.3f}".format(*test["r2_ci95"]))
-        table.add_row(job.name, *map(str, cells))
+            cells.append("{:.3f}-{:.3f}".format(*test["r2_ci95"]))
+        table.add_row("\n".join([job.name, *values]), *map(str, cells))
     return table
 
 
 def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
-    """Return the values of each key that differs from job to job, as it was typed; a job's name says model and data."""
+    """Return the values, as given, of each key that differs between jobs; a job's name says model and data."""
     typed = [dict(word.lstrip("+").split("=", 1) for word in overrides_of(job)) for job in jobs]
     keys = dict.fromkeys(key for words in typed for key in words if key not in ("model", "data", "seed"))
     values = {key: [words.get(key, "") for words in typed] for key in keys if not key.startswith("hydra.")}
@@ -46,6 +52,6 @@ def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
 
 
 def overrides_of(job: Path) -> list[str]:
-    """Return the words of the command line of a job, as Hydra has kept them; none of a job that did not start."""
+    """Return the command-line overrides of a job, as Hydra has stored them; none of a job that did not start."""
     path = job / ".hydra" / "overrides.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) or [] if path.is_file() else []

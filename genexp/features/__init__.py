@@ -1,1 +1,1 @@
-"""Tokens, k-mers and their vectors."""
+"""Tokens, k-mers and k-mer vectors, in NumPy."""

@@ -1,4 +1,4 @@
-"""K-mer vectors: drawn at random, saved and loaded, and checked wherever they come from."""
+"""K-mer vectors: random, saved or loaded, and checked in every case."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ from genexp.errors import UserError
 from genexp.features.gensim_files import read_words
 from genexp.features.kmers import MAX_K, kmer_words
 from genexp.files import write_atomically
+from genexp.units import duration
 
-#: Largest number in a vector, and smallest difference between vectors, that a model can make anything of.
+#: Largest number, and smallest difference between vectors, that a model can be trained on.
 LARGEST, SMALLEST = 1e6, 1e-9
+
+_FORMATS = "vectors of genexp embed (.npz), of gensim, or in the word2vec text or binary format"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +36,12 @@ class KmerVectors:
     vectors : (4**k, dimension) float32
         In lexicographic order over A, C, G, T.
     provenance
-        Where they come from: the method, its settings, and what it was fitted on. Anything that JSON can hold.
+        The method, its settings and what it was fitted on: anything that JSON can hold.
 
     Raises
     ------
     UserError
-        When the shape does not fit k, or a number is not finite.
+        If the shape does not fit k, a number is not finite, or no model can be trained on the vectors.
     """
 
     k: int
@@ -46,54 +49,50 @@ class KmerVectors:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        with np.errstate(over="ignore"):  # what is too large is not finite, and told below
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinite, which is reported below
             vectors = np.array(self.vectors, np.float32, order="C")  # a copy, which nobody else can change
-        if not 1 <= self.k <= MAX_K or vectors.ndim != 2 or len(vectors) != 4**self.k or not vectors.shape[1]:
-            raise UserError(
-                "the k-mer vectors have the wrong shape",
-                where=self.provenance.get("file", "the k-mer vectors"),
-                expected=f"k of 1 to {MAX_K} and (4**k, dimension) vectors",
-                received=f"k = {self.k}, {vectors.shape}",
-                do="make the vectors anew, or copy the file again",
-            )
-        if not np.isfinite(vectors).all():
-            wrong = kmer_words(self.k)[int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])]
-            raise UserError(
-                f"the vector of the k-mer {wrong} is not finite",
-                where=self.provenance.get("file", "the k-mer vectors"),
-                expected="finite numbers",
-                received=vectors[~np.isfinite(vectors)][0],
-                do="make the vectors anew, or copy the file again",
-            )
-        largest = float(np.abs(vectors).max())
-        if largest > LARGEST or (len(vectors) > 1 and float(np.ptp(vectors, axis=0).max()) < SMALLEST):
-            raise UserError(
-                "no model can be trained on these k-mer vectors",
-                where=self.provenance.get("file", "the k-mer vectors"),
-                expected=f"numbers up to {LARGEST:g} that differ from k-mer to k-mer by {SMALLEST:g} or more",
-                received=f"a largest number of {largest:g}"
-                if largest > LARGEST
-                else "the same vector for every k-mer, or almost",
-                do="make the vectors anew, or scale them",
-            )
+        reason = _unusable(self.k, vectors)
+        if reason:
+            where = self.provenance.get("file", "the k-mer vectors")
+            raise UserError(f"k-mer vectors {reason}", where=where, hint="make new vectors with genexp embed")
         vectors.flags.writeable = False
         object.__setattr__(self, "vectors", vectors)
 
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
+
+    def summary(self) -> str:
+        """Return in a few words what the vectors are, and what they were fitted on."""
+        made, size = self.provenance, f"{self.k}-mers, {self.dimension} numbers each"
+        if made.get("method") != "word2vec":
+            return f"{made.get('method', 'given')} vectors of {size}"
+        used, left_out = made["promoters_used"], made["promoters_with_n"]
+        fitted = f"fitted on {used:,} training promoters ({left_out:,} with N left out)"
+        return f"Word2Vec of {size}, {fitted}, {made['words_trained']:,} words, {duration(made['seconds'])}"
 
     def save(self, path: Path) -> None:
-        """Write a NumPy .npz with ``vectors``, ``kmers`` (text) and ``provenance`` (JSON text), and no pickle."""
+        """Write a NumPy .npz with ``vectors``, ``kmers`` (text) and ``provenance`` (JSON text), without pickles."""
         content = io.BytesIO()
-        np.savez(
-            content,
-            vectors=self.vectors,
-            kmers=np.array(kmer_words(self.k)),
-            provenance=np.array(json.dumps(dict(self.provenance))),
-        )
+        provenance = np.array(json.dumps(dict(self.provenance)))
+        np.savez(content, vectors=self.vectors, kmers=np.array(kmer_words(self.k)), provenance=provenance)
         write_atomically(Path(path), content.getvalue())
+
+
+def _unusable(k: int, vectors: np.ndarray) -> str | None:
+    """Return why no model can use the vectors, or None."""
+    if not 1 <= k <= MAX_K or vectors.ndim != 2 or len(vectors) != 4**k or not vectors.shape[1]:
+        return f"have the wrong shape: {vectors.shape} with k = {k}, not (4**k, dimension) with k of 1 to {MAX_K}"
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        return f"are not finite: that of {kmer_words(k)[int(np.argmin(finite))]} is {vectors[np.argmin(finite)]}"
+    largest = float(np.abs(vectors).max())
+    if largest > LARGEST:
+        return f"are too large, no model can be trained on them: up to {largest:g}, the limit is {LARGEST:g}"
+    if len(vectors) > 1 and float(np.ptp(vectors, axis=0).max()) < SMALLEST:
+        return "are all (almost) equal, no model can be trained on them"
+    return None
 
 
 def load_vectors(path: Path) -> KmerVectors:
@@ -108,59 +107,48 @@ def load_vectors(path: Path) -> KmerVectors:
     Raises
     ------
     UserError
-        When the file is missing, damaged, of another kind, or its words are not exactly the k-mers of one length.
+        If the file is missing, damaged or of another kind, or its words are not exactly the k-mers of one length.
     """
     path = Path(path)
     if not path.is_file():
+        received = f"{path}, {'a folder' if path.is_dir() else 'which does not exist'}"
+        raise UserError("no such file of k-mer vectors", where="model.embedding.vectors", received=received)
+    try:
+        with path.open("rb") as file:
+            own = file.read(4) == b"PK\x03\x04"
+        words, vectors, provenance = _read_npz(path) if own else read_words(path)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(
-            "there is no such file of k-mer vectors",
-            where="model.embedding.vectors",
-            expected="a file of genexp embed, of gensim, or in the word2vec format",
-            received=f"{path}, {'a folder' if path.is_dir() else 'which does not exist'}",
-            do="check the path",
-        )
-    with path.open("rb") as file:
-        own = file.read(4) == b"PK\x03\x04"
-    if own:
-        return _load_npz(path)
-    words, vectors, kind = read_words(path)
-    return _in_order(words, vectors, path, {"method": "file", "file": str(path), "format": kind})
+            "the file of k-mer vectors cannot be read",
+            where=path,
+            expected=_FORMATS,
+            received=error,
+            hint="copy the file again, or make new vectors with genexp embed",
+        ) from error
+    return _in_order(words, vectors, path, provenance)
 
 
 def random_vectors(k: int, dimension: int, seed: int) -> KmerVectors:
     """Return vectors uniform within +-0.5 / dimension.
 
-    That is the random start of Word2Vec in the original C code and in gensim before version 4 (since then gensim
-    starts within +-1 / dimension), at which the vectors stay when training is given nothing to train on.
+    This is the initialisation of Word2Vec in the original C code and in gensim before version 4 (now +-1 / dimension),
+    and the result of Word2Vec when its training corpus is an exhausted iterator.
     """
     half = 0.5 / dimension
     vectors = np.random.default_rng(seed).uniform(-half, half, (4**k, dimension))
     return KmerVectors(k, vectors, {"method": "random", "k": k, "dimension": dimension, "seed": seed})
 
 
-def _load_npz(path: Path) -> KmerVectors:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            words = [str(word) for word in content["kmers"]]
-            vectors = content["vectors"]
-            if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
-                raise ValueError(
-                    f"vectors are {vectors.dtype} of shape {vectors.shape}, not numbers of shape (k-mers, n)"
-                )
-            provenance = json.loads(str(content["provenance"]))
-    except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            "the file of k-mer vectors cannot be read",
-            where=path,
-            expected="an .npz with the arrays vectors, kmers and provenance, written by genexp embed",
-            received=error,
-            do="copy the file again, or make it anew with genexp embed",
-        ) from error
-    return _in_order(words, vectors, path, provenance)
+def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+        words, vectors = [str(word) for word in content["kmers"]], content["vectors"]
+        if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
+            raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}, not numbers of shape (k-mers, n)")
+        return words, vectors, json.loads(str(content["provenance"]))
 
 
 def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Mapping[str, Any]) -> KmerVectors:
-    """Put vectors in lexicographic order of their words, which must be all k-mers and nothing else."""
+    """Sort vectors by their words, which must be all k-mers and nothing else."""
     k = mode(map(len, words)) if words else 0
     known = kmer_words(k) if 1 <= k <= MAX_K else []
     row = {word: i for i, word in enumerate(words)}
@@ -170,11 +158,8 @@ def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Map
         raise UserError(
             "the words of this file are not the k-mers of one length",
             where=path,
-            expected=f"all {4**k} words of {k} capital letters A, C, G, T"
-            if known
-            else "words such as AAA, AAC, ..., TTT",
+            expected=f"all {4**k} words of {k} letters A, C, G, T" if known else "words such as AAA, AAC, ..., TTT",
             received=f"{len(words)} words; {_some('missing', missing)}; {_some('other or repeated', other)}",
-            do="give vectors of k-mers, as genexp embed makes them",
         )
     return KmerVectors(k, vectors[[row[word] for word in known]], provenance)
 

@@ -1,8 +1,8 @@
-"""K-mers of tokens: their index, their counts per chunk of a promoter, and the mean vectors of those chunks.
+"""K-mers of tokens: their index, their counts per chunk of a promoter, and the mean vectors of the chunks.
 
-A chunk is the mean of the vectors of its k-mers (Zeng et al., DeepLncLoc, Briefings in Bioinformatics 2022). That
-mean is the chunk's k-mer counts times the vector matrix, divided by the number of k-mers. So the counts are all that
-has to be made of the sequence, once; the vectors can stay in the model.
+A chunk is encoded as the mean of the vectors of its k-mers (DeepLncLoc, Zeng et al. 2022, Briefings in Bioinformatics
+23, bbab360). That mean is the chunk's k-mer counts times the matrix of vectors, divided by the number of k-mers. So
+k-mers are counted once, and the vectors can be part of the model.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ import numpy as np
 from genexp.errors import UserError
 from genexp.features.threads import in_threads
 from genexp.features.tokens import ALPHABET, N_TOKEN
+from genexp.memory import allocate, is_on_disk
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-#: Longest k-mer offered: beyond it the counts of one gene no longer fit a processor's cache.
+#: Longest k-mer: beyond it the counts of one gene exceed a processor's cache.
 MAX_K = 8
 
-#: Tokens counted at a time, and chunks averaged at a time: their working memory (1 MB) stays in the cache.
+#: Tokens counted at a time, and chunks averaged at a time: about 1 MB of working memory, which stays in the cache.
 _BLOCK_TOKENS = 2**17
 _BLOCK_CHUNKS = 2**12
-#: Tokens made into indices at a time: threads that call NumPy for less wait longer for each other than they compute.
+#: Tokens indexed at a time: with smaller NumPy calls, threads mostly wait for the GIL.
 _SPAN_TOKENS = 2**19
-#: Tokens, and chunks, for which a thread of its own pays.
+#: Smallest number of tokens, and of chunks, per thread.
 _THREAD_TOKENS = 2**19
 _THREAD_CHUNKS = 2**13
 
@@ -51,34 +52,28 @@ def kmer_index(tokens: np.ndarray, k: int) -> np.ndarray:
     Returns
     -------
     (..., length - k + 1) uint8, uint16 or uint32
-        The tokens read as digits to base 4; ``4**k`` for a k-mer that contains N.
+        The tokens as digits in base 4; ``4**k`` for a k-mer that contains N.
 
     Raises
     ------
     UserError
-        When k is out of range or the sequence is shorter than one k-mer.
+        If k is out of range or the sequence is shorter than one k-mer.
     """
     _check_k(k, "model.k")
     if tokens.shape[-1] < k:
-        raise UserError(
-            "the sequence is shorter than one k-mer",
-            where="model.k",
-            expected=f"{k} nt",
-            received=tokens.shape[-1],
-            do="choose a smaller k, or longer sequences",
-        )
+        raise UserError(f"a sequence of {tokens.shape[-1]} nt is shorter than one k-mer", where="model.k", received=k)
     known = (tokens != N_TOKEN).reshape(-1)
     length = tokens.shape[-1] - k + 1
     digits = np.empty(-(-tokens.size // 8) * 8, _digits_dtype(k))
     index = _digits(np.where(known, tokens.reshape(-1), np.uint8(0)), k, digits)
     index = index.astype(np.min_scalar_type(4**k), copy=False)
     index[~_runs(known, k)] = 4**k
-    # Indices that run from one sequence into the next are cut off.
+    # Indices that span two sequences are cut off.
     return index.reshape(tokens.shape)[..., :length]
 
 
 def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
-    """Count the k-mers inside each chunk; none spans two chunks, and those with N are left out.
+    """Count the k-mers inside each chunk; none spans two chunks, and those with N do not count.
 
     Parameters
     ----------
@@ -87,21 +82,21 @@ def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
     k
         Length of a k-mer, 1 to 8.
     chunk
-        Length of a chunk in nt; it divides the window.
+        Length of a chunk in nt; the window must be a multiple of it.
 
     Returns
     -------
     (n, window / chunk, 4**k) uint8
-        Counts in the order of `kmer_words`; uint16 where a chunk holds more than 255 k-mers.
+        Counts in the order of `kmer_words`; uint16 if a chunk has more than 255 k-mers.
 
     Raises
     ------
     UserError
-        When the window does not divide into chunks, or a chunk holds no k-mer.
+        If the window is not a multiple of the chunk, or a chunk is shorter than one k-mer.
     """
     n, window = tokens.shape
     check_chunks(window, k, chunk)
-    counts = np.empty((n, window // chunk, 4**k), _counts_dtype(k, chunk))
+    counts = allocate((n, window // chunk, 4**k), _counts_dtype(k, chunk), on_disk=is_on_disk(tokens))
     in_threads(lambda rows: _count(tokens[rows], k, chunk, counts[rows]), n, _THREAD_TOKENS // window)
     return counts
 
@@ -125,19 +120,19 @@ def _count(tokens: np.ndarray, k: int, chunk: int, counts: np.ndarray) -> None:
             matrix.indices[:] = index[part]
             if valid is not None:
                 np.multiply(inside, valid[part], out=matrix.data)
-            # Entries of the same chunk and k-mer are added up: the fastest histogram of many small groups in NumPy
-            # and SciPy (bincount takes twice as long or longer, see benchmarks/kmer_encoding.py).
+            # toarray() adds entries of the same chunk and k-mer: the fastest histogram of many small groups in NumPy
+            # and SciPy (bincount takes at least twice as long, see benchmarks/kmer_encoding.py).
             matrix.toarray(out=counts[start + first : start + first + block].reshape(-1, 4**k))
 
 
 def _equal(n: int, most: int) -> int:
-    """Return the size of the fewest equal steps through n rows that are no larger than ``most``, or one row."""
+    """Return the step size that divides n rows into the fewest equal steps of at most ``most`` rows, at least one."""
     steps = -(-n // max(most, 1))
     return -(-n // max(steps, 1))
 
 
 def _steps(n: int, size: int) -> Iterator[int]:
-    """Yield where steps of one size begin; the last one may go back over a few rows of the one before."""
+    """Yield where steps of one size begin; the last step may overlap the one before."""
     return (min(start, n - size) for start in range(0, n, size or 1))
 
 
@@ -154,7 +149,7 @@ def mean_vectors(counts: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     Returns
     -------
     (n, chunks, dimension) float32
-        A chunk without any valid k-mer has the zero vector; `empty_chunks` counts them.
+        A chunk without a valid k-mer has the zero vector; `empty_chunks` counts those.
     """
     n, chunks, words = counts.shape
     vectors = np.ascontiguousarray(vectors, np.float32)
@@ -172,7 +167,7 @@ def _average(counts: np.ndarray, vectors: np.ndarray, means: np.ndarray) -> None
         part = buffer[: len(counts) - start]
         np.copyto(part, counts[start : start + len(part)])
         total = np.maximum(part @ ones, 1)
-        if total.min() == total.max():  # no N in sight: one division for all chunks
+        if total.min() == total.max():  # no N: one division for all chunks
             _product(part, vectors / total[0], means[start : start + len(part)])
         else:
             part /= total[:, None]
@@ -180,14 +175,14 @@ def _average(counts: np.ndarray, vectors: np.ndarray, means: np.ndarray) -> None
 
 
 def empty_chunks(counts: np.ndarray) -> int:
-    """Return how many chunks of (n, chunks, 4**k) counts hold no valid k-mer, because of N."""
+    """Return how many chunks of (n, chunks, 4**k) counts have no valid k-mer, because of N."""
     return sum(int((~rows.any(axis=-1)).sum()) for rows in counts)
 
 
 def _product(rows: np.ndarray, vectors: np.ndarray, out: np.ndarray) -> None:
-    """Multiply as a stack of small matrices, which BLAS does not spread over threads.
+    """Multiply as a stack of small matrices, so that BLAS does not use threads of its own.
 
-    Spread over them, so small a product is faster on idle cores, but takes several times as long on busy ones.
+    With BLAS threads so small a product is faster on idle cores, but several times slower on busy ones.
     """
     stacked = len(rows) - len(rows) % 32
     np.matmul(
@@ -196,36 +191,25 @@ def _product(rows: np.ndarray, vectors: np.ndarray, out: np.ndarray) -> None:
     np.matmul(rows[stacked:], vectors, out=out[stacked:])
 
 
-def _check_k(k: int, where: str) -> None:
+def _check_k(k: int, key: str) -> None:
     if not 1 <= k <= MAX_K:
-        raise UserError(
-            "the length of a k-mer is out of range",
-            where=where,
-            expected=f"1 to {MAX_K}",
-            received=k,
-            do=f"change {where}",
-        )
+        raise UserError("the length of a k-mer is out of range", where=key, expected=f"1 to {MAX_K}", received=k)
 
 
-def check_chunks(window: int, k: int, chunk: int) -> None:
-    """Raise a UserError if a window of so many nt does not divide into chunks, or a chunk holds no k-mer."""
-    _check_k(k, "model.k")
+def check_chunks(window: int, k: int, chunk: int, group: str = "model.") -> None:
+    """Raise a UserError if a window of `window` nt is not a multiple of the chunk, or a chunk is shorter than k.
+
+    The message names the keys ``k`` and ``chunk`` of this config group.
+    """
+    _check_k(k, f"{group}k")
     if chunk < k:
-        raise UserError(
-            "a chunk holds no k-mer",
-            where="model.chunk",
-            expected=f"at least k = {k}",
-            received=chunk,
-            do="choose longer chunks, or a smaller k",
-        )
+        raise UserError("a chunk is shorter than one k-mer", where=f"{group}chunk", expected=f">= {k}", received=chunk)
     if window < chunk or window % chunk:
         below = max(window // chunk, 1) * chunk
         raise UserError(
-            "the promoter window does not divide into chunks",
-            where="model.chunk, data.window",
-            expected=f"a window that is a multiple of {chunk} nt",
-            received=f"{window} nt",
-            do=f"set data.window to {below} or {below + chunk} nt, or model.chunk to a divisor of {window}",
+            f"the window of {window} nt is not a multiple of the chunk of {chunk} nt",
+            where=f"{group}chunk, data.window",
+            hint=f"set data.window to {below} or {below + chunk} nt, or {group}chunk to a divisor of {window}",
         )
 
 
@@ -234,8 +218,8 @@ def _counts_dtype(k: int, chunk: int) -> np.dtype:
 
 
 def _one_kmer_per_entry(length: int, k: int, chunk: int, dtype: np.dtype) -> csr_array:
-    """Return the sparse matrix (length / chunk, 4**k) with an entry per position: 1, or 0 where no k-mer fits."""
-    from scipy.sparse import csr_array  # a third of a second, which `genexp train --help` does without
+    """Return a sparse (length / chunk, 4**k) matrix with one entry per position: 1, or 0 where no k-mer fits."""
+    from scipy.sparse import csr_array  # takes a third of a second, which `genexp train --help` does not need
 
     inside = np.tile(np.arange(chunk) <= chunk - k, length // chunk).astype(dtype)
     ends = np.arange(0, length + 1, chunk, dtype=np.int32)
@@ -247,21 +231,15 @@ def _digits_dtype(k: int) -> np.dtype:
 
 
 def _digits(tokens: np.ndarray, k: int, out: np.ndarray) -> np.ndarray:
-    """Return the base-4 number of the k tokens from each position on; the last k-1 positions hold less than that.
+    """Return the base-4 number of the k tokens from each position on; the last k - 1 are undefined.
 
-    Parameters
-    ----------
-    tokens : (length,) uint8
-        Without N.
-    k
-        Length of a k-mer.
-    out : (length, rounded up to a multiple of 8,) of `_digits_dtype`
-        Is written over; the result is its first `length` elements.
+    `out` has `_digits_dtype` and the length of `tokens` rounded up to a multiple of 8. It is overwritten, and the
+    result is a view of it.
     """
     length = len(tokens) - k + 1
     out[len(tokens) :] = 0
-    # Shifted 64 bits at a time, which has vector instructions where single bytes have none. Nothing spills over into
-    # the next element: all k digits fit into one.
+    # Shifted 64 bits at a time: there are no vector instructions for single bytes. No bit reaches the next element,
+    # since all k digits fit into one.
     lanes = out.view(np.uint64)
     np.copyto(out[: len(tokens)], tokens)
     for offset in range(1, k):
@@ -271,7 +249,7 @@ def _digits(tokens: np.ndarray, k: int, out: np.ndarray) -> np.ndarray:
 
 
 def _runs(known: np.ndarray, k: int) -> np.ndarray:
-    """Return where k known bases in a row begin, in (length,) bool; the last k-1 positions begin none."""
+    """Return where k known bases in a row begin, (length,) bool; False at the last k - 1 positions."""
     length = len(known) - k + 1
     runs = np.zeros_like(known)
     runs[:length] = known[:length]

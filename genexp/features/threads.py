@@ -1,4 +1,4 @@
-"""Work on many genes side by side, by threads: NumPy, SciPy and zlib let go of the interpreter while they compute."""
+"""Threads for work on many genes: NumPy, SciPy and zlib release the GIL while they compute."""
 
 from __future__ import annotations
 
@@ -9,37 +9,27 @@ from functools import cache
 
 
 def processors() -> int:
-    """Return the number of processor cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
-    """Call ``work`` on slices that together are ``slice(0, n)``, one for each core.
+    """Call ``work`` on slices that together are ``slice(0, n)``, one per core but each of at least `least` rows.
 
-    Parameters
-    ----------
-    work
-        Writes its results where they belong; slices do not overlap.
-    n
-        Number of rows.
-    least
-        Rows for which a thread of its own pays; fewer than two times as many are worked on right here.
+    An exception of any slice is raised when all slices have ended.
     """
     parts = max(1, min(processors(), n // max(least, 1)))
-    first, *others = (slice(n * part // parts, n * (part + 1) // parts) for part in range(parts))
-    if not others:
-        work(first)
+    slices = [slice(n * part // parts, n * (part + 1) // parts) for part in range(parts)]
+    if parts == 1:
+        work(slices[0])
         return
-    begun = [_pool(len(others)).submit(work, rows) for rows in others]
-    try:
-        work(first)
-    finally:
-        wait(begun)
+    begun = [_pool(parts).submit(work, rows) for rows in slices]
+    wait(begun)
     for each in begun:
         each.result()
 
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Return threads that are kept: to start them takes as long as to count the k-mers of a dozen promoters."""
+    """Return a pool that is kept: starting threads takes as long as counting the k-mers of a dozen promoters."""
     return ThreadPoolExecutor(threads)

@@ -1,10 +1,10 @@
-"""DNA as tokens: the alphabet, and the way from one-hot and text to tokens."""
+"""DNA as integer tokens: the alphabet, and tokens from one-hot arrays and text."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Token of each base; N is any base that is not known.
+#: A base is the index of its letter; N is any unknown base.
 ALPHABET = "ACGTN"
 N_TOKEN = 4
 
@@ -13,9 +13,9 @@ for _token, _bases in enumerate(("Aa", "Cc", "Gg", "TtUu")):
     _CODE[np.frombuffer(_bases.encode(), np.uint8)] = _token
 _CODE[np.frombuffer(b"NnRrYySsWwKkMmBbDdHhVv.-", np.uint8)] = N_TOKEN
 
-#: Weight of each channel: the sum over the channels that are on is 16 x their number + the token, where one is on.
+#: Weight of each channel. The sum over the channels that are 1 is 16 + the token for a base, 0 for N, > 19 otherwise.
 _WEIGHTS = (16, 17, 18, 19)
-#: Multiplied by it, a word of four bytes, each 0 or 1, gets that sum as its highest byte.
+#: Four bytes of 0 or 1, read as one integer and multiplied by this, have that sum as their highest byte.
 _WEIGH_WORD = np.uint32(0x10111213)
 
 
@@ -35,28 +35,28 @@ def tokens_from_text(sequence: str | bytes) -> np.ndarray:
     Raises
     ------
     ValueError
-        At a character that is no base; the message names it and its position, counted from 0.
+        At a character that is not a base; the message names it and its position, counted from 0.
     """
-    # A character outside ASCII becomes a question mark, which is no base either: positions stay the same.
+    # A character outside ASCII becomes a question mark, which is not a base either: positions stay the same.
     raw = np.frombuffer(sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence, np.uint8)
     tokens = _CODE[raw]
     wrong = np.flatnonzero(tokens == 255)
     if wrong.size:
         first = int(wrong[0])
         character = sequence[first] if isinstance(sequence, str) else chr(sequence[first])
-        raise ValueError(f"character {character!r} at position {first} is no base")
+        raise ValueError(f"character {character!r} at position {first} is not a base")
     return tokens
 
 
 def text_from_tokens(tokens: np.ndarray) -> str:
     """Decode (length,) tokens into a string over ACGTN."""
-    return np.frombuffer(ALPHABET.encode(), np.uint8)[tokens].tobytes().decode()
+    return str(np.frombuffer(ALPHABET.encode(), np.uint8)[tokens].tobytes(), "ascii")
 
 
 def tokens_from_one_hot(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Encode one-hot bases.
 
-    Fast when the four channels of a base lie together, and when `one_hot` is a view of (4, n, length) channels.
+    Fast if the four channels of a base are contiguous, and if `one_hot` is a view of (4, n, length) channels.
 
     Parameters
     ----------
@@ -67,11 +67,11 @@ def tokens_from_one_hot(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     -------
     tokens : (n, length) uint8
     malformed : (n,) bool
-        True for each row with a position that is neither one-hot nor all zeros; its tokens mean nothing.
+        True for each row with a position that is neither one-hot nor all zeros; its tokens are undefined.
     """
     tokens = np.empty(one_hot.shape[:2], np.uint8)
     malformed = np.zeros(len(one_hot), bool)
-    # A few rows at a time, so that what lies between one-hot and tokens stays in the processor's cache.
+    # A few rows at a time, so that intermediate arrays stay in the processor's cache.
     step = max(1, (1 << 16) // max(1, one_hot.shape[1]))
     for first in range(0, len(one_hot), step):
         rows = slice(first, first + step)
@@ -80,9 +80,9 @@ def tokens_from_one_hot(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rows_with_n(tokens: np.ndarray) -> np.ndarray:
-    """Tell which rows of (n, length) tokens hold an N."""
+    """Return which rows of (n, length) tokens contain an N, as (n,) bool."""
     found = np.zeros(len(tokens), bool)
-    for first in range(0, len(tokens), 256):  # a few rows at a time: no second array of that size
+    for first in range(0, len(tokens), 256):  # a few rows at a time, to limit memory
         rows = tokens[first : first + 256]
         if rows.size and rows.max() == N_TOKEN:
             found[first : first + 256] = (rows == N_TOKEN).any(axis=1)
@@ -90,7 +90,7 @@ def rows_with_n(tokens: np.ndarray) -> np.ndarray:
 
 
 def _encode_rows(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Do the work of `tokens_from_one_hot` for some rows."""
+    """Apply `tokens_from_one_hot` to a few rows."""
     malformed = np.zeros(len(one_hot), bool)
     if one_hot.dtype.itemsize == 1:
         on = one_hot.view(np.uint8)
@@ -107,13 +107,13 @@ def _encode_rows(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _weigh_words(on: np.ndarray) -> np.ndarray:
-    """Sum the weights of the channels that are on in (n, length, 4) bytes of 0 and 1, whose channels lie together."""
+    """Sum the weights of the channels that are 1 in (n, length, 4) bytes whose channels are contiguous."""
     products = on.view("<u4") * _WEIGH_WORD
     return products.astype("<u4", copy=False).view(np.uint8)[..., 3].copy()
 
 
 def _weigh_channels(on: np.ndarray) -> np.ndarray:
-    """Sum the weights of the channels that are on in (n, length, 4) bytes of 0 and 1, whose channels lie apart."""
+    """Sum the weights of the channels that are 1 in (n, length, 4) bytes with any strides."""
     weights = on[..., 0] * np.uint8(_WEIGHTS[0])
     for channel in range(1, 4):
         weights += on[..., channel] * np.uint8(_WEIGHTS[channel])

@@ -1,7 +1,8 @@
 """K-mer vectors fitted with Word2Vec.
 
-The embedding is DeepLncLoc's (Zeng et al., Briefings in Bioinformatics 2022): skip-gram with negative sampling
-(Mikolov et al., 2013) over the overlapping k-mers of promoters, one promoter a sentence.
+The embedding of DeepLncLoc (Zeng et al. 2022, Briefings in Bioinformatics 23, bbab360, doi 10.1093/bib/bbab360):
+skip-gram with negative sampling (Mikolov et al. 2013, Advances in Neural Information Processing Systems 26) over the
+overlapping k-mers of promoters, one promoter per sentence.
 """
 
 from __future__ import annotations
@@ -9,34 +10,45 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import count
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from genexp.config.validation import validate
 from genexp.errors import UserError
+from genexp.features.config import Word2VecConfig
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import MAX_K, kmer_index, kmer_words
 from genexp.features.tokens import rows_with_n
+from genexp.schema import Count
 
 if TYPE_CHECKING:
     from gensim.models import Word2Vec
 
-#: Words per epoch that suffice for the 64 3-mers: benchmarks/word2vec_corpus.py shows what more of them bring.
+#: Words per epoch that suffice for the 64 3-mers, as measured by benchmarks/word2vec_corpus.py.
 ENOUGH_WORDS = 200_000
-#: gensim trains on at most this many words of a sentence and drops the rest without a word.
+#: gensim silently drops the words of a sentence beyond this many.
 GENSIM_SENTENCE_LIMIT = 10_000
 
-#: Called after each epoch with the number of epochs done and the number of all.
+#: Called after each epoch with the number of epochs done and the total.
 Progress = Callable[[int, int], None]
 
 
 def enough_promoters(length: int, k: int) -> int:
-    """Return how many promoters of `length` nt hold the words that 4**k vectors need."""
-    return math.ceil(ENOUGH_WORDS * 4 ** max(0, k - 3) / (length - k + 1))
+    """Return how many promoters of `length` nt contain the words needed for 4**k vectors."""
+    return math.ceil(ENOUGH_WORDS * float(4 ** max(0, k - 3)) / (length - k + 1))
+
+
+class _Settings(Word2VecConfig):
+    k: Annotated[int, Field(ge=1, le=MAX_K)]
+    dimension: Count
 
 
 class Sentences:
-    """The k-mers of promoters as sentences of words; unlike a generator it can be gone through again and again.
+    """The k-mers of promoters as sentences of words; unlike a generator it can be iterated repeatedly.
 
     Parameters
     ----------
@@ -48,7 +60,7 @@ class Sentences:
     Attributes
     ----------
     words
-        Number of all words.
+        Total number of words.
     """
 
     def __init__(self, tokens: np.ndarray, k: int) -> None:
@@ -57,18 +69,18 @@ class Sentences:
         self._names = np.array(kmer_words(k), dtype=object)
 
     def __iter__(self) -> Iterator[list[str]]:
-        """Yield a promoter at a time, in equal parts when it is too long for gensim."""
+        """Yield one promoter at a time, in equal parts if it is too long for gensim."""
         for row in self.tokens:
             index = kmer_index(row, self.k)
             for part in np.array_split(index, math.ceil(len(index) / GENSIM_SENTENCE_LIMIT)):
                 yield self._names[part].tolist()
 
     def frequencies(self) -> dict[str, int]:
-        """Return how often each k-mer occurs, those that do not occur left out."""
+        """Return how often each k-mer occurs, without those that do not occur."""
         counts = np.zeros(4**self.k, int)
         for row in self.tokens:
             counts += np.bincount(kmer_index(row, self.k), minlength=4**self.k)
-        return {word: int(count) for word, count in zip(self._names, counts, strict=True) if count}
+        return {word: int(n) for word, n in zip(self._names, counts, strict=True) if n}
 
 
 def train_word2vec(
@@ -85,131 +97,67 @@ def train_word2vec(
     promoters: int | Literal["auto", "all"] = "auto",
     progress: Progress | None = None,
 ) -> KmerVectors:
-    """Fit skip-gram Word2Vec on promoters with gensim.
-
-    With one worker the same arguments give the same vectors, to the last bit; with more, the order in which threads
-    get to work changes them a little from run to run. Python's hash seed has no influence.
+    """Fit skip-gram Word2Vec on promoters with gensim; reproducible to the last bit with one worker.
 
     Parameters
     ----------
     tokens : (n, length) uint8
         Training promoters; those with N are left out.
-    k, dimension
-        Length of a k-mer, of its vector.
-    window
-        Farthest distance, in words, of a context word.
-    epochs
-        Passes over the promoters.
-    negative
-        Noise words per context word.
+    k, dimension, window, negative
+        Length of a k-mer and of its vector; words to either side of a word; noise words per context word.
+    epochs, workers, seed
+        Passes over the promoters, threads, and seed of the choice of promoters and of the training.
     subsample
-        Frequency above which words are dropped at random (gensim's ``sample``). 0 drops none; 1e-3, gensim's own
-        default, drops two thirds of a vocabulary of 64 words.
-    workers
-        Threads.
-    seed
-        Of the choice of promoters and of the training.
+        Frequency above which words are dropped at random; gensim's default of 1e-3 drops two thirds of 64 words.
     promoters
-        How many to use, drawn without replacement: a number, ``"all"``, or as many as `enough_promoters` says.
-    progress
-        Called after each epoch.
+        Number to draw without replacement, ``"all"``, or ``"auto"`` for `enough_promoters`.
 
     Returns
     -------
     KmerVectors
-        A k-mer that does not occur has a zero vector. The provenance holds the settings, how many promoters were
-        used and left out, how many words were trained on, and the seconds it took.
+        Zeros for a k-mer that does not occur. The provenance has the settings, promoters, words and seconds.
 
     Raises
     ------
     UserError
-        When a setting is out of range, or no promoter is free of N.
-    RuntimeError
-        When gensim trained on other words than it was given.
+        If a setting is out of range, or no promoter is free of N.
     """
     settings = {
         "k": k, "dimension": dimension, "window": window, "epochs": epochs, "negative": negative,
         "subsample": subsample, "workers": workers, "seed": seed, "promoters": promoters,
     }  # fmt: skip
-    _check_settings(settings)
+    validate(settings, _Settings, "train_word2vec")
     start = time.perf_counter()
     chosen, without_n = _choose(tokens, promoters, k, seed)
-    sentences = Sentences(chosen, k)
-    model = _model(sentences, settings)
-    untrained = model.wv.vectors.copy()
-    trained_words, seen_words = model.train(
-        sentences, total_words=sentences.words, epochs=epochs, callbacks=[_EpochEnd(epochs, progress)]
-    )
-    _check_training(model, sentences.words * epochs, seen_words, trained_words)
-    if np.array_equal(model.wv.vectors, untrained):
-        raise RuntimeError("Word2Vec did not change a single vector")
-    fitted = {
-        "promoters_used": len(chosen),
-        "promoters_with_n": len(tokens) - without_n,
-        "words_per_epoch": sentences.words,
-        "words_trained": trained_words,
-        "absent_kmers": 4**k - len(model.wv),
-        "seconds": round(time.perf_counter() - start, 2),
-    }
-    return KmerVectors(k, _lexicographic(model, k), {"method": "word2vec", **settings, **fitted})
+    vectors, fitted = _fit(Sentences(chosen, k), settings, progress)
+    fitted = {"promoters_used": len(chosen), "promoters_with_n": len(tokens) - without_n, **fitted}
+    fitted["seconds"] = round(time.perf_counter() - start, 2)
+    return KmerVectors(k, vectors, {"method": "word2vec", **settings, **fitted})
 
 
-class _EpochEnd:
-    """The callback that gensim expects, reduced to the end of an epoch."""
+def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
+    """Return the rows of (n, window) tokens that contain no N.
 
-    def __init__(self, epochs: int, progress: Progress | None) -> None:
-        self.epochs, self.progress, self.done = epochs, progress, 0
-
-    def on_train_begin(self, model: Word2Vec) -> None:
-        """Do nothing."""
-
-    on_epoch_begin = on_train_end = on_train_begin
-
-    def on_epoch_end(self, model: Word2Vec) -> None:
-        """Pass on the number of epochs done."""
-        self.done += 1
-        if self.progress:
-            self.progress(self.done, self.epochs)
-
-
-def _model(sentences: Sentences, settings: Mapping[str, Any]) -> Word2Vec:
-    """Return gensim's model with its vocabulary and untrained vectors."""
-    from gensim.models import Word2Vec  # takes a second, which who only loads vectors need not wait
-
-    model = Word2Vec(
-        sg=1,
-        hs=0,
-        min_count=1,
-        vector_size=settings["dimension"],
-        window=settings["window"],
-        negative=settings["negative"],
-        sample=settings["subsample"],
-        workers=settings["workers"],
-        seed=settings["seed"],
-        batch_words=GENSIM_SENTENCE_LIMIT,
-    )
-    model.build_vocab_from_freq(sentences.frequencies())
-    return model
-
-
-def _lexicographic(model: Word2Vec, k: int) -> np.ndarray:
-    """Return (4**k, dimension) vectors in the order of `kmer_words`, zeros for k-mers that the model does not have."""
-    vectors = np.zeros((4**k, model.vector_size), np.float32)
-    for row, word in enumerate(kmer_words(k)):
-        if word in model.wv.key_to_index:
-            vectors[row] = model.wv[word]
-    return vectors
+    Raises
+    ------
+    UserError
+        If there is none, so that Word2Vec cannot be fitted.
+    """
+    rows = np.flatnonzero(~rows_with_n(tokens))
+    if not rows.size:
+        raise UserError(
+            f"none of the {len(tokens)} training promoters is free of N, so Word2Vec cannot be fitted",
+            where="data.window",
+            hint="choose a shorter data.window, or load vectors from a file",
+        )
+    return rows
 
 
 def _choose(tokens: np.ndarray, promoters: int | str, k: int, seed: int) -> tuple[np.ndarray, int]:
     """Return the promoters to train on, and how many there are without N."""
     if tokens.shape[1] < k:
         raise UserError(
-            "the promoters are shorter than one k-mer",
-            where="k",
-            expected=f"{k} nt",
-            received=tokens.shape[1],
-            do="choose a smaller k, or a longer data.window",
+            "promoters are shorter than one k-mer", where="k", expected=f"k <= {tokens.shape[1]}", received=k
         )
     rows = promoters_without_n(tokens)
     wanted = {"auto": enough_promoters(tokens.shape[1], k), "all": rows.size}.get(str(promoters)) or int(promoters)
@@ -218,51 +166,54 @@ def _choose(tokens: np.ndarray, promoters: int | str, k: int, seed: int) -> tupl
     return tokens[rows], rows.size
 
 
-def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
-    """Return the rows of (n, window) tokens that hold no N.
+def _fit(
+    sentences: Sentences, settings: Mapping[str, Any], progress: Progress | None
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return (4**k, dimension) vectors in lexicographic order, and numbers for the provenance."""
+    from gensim.models import Word2Vec  # takes a second, which loading vectors does not need
 
-    Raises
-    ------
-    UserError
-        When there is none, so that Word2Vec cannot be fitted.
-    """
-    rows = np.flatnonzero(~rows_with_n(tokens))
-    if not rows.size:
-        raise UserError(
-            "no training promoter is free of N, so no k-mer vectors can be fitted",
-            where="data.window",
-            expected="at least one promoter without N in the window",
-            received=f"{len(tokens)} promoters",
-            do="choose a shorter data.window, or load vectors from a file",
-        )
-    return rows
+    k, epochs, dimension = settings["k"], settings["epochs"], settings["dimension"]
+    options = {key: settings[key] for key in ("window", "negative", "workers", "seed")}
+    options |= {"vector_size": dimension, "sample": settings["subsample"], "batch_words": GENSIM_SENTENCE_LIMIT}
+    model = Word2Vec(sg=1, hs=0, min_count=1, **options)
+    model.build_vocab_from_freq(sentences.frequencies())
+    untrained = model.wv.vectors.copy()
+    trained, seen = model.train(
+        sentences, total_words=sentences.words, epochs=epochs, callbacks=_callbacks(epochs, progress)
+    )
+    _check_training(model, sentences.words * epochs, seen, trained)
+    if np.array_equal(model.wv.vectors, untrained):
+        raise RuntimeError("Word2Vec did not change any vector")
+    vectors = np.zeros((4**k, dimension), np.float32)
+    for row, word in enumerate(kmer_words(k)):
+        if word in model.wv.key_to_index:
+            vectors[row] = model.wv[word]
+    absent = 4**k - len(model.wv)
+    return vectors, {"words_per_epoch": sentences.words, "words_trained": trained, "absent_kmers": absent}
 
 
-def _check_settings(settings: Mapping[str, Any]) -> None:
-    least = {"k": 1, "dimension": 1, "window": 1, "epochs": 1, "negative": 1, "subsample": 0, "workers": 1, "seed": 0}
-    most = {"k": MAX_K, "subsample": 1, "seed": 2**32 - 1}
-    if settings["promoters"] not in ("auto", "all"):
-        least["promoters"] = 1
-    for key, minimum in least.items():
-        if isinstance(settings[key], str) or not minimum <= settings[key] <= most.get(key, math.inf):
-            raise UserError(
-                "a Word2Vec setting is out of range",
-                where=key,
-                expected=f"at least {minimum}" + (f", at most {most[key]}" if key in most else ""),
-                received=settings[key],
-                do=f"change {key}",
-            )
+def _callbacks(epochs: int, progress: Progress | None) -> list[SimpleNamespace]:
+    """Return gensim callbacks that report each finished epoch."""
+    done = count(1)
+
+    def nothing(model: Word2Vec) -> None:
+        """Do nothing."""
+
+    def report(model: Word2Vec) -> None:
+        if progress:
+            progress(next(done), epochs)
+
+    other = dict.fromkeys(("on_train_begin", "on_train_end", "on_epoch_begin"), nothing)
+    return [SimpleNamespace(**other, on_epoch_end=report)]
 
 
 def _check_training(model: Word2Vec, given: int, seen: int, trained: int) -> None:
-    """Raise when gensim saw or used another number of words than it should have."""
+    """Raise if gensim processed another number of words than it was given."""
     share = model.wv.expandos["count"] / model.wv.expandos["count"].sum()
     kept = model.wv.expandos["sample_int"] / (2**32 - 1)  # 1 for all words without subsampling
     expected = given * float(share @ kept)
-    # Subsampling is random: six standard deviations, and a little for gensim's generator of random numbers. Without it
-    # the numbers are equal, up to rounding.
+    # Subsampling is random: six standard deviations, plus a margin for gensim's random number generator. Without
+    # subsampling the numbers are equal, up to rounding.
     spread = 6 * math.sqrt(given * float(share @ (kept * (1 - kept)))) + 0.001 * (given - expected) + 0.5
     if seen != given or abs(trained - expected) > spread:
-        raise RuntimeError(
-            f"Word2Vec was given {given} words, saw {seen} and trained on {trained} instead of {expected:.0f}"
-        )
+        raise RuntimeError(f"Word2Vec got {given} words, saw {seen} and trained on {trained}, not {expected:.0f}")

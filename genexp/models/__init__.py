@@ -1,32 +1,75 @@
 """The architectures: a promoter encoder, optional feature blocks and a regression head.
 
-A model is found by its plain name in `BUILDERS`; no dotted path is ever followed. TensorFlow is imported when the
-first model is built.
+Every module of this package but `inputs` is one architecture. It holds ``Config``, its keys of the ``model`` group;
+``check(config, shapes)``; and ``build(config, shapes)``. What several share stands in `genexp.models.layers`. A model
+is found by its plain name; no dotted path is ever followed. TensorFlow is imported when the first model is built.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from importlib import import_module
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-import numpy as np
+from pydantic import Field
 
-from genexp.errors import UserError
+from genexp.errors import UserError, nearest
+from genexp.schema import Count, Rate, Schema, repeated
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
-#: Module of each model; it has a function ``build(config, shapes) -> keras.Model`` and one ``check(config, shapes)``.
-BUILDERS: dict[str, str] = {
-    "xpresso": "genexp.models.xpresso",
-    "divide_et_impera": "genexp.models.divide_et_impera",
-    "biolstm": "genexp.models.biolstm",
-    "transformer": "genexp.models.transformer",
-    "token_transformer": "genexp.models.token_transformer",
-    "fc_net": "genexp.models.fc_net",
-}
+#: The module of this package that is no architecture.
+HELPERS = ("inputs",)
+
+PromoterKind = Literal["bases", "kmers", "embedded"]
+
+#: Two sizes, one for each of two layers; two dropout rates, or one number for both.
+Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
+RatePair = Annotated[list[Rate], Field(min_length=2, max_length=2), repeated(2)]
+#: Keras' initializers by name.
+Initializer = Literal[
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+]
+
+
+class ModelConfig(Schema):
+    """The keys of the ``model`` group that every architecture has."""
+
+    #: What the architecture reads of a promoter of bases; None for feature blocks alone.
+    reads: ClassVar[Literal["bases", "kmers"] | None] = "bases"
+
+    name: str = Field(description="The architecture")
+    window: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        description="Published slice [left, right) of the promoter, relative to the TSS; null for the whole promoter"
+    )
+
+    def multiple(self) -> int:
+        """Return the length in nt that must divide the window."""
+        return 1
+
+    def decided(self, given: Collection[str]) -> Self:
+        """Return the config with every ``auto`` decided; `given` are the dotted keys of the command line."""
+        return self
+
+    def idle(self, given: Collection[str]) -> list[str]:
+        """Return those of the keys given that have no effect beside the others."""
+        return []
 
 
 @dataclass(frozen=True)
@@ -37,7 +80,7 @@ class InputShapes:
     ----------
     promoter
         Shape of one promoter, without the batch axis: (window,) uint8 tokens; (chunks, 4**k) uint8 counts of k-mers;
-        (chunks, dimension) float32 where the promoters come embedded; None without promoter.
+        (chunks, dimension) float32 precomputed embeddings; None without promoter.
     widths
         Width of each feature block that the model sees: ``{"H": 8}``.
     promoter_kind
@@ -49,7 +92,7 @@ class InputShapes:
 
     promoter: tuple[int, ...] | None
     widths: dict[str, int] = field(default_factory=dict)
-    promoter_kind: str | None = "bases"
+    promoter_kind: PromoterKind | None = "bases"
     vectors: np.ndarray | None = None
 
     @property
@@ -60,12 +103,33 @@ class InputShapes:
         return self.promoter[0]
 
 
-def check_model(config: Any, shapes: InputShapes) -> None:
+def names() -> list[str]:
+    """Return the names of all architectures, found by looking at the package; imports none of them."""
+    return [found.name for found in iter_modules(__path__) if not found.ispkg and found.name not in HELPERS]
+
+
+def config_class(name: str) -> type[ModelConfig]:
+    """Return the class that validates the ``model`` group of an architecture; imports no TensorFlow."""
+    found: type[ModelConfig] = _module(name).Config
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    if name not in names():
+        raise UserError(
+            f"there is no model {name}",
+            expected=f"one of {', '.join(names())}",
+            hint=f"{nearest(name, names())}choose one with model=...",
+        )
+    return import_module(f"{__name__}.{name}")
+
+
+def check_model(config: ModelConfig, shapes: InputShapes) -> None:
     """Raise a UserError if the architecture cannot be built for these inputs; imports no TensorFlow."""
-    import_module(BUILDERS[config.name]).check(config, shapes)
+    _module(config.name).check(config, shapes)
 
 
-def build_model(config: Any, shapes: InputShapes) -> keras.Model:
+def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
     """Build an uncompiled model.
 
     Parameters
@@ -78,15 +142,18 @@ def build_model(config: Any, shapes: InputShapes) -> keras.Model:
     Returns
     -------
     keras.Model
-        Inputs by name: ``promoter`` (see `InputShapes`), ``halflife``, ``tf``, ``mirna`` (batch, width) float32.
+        Inputs by name: ``promoter`` (see `InputShapes`) and each feature block, (batch, width) float32.
         Output (batch, 1) float32.
     """
     check_model(config, shapes)
-    return import_module(BUILDERS[config.name]).build(config, shapes)
+    model: keras.Model = _module(config.name).build(config, shapes)
+    return model
 
 
 def load_model(path: str | PathLike[str]) -> keras.Model:
-    """Open a ``.keras`` checkpoint of a run, to use it from Python; code in the file is never executed.
+    """Open a ``.keras`` checkpoint of a run; code in the file is never executed.
+
+    The file holds stock layers only, so `keras.saving.load_model` opens it where genexp is not installed, too.
 
     Parameters
     ----------
@@ -105,17 +172,15 @@ def load_model(path: str | PathLike[str]) -> keras.Model:
     """
     import keras
 
-    for module in ("kmers", "attention"):  # they register the layers that a checkpoint may hold
-        import_module(f"genexp.models.layers.{module}")
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-def too_short(config: Any, window: int, shortest: int) -> UserError:
+def too_short(config: ModelConfig, window: int, shortest: int) -> UserError:
     """Return the error for a window that pooling would leave empty."""
     return UserError(
         f"the window is too short for model={config.name}",
         where="data.window (or the promoters of the dataset)",
-        expected=f"at least {shortest:,} nt, or smaller pools",
+        expected=f"at least {shortest:,} nt",
         received=f"{window:,} nt",
-        do="widen data.window, or make the model's pools smaller",
+        hint="use a longer data.window, or smaller model.pools",
     )

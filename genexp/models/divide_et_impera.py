@@ -8,15 +8,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from genexp.config import DivideEtImperaConfig
+from pydantic import Field
+
 from genexp.errors import UserError
-from genexp.models import InputShapes, too_short
+from genexp.models import Initializer, InputShapes, ModelConfig, Pair, RatePair, too_short
+from genexp.schema import Count
 
 if TYPE_CHECKING:
     import keras
 
 
-def check(config: DivideEtImperaConfig, shapes: InputShapes) -> None:
+class Config(ModelConfig):
+    """The window in equal parts, each with convolutions of its own."""
+
+    parts: Count = Field(description="Number of parts; must divide the window")
+    filters: Count = Field(description="Filters of every convolution")
+    kernel: Count = Field(description="Kernel size of every convolution")
+    pool: Count = Field(description="Size of every max-pooling")
+    dense: Pair = Field(description="Units of the two hidden layers")
+    dropout: RatePair = Field(description="Dropout after each hidden layer; one number stands for both")
+    initializer: Initializer = Field(description="Of the convolutions")
+
+    def multiple(self) -> int:
+        """The parts are equal."""
+        return self.parts
+
+
+def check(config: Config, shapes: InputShapes) -> None:
     """Raise a UserError if the parts are not equal, or pooling leaves nothing of them."""
     if shapes.window % config.parts:
         down = shapes.window - shapes.window % config.parts
@@ -25,15 +43,17 @@ def check(config: DivideEtImperaConfig, shapes: InputShapes) -> None:
             where="data.window and model.parts",
             expected=f"a window that divides by {config.parts}, such as {down:,} or {down + config.parts:,} nt",
             received=f"{shapes.window:,} nt",
-            do="change data.window=[left,right) or model.parts",
+            hint="change data.window=[left,right) or model.parts",
         )
     joined = shapes.window // config.parts // config.pool // config.pool * config.parts
     if joined // config.pool == 0:
         raise too_short(config, shapes.window, config.parts * config.pool**2)
 
 
-def build(config: DivideEtImperaConfig, shapes: InputShapes) -> keras.Model:
+def build(config: Config, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
+    from keras import layers
+
     from genexp.models.layers import common as shared
 
     promoter, bases = shared.one_hot_promoter(shapes)
@@ -45,22 +65,22 @@ def build(config: DivideEtImperaConfig, shapes: InputShapes) -> keras.Model:
         x = _pooled(x, config, f"part_{n}_1")
         x = _convolved(x, config, f"part_{n}_2")
         encoded.append(_pooled(x, config, f"part_{n}_3"))
-    x = shared.layers.Concatenate(axis=1, name="join_parts")(encoded) if config.parts > 1 else encoded[0]
+    x = layers.Concatenate(axis=1, name="join_parts")(encoded) if config.parts > 1 else encoded[0]
     x = _pooled(x, config, "joined_1")
     for n in (2, 3, 4):
         x = _convolved(x, config, f"joined_{n}")
-    x = shared.join_blocks(shared.layers.Flatten(name="flatten")(x), features)
+    x = shared.join_blocks(layers.Flatten(name="flatten")(x), features)
     x = shared.regression_head(x, config.dense, config.dropout)
     return shared.make_model(config.name, promoter, features, x)
 
 
-def _pooled(x: Any, config: DivideEtImperaConfig, name: str) -> Any:
+def _pooled(x: Any, config: Config, name: str) -> Any:
     from genexp.models.layers import common as shared
 
     return shared.convolve_and_pool(x, config.filters, config.kernel, config.pool, config.initializer, name)
 
 
-def _convolved(x: Any, config: DivideEtImperaConfig, name: str) -> Any:
+def _convolved(x: Any, config: Config, name: str) -> Any:
     from keras import layers
 
     return layers.Conv1D(

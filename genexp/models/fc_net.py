@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from genexp.config import FcNetConfig
-from genexp.models import InputShapes
+from pydantic import Field
+
+from genexp.models import InputShapes, ModelConfig, Pair, RatePair
 
 if TYPE_CHECKING:
     import keras
 
 
-def check(config: FcNetConfig, shapes: InputShapes) -> None:
+class Config(ModelConfig):
+    """Feature blocks only, fully connected."""
+
+    reads: ClassVar[None] = None
+
+    dense: Pair = Field(description="Units of the two hidden layers")
+    dropout: RatePair = Field(description="Dropout after each hidden layer; one number stands for both")
+
+
+def check(config: Config, shapes: InputShapes) -> None:
     """Every combination of feature blocks can be built."""
 
 
-def build(config: FcNetConfig, shapes: InputShapes) -> keras.Model:
+def build(config: Config, shapes: InputShapes) -> keras.Model:
     """Build the model; see `genexp.models.build_model`."""
     from genexp.models.layers import common as shared
 

@@ -217,7 +217,7 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
 def _known() -> list[str]:
     from genexp import models
 
-    return list(getattr(models, "names", lambda: models.BUILDERS)())
+    return models.names()
 
 
 def _counted(kinds: Counter[str]) -> str:
@@ -232,7 +232,7 @@ def _keys(config: Any, own: LayerWeights, other: LayerWeights) -> str:
         for n, m in zip(shape, other.shapes.get(role, ()), strict=False)
         if n != m
     }
-    fields = getattr(type(config), "model_fields", None) or config.__dict__
+    fields = type(config).model_fields
     keys = []
     for key in fields:
         value = getattr(config, key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
@@ -74,9 +73,7 @@ def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
             found["ff_dim"] = hidden[0]
     changes = {key: value for key, value in found.items() if getattr(config, key, value) != value}
     notes = [f"model.{key}={value}, as the weights have it" for key, value in changes.items()]
-    if hasattr(config, "model_copy"):
-        return config.model_copy(update=changes), notes
-    return dataclasses.replace(config, **changes), notes
+    return config.model_copy(update=changes), notes
 
 
 def input_shapes(config: Any, blocks: str, sizes: Sizes, vectors: KmerVectors | None) -> InputShapes:

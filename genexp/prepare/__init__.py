@@ -1,1 +1,54 @@
-"""Raw files (FASTA, GTF, tables) to a dataset."""
+"""Raw files (FASTA, GTF, tables) to a dataset folder, for any organism: ``genexp.prepare.prepare(config)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from genexp.prepare.config import AbsentConfig, Config, GenesConfig, SplitConfig, check
+from genexp.prepare.ledger import Ledger, Note, Progress, ignore
+
+__all__ = ["AbsentConfig", "Config", "GenesConfig", "SplitConfig", "check", "prepare"]
+
+
+def prepare(
+    config: Config,
+    *,
+    note: Note = ignore,
+    warn: Note = ignore,
+    progress: Progress | None = None,
+    command: str = "genexp.prepare.prepare(...)",
+) -> Path:
+    """Read, split, scale and write; the folder appears whole at the end, or not at all.
+
+    Parameters
+    ----------
+    config
+        What ``genexp prepare`` takes on the command line.
+    note, warn
+        Take one line each: the genes left after each step, and what looks wrong.
+    progress
+        Takes the number of promoters read, and of all.
+    command
+        What dataset.yaml says that the dataset was made by.
+
+    Returns
+    -------
+    Path
+        The folder: HDF5 files, dataset.yaml (every rule, count and checksum), genes.tsv and dataset.png.
+
+    Raises
+    ------
+    UserError
+        If a key or a file is wrong, or the folder holds something already.
+    """
+    from genexp.files import whole_or_nothing
+    from genexp.prepare import card, gather
+    from genexp.prepare.assemble import plan
+
+    out, ledger = check(config), Ledger(note, warn, progress or ignore)
+    planned = plan(config, gather.gather(config, ledger), ledger)
+    with whole_or_nothing(out) as folder:
+        folder.mkdir()
+        bases = gather.read_bases(config, planned.genes, ledger)
+        card.write(folder, config, planned, bases, ledger, command)
+    return out

@@ -10,11 +10,12 @@ from array import array
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.sources import open_text
+from genexp.prepare.sources import bad_line, open_text
 
 _GTF_ATTRIBUTE = re.compile(r'(\w+) +"?([^";]*)"?')
 _NAME_KEYS = ("gene_name", "gene", "Name", "gene_symbol", "locus_tag", "old_locus_tag")
@@ -40,7 +41,6 @@ class Transcript:
     end: int = -1
     line: int = 0
     tags: frozenset[str] = frozenset()
-    biotype: str = ""
     exons: array[int] = field(default_factory=lambda: array("q"))
     cds: array[int] = field(default_factory=lambda: array("q"))
     stop: array[int] = field(default_factory=lambda: array("q"))
@@ -57,16 +57,10 @@ class Gene:
 
 @dataclass
 class Annotation:
-    """All genes and transcripts of a file.
+    """All genes and transcripts of a file, by id, in its order.
 
-    Attributes
-    ----------
-    flavour
-        ``"GTF"`` or ``"GFF3"``.
-    genes, transcripts
-        By id, in the order of the file.
-    repeated
-        Rows of exons, CDS and stop codons that say what another row says, and were dropped.
+    `flavour` is ``"GTF"`` or ``"GFF3"``; `repeated` counts rows of exons, CDS and stop codons that say what another row
+    says, and were dropped. GFF3 names a parent by the ID of its row (`gene_of_row`), which need not be the gene's id.
     """
 
     path: Path
@@ -79,8 +73,46 @@ class Annotation:
     repeated: int = 0
 
 
+class _Row(NamedTuple):
+    """The columns of one row that are used."""
+
+    path: Path
+    line: int
+    chromosome: str
+    kind: str
+    first: str
+    last: str
+    strand: str
+    attributes: str
+
+    def error(self, what: str, column: str, expected: str, received: str, hint: str) -> UserError:
+        return bad_line(what, self.path, self.line, expected, received, hint, at=f", column{column}")
+
+    def interval(self) -> tuple[int, int]:
+        try:
+            start, end = int(self.first) - 1, int(self.last)
+        except ValueError:
+            start, end = 0, 0
+        if not 0 <= start < end:
+            what, received = "a row has impossible coordinates", f"{self.first} {self.last}"
+            hint = "correct or remove the row"
+            raise self.error(what, "s 4 and 5", "first and last base, counted from 1", received, hint)
+        return start, end
+
+    def check_strand(self) -> None:
+        if self.strand not in ("+", "-"):  # genes that are spliced from both strands are found in organelles
+            what = "a row has no strand, so its promoter cannot be found"
+            hint = "correct or remove the row, or skip its chromosome with 'genes.skip_chromosomes=[NAME]'"
+            raise self.error(what, " 7", "+ or -", self.strand, hint)
+
+    def lacks(self, key: str) -> UserError:
+        """Return the error for an attribute that is missing."""
+        hint = f"{'' if key == 'transcript_id' else 'set genes.id to the attribute that names a gene, or '}use another"
+        return self.error(f"a row has no {key}", " 9", f'{key} "..."', self.attributes, f"{hint} annotation")
+
+
 def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_key: str | None = None) -> Annotation:
-    """Read a GTF or GFF3 file; which of the two is told by looking.
+    """Read a GTF or GFF3 file; the first row decides which of the two it is.
 
     Parameters
     ----------
@@ -99,40 +131,37 @@ def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_ke
     skipped = {plain_name(name) for name in skip_chromosomes}
     annotation: Annotation | None = None
     chromosomes: set[str] = set()
-    for number, row in _rows(path):
-        chromosomes.add(row[0])
-        if annotation is None:
-            annotation = Annotation(path, "GFF3" if _is_gff3(row[8]) else "GTF")
-        if row[2] in _IGNORED or (skipped and plain_name(row[0]) in skipped):
+    for row in _rows(path):
+        chromosomes.add(row.chromosome)
+        if annotation is None:  # GFF3 has key=value; and GTF key "value";
+            annotation = Annotation(path, "GFF3" if re.match(r"\s*[\w.-]+=", row.attributes) else "GTF")
+        if row.kind in _IGNORED or (skipped and plain_name(row.chromosome) in skipped):
             continue
-        if annotation.flavour == "GTF":
-            _read_gtf_row(annotation, number, row, id_key)
-        else:
-            _read_gff3_row(annotation, number, row, id_key)
+        (_read_gtf_row if annotation.flavour == "GTF" else _read_gff3_row)(annotation, row, id_key)
     if annotation is None:
-        raise UserError("this annotation has no rows", where=path, expected="GTF or GFF3", do="give it with gtf=FILE")
+        raise UserError("this annotation has no rows", where=path, expected="GTF or GFF3")
     _check_skipped(path, skip_chromosomes, chromosomes)
-    return _settled(annotation)
+    if annotation.flavour == "GFF3":
+        _name_genes(annotation)
+    _check_places(annotation)
+    return annotation
 
 
 def _check_skipped(path: Path, skip: Collection[str], there: set[str]) -> None:
     """Check that every chromosome that is to be skipped is there, and that others are left."""
     plain = {plain_name(name) for name in there}
     unknown = next((name for name in map(str, skip) if plain_name(name) not in plain), None)
-    if unknown is None and plain - {plain_name(name) for name in skip}:
+    if unknown is not None:
+        what, hint = f"the annotation has no chromosome {unknown}", f"{nearest(unknown, there)}leave it out"
+    elif not plain - {plain_name(name) for name in skip}:
+        what, hint = "genes.skip_chromosomes skips every chromosome", "skip fewer"
+    else:
         return
-    what = "genes.skip_chromosomes skips every chromosome"
-    raise UserError(
-        what if unknown is None else f"the annotation has no chromosome {unknown}",
-        where=f"genes.skip_chromosomes, {path}",
-        expected=("some of " if unknown is None else "") + ", ".join(sorted(there)[:40]),
-        received=", ".join(map(str, skip)),
-        do="name fewer" if unknown is None else f"{nearest(unknown, there)}leave it out of genes.skip_chromosomes",
-    )
+    where, expected = f"genes.skip_chromosomes, {path}", f"some of {', '.join(sorted(there)[:40])}"
+    raise UserError(what, where=where, expected=expected, received=", ".join(map(str, skip)), hint=hint)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield line number and the nine columns of each row."""
+def _rows(path: Path) -> Iterator[_Row]:
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if line.startswith("#"):
@@ -141,78 +170,35 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 continue
             columns = line.rstrip("\r\n").split("\t")
             if len(columns) == 9:
-                yield number, columns
+                chromosome, _, kind, first, last, _, strand, _, attributes = columns
+                yield _Row(path, number, chromosome, kind, first, last, strand, attributes)
             elif line.strip():
-                raise UserError(
-                    "this row is neither GTF nor GFF3",
-                    where=f"{path}, line {number:,}",
-                    expected="nine columns, separated by tabs",
-                    received=f"{len(columns)} columns",
-                    do="give the annotation with gtf=FILE",
-                )
+                what, received = "this row is neither GTF nor GFF3", f"{len(columns)} columns"
+                raise bad_line(what, path, number, "nine columns, separated by tabs", received, "check gtf=FILE")
 
 
-def _is_gff3(attributes: str) -> bool:
-    """Tell GFF3 (key=value;) from GTF (key "value";)."""
-    return re.match(r"\s*[\w.-]+=", attributes) is not None
-
-
-def _interval(path: Path, number: int, row: list[str]) -> tuple[int, int]:
-    try:
-        start, end = int(row[3]) - 1, int(row[4])
-    except ValueError:
-        start, end = 0, 0
-    if not 0 <= start < end:
-        raise UserError(
-            "a row has impossible coordinates",
-            where=f"{path}, line {number:,}, columns 4 and 5",
-            expected="first and last base, counted from 1",
-            received=f"{row[3]} {row[4]}",
-            do="mend or remove the row",
-        )
-    return start, end
-
-
-def _check_strand(path: Path, number: int, row: list[str]) -> None:
-    if row[6] not in ("+", "-"):
-        raise UserError(
-            "a row has no strand, so its promoter cannot be found",
-            where=f"{path}, line {number:,}, column 7",
-            expected="+ or -",
-            received=row[6],
-            do="mend or remove the row, or skip its chromosome with 'genes.skip_chromosomes=[NAME]' "
-            "(genes that are spliced from both strands are found in organelles)",
-        )
-
-
-def _read_gtf_row(annotation: Annotation, number: int, row: list[str], id_key: str | None) -> None:
-    kind, attributes = row[2], row[8]
-    if kind in _PARTS:
-        gene, name = _gtf_value(attributes, id_key or "gene_id"), _gtf_value(attributes, "transcript_id")
-        if not gene:
-            raise _no_gene_id(annotation.path, number, id_key or "gene_id", attributes)
-        if not name:
-            raise _no_transcript_id(annotation.path, number, attributes)
-        transcript = _transcript(annotation, name, gene, number, row)
-        start, end = _interval(annotation.path, number, row)
-        getattr(transcript, _PARTS[kind]).extend((start, end))
+def _read_gtf_row(annotation: Annotation, row: _Row, id_key: str | None) -> None:
+    gene_key = id_key or "gene_id"
+    if row.kind in _PARTS:
+        gene, name = _gtf_value(row.attributes, gene_key), _gtf_value(row.attributes, "transcript_id")
+        if not gene or not name:
+            raise row.lacks("transcript_id" if gene else gene_key)
+        getattr(_transcript(annotation, name, gene, row), _PARTS[row.kind]).extend(row.interval())
         return
     values: dict[str, str] = {}
     tags = []
-    for key, value in _GTF_ATTRIBUTE.findall(attributes):
+    for key, value in _GTF_ATTRIBUTE.findall(row.attributes):
         values.setdefault(key, value)
         if key == "tag":
             tags.append(value)
-    gene = values.get(id_key or "gene_id", "")
+    gene = values.get(gene_key, "")
     if not gene:
-        raise _no_gene_id(annotation.path, number, id_key or "gene_id", attributes)
-    if kind == "gene":
+        raise row.lacks(gene_key)
+    if row.kind == "gene":
         _gene(annotation, gene, values)
     elif values.get("transcript_id"):
-        transcript = _transcript(annotation, values["transcript_id"], gene, number, row)
-        transcript.start, transcript.end = _interval(annotation.path, number, row)
-        transcript.tags = frozenset(tags)
-        transcript.biotype = next((values[k] for k in ("transcript_biotype", "transcript_type") if k in values), "")
+        transcript = _transcript(annotation, values["transcript_id"], gene, row)
+        transcript.tags, (transcript.start, transcript.end) = frozenset(tags), row.interval()
         if gene not in annotation.genes:
             _gene(annotation, gene, values)
 
@@ -227,33 +213,14 @@ def _gtf_value(attributes: str, key: str) -> str:
     return attributes[at + len(key) :].split(";", 1)[0].strip().strip('"')
 
 
-def _no_gene_id(path: Path, number: int, key: str, attributes: str) -> UserError:
-    return UserError(
-        f"a row has no {key}",
-        where=f"{path}, line {number:,}, column 9",
-        expected=f'{key} "..."',
-        received=attributes[:80],
-        do="set genes.id to the attribute that names a gene, or use another annotation",
-    )
-
-
-def _no_transcript_id(path: Path, number: int, attributes: str) -> UserError:
-    return UserError(
-        "a row has no transcript_id, so the transcript it is a part of is not known",
-        where=f"{path}, line {number:,}, column 9",
-        expected='transcript_id "..." in each row of an exon, CDS or stop codon',
-        received=attributes[:80],
-        do="add it, or use another annotation",
-    )
-
-
-def _transcript(annotation: Annotation, name: str, gene: str, number: int, row: list[str]) -> Transcript:
-    """Return a transcript, made when it is met first; check that a later row agrees about where it lies."""
-    _check_strand(annotation.path, number, row)
+def _transcript(annotation: Annotation, name: str, gene: str, row: _Row) -> Transcript:
+    """Return a transcript, made at its first row; a later row in another place, or of another gene, gets its own."""
+    row.check_strand()
+    place = row.chromosome, row.strand
     found = annotation.transcripts.get(name)
-    if found is not None and found.strand and (found.chromosome, found.strand) != (row[0], row[6]):
+    if found is not None and found.strand and (found.chromosome, found.strand) != place:
         # RefSeq's genes of X and Y, and transcripts that lie twice; or unassigned_transcript_1 of many genes.
-        name = f"{name}@{row[0]}{row[6]}" if not gene or found.gene == gene else f"{name}@{gene}"
+        name = f"{name}@{''.join(place)}" if not gene or found.gene == gene else f"{name}@{gene}"
         found = annotation.transcripts.get(name)
     if found is not None and gene and found.gene not in ("", gene):
         name = f"{name}@{gene}"
@@ -261,12 +228,12 @@ def _transcript(annotation: Annotation, name: str, gene: str, number: int, row: 
     if found is None:
         found = annotation.transcripts[name] = Transcript(name)
     if not found.strand:
-        found.gene, found.chromosome, found.strand, found.line = gene, row[0], row[6], number
+        found.gene, found.chromosome, found.strand, found.line = gene, *place, row.line
     return found
 
 
 def _gene(annotation: Annotation, gene: str, values: Mapping[str, str]) -> None:
-    """Note a gene's names and biotype."""
+    """Add a gene's names and biotype."""
     biotype = next((values[key] for key in _BIOTYPE_KEYS if key in values), "")
     names = {key: values[key] for key in _NAME_KEYS if values.get(key)}
     cross = re.search(r"GeneID:(\d+)", values.get("Dbxref", "") + values.get("db_xref", ""))
@@ -275,77 +242,67 @@ def _gene(annotation: Annotation, gene: str, values: Mapping[str, str]) -> None:
     annotation.genes[gene] = Gene(gene, biotype, names)
 
 
-def _read_gff3_row(annotation: Annotation, number: int, row: list[str], id_key: str | None) -> None:
-    kind = row[2]
-    values = dict(part.strip().split("=", 1) for part in row[8].split(";") if "=" in part)
-    if "%" in row[8]:
+def _read_gff3_row(annotation: Annotation, row: _Row, id_key: str | None) -> None:
+    values = dict(part.strip().split("=", 1) for part in row.attributes.split(";") if "=" in part)
+    if "%" in row.attributes:
         values = {key: unquote(value) for key, value in values.items()}
     parents = values["Parent"].split(",") if "Parent" in values else []
-    if kind in _PARTS or kind in _UTR_ROWS:
+    if row.kind in _PARTS or row.kind in _UTR_ROWS:
         for parent in parents:
-            transcript = _transcript(annotation, parent, "", number, row)
-            interval = _interval(annotation.path, number, row)
-            if kind in _PARTS:
-                getattr(transcript, _PARTS[kind]).extend(interval)
+            transcript, interval = _transcript(annotation, parent, "", row), row.interval()
+            if row.kind in _PARTS:
+                getattr(transcript, _PARTS[row.kind]).extend(interval)
         return
     row_id = values.get("ID", "")
-    if not parents and (kind.endswith("gene") or "gene_id" in values):
-        gene = values.get(id_key or "gene_id") or values.get("locus_tag") or _without_prefix(row_id)
+    if not parents and (row.kind.endswith("gene") or "gene_id" in values):
         if id_key and id_key not in values:
-            raise _no_gene_id(annotation.path, number, id_key, row[8])
+            raise row.lacks(id_key)
+        without_prefix = re.sub(r"^(gene[:-]|gene_)", "", row_id)
+        gene = values.get(id_key or "gene_id") or values.get("locus_tag") or without_prefix
         if gene in annotation.genes and annotation.gene_of_row.get(row_id) != gene:
-            gene = _without_prefix(row_id)  # RefSeq gives the genes of X and Y one locus_tag or name, but an ID each
+            gene = without_prefix  # RefSeq gives the genes of X and Y one locus_tag or name, but an ID each
         annotation.gene_of_row[row_id] = gene
-        annotation.span_of_row[row_id] = _interval(annotation.path, number, row)
+        annotation.span_of_row[row_id] = row.interval()
         _gene(annotation, gene, values)
     elif parents and row_id:
-        transcript = _transcript(annotation, row_id, "", number, row)
-        transcript.gene = parents[0]
-        transcript.start, transcript.end = _interval(annotation.path, number, row)
-        transcript.tags = frozenset(values.get("tag", "").split(","))
-        transcript.biotype = next((values[k] for k in ("biotype", "transcript_type") if k in values), "")
+        transcript = _transcript(annotation, row_id, "", row)
+        transcript.gene, transcript.tags = parents[0], frozenset(values.get("tag", "").split(","))
+        transcript.start, transcript.end = row.interval()
 
 
-def _without_prefix(row_id: str) -> str:
-    return re.sub(r"^(gene[:-]|gene_)", "", row_id)
+def _name_genes(annotation: Annotation) -> None:
+    """Name the gene of each GFF3 transcript by the gene's id; transcripts without a gene are dropped."""
+    kept = {}
+    for name, transcript in annotation.transcripts.items():
+        row = transcript.gene or name.split("@")[0]  # bacteria and tRNAs: the CDS is a child of the gene itself
+        if row in annotation.gene_of_row:
+            if not transcript.gene:
+                transcript.start, transcript.end = annotation.span_of_row[row]
+            transcript.gene = annotation.gene_of_row[row]
+            kept[name] = transcript
+    annotation.transcripts = kept
 
 
-def _settled(annotation: Annotation) -> Annotation:
-    """Name each GFF3 transcript's gene by the gene's id, and check that a gene lies in one place."""
-    if annotation.flavour == "GFF3":
-        kept = {}
-        for name, transcript in annotation.transcripts.items():
-            row = transcript.gene or name.split("@")[0]  # bacteria and tRNAs: the CDS hangs on the gene itself
-            if row in annotation.gene_of_row:
-                if not transcript.gene:
-                    transcript.start, transcript.end = annotation.span_of_row[row]
-                transcript.gene = annotation.gene_of_row[row]
-                kept[name] = transcript
-        annotation.transcripts = kept
-    place: dict[str, Transcript] = {}
-    for transcript in annotation.transcripts.values():
-        for part in _PARTS.values():
-            annotation.repeated += _drop_repeated(getattr(transcript, part))
-        if not transcript.strand:
+def _check_places(annotation: Annotation) -> None:
+    """Drop repeated rows, and check that a gene lies in one place."""
+    first_of: dict[str, Transcript] = {}
+    for found in annotation.transcripts.values():
+        annotation.repeated += sum(_drop_repeated(getattr(found, part)) for part in _PARTS.values())
+        if not found.strand:
             continue
-        first = place.setdefault(transcript.gene, transcript)
-        if (first.chromosome, first.strand) != (transcript.chromosome, transcript.strand):
+        first = first_of.setdefault(found.gene, found)
+        if (first.chromosome, first.strand) != (found.chromosome, found.strand):
             raise UserError(
-                f"gene {transcript.gene} is there twice, in two places",
-                where=f"{annotation.path}, lines {first.line:,} and {transcript.line:,}",
-                expected="each gene id on one strand of one chromosome",
-                received=f"{first.chromosome}{first.strand} and {transcript.chromosome}{transcript.strand}",
-                do="mend the ids, or leave a chromosome out: 'genes.skip_chromosomes=[NAME]' (Y, for the genes that "
-                "X and Y share)",
+                f"gene {found.gene} is there twice, in two places",
+                where=f"{annotation.path}, lines {first.line:,} and {found.line:,}",
+                received=f"{first.chromosome}{first.strand} and {found.chromosome}{found.strand}",
+                hint="correct the ids, or skip a chromosome: 'genes.skip_chromosomes=[NAME]' (Y, for genes of X and Y)",
             )
-        annotation.genes.setdefault(transcript.gene, Gene(transcript.gene))
-    return annotation
+        annotation.genes.setdefault(found.gene, Gene(found.gene))
 
 
 def _drop_repeated(flat: array[int]) -> int:
-    """Drop intervals that are there already, as in files that were put together twice; return how many."""
-    if len(flat) < 4:
-        return 0
+    """Drop intervals that are there already, as in files that were concatenated twice; return how many."""
     pairs = list(zip(flat[::2], flat[1::2], strict=True))
     unique = dict.fromkeys(pairs)
     if len(unique) < len(pairs):

@@ -1,9 +1,10 @@
-"""What people read of a dataset: dataset.yaml and genes.tsv."""
+"""Writing a dataset: HDF5 files, dataset.yaml, genes.tsv and the picture."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,29 +12,49 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp import __version__
-from genexp.config import PrepareConfig
-from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
+from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
+from genexp.dataset.genes import SPLITS
+from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
-from genexp.prepare.assemble import Plan, Scaled
-from genexp.prepare.gather import Bases, RawGenes
+from genexp.prepare import picture
+from genexp.prepare.assemble import Plan, Scaled, scaled
+from genexp.prepare.config import Config, input_files
+from genexp.prepare.gather import Bases
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.sources import checksum
+from genexp.version import __version__
 
-#: The keys of the config that name input files.
-FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", "tf", "mirna", "mask", "split.file")
+_HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
 
 
-def input_files(config: PrepareConfig) -> dict[str, str]:
-    """Return the input files by key."""
-    found = {key: config.split.file if key == "split.file" else getattr(config, key) for key in FILE_KEYS}
-    return {key: path for key, path in found.items() if path is not None}
+def write(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, command: str) -> None:
+    """Write every file of a dataset to an empty folder."""
+    folds = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
+    write_genes(folder, plan, bases, folds=bool(config.split.folds))
+    write_card(folder, config, plan, bases, folds, ledger, command)
+
+
+def _write_fold(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, number: int) -> Scaled:
+    """Write the files of one fold, and with the first the picture; return all but its genes, which are large."""
+    source = f"genexp prepare source={config.source}: " + ", ".join(Path(p).name for p in input_files(config).values())
+    rows = plan.folds[number - 1]
+    found = scaled(config, plan.genes, bases, rows, ledger)
+    fold = number if config.split.folds else None
+    write_dataset(folder, found.dataset, source=source, scaling=found.scaling, fold=fold)
+    if found.svd is not None:
+        directions, names = found.svd
+        np.savez_compressed(folder / f"{fold or ''}svd.npz", directions=directions, names=names)
+    if number == 1:
+        picture.draw_dataset(folder / "dataset.png", source, found.dataset, plan, bases, ledger)
+    ledger.note(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
+    return replace(found, dataset=replace(found.dataset, splits={}), svd=None)
 
 
 def write_card(
     folder: Path,
-    config: PrepareConfig,
+    config: Config,
     plan: Plan,
     bases: Bases,
     datasets: Sequence[Scaled],
@@ -41,31 +62,20 @@ def write_card(
     command: str,
 ) -> None:
     """Write dataset.yaml: sources with checksums, the rule for every choice, counts at every join, statistics."""
-    genes = plan.genes
+    made = {"by": f"genexp {__version__}", "at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
+    sizes = [{name: len(rows[name]) for name in SPLITS} for rows in plan.folds]
     content: dict[str, Any] = {
-        "made": {
-            "by": f"genexp {__version__}",
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": command,
-        },
+        "made": made,
         "sources": {key: _source(Path(path)) for key, path in input_files(config).items()},
         "genes": ledger.steps,
         "rules": ledger.rules,
-        "splits": [
-            {"fold": n} | {name: len(rows[name]) for name in SPLITS}
-            if config.split.folds
-            else {name: len(rows[name]) for name in SPLITS}
-            for n, rows in enumerate(plan.folds, 1)
-        ],
-        "blocks": _blocks(bases, datasets[0]),
-        "statistics": _statistics(genes, bases),
+        "splits": [{"fold": n} | size for n, size in enumerate(sizes, 1)] if config.split.folds else sizes,
+        "blocks": _blocks(datasets[0]),
+        "statistics": _statistics(plan.genes, bases),
         "scaling": [found.scaling for found in datasets],
-        "config": OmegaConf.to_container(OmegaConf.structured(config)),
+        "config": config.model_dump(),
     }
-    head = (
-        "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
-    )
-    write_atomically(folder / "dataset.yaml", head + OmegaConf.to_yaml(OmegaConf.create(content)))
+    write_atomically(folder / "dataset.yaml", _HEAD + OmegaConf.to_yaml(OmegaConf.create(content)))
 
 
 def _source(path: Path) -> dict[str, Any]:
@@ -73,11 +83,11 @@ def _source(path: Path) -> dict[str, Any]:
     return {"path": str(resolved), "bytes": resolved.stat().st_size, "sha256": checksum(resolved)}
 
 
-def _blocks(bases: Bases, scaled: Scaled) -> dict[str, Any]:
-    info = scaled.dataset.info
+def _blocks(written: Scaled) -> dict[str, Any]:
+    info = written.dataset.description
     found: dict[str, Any] = {}
-    if bases.promoters is not None:
-        found["P"] = {"length": info.promoter_length, "tss": info.tss}
+    if info.promoter is not None:
+        found[PROMOTER] = {"length": info.promoter_length, "tss": info.tss}
     for block, width in info.widths.items():
         names = info.feature_names[block]
         found[block] = {"width": width, "columns": list(names) if width <= 20 else [*names[:5], "...", names[-1]]}
@@ -91,14 +101,11 @@ def _statistics(genes: RawGenes, bases: Bases) -> dict[str, Any]:
     if bases.promoters is not None:
         counts = bases.composition.sum(axis=0)
         parts = {base: round(float(count / counts.sum()), 6) for base, count in zip(ALPHABET, counts, strict=True)}
-        with_n = int(rows_with_n(bases.promoters).sum())
-        found["promoter"] = {"bases": parts, "genes_with_n": with_n}
+        found["promoter"] = {"bases": parts, "genes_with_n": int(rows_with_n(bases.promoters).sum())}
     for block, targets in genes.targets.items():
         if targets.values.dtype == np.uint8:
-            found[block] = {
-                "targets_per_gene": summary(targets.values.sum(axis=1)),
-                "zeros_only": int((~targets.values.any(axis=1)).sum()),
-            }
+            per_gene = targets.values.sum(axis=1)
+            found[block] = {"targets_per_gene": summary(per_gene), "zeros_only": int((per_gene == 0).sum())}
     return found
 
 
@@ -110,16 +117,13 @@ def summary(values: np.ndarray) -> dict[str, float]:
 
 def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
     """Write genes.tsv: every gene with its place, split and raw values."""
-    genes = plan.genes
+    genes, places = plan.genes, plan.genes.places()
     columns: dict[str, Any] = {"gene": genes.names.ids}
-    columns |= {
-        kind: genes.names.others[kind]
-        for kind in ("gene_name", "Name", "gene")
-        if kind in genes.names.others and kind not in columns
-    }
-    if genes.chromosome is not None and genes.tss is not None:
-        columns |= {"chromosome": genes.chromosome, "strand": genes.strand, "tss": genes.tss + 1}
-        columns["transcript"] = [t.name for t in genes.transcripts or []]
+    columns |= {kind: genes.names.others[kind] for kind in ("gene_name", "Name") if kind in genes.names.others}
+    if places is not None:
+        chromosome, strand, tss = places
+        columns |= {"chromosome": chromosome, "strand": strand, "tss": tss + 1}
+        columns["transcript"] = [t.name for t in genes.transcripts]
     split = np.full(len(genes), "", dtype="U8")
     for number, rows in enumerate(plan.folds, 1):
         for name in SPLITS if not folds else ("test",):

@@ -1,17 +1,16 @@
-"""Cutting promoters and counting bases while a genome streams by."""
+"""Cutting promoters and counting bases while a genome is read as a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from genexp.console import progress
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN
+from genexp.features.tokens import ALPHABET, N_TOKEN
 from genexp.prepare.fasta import Stretch, chromosome_aliases, plain_name, read_fasta
+from genexp.prepare.ledger import Progress, ignore
 
 #: Token of the base on the other strand.
 _COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
@@ -19,13 +18,7 @@ _COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
 
 @dataclass(frozen=True)
 class Intervals:
-    """Half-open intervals; `start` may be negative and `end` beyond the chromosome.
-
-    Attributes
-    ----------
-    chromosome : (n,) array of str
-    start, end : (n,) int64
-    """
+    """Half-open intervals (n,); `start` may be negative and `end` beyond the chromosome."""
 
     chromosome: np.ndarray
     start: np.ndarray
@@ -38,27 +31,17 @@ class Intervals:
 def promoter_windows(
     chromosome: np.ndarray, strand: np.ndarray, tss: np.ndarray, upstream: int, downstream: int
 ) -> Intervals:
-    """Return the window of each promoter; read along its strand, the TSS is base number `upstream`, from 0.
+    """Return the window of each promoter (n,) around a TSS, the position of the first transcribed base, from 0.
 
-    Parameters
-    ----------
-    chromosome, strand : (n,) array of str
-    tss : (n,) int64
-        Position of the first transcribed base, from 0.
-    upstream, downstream
-        Bases before the TSS, and from the TSS on.
+    Read along its strand, the TSS is base number `upstream`, from 0, and `downstream` bases are from the TSS on.
     """
-    plus = strand == "+"
-    return Intervals(
-        chromosome,
-        np.where(plus, tss - upstream, tss + 1 - downstream),
-        np.where(plus, tss + downstream, tss + 1 + upstream),
-    )
+    start = np.where(strand == "+", tss - upstream, tss + 1 - downstream)
+    return Intervals(chromosome, start, start + upstream + downstream)
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What one pass over a genome brings.
+    """What is cut from a genome in one pass.
 
     Attributes
     ----------
@@ -78,19 +61,19 @@ class Cut:
     renamed: dict[str, str]
 
 
-def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Intervals, key: str = "fasta") -> Cut:
+def cut_genome(
+    fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Intervals, progress: Progress = ignore
+) -> Cut:
     """Read a genome once; memory does not depend on its size.
 
     Parameters
     ----------
-    fasta
-        The genome.
     windows : n intervals of equal length
-        The promoters.
-    strand : (n,) array of str
-        Promoters on ``-`` are reverse-complemented.
+        The promoters; those whose `strand` is ``-`` are reverse-complemented.
     pieces
         Intervals whose bases are counted.
+    progress
+        Takes the number of promoters cut, and of all.
 
     Raises
     ------
@@ -99,7 +82,7 @@ def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Inte
     """
     length = int(windows.end[0] - windows.start[0]) if len(windows) else 0
     promoters = np.full((len(windows), length), N_TOKEN, np.uint8)
-    counts = np.zeros((len(pieces), N_TOKEN + 1), np.int64)
+    counts = np.zeros((len(pieces), len(ALPHABET)), np.int64)
     wanted = sorted(set(windows.chromosome) | set(pieces.chromosome))
     by_alias = {plain_name(name): name for name in wanted}
     windows_of = {name: _Sorted(windows, windows.chromosome == name) for name in wanted}
@@ -107,24 +90,25 @@ def cut_genome(fasta: Path, windows: Intervals, strand: np.ndarray, pieces: Inte
     lengths: dict[str, int] = {}
     in_fasta: dict[str, str] = {}
     ours: dict[str, str | None] = {}
-    cut = 0
-    with progress("cutting promoters", len(windows), "genes") as done:
-        for stretch in read_fasta(fasta):
-            if not len(stretch.tokens):
-                ours[stretch.chromosome] = _meant(stretch, set(wanted), by_alias, in_fasta)
-                continue
-            name = ours[stretch.chromosome]
-            if name is None:
-                continue
-            lengths[name] = stretch.start + len(stretch.tokens)
-            cut += _copy_promoters(promoters, windows_of[name], stretch)
-            done(cut)
-            _count_bases(counts, pieces_of[name], stretch)
-    _check_chromosomes(fasta, key, wanted, lengths, list(ours), windows, length)
-    _check_inside(pieces, lengths, fasta)
-    minus = np.flatnonzero(strand == "-")
-    for row in minus:
-        promoters[row] = _COMPLEMENT[promoters[row, ::-1]]
+    done = 0
+    for stretch in read_fasta(fasta):
+        if not len(stretch.tokens):
+            ours[stretch.chromosome] = _name_of(stretch, set(wanted), by_alias, in_fasta)
+            continue
+        name = ours[stretch.chromosome]
+        if name is None:
+            continue
+        left, right = stretch.start, stretch.start + len(stretch.tokens)
+        lengths[name] = right
+        for row, start, first, last in windows_of[name].within(left, right):
+            promoters[row, first - start : last - start] = stretch.tokens[first - left : last - left]
+            done += int(start >= left or left == 0)  # a promoter counts where it begins
+        progress(done, len(windows))
+        for row, _, first, last in pieces_of[name].within(left, right):
+            counts[row] += np.bincount(stretch.tokens[first - left : last - left], minlength=len(ALPHABET))
+    _check_assembly(fasta, lengths, list(ours), windows, pieces, length)
+    for minus in np.flatnonzero(strand == "-"):
+        promoters[minus] = _COMPLEMENT[promoters[minus, ::-1]]
     return Cut(promoters, counts, lengths, {a: b for a, b in in_fasta.items() if a != b})
 
 
@@ -137,15 +121,17 @@ class _Sorted:
         self.start, self.end = intervals.start[self.rows], intervals.end[self.rows]
         self.longest = int((self.end - self.start).max()) if len(rows) else 0
 
-    def within(self, left: int, right: int) -> Sequence[tuple[int, int, int]]:
-        """Return (row, start, end) of each interval that overlaps [left, right)."""
+    def within(self, left: int, right: int) -> list[tuple[int, int, int, int]]:
+        """Return (row, start, first, last) of each interval that has bases [first, last) in [left, right)."""
         first = np.searchsorted(self.start, left - self.longest, "right")
         last = np.searchsorted(self.start, right, "left")
         found = np.arange(first, last)[self.end[first:last] > left]
-        return list(zip(self.rows[found].tolist(), self.start[found].tolist(), self.end[found].tolist(), strict=True))
+        start, end = self.start[found], self.end[found]
+        columns = self.rows[found], start, np.maximum(start, left), np.minimum(end, right)
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _meant(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fasta: dict[str, str]) -> str | None:
+def _name_of(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fasta: dict[str, str]) -> str | None:
     """Return the annotation's name of a chromosome, or None when no gene lies on it."""
     name = stretch.chromosome if stretch.chromosome in wanted else None
     if name is None:
@@ -157,60 +143,27 @@ def _meant(stretch: Stretch, wanted: set[str], by_alias: dict[str, str], in_fast
     return name
 
 
-def _copy_promoters(promoters: np.ndarray, windows: _Sorted, stretch: Stretch) -> int:
-    """Copy what a stretch holds of each promoter; return the number of promoters that begin in it."""
-    begun = 0
-    left = stretch.start
-    right = left + len(stretch.tokens)
-    for row, start, end in windows.within(left, right):
-        first, last = max(start, left), min(end, right)
-        promoters[row, first - start : last - start] = stretch.tokens[first - left : last - left]
-        begun += start >= left or left == 0
-    return begun
-
-
-def _count_bases(counts: np.ndarray, pieces: _Sorted, stretch: Stretch) -> None:
-    left = stretch.start
-    right = left + len(stretch.tokens)
-    for row, start, end in pieces.within(left, right):
-        part = stretch.tokens[max(start, left) - left : min(end, right) - left]
-        counts[row] += np.bincount(part, minlength=N_TOKEN + 1)
-
-
-def _check_chromosomes(
-    fasta: Path, key: str, wanted: list[str], lengths: dict[str, int], there: list[str], windows: Intervals, length: int
+def _check_assembly(
+    fasta: Path, lengths: dict[str, int], there: list[str], windows: Intervals, pieces: Intervals, length: int
 ) -> None:
-    missing = [name for name in wanted if name not in lengths]
+    """Check that annotation and genome are of one assembly, as far as names and lengths show it."""
+    hint = "use a genome and an annotation of one assembly"
+    missing = sorted((set(windows.chromosome) | set(pieces.chromosome)) - set(lengths))
     if missing:
-        genes = int(np.isin(windows.chromosome, missing).sum())
-        raise UserError(
-            f"the genome lacks {len(missing)} chromosome{'s' if len(missing) > 1 else ''} with {genes:,} genes",
-            where=f"{key}={fasta}",
-            expected=", ".join(missing[:8]) + (" ..." if len(missing) > 8 else ""),
-            received=", ".join(there[:8]) + (" ..." if len(there) > 8 else ""),
-            do="use a genome and an annotation of one assembly, or leave the genes out with "
-            f"'genes.skip_chromosomes=[{','.join(missing[:8])}]'",
-        )
+        number, genes = len(missing), int(np.isin(windows.chromosome, missing).sum())
+        what = f"the genome lacks {number} chromosome{'s' if number > 1 else ''} with {genes:,} genes"
+        expected, received = (", ".join(names[:8]) + " ..." * (len(names) > 8) for names in (missing, there))
+        hint += f", or set 'genes.skip_chromosomes=[{','.join(missing[:8])}]'"
+        raise UserError(what, where=f"fasta={fasta}", expected=expected, received=received, hint=hint)
     short = [name for name in np.unique(windows.chromosome) if lengths[name] < length]
     if short:
-        raise UserError(
-            "a promoter window is longer than its chromosome",
-            where=f"upstream + downstream, chromosome {short[0]}",
-            expected=f"at most {lengths[short[0]]:,} nt",
-            received=f"{length:,} nt",
-            do=f"take a shorter window, or leave the chromosome out with 'genes.skip_chromosomes=[{','.join(short)}]'",
-        )
-
-
-def _check_inside(pieces: Intervals, lengths: dict[str, int], fasta: Path) -> None:
-    """Check that annotation and genome are of one assembly, as far as lengths tell."""
-    for name in np.unique(pieces.chromosome):
-        last = int(pieces.end[pieces.chromosome == name].max())
-        if last > lengths[name]:
-            raise UserError(
-                "an exon lies beyond the end of its chromosome",
-                where=f"fasta={fasta}, chromosome {name}",
-                expected=f"positions up to {lengths[name]:,}",
-                received=f"{last:,}",
-                do="use a genome and an annotation of one assembly",
-            )
+        what, expected = "a promoter window is longer than its chromosome", f"at most {lengths[short[0]]:,} nt"
+        where, hint = f"upstream + downstream, chromosome {short[0]}", f"'genes.skip_chromosomes=[{','.join(short)}]'"
+        hint = f"take a shorter window, or set {hint}"
+        raise UserError(what, where=where, expected=expected, received=f"{length:,} nt", hint=hint)
+    beyond = np.flatnonzero(pieces.end > np.array([lengths[name] for name in pieces.chromosome]))
+    if len(beyond):
+        name, last = pieces.chromosome[beyond[0]], int(pieces.end[beyond[0]])
+        what, expected = "an exon lies beyond the end of its chromosome", f"positions up to {lengths[name]:,}"
+        where = f"fasta={fasta}, chromosome {name}"
+        raise UserError(what, where=where, expected=expected, received=f"{last:,}", hint=hint)

@@ -1,36 +1,42 @@
-"""The count of genes at every step, said when it is known and kept for the dataset's card."""
+"""The count of genes at every step: reported when it is known, and kept for dataset.yaml."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from genexp import console
+#: Takes one line for the user.
+Note = Callable[[str], None]
+#: Takes the number of items done, and of all.
+Progress = Callable[[int, int], None]
+
+
+def ignore(*_: object) -> None:
+    """Take anything, and do nothing."""
 
 
 @dataclass
 class Ledger:
-    """How many genes each step left, and what each rule did.
+    """How many genes each step left (`steps`), and what each rule did (`rules`, one sentence for each choice).
 
-    Attributes
-    ----------
-    steps
-        ``{"step", "genes", "lost", "note"}`` in order.
-    rules
-        One sentence for each choice that was made.
+    Lines, warnings and progress are reported to `note`, `warn` and `progress`.
     """
 
+    note: Note = ignore
+    warn: Note = ignore
+    progress: Progress = ignore
     steps: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, str] = field(default_factory=dict)
 
-    def count(self, step: str, genes: int, note: str = "") -> None:
-        """Add a step, and say it."""
-        before = self.steps[-1]["genes"] if self.steps else genes
-        lost = before - genes
-        self.steps.append({"step": step, "genes": int(genes), "lost": int(lost)} | ({"note": note} if note else {}))
+    def count(self, step: str, genes: int, remark: str = "") -> None:
+        """Add a step, and report it."""
+        lost = int((self.steps[-1]["genes"] if self.steps else genes) - genes)
+        self.steps.append({"step": step, "genes": int(genes), "lost": lost} | ({"note": remark} if remark else {}))
         change = f", {lost:,} lost" if lost else ""
-        console.say(f"{genes:>8,} genes  {step}{change}{f' ({note})' if note else ''}")
+        self.note(f"{genes:>8,} genes  {step}{change}{f' ({remark})' if remark else ''}")
 
-    def rule(self, name: str, words: str) -> None:
-        """Note a rule."""
-        self.rules[name] = words
+    def rule(self, name: str, sentence: str, *, report: Note = ignore, prefix: str = "") -> None:
+        """Keep a rule, and report it where `report` is given."""
+        self.rules[name] = sentence
+        report(prefix + sentence)

@@ -17,14 +17,7 @@ _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
 
 @dataclass(frozen=True)
 class GeneNames:
-    """What each gene is called.
-
-    Attributes
-    ----------
-    ids : (n,) array of str
-    others
-        Other names by kind, each (n,) array of str, "" where a gene has none: ``{"gene_name": ...}``.
-    """
+    """What each gene is called: `ids` (n,), and (n,) other names by kind (``"gene_name"``), "" where it has none."""
 
     ids: np.ndarray
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -41,23 +34,17 @@ class GeneNames:
 
 
 def is_gene(heading: object, genes: GeneNames) -> bool:
-    """Tell whether a heading is the name of a gene, so that the header is missing."""
+    """Return whether a heading is the name of a gene, so that the header is missing."""
     name = str(heading)
     return not is_heading(name) and not {name, without_version(name)}.isdisjoint(genes.known())
 
 
 @dataclass(frozen=True)
 class Join:
-    """Which row of a file belongs to each gene.
+    """Which row of a file belongs to each gene: `rows` (n,) int64, -1 where the file has none.
 
-    Attributes
-    ----------
-    rows : (n,) int64
-        -1 where the file has none.
-    by
-        What matched: ``"id"``, ``"id without version"``, ``"gene_name"``, ...
-    ambiguous
-        Number of genes that were left out because two rows claim them, or two genes one row.
+    `by` is what matched: ``"id"``, ``"id without version"``, ``"gene_name"``, ...; `ambiguous` counts the genes that
+    were left out because two rows claim them, or two genes one row.
     """
 
     rows: np.ndarray
@@ -67,10 +54,10 @@ class Join:
     @property
     def found(self) -> np.ndarray:
         """True for each gene that the file has."""
-        return self.rows >= 0
+        return np.asarray(self.rows >= 0)
 
-    def words(self) -> str:
-        """Say how it was joined, where it was not simply by id."""
+    def remark(self) -> str:
+        """Return how it was joined, where it was not simply by id."""
         doubt = f", {self.ambiguous:,} left out whose name is not unique" if self.ambiguous else ""
         return ("" if self.by == "id" else f" (joined by {self.by})") + doubt
 
@@ -81,29 +68,16 @@ def without_version(name: str) -> str:
 
 
 def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
-    """Find each gene among the names of a file: by id, by id without version, or by another name.
+    """Find each gene among the names of a file, no two the same: by id, by id without version, or by another name.
 
-    The way that finds the most genes is taken, and the first of those that find equally many.
-
-    Parameters
-    ----------
-    genes
-        What the genes are called.
-    names
-        The names of the file's rows, no two the same.
-    where
-        The file, for messages.
-
-    Raises
-    ------
-    UserError
-        If nothing joins.
+    The kind of name that finds the most genes is taken, and the first of those that find equally many. A UserError is
+    raised if nothing joins; `where` names the file.
     """
-    plain = [without_version(name) for name in names]
-    ways: list[tuple[str, Iterable[str], Sequence[str]]] = [("id", genes.ids, names)]
-    ways.append(("id without version", [without_version(gene) for gene in genes.ids], plain))
-    ways += [(kind, others, names) for kind, others in genes.others.items()]
-    best = max((_match(*way) for way in ways), key=lambda found: int(found.found.sum()))
+    found = [_match("id", genes.ids, names)]
+    plain = [without_version(gene) for gene in genes.ids]
+    found.append(_match("id without version", plain, [without_version(name) for name in names]))
+    found += [_match(kind, others, names) for kind, others in genes.others.items()]
+    best = max(found, key=lambda way: int(way.found.sum()))
     if best.found.any():
         return best
     known = "; ".join(f"{kind}: {_few(others)}" for kind, others in {"id": genes.ids, **genes.others}.items())
@@ -112,7 +86,7 @@ def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
         where=where,
         expected=f"names as {known}",
         received=_few(names),
-        do="use files of one organism and one naming, or translate the names of one of them",
+        hint="use files of one organism and one naming, or translate the names of one of them",
     )
 
 
@@ -120,17 +94,10 @@ def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
     """Match exactly; a name that stands for two genes or two rows matches nothing."""
     wanted = list(wanted)
     rows_of, genes_of = Counter(names), Counter(wanted)
-    row = {name: n for n, name in enumerate(names)}
-    rows = np.full(len(wanted), -1, np.int64)
-    ambiguous = 0
-    for gene, name in enumerate(wanted):
-        if not name or name not in row:
-            continue
-        if rows_of[name] > 1 or genes_of[name] > 1:
-            ambiguous += 1
-        else:
-            rows[gene] = row[name]
-    return Join(rows, by, ambiguous)
+    row = {name: n for n, name in enumerate(names) if name}
+    ambiguous = np.array([name in row and (rows_of[name] > 1 or genes_of[name] > 1) for name in wanted], bool)
+    rows = np.array([row.get(name, -1) for name in wanted], np.int64)
+    return Join(np.where(ambiguous, -1, rows), by, int(ambiguous.sum()))
 
 
 def _few(names: Iterable[str], number: int = 3) -> str:
@@ -138,15 +105,13 @@ def _few(names: Iterable[str], number: int = 3) -> str:
 
 
 def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:
-    """Raise a UserError if a name is there twice."""
+    """Raise a UserError if a name is there twice; `first_line` is the line of the first name."""
     seen: dict[str, int] = {}
     for n, name in enumerate(names):
-        if name in seen:
+        if seen.setdefault(name, n) != n:
             raise UserError(
                 f"gene {name} is there twice",
                 where=f"{where}, rows {seen[name] + first_line} and {n + first_line}",
-                expected="each gene once",
                 received=f"{len(names) - len(set(names)):,} rows too many",
-                do="keep one row for each gene (the mean, say, or the most expressed)",
+                hint="keep one row for each gene (the mean, say, or the most expressed)",
             )
-        seen[name] = n

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -12,14 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from genexp.blocks import BLOCKS
 from genexp.dataset.genes import SPLITS, Dataset
 from genexp.features.tokens import ALPHABET
 from genexp.files import write_atomically
-from genexp.prepare.assemble import Plan
+from genexp.prepare.assemble import LETTERS, Plan
 from genexp.prepare.gather import Bases
 from genexp.prepare.ledger import Ledger
 
-# Okabe and Ito's colours, which colour-blind readers tell apart.
+# Okabe and Ito's colours, which colour-blind readers can distinguish.
 _SPLIT_COLOURS = {"train": "#0072B2", "valid": "#E69F00", "test": "#D55E00"}
 _BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "N": "#999999"}
 _GREY = "#8a8a8a"
@@ -35,31 +37,21 @@ _STYLE = {
     "axes.titlelocation": "left",
 }
 
-Draw = Callable[[Axes], None]
-
 
 def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Bases, ledger: Ledger) -> None:
     """Draw genes at each step, labels, features, base composition, places and targets, as far as they are there.
 
-    Parameters
-    ----------
-    path
-        The PNG to write.
-    dataset
-        The only fold, or the first.
+    `dataset` is the only fold, or the first; the others are what it was made from.
     """
-    panels: list[Draw] = [lambda ax: _steps(ax, ledger), lambda ax: _labels(ax, dataset)]
-    if bases.promoters is not None:
-        panels.append(lambda ax: _composition(ax, bases))
+    panels: list[Callable[[Axes], None]] = [partial(_steps, ledger=ledger), partial(_labels, dataset=dataset)]
+    if bases.promoters is not None and bases.tss is not None:
+        panels.append(partial(_composition, counts=bases.composition, tss=bases.tss))
     if bases.halflife is not None:
-        panels.append(lambda ax: _features(ax, dataset))
+        panels.append(partial(_features, dataset=dataset))
     if plan.genes.chromosome is not None:
-        panels.append(lambda ax: _places(ax, plan))
-    panels += [
-        lambda ax, block=block: _targets(ax, plan, block)  # type: ignore[misc]
-        for block, found in plan.genes.targets.items()
-        if found.values.dtype == np.uint8
-    ]
+        panels.append(partial(_places, chromosome=plan.genes.chromosome, plan=plan))
+    targets = plan.genes.targets
+    panels += [partial(_targets, plan=plan, block=b) for b in targets if targets[b].values.dtype == np.uint8]
     with matplotlib.style.context(["default", _STYLE]):
         rows = -(-len(panels) // 2)
         figure = Figure(figsize=(11, 3.6 * rows), dpi=150, layout="constrained")
@@ -88,28 +80,18 @@ def _labels(ax: Axes, dataset: Dataset) -> None:
     every = np.concatenate([split.labels for split in dataset.splits.values()])
     bins = np.linspace(every.min(), every.max(), 41).tolist()
     for name, split in dataset.splits.items():
-        ax.hist(
-            split.labels,
-            bins,
-            density=True,
-            histtype="step",
-            lw=1.6,
-            color=_SPLIT_COLOURS[name],
-            label=f"{name}, {len(split):,} genes",
-        )
+        label, colour = f"{name}, {len(split):,} genes", _SPLIT_COLOURS[name]
+        ax.hist(split.labels, bins, density=True, histtype="step", lw=1.6, color=colour, label=label)
     ax.legend()
     ax.set(xlabel="label: log10 expression, standardised", ylabel="density")
     ax.set_title("Labels")
 
 
-def _composition(ax: Axes, bases: Bases) -> None:
-    if bases.promoters is None or bases.tss is None:
-        return
-    counts = bases.composition
+def _composition(ax: Axes, counts: np.ndarray, tss: int) -> None:
     width = max(1, len(counts) // 200)
     whole = counts[: len(counts) // width * width].reshape(-1, width, len(ALPHABET)).sum(axis=1)
     parts = whole / np.maximum(whole.sum(axis=1, keepdims=True), 1)
-    position = (np.arange(len(parts)) + 0.5) * width - bases.tss
+    position = (np.arange(len(parts)) + 0.5) * width - tss
     for token, base in enumerate(ALPHABET):
         ax.plot(position, parts[:, token], color=_BASE_COLOURS[base], label=base, lw=1.2)
     ax.axvline(0, color=_GREY, lw=0.8)
@@ -119,21 +101,13 @@ def _composition(ax: Axes, bases: Bases) -> None:
 
 
 def _features(ax: Axes, dataset: Dataset) -> None:
-    names = dataset.info.feature_names["H"]
+    names = dataset.description.feature_names[LETTERS["halflife"]]
     for n, split in enumerate(SPLITS):
-        values = dataset.splits[split].blocks["H"]
+        values = dataset.splits[split].blocks[LETTERS["halflife"]]
         low, middle, high = np.percentile(values, [5, 50, 95], axis=0)
         place = np.arange(len(names)) + (n - 1) * 0.22
-        ax.errorbar(
-            middle,
-            place,
-            xerr=[middle - low, high - middle],
-            fmt="o",
-            ms=4,
-            lw=1.6,
-            label=split,
-            color=_SPLIT_COLOURS[split],
-        )
+        error, colour = [middle - low, high - middle], _SPLIT_COLOURS[split]
+        ax.errorbar(middle, place, xerr=error, fmt="o", ms=4, lw=1.6, label=split, color=colour)
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.legend()
@@ -141,10 +115,7 @@ def _features(ax: Axes, dataset: Dataset) -> None:
     ax.set_title("Half-life features")
 
 
-def _places(ax: Axes, plan: Plan) -> None:
-    chromosome = plan.genes.chromosome
-    if chromosome is None:
-        return
+def _places(ax: Axes, chromosome: np.ndarray, plan: Plan) -> None:
     names, counts = np.unique(chromosome, return_counts=True)
     names = names[np.argsort(-counts, kind="stable")][:_CHROMOSOMES]
     bottom = np.zeros(len(names))
@@ -163,5 +134,5 @@ def _targets(ax: Axes, plan: Plan, block: str) -> None:
     found = plan.genes.targets[block]
     per_gene = found.values.sum(axis=1)
     ax.hist(per_gene, 40, color=_GREY)
-    ax.set(xlabel="factors that target a gene" if block == "T" else "microRNAs that target a gene", ylabel="genes")
+    ax.set(xlabel=f"{BLOCKS[block].title} per gene", ylabel="genes")
     ax.set_title(f"Block {block}: {len(found.names):,} columns, genes without any: {(per_gene == 0).sum():,}")

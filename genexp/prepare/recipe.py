@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genexp.dataset.genes import HALFLIFE_FEATURES
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 
 #: Added before the logarithm.
@@ -23,20 +23,14 @@ LOGGED = np.array([not name.endswith("GC") for name in HALFLIFE_FEATURES])
 
 @dataclass(frozen=True)
 class Scaler:
-    """Mean and standard deviation (the population's) of each column.
-
-    Attributes
-    ----------
-    mean, sd : (columns,) float64
-        A column that does not vary has sd 1.
-    """
+    """Mean and standard deviation (the population's) of each column; a column that does not vary has sd 1."""
 
     mean: np.ndarray
     sd: np.ndarray
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Standardise (n, columns) values, as float32."""
-        return ((values - self.mean) / self.sd).astype(np.float32)
+        return np.asarray((values - self.mean) / self.sd, np.float32)
 
 
 def fit(values: np.ndarray) -> Scaler:
@@ -62,21 +56,18 @@ def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | No
 
     ``raw = 10 ** (value * sd + mean) - log10_offset``, or ``value * sd + mean`` where the offset is null.
     """
+
+    def column(scaler: Scaler, n: int, logged: bool) -> dict[str, float | None]:
+        return {"log10_offset": OFFSET if logged else None, "mean": float(scaler.mean[n]), "sd": float(scaler.sd[n])}
+
     record: dict[str, Any] = {
         "recipe": recipe,
         "fitted_on": "training genes" if recipe == "honest" else "all genes",
         "inverse": "raw = 10 ** (value * sd + mean) - log10_offset; without log10_offset: value * sd + mean",
-        "label": {
-            "log10_offset": OFFSET if scale == "raw" else None,
-            "mean": float(label.mean[0]),
-            "sd": float(label.sd[0]),
-        },
+        "label": column(label, 0, scale == "raw"),
     }
     if halflife is not None:
-        record["halflife"] = {
-            name: {"log10_offset": OFFSET if logged else None, "mean": float(mean), "sd": float(sd)}
-            for name, logged, mean, sd in zip(HALFLIFE_FEATURES, LOGGED, halflife.mean, halflife.sd, strict=True)
-        }
+        record["halflife"] = {name: column(halflife, n, LOGGED[n]) for n, name in enumerate(HALFLIFE_FEATURES)}
     return record
 
 
@@ -98,11 +89,6 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
         Signs are such that the largest entry of each is positive.
     kept
         Part of the training rows' sum of squares that the components keep.
-
-    Raises
-    ------
-    UserError
-        If the rows to fit on hold nothing but zeros.
     """
     from scipy.linalg import eigh
     from scipy.sparse import csr_array
@@ -113,13 +99,8 @@ def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tup
     gram = (fitted.T @ fitted).toarray()
     width, total = len(gram), float(np.trace(gram))
     if not total:
-        raise UserError(
-            "no training gene is a target, so there are no components",
-            where="svd, mirna",
-            expected="training genes with microRNAs",
-            received=f"zeros only, for {len(train):,} genes",
-            do="use another table with mirna=FILE, or leave svd out",
-        )
+        what, received = "no training gene is a target, so there are no components", f"zeros for {len(train):,} genes"
+        raise UserError(what, where="svd, mirna", received=received, hint="use another mirna=FILE, or leave svd out")
     if components < width // 2:  # Lanczos is many times faster where few of many are wanted
         values, vectors = eigsh(gram, components, v0=np.ones(width))
     else:

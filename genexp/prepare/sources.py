@@ -1,7 +1,7 @@
-"""Opening raw files: plain, gzip and bgzip alike, with what is wrong said in words.
+"""Opening raw files: plain, gzip and bgzip alike, with errors that say what is wrong with a file.
 
 Annotation, tables and genomes are read as streams. `isal` is four times as fast as Python's own gzip on plain gzip,
-which no library can index, and reads bgzip too, so one way serves every file.
+which no library can index, and reads bgzip too, so one reader serves every file.
 """
 
 from __future__ import annotations
@@ -12,93 +12,84 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import IO, Any, TextIO
 
 from isal import igzip, isal_zlib
 
 from genexp.errors import UserError
 
-#: What isal raises at bits that are no gzip.
+#: What isal raises at bits that are not gzip.
 _DAMAGED: Any = isal_zlib.error
 
 _GZIP = b"\x1f\x8b"
 _OTHER_PACKERS = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
 
 
+def bad_line(
+    what: str,
+    file: object,
+    line: int,
+    expected: object,
+    received: object,
+    hint: str = "correct or remove the line",
+    *,
+    at: str = "",
+) -> UserError:
+    """Return the error for one line of a file; `at` is the place in it, and what was received is cut short."""
+    where = f"{file}, line {line:,}{at}"
+    return UserError(what, where=where, expected=expected, received=str(received).strip()[:80], hint=hint)
+
+
 def existing(path: str | Path, key: str) -> Path:
-    """Return the path of an input file, after a look whether it is there."""
-    if not str(path).strip():
-        raise UserError(
-            f"{key} has no value", where=f"{key}=", expected=f"{key}=FILE", do="name the file, or leave it out"
-        )
+    """Return the path of an input file, or raise a UserError if there is no such file."""
     found = Path(path).expanduser()
     try:
-        there, received = found.is_file(), "a folder" if found.is_dir() else "nothing"
+        if found.is_file():
+            return found
+        received = "a folder" if found.is_dir() else "nothing"
     except OSError as error:  # a name that is too long
-        there, received = False, str(error.strerror)
-    if not there:
-        raise UserError(
-            "there is no such file",
-            where=f"{key}={path}",
-            expected="a file",
-            received=received,
-            do="check the path",
-        )
-    return found
+        received = str(error.strerror)
+    where = f"{key}={path}"
+    raise UserError("there is no such file", where=where, expected="a file", received=received, hint="check the path")
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that may be compressed with gzip or bgzip.
 
-    Raises
-    ------
-    UserError
-        If the file cannot be opened, is packed in another way, is cut short or damaged; also while it is read.
+    A UserError is raised, also while it is read, if it cannot be opened, is packed otherwise, cut short or damaged.
     """
     try:
         with path.open("rb") as raw:
             head = raw.read(6)
-        for magic, packer in _OTHER_PACKERS.items():
-            if head.startswith(magic):
-                raise UserError(
-                    f"this file is packed with {packer}",
-                    where=path,
-                    expected="a plain file, gzip or bgzip",
-                    do=f"unpack it, and pack it with gzip if you like: it was made with {packer}",
-                )
-        with igzip.open(path, "rb") if head.startswith(_GZIP) else path.open("rb") as file:
+        packer = next((name for magic, name in _OTHER_PACKERS.items() if head.startswith(magic)), None)
+        if packer:
+            what, expected = f"this file is packed with {packer}", "a plain file, gzip or bgzip"
+            raise UserError(what, where=path, expected=expected, hint="unpack it, and pack it with gzip if you like")
+        opener: Any = igzip.open if head.startswith(_GZIP) else open
+        with opener(path, "rb") as file:
             yield file
     except (EOFError, igzip.BadGzipFile, _DAMAGED) as error:
         raise _bad_gzip(path, error) from None
     except OSError as error:
+        received = error.strerror or error
         raise UserError(
-            "this file cannot be read", where=path, received=error.strerror or error, do="see that you may read it"
+            "this file cannot be read", where=path, received=received, hint="check its permissions"
         ) from None
 
 
 def _bad_gzip(path: Path, error: Exception) -> UserError:
     rest = _rest_after_gzip(path)
     if rest:
-        return UserError(
-            "something follows the end of this gzip file",
-            where=path,
-            expected="gzip and nothing else",
-            received=f"{rest!r} after its end",
-            do="unpack it with gzip -dc, which passes over the rest, and pack it again",
-        )
+        what, received = "something follows the end of this gzip file", f"{rest!r} after its end"
+        return UserError(what, where=path, received=received, hint="unpack it with gzip -dc, and pack it again")
     short = isinstance(error, EOFError)
-    return UserError(
-        f"this gzip file is {'cut short' if short else 'damaged'}",
-        where=path,
-        expected="a complete file",
-        received="its end is missing" if short else error,
-        do="copy or download it again",
-    )
+    what, received = f"this gzip file is {'cut short' if short else 'damaged'}", "no end" if short else str(error)
+    return UserError(what, where=path, received=received, hint="copy or download it again")
 
 
 def _rest_after_gzip(path: Path) -> bytes:
-    """Return the beginning of what follows the last member of a gzip file and is no gzip; empty if nothing does."""
+    """Return the beginning of what follows the last member of a gzip file and is not gzip; empty if nothing does."""
     member = zlib.decompressobj(zlib.MAX_WBITS | 16)
     with path.open("rb") as file, suppress(zlib.error):
         while chunk := file.read(1 << 20):

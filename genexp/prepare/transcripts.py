@@ -1,22 +1,22 @@
 """One transcript for each gene, and what Xpresso's half-life features are made of.
 
-Features as defined by Agarwal and Shendure, Cell Reports 2020 (and the scripts of the Xpresso repository): lengths and
-GC of 5' UTR, CDS and 3' UTR from spliced exons, intron length = transcript span minus those three, CDS exons per kb.
+Features as defined by Agarwal and Shendure (2020, Cell Reports 31, 107663) and the scripts of the Xpresso repository:
+lengths and GC of 5' UTR, CDS and 3' UTR from spliced exons, intron length = transcript span minus those three, CDS
+exons per kb.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from genexp import console
-from genexp.dataset.genes import HALFLIFE_FEATURES
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.annotation import Annotation, Transcript
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.names import GeneNames, without_version
 
@@ -28,37 +28,6 @@ SLIP = 2
 Pieces = list[tuple[int, int]]
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """One transcript for each gene; every array has one row per gene.
-
-    Attributes
-    ----------
-    names
-        What the genes are called.
-    transcripts
-        The transcript of each gene.
-    chromosome, strand : (n,) array of str
-    tss : (n,) int64
-        Position of the first transcribed base, from 0.
-    """
-
-    names: GeneNames
-    transcripts: list[Transcript]
-    chromosome: np.ndarray
-    strand: np.ndarray
-    tss: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.transcripts)
-
-    def take(self, rows: np.ndarray) -> Chosen:
-        """Return the genes selected by an index or boolean array."""
-        index = np.arange(len(self))[rows]
-        transcripts = [self.transcripts[n] for n in index]
-        return Chosen(self.names.take(index), transcripts, self.chromosome[index], self.strand[index], self.tss[index])
-
-
 def choose_transcripts(
     annotation: Annotation,
     ledger: Ledger,
@@ -67,22 +36,16 @@ def choose_transcripts(
     biotypes: list[str] | None = None,
     strip_versions: bool = False,
     need_cds: bool = True,
-) -> Chosen:
-    """Choose one transcript for each gene.
+) -> RawGenes:
+    """Choose one transcript for each gene; expression is NaN until it is joined.
 
     Parameters
     ----------
-    annotation
-        What `read_annotation` found.
-    ledger
-        Counts and rules are noted there.
     rule
         ``"canonical"``: the one with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else the longest
-        transcript, else the first id; ``"longest_cds"`` leaves the tags out.
+        transcript, else the first id; ``"longest_cds"`` ignores the tags.
     biotypes
         Biotypes to keep where the annotation has any; None keeps all.
-    strip_versions
-        Take versions off gene ids.
     need_cds
         Only transcripts with CDS count.
 
@@ -92,28 +55,16 @@ def choose_transcripts(
         If no gene is left.
     """
     ledger.count("in the annotation", len(annotation.genes), annotation.flavour)
-    _check_parts(annotation, need_cds)
     if annotation.repeated:
-        words = f"{annotation.repeated:,} rows of exons, CDS or stop codons are in the annotation twice; counted once"
-        ledger.rule("repeated rows", words)
-        console.warn(f"{words} (were two files put together?)")
-    has_biotypes = any(gene.biotype for gene in annotation.genes.values())
-    by_gene: dict[str, list[Transcript]] = {}
-    for transcript in annotation.transcripts.values():
-        if (transcript.cds or not need_cds) and (transcript.exons or transcript.cds or transcript.start >= 0):
-            by_gene.setdefault(transcript.gene, []).append(transcript)
-    if biotypes is not None and has_biotypes:
-        by_gene = {gene: found for gene, found in by_gene.items() if annotation.genes[gene].biotype in biotypes}
-    if not by_gene:
-        raise UserError(
-            "no gene of the annotation is left",
-            where=f"{annotation.path}, genes.biotypes={biotypes}",
-            expected="genes of these biotypes",
-            received=", ".join(sorted({gene.biotype for gene in annotation.genes.values()})[:12]),
-            do="change genes.biotypes; null keeps all",
+        sentence = (
+            f"{annotation.repeated:,} rows of exons, CDS or stop codons are in the annotation twice; counted once"
         )
+        ledger.rule("repeated rows", sentence, report=ledger.warn)
+    if not any(gene.biotype for gene in annotation.genes.values()):
+        biotypes = None
+    by_gene = _candidates(annotation, biotypes, need_cds=need_cds)
     best = {gene: min(found, key=lambda t: _rank(t, rule)) for gene, found in by_gene.items()}
-    kept = "/".join(biotypes) if biotypes is not None and has_biotypes else "any biotype"
+    kept = "/".join(biotypes) if biotypes is not None else "any biotype"
     ledger.count(f"{kept}{', with CDS' if need_cds else ''}", len(best))
     tagged = sum(_rank(t, rule)[0] < len(CANONICAL_TAGS) for t in best.values())
     ledger.rule(
@@ -125,30 +76,38 @@ def choose_transcripts(
     return _chosen(annotation, best, strip_versions=strip_versions)
 
 
+def _candidates(annotation: Annotation, biotypes: list[str] | None, *, need_cds: bool) -> dict[str, list[Transcript]]:
+    """Return the transcripts of each gene that is kept."""
+    every = list(annotation.transcripts.values())
+    if need_cds and not any(t.cds for t in every):
+        what = "the annotation has no CDS rows, which half-life features need"
+        received = "exons only" if any(t.exons for t in every) else "neither exons nor CDS"
+        hint = "use the full annotation, or set halflife=false for promoters alone"
+        raise UserError(what, where=annotation.path, received=received, hint=hint)
+    by_gene: dict[str, list[Transcript]] = {}
+    for t in every:
+        wanted = biotypes is None or annotation.genes[t.gene].biotype in biotypes
+        if wanted and (t.cds or not need_cds) and (t.exons or t.cds or t.start >= 0):
+            by_gene.setdefault(t.gene, []).append(t)
+    if not by_gene:
+        received = ", ".join(sorted({gene.biotype for gene in annotation.genes.values()})[:12])
+        where, hint = f"{annotation.path}, genes.biotypes={biotypes}", "change genes.biotypes; null keeps all"
+        raise UserError("no gene of the annotation is left", where=where, received=received, hint=hint)
+    return by_gene
+
+
 def _note_tss(transcripts: list[Transcript], ledger: Ledger) -> None:
-    """Say where a TSS is, and how often a transcript's own row says otherwise."""
+    """Keep the rule of the TSS, and how often a transcript's own row says otherwise."""
     other = sum(bool(t.exons) and t.start >= 0 and (t.start, t.end) != span(t) for t in transcripts)
-    words = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}" if other else ""
+    remark = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}" if other else ""
     rule = "5' end of the first exon of the chosen transcript (where it has no exon rows, of the transcript itself)"
-    ledger.rule("tss", rule + (f"; {words}" if words else ""))
-    if words:
-        console.warn(words)
-
-
-def _check_parts(annotation: Annotation, need_cds: bool) -> None:
-    if need_cds and not any(t.cds for t in annotation.transcripts.values()):
-        kinds = "exons only" if any(t.exons for t in annotation.transcripts.values()) else "neither exons nor CDS"
-        raise UserError(
-            "the annotation has no CDS rows, so there are no half-life features to be had",
-            where=annotation.path,
-            expected="CDS rows beside the exons",
-            received=kinds,
-            do="use the full annotation, or halflife=false for promoters alone",
-        )
+    ledger.rule("tss", rule + (f"; {remark}" if remark else ""))
+    if remark:
+        ledger.warn(remark)
 
 
 def _rank(transcript: Transcript, rule: str) -> tuple[int, int, int, str]:
-    """Return what the best transcript has least of."""
+    """Return a key that is lowest for the best transcript."""
     tag = len(CANONICAL_TAGS)
     if rule == "canonical":
         tag = next((n for n, name in enumerate(CANONICAL_TAGS) if name in transcript.tags), tag)
@@ -159,24 +118,20 @@ def _length(flat: array[int]) -> int:
     return sum(flat[1::2]) - sum(flat[::2])
 
 
-def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> Chosen:
-    genes, transcripts = list(best), list(best.values())
-    kinds = sorted({kind for gene in genes for kind in annotation.genes[gene].names})
-    others = {kind: np.array([annotation.genes[gene].names.get(kind, "") for gene in genes]) for kind in kinds}
-    spans = np.array([span(t) for t in transcripts])
-    strand = np.array([t.strand for t in transcripts])
-    ids = [without_version(gene) if strip_versions else gene for gene in genes]
+def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> RawGenes:
+    transcripts = list(best.values())
+    kinds = sorted({kind for gene in best for kind in annotation.genes[gene].names})
+    others = {kind: np.array([annotation.genes[gene].names.get(kind, "") for gene in best]) for kind in kinds}
+    ids = [without_version(gene) if strip_versions else gene for gene in best]
     if len(set(ids)) < len(ids):
         twice = next(name for n, name in enumerate(ids) if name in ids[:n])
-        raise UserError(
-            f"without versions, gene {twice} is there twice",
-            where=annotation.path,
-            do="set genes.strip_versions=false, or use an annotation of one release",
-        )
+        what, hint = f"without versions, gene {twice} is there twice", "set genes.strip_versions=false"
+        raise UserError(what, where=annotation.path, hint=hint)
+    spans = np.array([span(t) for t in transcripts])
+    chromosome, strand = (np.array([getattr(t, name) for t in transcripts]) for name in ("chromosome", "strand"))
     tss = np.where(strand == "+", spans[:, 0], spans[:, 1] - 1)
-    return Chosen(
-        GeneNames(np.array(ids), others), transcripts, np.array([t.chromosome for t in transcripts]), strand, tss
-    )
+    names, unknown = GeneNames(np.array(ids), others), np.full(len(ids), np.nan)
+    return RawGenes(names, unknown, None, chromosome, strand, tss, transcripts)
 
 
 def span(transcript: Transcript) -> tuple[int, int]:
@@ -190,31 +145,24 @@ def span(transcript: Transcript) -> tuple[int, int]:
 
 
 def check_parts_fit(transcript: Transcript, path: object) -> None:
-    """Check that exons do not overlap, nor CDS but for a ribosome's slip, and that the CDS lies in the exons.
-
-    Raises
-    ------
-    UserError
-        If they do; lengths would be wrong.
-    """
+    """Raise a UserError if exons overlap, or CDS by more than a ribosome's slip, or the CDS lies outside the exons."""
     exons, cds = _pairs(transcript.exons), _pairs(transcript.cds)
     whole = merged(exons)
-    found = [
-        ("two exons overlap", next(((a, b) for a, b in pairwise(exons) if b[0] < a[1]), None)),
-        ("two CDS rows overlap", next(((a, b) for a, b in pairwise(cds) if b[0] < a[1] - SLIP), None)),
-        (
-            "CDS lies outside the exons",
-            next(((c,) for c in cds if exons and not any(s <= c[0] and c[1] <= e for s, e in whole)), None),
-        ),
-    ]
-    for what, rows in found:
+    found = {
+        "two exons overlap": [[a, b] for a, b in pairwise(exons) if b[0] < a[1]],
+        "two CDS rows overlap": [[a, b] for a, b in pairwise(cds) if b[0] < a[1] - SLIP],
+        "CDS lies outside the exons": [
+            [row] for row in cds if exons and not any(s <= row[0] and row[1] <= e for s, e in whole)
+        ],
+    }
+    for what, rows in found.items():
         if rows:
+            places = ", ".join(f"{start + 1:,} to {end:,}" for start, end in rows[0])
             raise UserError(
                 f"gene {transcript.gene}: {what}",
                 where=f"{path}, transcript {transcript.name}, which begins at line {transcript.line:,}",
-                expected="the exons of one spliced transcript, and CDS within them",
-                received=f"{transcript.chromosome}: " + ", ".join(f"{start + 1:,} to {end:,}" for start, end in rows),
-                do="mend the rows, or leave the gene out of the expression table",
+                received=f"{transcript.chromosome}: {places}",
+                hint="correct the rows, or leave the gene out of the expression table",
             )
 
 
@@ -234,7 +182,7 @@ def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[st
     ValueError
         If the CDS has to be changed, but the annotation does not say whether it holds the stop codon.
     """
-    cds = _without_slips(_pairs(transcript.cds))
+    cds = merged(_pairs(transcript.cds), touching=False)  # where a ribosome slips back, bases are read twice
     exons = _pairs(transcript.exons) or _exons_without_rows(transcript, cds)
     first, last = cds[0][0], max(end for _, end in cds)
     left = [(start, min(end, first)) for start, end in exons if start < first]
@@ -258,19 +206,8 @@ def _pairs(flat: array[int]) -> Pieces:
     return sorted(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _without_slips(cds: Pieces) -> Pieces:
-    """Join pieces of CDS that overlap: where a ribosome slips back, bases are read twice, but are there once."""
-    result: Pieces = []
-    for start, end in cds:
-        if result and start < result[-1][1]:
-            result[-1] = (result[-1][0], max(end, result[-1][1]))
-        else:
-            result.append((start, end))
-    return result
-
-
 def _exons_without_rows(transcript: Transcript, cds: Pieces) -> Pieces:
-    """Return exons where there are no exon rows (SGD, bacteria): the CDS, reaching out to the transcript's ends."""
+    """Return exons where there are no exon rows (SGD, bacteria): the CDS, extended to the transcript's ends."""
     start, end = span(transcript)
     exons = merged(cds)
     exons[0] = (min(start, exons[0][0]), exons[0][1])
@@ -278,11 +215,11 @@ def _exons_without_rows(transcript: Transcript, cds: Pieces) -> Pieces:
     return exons
 
 
-def merged(pieces: Iterable[tuple[int, int]]) -> Pieces:
-    """Join pieces that touch or overlap."""
+def merged(pieces: Iterable[tuple[int, int]], *, touching: bool = True) -> Pieces:
+    """Join pieces that overlap, and those that touch if `touching`."""
     result: Pieces = []
     for start, end in sorted(pieces):
-        if result and start <= result[-1][1]:
+        if result and start < result[-1][1] + touching:
             result[-1] = (result[-1][0], max(end, result[-1][1]))
         else:
             result.append((start, end))
@@ -306,15 +243,10 @@ def split_spliced(pieces: Pieces, bases: int, *, from_left: bool) -> tuple[Piece
 
 
 def halflife_lengths(transcript: Transcript, pieces: dict[str, Pieces], lengths: str = "exact") -> dict[str, float]:
-    """Return the five half-life features that need no sequence, for one transcript.
+    """Return the five half-life features that need no sequence, for one transcript and its `regions`.
 
-    Parameters
-    ----------
-    transcript, pieces
-        The transcript and its `regions`.
-    lengths
-        ``"exact"``, or ``"published"`` for those of Xpresso's script: end minus start of 1-based, closed rows, which is
-        one base too few for each row, and a density with two decimals.
+    Lengths are ``"exact"``, or ``"published"`` for those of Xpresso's script: end minus start of 1-based, closed rows,
+    which is one base too few for each row, and a density with two decimals.
     """
     one_less = lengths == "published"
     length = {name: sum(e - s - one_less for s, e in found) for name, found in pieces.items()}

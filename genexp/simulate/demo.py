@@ -1,23 +1,23 @@
-"""The genes of ``dataset=demo``: simulated, small, and with an exactly known attainable r2.
+"""The simulated genes of ``dataset=demo``, whose noise ceiling is known exactly.
 
-The generator
--------------
-One number per gene drives all that its blocks share: k, the number of CpGs in the core of its promoter, [TSS - 400,
-TSS + 200). 67 % of genes have a CpG island (k about 44), the others have none (k about 5). Given k, sites, distal
-binding and half-life features are drawn independently.
+How genes are drawn
+-------------------
+The blocks of a gene depend on each other through one number: k, the number of CpGs in the core of its promoter,
+[TSS - 400, TSS + 200). 67 % of the genes have a CpG island (k about 44), the others have none (k about 5). Given k,
+binding sites, distal binding and half-life features are independent.
 
 P
-    2,000 nt, TSS at index 1,000. Markov background; CpG islands of any strength and reach (core: GC 0.64, CpG observed
-    over expected 0.8; without island 0.42 and 0.25); TATA box, initiator, DPE; sites of 12 transcription factors.
-    TATA boxes come mostly without an island, most sites with one. Details in :mod:`genexp.simulate.sequence`.
+    2,000 nt, TSS at index 1,000. Markov background; CpG islands of varying strength and width (core: GC 0.64, CpG
+    observed/expected 0.8; without an island 0.42 and 0.25); TATA box, initiator, DPE; sites of 12 transcription
+    factors. TATA boxes are mostly found without an island, most other sites with one. See `genexp.simulate.sequence`.
 H
-    8 half-life features: lengths and density log-normal, GC fractions logit-normal, correlated among themselves and
-    with k (UTR5GC most). Prepared as Xpresso does: log10(x + 0.1) of all but GC fractions, then standardised.
+    8 half-life features: lengths and exon density log-normal, GC fractions logit-normal, correlated with each other
+    and with k (UTR5GC most). Preprocessed as in Xpresso: log10(x + 0.1) except for GC fractions, then standardised.
 T
     32 factors. A factor is bound where the promoter has its site; otherwise it may be bound through a distal enhancer,
-    which the promoter does not show, with a probability that depends on k. So T also tells about the promoter.
+    which the promoter does not contain, with a probability that depends on k. So T also informs about the promoter.
 M
-    48 miRNAs that target from 1 to 18 % of the genes, 2.8 per gene, independent of the other blocks.
+    48 miRNAs that each target 1 to 18 % of the genes, 2.8 per gene, independent of the other blocks.
 
 log10(expression + 0.1) is a sum. Shares of its variance:
 
@@ -29,17 +29,17 @@ bound factors                                  0.301
 half-life features, linear                     0.070
 miRNAs, each lowers expression                 0.052
 noise, Gaussian                                0.153
-covariances: islands bring factors             0.220
+covariances: islands go with bound factors     0.220
 =============================================  =====
 
-Of the 0.548 that a promoter tells, k is 0.487 (0.403 of it: island or not), elements and sites are 0.061.
+The promoter explains 0.548 of the variance: 0.487 through k (0.403 by island or not), 0.061 through elements and sites.
 
-The ceiling
------------
-The attainable r2 of a combination of blocks is the squared Pearson correlation of E[label | blocks] with the label.
-That expectation is exact, not fitted. The promoter shows k, elements, offsets and sites without error; without it,
-Bayes' rule gives the law of k from T and H as a sum over the values of k. ``Dataset.ceiling`` is measured on the test
-genes. Over 2 million genes (seeds 1000 to 1019, standard error below 0.001) it is:
+Noise ceiling
+-------------
+The noise ceiling of a combination of blocks is the squared Pearson correlation of E[label | blocks] with the label.
+The expectation is exact, not fitted: the promoter determines k, elements, offsets and sites; without the promoter,
+Bayes' rule gives the distribution of k given T and H. Over 2 million genes (seeds 1000 to 1019, standard error below
+0.001) the ceiling is:
 
 ====  =====  ====  =====  ====  =====  ====  =====  ====  =====
 P     0.548  PH    0.617  PHT   0.795  PHM   0.670  PHTM  0.847
@@ -47,72 +47,69 @@ T     0.689  PT    0.725  HT    0.757  PTM   0.778  HTM   0.809
 H     0.153  M     0.052  HM    0.205  PM    0.600  TM    0.741
 ====  =====  ====  =====  ====  =====  ====  =====  ====  =====
 
-It holds for any window that covers ``WINDOW``, the recommended one, which is the core; for less it is out of reach.
+It holds for every window that covers the core, which is ``WINDOW``; a smaller window cannot reach it.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from genexp.dataset.genes import BLOCKS, HALFLIFE_FEATURES, SPLITS, Dataset, DatasetInfo, Split
+from genexp.blocks import PROMOTER
 from genexp.errors import UserError
-from genexp.simulate.genes import FACTORS, IS_GC, MIRNAS, attainable_r2, raw_halflife, simulate
+from genexp.simulate.genes import IS_GC, noise_ceilings, raw_halflife, simulate
 from genexp.simulate.sequence import CORE, PROMOTER_LENGTH, TSS, Signals, draw_promoters
 
-__all__ = ["PROMOTER_LENGTH", "TSS", "WINDOW", "demo_info", "load_demo"]
-
-#: Recommended window: it holds every signal.
+#: Recommended window: it contains every signal.
 WINDOW = (TSS + CORE[0], TSS + CORE[1])
 
 #: Fewest genes that fill three splits.
 MIN_GENES = 50
 
-#: Promoters drawn at a time, to bound memory.
+#: Promoters drawn at a time, to limit memory.
 _CHUNK = 4096
 
 
-def demo_info(genes: int) -> DatasetInfo:
-    """Describe the demo genes without simulating them.
+class DemoGenes(NamedTuple):
+    """Simulated genes in random order.
 
-    Parameters
+    Attributes
     ----------
-    genes
-        Number of genes in all splits together.
+    names : (n,) str
+    labels : (n,) float32
+        log10(expression + 0.1), standardised on the training genes.
+    blocks
+        By letter. ``"P"``: (n, window) uint8 tokens; ``"H"``: (n, 8) float32, standardised on the training genes;
+        ``"T"`` (n, 32) and ``"M"`` (n, 48) uint8, 0 or 1.
+    splits
+        Rows of the training, validation and test genes.
+    ceilings
+        Noise ceiling on the test genes, by combination of blocks: ``{"P": 0.55, "PH": 0.62, ...}``.
+    """
 
-    Returns
-    -------
-    DatasetInfo
-        With splits of about 80, 10 and 10 %.
+    names: np.ndarray
+    labels: np.ndarray
+    blocks: dict[str, np.ndarray]
+    splits: tuple[slice, slice, slice]
+    ceilings: dict[str, float]
+
+
+def split_rows(genes: int) -> tuple[slice, slice, slice]:
+    """Return the rows of the training, validation and test genes: about 80, 10 and 10 %.
 
     Raises
     ------
     UserError
-        With too few genes for three splits.
+        If there are fewer than ``MIN_GENES`` genes.
     """
     if genes < MIN_GENES:
-        raise UserError(
-            "the demo needs more genes",
-            where="dataset.genes",
-            expected=f"{MIN_GENES} or more",
-            received=genes,
-            do=f"set dataset.genes={MIN_GENES} or more",
-        )
-    tenth = genes // 10
-    return DatasetInfo(
-        source="demo",
-        layout="simulated genes",
-        genes=dict(zip(SPLITS, (genes - 2 * tenth, tenth, tenth), strict=True)),
-        promoter="bases",
-        promoter_length=PROMOTER_LENGTH,
-        tss=TSS,
-        widths={"H": len(HALFLIFE_FEATURES), "T": len(FACTORS), "M": len(MIRNAS)},
-        feature_names={"H": HALFLIFE_FEATURES, "T": tuple(FACTORS), "M": MIRNAS},
-    )
+        raise UserError("the demo needs more genes", where="dataset.genes", expected=f">= {MIN_GENES}", received=genes)
+    valid, test = genes - 2 * (genes // 10), genes - genes // 10
+    return slice(0, valid), slice(valid, test), slice(test, genes)
 
 
-def load_demo(genes: int, seed: int, blocks: str, window: tuple[int, int] | None) -> Dataset:
+def simulate_demo(genes: int, seed: int, blocks: str, window: tuple[int, int] = WINDOW) -> DemoGenes:
     """Simulate the demo genes.
 
     Parameters
@@ -120,84 +117,54 @@ def load_demo(genes: int, seed: int, blocks: str, window: tuple[int, int] | None
     genes
         Number of genes in all splits together.
     seed
-        The same genes and seed give the same genes, whatever `blocks` and `window` are.
+        The same number and seed give the same genes, whatever `blocks` and `window` are.
     blocks
-        Letters of the blocks to hold in memory, such as ``"PH"``.
+        Letters of the blocks to return, such as ``"PH"``. Blocks that are not simulated are left out.
     window
-        Half-open slice of the promoter; None for ``WINDOW``. Of no effect without ``"P"``.
-
-    Returns
-    -------
-    Dataset
-        Its ``ceiling`` is the attainable r2 on the test genes for all 15 combinations of blocks.
+        Half-open slice of the promoter. Not used without ``"P"``.
 
     Raises
     ------
     UserError
-        With too few genes, an unknown block, or a window outside the promoter.
+        If there are too few genes, or the window does not fit the promoter.
     """
-    info = demo_info(genes)
-    _check_blocks(blocks)
-    bounds = _checked_window(window) if "P" in blocks else None
+    train, _, test = splits = split_rows(genes)
+    left, right = window
+    if PROMOTER in blocks and not 0 <= left < right <= PROMOTER_LENGTH:
+        limits = f"0 <= left < right <= {PROMOTER_LENGTH}"
+        raise UserError(
+            "the window does not fit the demo promoters", where="data.window", expected=limits, received=[left, right]
+        )
     gene_stream, promoter_stream = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
     simulated = simulate(genes, gene_stream)
-    train, valid, test = _rows(info)
     arrays = {
         "H": _standardised(_preprocessed(raw_halflife(simulated.features)), train),
         "T": simulated.tf,
         "M": simulated.mirna,
     }
-    if bounds:
-        arrays["P"] = _promoters(simulated.signals, bounds, promoter_stream)
-    everything = Split(
-        genes=np.array([f"DEMO{i:06d}" for i in range(1, genes + 1)]),
-        labels=_standardised(simulated.label, train),
-        blocks={block: arrays[block] for block in BLOCKS if block in blocks},
+    if PROMOTER in blocks:
+        arrays[PROMOTER] = _promoters(simulated.signals, slice(left, right), promoter_stream)
+    return DemoGenes(
+        np.array([f"DEMO{i:06d}" for i in range(1, genes + 1)]),
+        _standardised(simulated.label, train),
+        {letter: arrays[letter] for letter in blocks if letter in arrays},
+        splits,
+        noise_ceilings(simulated.take(test)),
     )
-    splits = {
-        name: everything.take(np.arange(genes)[rows]) for name, rows in zip(SPLITS, (train, valid, test), strict=True)
-    }
-    return Dataset(info, bounds, splits, ceiling=attainable_r2(simulated.take(test)))
 
 
-def _promoters(signals: Signals, window: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+def _promoters(signals: Signals, window: slice, rng: np.random.Generator) -> np.ndarray:
     """Return (n, window) tokens, drawn chunk by chunk."""
     chunks = [slice(i, i + _CHUNK) for i in range(0, len(signals.cpg), _CHUNK)]
-    return np.concatenate([draw_promoters(signals.take(chunk), rng)[:, slice(*window)] for chunk in chunks])
+    return np.concatenate([draw_promoters(signals.take(chunk), rng)[:, window] for chunk in chunks])
 
 
 def _preprocessed(raw: np.ndarray) -> np.ndarray:
-    """Return the features as Xpresso has them before standardising: log10(x + 0.1) of all but GC fractions."""
+    """Return the features as in Xpresso before standardisation: log10(x + 0.1) except for GC fractions."""
     return np.where(IS_GC, raw, np.log10(raw + 0.1))
 
 
 def _standardised(values: np.ndarray, train: slice) -> np.ndarray:
     """Return float32 values with mean 0 and variance 1 over the training genes."""
-    return ((values - values[train].mean(axis=0)) / values[train].std(axis=0)).astype(np.float32)
-
-
-def _rows(info: DatasetInfo) -> list[slice]:
-    """Return the rows of each split: the genes come in random order already."""
-    ends = np.cumsum([0, *(info.genes[name] for name in SPLITS)])
-    return [slice(left, right) for left, right in pairwise(ends)]
-
-
-def _check_blocks(blocks: str) -> None:
-    if not blocks or set(blocks) - set(BLOCKS):
-        known = ", ".join(BLOCKS)
-        raise UserError(
-            "the demo has no such block", where="data", expected=f"of {known}", received=blocks, do="choose among these"
-        )
-
-
-def _checked_window(window: tuple[int, int] | None) -> tuple[int, int]:
-    left, right = window or WINDOW
-    if not 0 <= left < right <= PROMOTER_LENGTH:
-        raise UserError(
-            "the window does not lie in the demo's promoters",
-            where="data.window",
-            expected=f"0 <= left < right <= {PROMOTER_LENGTH}",
-            received=[left, right],
-            do="change data.window, or leave it out",
-        )
-    return left, right
+    scaled: np.ndarray = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
+    return scaled.astype(np.float32)

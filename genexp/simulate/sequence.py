@@ -2,21 +2,22 @@
 
 A promoter is drawn in three steps.
 
-1. Background: a first-order Markov chain without CpG. Its transitions are the tables of Durbin, Eddy, Krogh and
-   Mitchison (Biological Sequence Analysis, 1998, section 3.1) for DNA inside and outside CpG islands, mixed position
-   by position inside the gene's island, outside alone elsewhere.
-2. Sites: one instance of its consensus for each motif that the gene has.
-3. CpGs: in the core exactly as many as the gene has, mostly where its island lies, and none that touches a site;
-   around the core at the same density.
+1. Background: a first-order Markov chain without CpG. Its transition tables are those of Durbin, Eddy, Krogh and
+   Mitchison (Biological Sequence Analysis, 1998, section 3.1) for DNA inside and outside CpG islands: a mixture of
+   both inside the gene's island, the second alone elsewhere.
+2. Sites: one instance of the consensus for each motif that the gene has.
+3. CpGs: in the core exactly the number of the gene, mostly inside its island, none overlapping a site; around the
+   core at the same density.
 
-So whatever the label owes to the promoter (number of CpGs, sites, offsets of the core sites) can be read from the
-final bases without error: :func:`scan` does it. A promoter in which chance made one more site is drawn again. The
-exact ceiling of :mod:`genexp.simulate.demo` rests on this.
+Everything by which the promoter affects the label (number of CpGs, sites, offsets of the core sites) can be read from
+the final bases without error, which `scan` does: a promoter with an additional site by chance is drawn again. The
+exact noise ceiling of `genexp.simulate.demo` depends on this.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,10 +25,10 @@ import numpy as np
 PROMOTER_LENGTH = 2000
 TSS = 1000
 
-#: Half-open region relative to the TSS whose CpGs count; with an even length and even ends.
+#: Half-open region relative to the TSS in which CpGs are counted; its length and ends are even.
 CORE = (-400, 200)
 
-#: Most CpGs that a core has, and the fewest that make it a CpG island.
+#: Largest number of CpGs in a core, and smallest number in a CpG island.
 MAX_CPG = 90
 ISLAND_CPG = 16
 
@@ -36,45 +37,35 @@ _IUPAC = {
     "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
 }  # fmt: skip
 
-# Rows: this base; columns: the next; both A, C, G, T.
-_OUTSIDE = (
+#: Transitions outside and inside CpG islands. Rows: this base; columns: the next; both A, C, G, T.
+OUTSIDE = (
     (0.300, 0.205, 0.285, 0.210),
     (0.322, 0.298, 0.078, 0.302),
     (0.248, 0.246, 0.298, 0.208),
     (0.177, 0.239, 0.292, 0.292),
 )
-_INSIDE = (
+INSIDE = (
     (0.180, 0.274, 0.426, 0.120),
     (0.171, 0.368, 0.274, 0.188),
     (0.161, 0.339, 0.375, 0.125),
     (0.079, 0.355, 0.384, 0.182),
 )
-#: Factors on the transitions to C and G, outside and inside, for a GC content of 0.42 and 0.65 once CpGs are written.
+#: Factors on the transitions to C and G, outside and inside: GC content is 0.42 and 0.65 after CpGs are written.
 _TILT = (0.73, 1.08)
-#: CpGs at which an island's background is all "inside".
+#: Number of CpGs from which an island's background uses the inside table alone.
 _FULL_STRENGTH = 60
-#: Number of values of the random byte that a transition is looked up with.
+#: Number of values of the random byte that selects a transition.
 _LEVELS = 256
-#: How much likelier a CpG is inside the island than around it.
+#: Rate of CpGs inside the island relative to outside.
 _CONTRAST = 12
 
 
-@dataclass(frozen=True)
-class Motif:
-    """A binding site: how it reads, and where it works.
+class Motif(NamedTuple):
+    """A binding site.
 
-    Attributes
-    ----------
-    name
-        Core-promoter element, or transcription factor.
-    consensus
-        IUPAC letters, 5' to 3'.
-    band
-        Half-open range of starts, relative to the TSS, at which the site works; elsewhere it does nothing.
-    both_strands
-        Whether the reverse complement works as well.
-    rate
-        Share of genes that have it: without and with a CpG island.
+    `band` is the half-open range of starts, relative to the TSS, at which the site has an effect; `both_strands` tells
+    whether the reverse complement has the same; `rate` is the share of genes that have the site, without and with a
+    CpG island.
     """
 
     name: str
@@ -113,12 +104,12 @@ MOTIFS: tuple[Motif, ...] = CORE_MOTIFS + FACTOR_MOTIFS
 
 @dataclass(frozen=True)
 class Signals:
-    """What promoters say about their genes; one row per gene.
+    """What promoters determine about their genes; one row per gene.
 
     Attributes
     ----------
     cpg : (n,) int64
-        Number of CpGs in the core, those that touch a site left out; at most ``MAX_CPG``.
+        Number of CpGs in the core that do not overlap a site; at most ``MAX_CPG``.
     sites : (n, motifs) bool
         Whether the promoter has the site, in the order of ``MOTIFS``.
     offsets : (n, core motifs) int64
@@ -135,23 +126,10 @@ class Signals:
 
 
 def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
-    """Draw promoters that carry exactly the given signals.
-
-    Parameters
-    ----------
-    signals
-        What each promoter has to say.
-    rng
-        Source of everything random.
-
-    Returns
-    -------
-    (n, PROMOTER_LENGTH) uint8
-        Tokens A=0 C=1 G=2 T=3, for which :func:`scan` returns `signals`.
-    """
+    """Return promoters with exactly these signals: (n, PROMOTER_LENGTH) uint8 tokens, A=0 C=1 G=2 T=3."""
     tokens = np.empty((len(signals.cpg), PROMOTER_LENGTH), np.uint8)
     rows = np.arange(len(tokens))
-    while rows.size:  # chance makes a site in one promoter of ten, so a round leaves a tenth of the last
+    while rows.size:  # one promoter in ten has an additional site by chance
         wanted = signals.take(rows)
         tokens[rows] = _draw(wanted, rng)
         found = scan(tokens[rows])
@@ -162,18 +140,7 @@ def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
 
 
 def scan(tokens: np.ndarray) -> Signals:
-    """Read the signals from promoters.
-
-    Parameters
-    ----------
-    tokens : (n, PROMOTER_LENGTH) uint8
-        A=0 C=1 G=2 T=3 N=4.
-
-    Returns
-    -------
-    Signals
-        Of each promoter.
-    """
+    """Read the signals from (n, PROMOTER_LENGTH) uint8 tokens, A=0 C=1 G=2 T=3 N=4."""
     bits = np.left_shift(np.uint8(1), tokens)
     sites = np.zeros((len(tokens), len(MOTIFS)), bool)
     offsets = np.zeros((len(tokens), len(CORE_MOTIFS)), np.int64)
@@ -192,7 +159,7 @@ def scan(tokens: np.ndarray) -> Signals:
 
 
 def _matches(bits: np.ndarray, motif: Motif) -> np.ndarray:
-    """Return (n, width of the band) bool: whether the motif starts there, on a strand on which it works."""
+    """Return (n, width of the band) bool: whether the motif starts there, on a strand on which it has an effect."""
     start, width = TSS + motif.band[0], motif.band[1] - motif.band[0]
     hit = np.zeros((len(bits), width), bool)
     for strand in _strands(motif):
@@ -204,14 +171,14 @@ def _matches(bits: np.ndarray, motif: Motif) -> np.ndarray:
 
 
 def _strands(motif: Motif) -> list[list[list[int]]]:
-    """Return the tokens allowed at each position, for each strand on which the motif works."""
+    """Return the tokens allowed at each position, for each strand on which the motif has an effect."""
     forward = [["ACGT".index(base) for base in _IUPAC[letter]] for letter in motif.consensus]
     backward = [[3 - base for base in allowed] for allowed in reversed(forward)]
     return [forward, backward] if motif.both_strands else [forward]
 
 
 def _draw(signals: Signals, rng: np.random.Generator) -> np.ndarray:
-    """Draw (n, PROMOTER_LENGTH) tokens that carry the signals, and whatever sites chance adds."""
+    """Draw (n, PROMOTER_LENGTH) tokens that carry the signals, and possibly additional sites by chance."""
     island = _islands(signals.cpg, rng)
     tokens = _background(island, signals.cpg, rng)
     covered = _write_sites(tokens, signals, rng)
@@ -223,7 +190,7 @@ def _draw(signals: Signals, rng: np.random.Generator) -> np.ndarray:
 
 
 def _islands(cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return (n, PROMOTER_LENGTH) bool: the stretch around the TSS that is island, the wider the more CpGs."""
+    """Return (n, PROMOTER_LENGTH) bool: the island around the TSS, wider with more CpGs."""
     reach = (200 + 5.0 * cpg[:, None]) * rng.lognormal(0.0, 0.35, (len(cpg), 2))
     reach[cpg < ISLAND_CPG] = 0
     position = np.arange(PROMOTER_LENGTH) - TSS
@@ -231,9 +198,9 @@ def _islands(cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _background(island: np.ndarray, cpg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw (n, PROMOTER_LENGTH) tokens from Markov chains without CpG, in islands the richer in GC the more CpGs."""
-    table = np.concatenate([_lookup(*pair) for pair in zip((_OUTSIDE, _INSIDE), _TILT, strict=True)])
-    shape = (PROMOTER_LENGTH, len(cpg))  # position first: each step reads and writes one contiguous row
+    """Draw (n, PROMOTER_LENGTH) tokens from Markov chains without CpG; GC in islands increases with the CpGs."""
+    table = np.concatenate([_lookup(*pair) for pair in zip((OUTSIDE, INSIDE), _TILT, strict=True)])
+    shape = (PROMOTER_LENGTH, len(cpg))  # position first, so that each step uses one contiguous row
     strength = np.minimum(cpg / _FULL_STRENGTH, 1).astype(np.float32)
     inside = island.T & (rng.random(shape, dtype=np.float32) < strength)
     index = inside * np.uint16(4 * _LEVELS) + rng.integers(0, _LEVELS, shape, dtype=np.uint8)
@@ -246,15 +213,16 @@ def _background(island: np.ndarray, cpg: np.ndarray, rng: np.random.Generator) -
 
 
 def _lookup(transitions: tuple[tuple[float, ...], ...], tilt: float) -> np.ndarray:
-    """Return (4 x levels,) the next base by base and random byte: no CpG, C and G `tilt` times as likely."""
+    """Return (4 * levels,) the next base, by base and random byte: no CpG, C and G weighted by `tilt`."""
     weights = np.array(transitions) * (1, tilt, tilt, 1)
     weights[1, 2] = 0
     edges = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)[:, :3] * _LEVELS
-    return (np.arange(_LEVELS) >= np.round(edges)[:, :, None]).sum(axis=1).astype(np.uint8).ravel()
+    bases: np.ndarray = (np.arange(_LEVELS) >= np.round(edges)[:, :, None]).sum(axis=1)
+    return bases.astype(np.uint8).ravel()
 
 
 def _write_sites(tokens: np.ndarray, signals: Signals, rng: np.random.Generator) -> np.ndarray:
-    """Write the sites into the tokens; return (n, PROMOTER_LENGTH) bool, the bases that they cover."""
+    """Write the sites into the tokens; return (n, PROMOTER_LENGTH) bool, the bases in sites."""
     starts = _site_starts(signals, rng)
     covered = np.zeros(tokens.shape, bool)
     for m, motif in enumerate(MOTIFS):
@@ -275,7 +243,7 @@ def _site_starts(signals: Signals, rng: np.random.Generator) -> np.ndarray:
     first, second = np.triu_indices(len(MOTIFS), 1)
     starts = np.empty(signals.sites.shape, np.int64)
     rows = np.arange(len(starts))
-    while rows.size:  # most genes have no overlap at the first try
+    while rows.size:  # most genes have no overlap in the first draw
         drawn = rng.integers(low, high, (len(rows), len(MOTIFS)))
         drawn[:, : len(CORE_MOTIFS)] = low[: len(CORE_MOTIFS)] + signals.offsets[rows]
         starts[rows] = drawn
@@ -290,11 +258,11 @@ def _site_starts(signals: Signals, rng: np.random.Generator) -> np.ndarray:
 def _with_cpgs(
     tokens: np.ndarray, island: np.ndarray, covered: np.ndarray, cpg: np.ndarray, start: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the tokens with CpGs written into slots of two bases, of which the first begins at `start`, 0 or 1."""
+    """Return the tokens with CpGs written into slots of two bases, the first at `start` (0 or 1)."""
     ends = slice(start, PROMOTER_LENGTH - start)
     free = ~(covered[:, ends][:, ::2] | covered[:, ends][:, 1::2])
     rate = np.where(island[:, ends][:, ::2], np.float32(_CONTRAST), np.float32(1))
-    # The k slots whose exponential waiting times end first are a weighted draw of k slots.
+    # The k slots with the shortest exponential waiting times are a weighted draw of k slots.
     times = np.where(free, rng.standard_exponential(free.shape, dtype=np.float32) / rate, np.inf)
     core = slice((TSS + CORE[0]) // 2, (TSS + CORE[1]) // 2 - start)
     in_order = np.sort(times[:, core], axis=1)

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
-from genexp.config import TrainConfig
 from genexp.console import warn
 from genexp.errors import UserError
-from genexp.run.directory import RunDirectory
+from genexp.run import RunDirectory
 
-#: Takes one row of `genexp.run.directory.HISTORY_COLUMNS`.
+if TYPE_CHECKING:
+    from genexp.training.config import RunConfig
+
+#: Takes one row of `genexp.run.record.HISTORY_COLUMNS`.
 Log = Callable[[Mapping[str, float]], None]
 
-#: The package that each needs beyond our own dependencies.
+#: Opens a logger for one attempt of a run: ``opened(config, run, attempt)``.
+Logger = Callable[["RunConfig", RunDirectory, int], AbstractContextManager[Log]]
+
+#: The package that each needs beyond the dependencies of genexp.
 PACKAGES = {"mlflow": "mlflow", "wandb": "wandb"}
 
 
-def chosen(logger: str | list[str] | None) -> list[str]:
-    """Return the names behind ``logger=``; the history as CSV is always written, so it needs nothing here."""
-    names = [logger] if isinstance(logger, str) else list(logger or [])
-    return [name for name in dict.fromkeys(names) if name != "csv"]
+def chosen(logger: Sequence[str] | None) -> list[str]:
+    """Return the loggers to open; the history as CSV is always written, so ``csv`` needs none."""
+    return [name for name in dict.fromkeys(logger or ()) if name != "csv"]
 
 
-def check_loggers(logger: str | list[str] | None) -> None:
-    """Raise a UserError if a logger needs a package that is not installed, or cannot write where it is told to."""
+def check_loggers(logger: Sequence[str] | None) -> None:
+    """Check before the run that each logger is installed and can write.
+
+    Raises
+    ------
+    UserError
+        For the first that is not or cannot.
+    """
     for name in chosen(logger):
         package = PACKAGES.get(name)
         if package and find_spec(package) is None:
-            raise UserError(
-                f"logger={name} needs a package that is not installed",
-                where="logger",
-                expected=package,
-                received="not installed",
-                do=f"pip install 'genexp[{name}]', or choose logger=tensorboard, which needs nothing more",
-            )
+            hint = f"pip install 'genexp[{name}]', or choose logger=tensorboard, which needs no other package"
+            raise UserError(f"logger={name} needs the package {package}, which is not installed", hint=hint)
         if name in CHECKS:
             CHECKS[name]()
 
@@ -49,11 +53,11 @@ def _check_mlflow() -> None:
         mlflow.MlflowClient().search_experiments(max_results=1)
     except Exception as error:  # noqa: BLE001 - whatever its stores raise: MLflow's, SQL's, or the network's own
         raise UserError(
-            "MLflow cannot write where its settings say",
-            where="logger=mlflow, MLFLOW_TRACKING_URI",
+            "MLflow cannot write to its tracking URI",
+            where="MLFLOW_TRACKING_URI",
             expected="sqlite:///FILE, or the address of a tracking server",
             received=f"{mlflow.get_tracking_uri()}: {' '.join(str(error).split())[:300]}",
-            do="set MLFLOW_TRACKING_URI, or choose logger=tensorboard",
+            hint="set MLFLOW_TRACKING_URI, or choose logger=tensorboard",
         ) from None
 
 
@@ -63,30 +67,23 @@ def _check_wandb() -> None:
     if wandb.setup().settings.mode in ("offline", "disabled", "dryrun"):
         return
     try:
-        known = wandb.login(prompt=False)
+        known, reason = wandb.login(prompt=False), "no API key"
     except wandb.Error as error:
         known, reason = False, str(error)
-    else:
-        reason = "no API key"
     if not known:
-        raise UserError(
-            "Weights & Biases does not let us in",
-            where="logger=wandb",
-            expected="an account that is logged in, or WANDB_MODE=offline",
-            received=reason,
-            do="run wandb login once, or set WANDB_MODE=offline and upload later with wandb sync",
-        )
+        hint = "run wandb login once, or set WANDB_MODE=offline and upload later with wandb sync"
+        raise UserError("Weights & Biases refuses the login", where="logger=wandb", received=reason, hint=hint)
 
 
-#: What is asked before the run, so that a run does not begin which cannot be logged.
-CHECKS = {"mlflow": _check_mlflow, "wandb": _check_wandb}
+#: Run before training, so that a run does not start which cannot be logged.
+CHECKS: dict[str, Callable[[], None]] = {"mlflow": _check_mlflow, "wandb": _check_wandb}
 
 
 @contextmanager
-def open_loggers(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+def open_loggers(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
     """Open the loggers of one attempt; yields a function that writes one epoch to all of them.
 
-    A resumed run goes on in the same TensorBoard folder and the same Weights & Biases run.
+    A resumed run continues in the same TensorBoard folder and the same Weights & Biases run.
     """
     with ExitStack() as stack:
         logs = [stack.enter_context(LOGGERS[name](config, run, attempt)) for name in chosen(config.logger)]
@@ -97,13 +94,13 @@ def open_loggers(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterat
                     each(row)
                 except Exception as error:  # noqa: BLE001 - a lost connection must not end days of training
                     logs.remove(each)
-                    warn(f"a logger failed and is left out from now on (history.csv goes on): {error}")
+                    warn(f"a logger failed and is not used any more (history.csv continues): {error}")
 
         yield log
 
 
 @contextmanager
-def _tensorboard(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+def _tensorboard(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
     """Write scalars through TensorFlow's own summaries, from the host, so on a TPU too.
 
     ``tf.summary.scalar`` would need the package that draws them, which is not needed to write them.
@@ -130,22 +127,25 @@ def _tensorboard(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterat
 
 
 @contextmanager
-def _mlflow(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
-    """Write to MLflow; where it goes is MLflow's own setting (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME)."""
+def _mlflow(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+    """Write to MLflow, as its own settings say (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME)."""
     import mlflow
 
+    training = {f"training.{key}": value for key, value in config.training.model_dump().items()}
+    settings = {"model": config.model.name, "data": config.data.name, "seed": config.seed, **training}
     with mlflow.start_run(run_name=_name(run, attempt)):
-        mlflow.log_params({"directory": str(run.path), **_parameters(config)})
+        mlflow.log_params({"directory": str(run.path), **settings})
         yield lambda row: mlflow.log_metrics(_values(row), step=int(row["epoch"]))
 
 
 @contextmanager
-def _wandb(config: TrainConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
-    """Write to Weights & Biases; project and mode are its own settings (WANDB_PROJECT, WANDB_MODE)."""
+def _wandb(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+    """Write to Weights & Biases, as its own settings say (WANDB_PROJECT, WANDB_MODE)."""
     import wandb
 
     name = _name(run, attempt)
-    session = wandb.init(name=name, id=name, resume="allow", dir=str(run.path), config=asdict(config))
+    content = config.model_dump(mode="json")
+    session = wandb.init(name=name, id=name, resume="allow", dir=str(run.path), config=content)
     try:
         yield lambda row: session.log(_values(row), step=int(row["epoch"]))
     finally:
@@ -160,10 +160,5 @@ def _values(row: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if name != "epoch"}
 
 
-def _parameters(config: TrainConfig) -> dict[str, Any]:
-    """Return what people sort runs by, flat: ``{"model": "xpresso", "training.epochs": 300}``."""
-    training = {f"training.{key}": value for key, value in asdict(config.training).items()}
-    return {"model": config.model.name, "data": config.data.name, "seed": config.seed, **training}
-
-
-LOGGERS = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}
+#: By the name in ``logger=``.
+LOGGERS: dict[str, Logger] = {"tensorboard": _tensorboard, "mlflow": _mlflow, "wandb": _wandb}

@@ -5,25 +5,31 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
-from genexp.config import TrainConfig, TrainingConfig
-from genexp.console import duration, progress, say, warn
+from genexp.console import progress, say, warn
 from genexp.dataset.batches import TrainingBatches, inference_batches
-from genexp.dataset.genes import Dataset
+from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.evaluation.metrics import is_collapsed, r2
 from genexp.evaluation.predict import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
-from genexp.run.directory import HISTORY_COLUMNS, RunDirectory
+from genexp.run import RunDirectory
+from genexp.run.record import HISTORY_COLUMNS
 from genexp.training.loggers import Log, open_loggers
-from genexp.training.optimizers import build_optimizer, epoch_rate
+from genexp.training.optimizers import OPTIMIZERS, epoch_rate, has_schedule
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from genexp.training.config import RunConfig, TrainingConfig
 
 #: Epochs in a row with constant validation predictions after which a network counts as dead. A dead ReLU layer
 #: passes no gradient, so it does not come back; the few epochs spare a network that only starts slowly.
@@ -32,10 +38,28 @@ DEAD_AFTER = 3
 #: Distance of the seeds of two attempts, so that a retried run is not the same as its neighbour in a seed sweep.
 SEED_STEP = 1_000_003
 
+#: Updates that TensorFlow makes in one call where an update takes less than so many seconds: calls from Python cost
+#: as much as the updates of a small model. The digits are the same; an interrupt waits until the call returns.
+FUSED_STEPS, FUSED_BELOW_S = 8, 0.1
+#: Steps that must be left for it, since the step is compiled a second time.
+FUSED_FROM = 5_000
+
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training leaves behind, apart from the files."""
+    """What training leaves behind, apart from the files.
+
+    Attributes
+    ----------
+    model
+        As it is after the last epoch.
+    progress
+        Epochs, losses and times.
+    seed
+        That of the last attempt.
+    collapsed
+        Whether the last attempt collapsed too.
+    """
 
     model: keras.Model
     progress: Progress
@@ -43,11 +67,11 @@ class Fitted:
     collapsed: bool
 
 
-def train(config: TrainConfig, dataset: Dataset, shapes: InputShapes, hardware: Hardware, run: RunDirectory) -> Fitted:
+def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Hardware, run: RunDirectory) -> Fitted:
     """Train one model, again with another seed when the network collapses.
 
-    Picks up where the run directory's saved state left off. Writes ``history.csv``, ``checkpoints/best.keras``,
-    ``checkpoints/last.keras`` and ``checkpoints/state/`` as it goes.
+    Continues from the saved state of the run directory, where there is one. Writes ``history.csv``,
+    ``checkpoints/best.keras``, ``checkpoints/last.keras`` and ``checkpoints/state/`` after each epoch.
 
     Raises
     ------
@@ -60,10 +84,10 @@ def train(config: TrainConfig, dataset: Dataset, shapes: InputShapes, hardware: 
         model = compiled_model(config, shapes, hardware, seed)
         say(f"{model.count_params():,} parameters in {len(model.layers)} layers, seed {seed}")
         if config.training.start_from and not state.epoch:
-            take_weights(model, config.training.start_from)
+            say(f"starting from the weights of {take_weights(model, config, shapes.vectors)}")
         if state.epoch:
             restore_variables(run.state, model)
-            say(f"going on after epoch {state.epoch}")
+            say(f"resuming after epoch {state.epoch}")
             if state.best_epoch == state.epoch:  # the crash may have come between state and checkpoint
                 save_model(model, run, "best")
         with open_loggers(config, run, state.attempt) as log:
@@ -79,14 +103,15 @@ def train(config: TrainConfig, dataset: Dataset, shapes: InputShapes, hardware: 
         )
 
 
-def compiled_model(config: TrainConfig, shapes: InputShapes, hardware: Hardware, seed: int) -> keras.Model:
+def compiled_model(config: RunConfig, shapes: InputShapes, hardware: Hardware, seed: int) -> keras.Model:
     """Build and compile the model inside the strategy's scope, from a fresh session and seed."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
         model = build_model(config.model, shapes)
-        model.compile(build_optimizer(config.training), loss=config.training.loss, jit_compile=hardware.jit)
-        # Made now, so that every replica has them before the first step.
+        optimizer = OPTIMIZERS[config.training.optimizer](config.training)
+        model.compile(optimizer, loss=config.training.loss, jit_compile=hardware.jit)
+        # Its variables are made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)
     return model
 
@@ -102,89 +127,83 @@ def fit(
     log: Log,
 ) -> None:
     """Run the epochs that are left, updating `state` and the run directory after each."""
-    valid = dataset.splits["valid"]
-    batches = TrainingBatches(
-        dataset.splits["train"],
-        training.batch_size,
-        seed,
-        shuffle=training.shuffle,
-        static=hardware.static_batches,
-    )
+    genes, valid, static = dataset.splits["train"], dataset.splits["valid"], hardware.static_batches
+    batches = TrainingBatches(genes, training.batch_size, seed, shuffle=training.shuffle, static=static)
     valid_batches = inference_batches(valid, min(training.batch_size, len(valid)))
-    loss_of = keras.losses.get(training.loss)
+    first = state.epoch
     with progress("epochs", training.epochs, "epochs", plain=False) as epochs_done:
         while state.epoch < training.epochs and state.flat < DEAD_AFTER:
             if training.patience is not None and state.waited >= training.patience:
                 say(f"stopped early: no lower validation loss for {training.patience} epochs")
                 break
             batches.epoch = state.epoch
-            rate = epoch_rate(training, state.epoch)
-            if training.optimizer != "original":  # whose schedule goes by updates, not epochs
-                model.optimizer.learning_rate = rate
-
-            started = time.perf_counter()
-            result = model.fit(batches.dataset, shuffle=False, verbose=0)
-            trained = time.perf_counter()
-            predictions = predict(model, valid_batches, len(valid))
-            val_loss = float(np.mean(loss_of(valid.labels[:, None], predictions[:, None])))
-            seconds, val_seconds = trained - started, time.perf_counter() - trained
-
-            loss = float(result.history["loss"][0])
-            if training.optimizer == "original":
-                rate = float(model.optimizer.learning_rate)
-            if not (math.isfinite(loss) and math.isfinite(val_loss)):
-                raise diverged(state.epoch + 1, loss, val_loss, rate)
-            row = (state.epoch + 1, loss, val_loss, r2(valid.labels, predictions), rate, seconds, val_seconds)
+            row, predictions = one_epoch(model, training, batches.dataset, valid, valid_batches, state.epoch)
             state.flat = state.flat + 1 if is_collapsed(predictions, valid.labels) else 0
-            advance(state, dict(zip(HISTORY_COLUMNS, row, strict=True)))
+            state.advance(row)
 
             save_state(run.state, state, model)
             if state.waited == 0:
                 save_model(model, run, "best")
             write_csv(run.history, HISTORY_COLUMNS, [list(r.values()) for r in state.history])
-            log(state.history[-1])
-            say(epoch_line(state, training.epochs, len(dataset.splits["train"])))
+            log(row)
+            say(epoch_line(state, training.epochs, len(genes)))
             epochs_done(state.epoch)
+            steps_left = batches.steps * (training.epochs - state.epoch)
+            # The first epoch compiles the model, so that the second tells how long a step takes.
+            if state.epoch - first == 2 and row["seconds"] < FUSED_BELOW_S * batches.steps and steps_left >= FUSED_FROM:
+                fuse_steps(model, training, hardware)
 
 
-def advance(state: Progress, row: dict[str, float]) -> None:
-    """Count one epoch; the first epoch with the lowest validation loss is the best."""
-    state.epoch += 1
-    state.history.append(row)
-    state.seconds += row["seconds"] + row["val_seconds"]
-    if row["val_loss"] < state.best_loss:
-        state.best_epoch, state.best_loss, state.waited = state.epoch, row["val_loss"], 0
-    else:
-        state.waited += 1
+def one_epoch(
+    model: keras.Model,
+    training: TrainingConfig,
+    batches: tf.data.Dataset,
+    valid: Split,
+    valid_batches: tf.data.Dataset,
+    epoch: int,
+) -> tuple[dict[str, float], np.ndarray]:
+    """Train for one epoch and validate; return its row of the history and the predictions, (n,) float32."""
+    rate, scheduled = epoch_rate(training, epoch), has_schedule(model.optimizer)
+    if not scheduled:
+        model.optimizer.learning_rate = rate
+    started = time.perf_counter()
+    loss = float(model.fit(batches, shuffle=False, verbose=0).history["loss"][0])
+    trained = time.perf_counter()
+    predictions = predict(model, valid_batches, len(valid))
+    loss_of = keras.losses.get(training.loss)
+    val_loss = float(np.mean(loss_of(valid.labels[:, None], predictions[:, None])))
+    seconds, val_seconds = trained - started, time.perf_counter() - trained
+    if scheduled:
+        rate = float(model.optimizer.learning_rate)
+    if not (math.isfinite(loss) and math.isfinite(val_loss)):
+        received = f"loss {loss}, validation loss {val_loss}, at learning rate {rate:g}"
+        hint = "lower training.learning_rate, or use hardware.precision=float32 if it was mixed_float16"
+        raise UserError("training diverged", where=f"epoch {epoch + 1}", received=received, hint=hint)
+    row = (epoch + 1, loss, val_loss, r2(valid.labels, predictions), rate, seconds, val_seconds)
+    return dict(zip(HISTORY_COLUMNS, row, strict=True)), predictions
+
+
+def fuse_steps(model: keras.Model, training: TrainingConfig, hardware: Hardware) -> None:
+    """Have TensorFlow make several updates per call from Python; not on TPUs, nor with several replicas."""
+    if not hardware.static_batches:
+        steps, jit = FUSED_STEPS, hardware.jit
+        model.compile(model.optimizer, loss=training.loss, jit_compile=jit, steps_per_execution=steps)
 
 
 def save_model(model: keras.Model, run: RunDirectory, name: str) -> None:
-    """Write a checkpoint so that readers see the old one or the new one."""
+    """Write a checkpoint atomically: the model alone, without optimizer, so that plain Keras opens it anywhere."""
     path = run.checkpoint(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{name}.tmp.keras")
-    model.save(temporary)
+    keras.Model(model.input, model.output, name=model.name).save(temporary)
     temporary.replace(path)
 
 
 def epoch_line(state: Progress, epochs: int, genes: int) -> str:
-    """Return the line that people watch: losses, r2, speed, time left if all epochs are run."""
-    row = state.history[-1]
-    recent = state.history[-10:]
-    left = sum(r["seconds"] + r["val_seconds"] for r in recent) / len(recent) * (epochs - state.epoch)
-    return (
-        f"epoch {state.epoch:>3}/{epochs}  loss {row['loss']:.4f}  val_loss {row['val_loss']:.4f}  "
-        f"val_r2 {row['val_r2']:.3f}  {genes / row['seconds']:>6,.0f} genes/s  at most {duration(left)} left"
-        f"{'  best' if state.waited == 0 else ''}"
-    )
-
-
-def diverged(epoch: int, loss: float, val_loss: float, rate: float) -> UserError:
-    """Return the error for a loss that is no number any more."""
-    return UserError(
-        "training diverged",
-        where=f"epoch {epoch}",
-        expected="a finite loss",
-        received=f"loss {loss}, validation loss {val_loss}, at learning rate {rate:g}",
-        do="lower training.learning_rate, or take hardware.precision=float32 if it was mixed_float16",
-    )
+    """Return one line of at most 80 columns: losses, r2, speed, time left if all epochs are run; * for the best."""
+    row, recent = state.history[-1], state.history[-10:]
+    left = round(sum(r["seconds"] + r["val_seconds"] for r in recent) / len(recent) * (epochs - state.epoch))
+    eta = f"{left // 60}:{left % 60:02}" if left < 3600 else f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+    best, speed = "*" if state.waited == 0 else " ", f"{genes / row['seconds']:,.0f}"
+    losses = f"loss {row['loss']:.4f}  val {row['val_loss']:.4f} {best}  r2 {row['val_r2']:.3f}"
+    return f"epoch {state.epoch:>3}/{epochs}  {losses}  {speed:>6} genes/s  ETA {eta}"

@@ -1,53 +1,78 @@
-"""Optimisers and learning-rate schedules by name."""
+"""Optimizers and losses by name: the only table of each. Keras is imported when an optimizer is built."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import keras
-from keras import ops, optimizers
+if TYPE_CHECKING:
+    from keras.optimizers import Optimizer
 
-from genexp.config import TrainingConfig
+    from genexp.training.config import TrainingConfig
+
+#: Losses by their Keras names.
+LOSSES = (
+    *("mse", "mae", "mape", "msle", "huber", "log_cosh"),
+    *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
+)
 
 
-def build_optimizer(config: TrainingConfig) -> keras.optimizers.Optimizer:
-    """Return the optimiser of a run.
+def _sgd(config: TrainingConfig) -> Optimizer:
+    from keras.optimizers import SGD
 
-    Notes
-    -----
-    ``original`` is the optimiser of the Transformer paper (Vaswani et al. 2017): Adam(0.9, 0.98, 1e-9), whose
-    learning rate the schedule alone decides; ``training.learning_rate`` and the milestone do not touch it.
-    """
-    rate = config.learning_rate
-    if config.optimizer == "sgd":
-        return optimizers.SGD(rate, momentum=config.momentum)
-    if config.optimizer == "adam":
-        return optimizers.Adam(rate)
-    if config.optimizer == "adadelta":
-        return optimizers.Adadelta(rate, rho=0.95)
-    if config.optimizer == "adamax":
-        return optimizers.Adamax(rate)
+    return SGD(config.learning_rate, momentum=config.momentum)
+
+
+def _adam(config: TrainingConfig) -> Optimizer:
+    from keras.optimizers import Adam
+
+    return Adam(config.learning_rate)
+
+
+def _adadelta(config: TrainingConfig) -> Optimizer:
+    from keras.optimizers import Adadelta
+
+    return Adadelta(config.learning_rate, rho=0.95)
+
+
+def _adamax(config: TrainingConfig) -> Optimizer:
+    from keras.optimizers import Adamax
+
+    return Adamax(config.learning_rate)
+
+
+def _original(config: TrainingConfig) -> Optimizer:
+    """Adam and schedule of the Transformer paper; ``training.learning_rate`` and the milestone have no effect."""
+    from keras.optimizers import Adam
+
+    from genexp.training.schedules import TransformerSchedule
+
     schedule = TransformerSchedule(config.d_model, config.warmup_steps)
-    return optimizers.Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
+    return Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
 
 
-@keras.saving.register_keras_serializable("genexp")
-class TransformerSchedule(optimizers.schedules.LearningRateSchedule):
-    """Learning rate of the Transformer paper: d_model^-0.5 * min(step^-0.5, step * warmup_steps^-1.5).
+def _adamw(config: TrainingConfig) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101)."""
+    from keras.optimizers import AdamW
 
-    `step` is 1 at the first update, as in the paper.
-    """
+    return AdamW(config.learning_rate, weight_decay=config.weight_decay)
 
-    def __init__(self, d_model: int, warmup_steps: int) -> None:
-        self.d_model, self.warmup_steps = d_model, warmup_steps
 
-    def __call__(self, iterations: Any) -> Any:
-        step = ops.cast(iterations, "float32") + 1.0
-        return self.d_model**-0.5 * ops.minimum(step**-0.5, step * self.warmup_steps**-1.5)
+#: By the name in ``training.optimizer``.
+OPTIMIZERS: dict[str, Callable[[TrainingConfig], Optimizer]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adamw,
+    "adadelta": _adadelta,
+    "adamax": _adamax,
+    "original": _original,
+}
 
-    def get_config(self) -> dict[str, int]:
-        """Return what `from_config` needs."""
-        return {"d_model": self.d_model, "warmup_steps": self.warmup_steps}
+
+def has_schedule(optimizer: Optimizer) -> bool:
+    """Return whether the learning rate goes by updates of the weights, so that no epoch may set it."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # that of a loss scale, with mixed_float16
+    return isinstance(inner.get_config()["learning_rate"], dict)
 
 
 def epoch_rate(config: TrainingConfig, epochs_done: int) -> float:

@@ -1,88 +1,67 @@
-"""Going on with an interrupted run, or training a finished one on: its own config, and what forbids it."""
+"""Resuming an interrupted run, or training a finished one for more epochs: its own config, and what forbids it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
-from pathlib import Path
+from typing import Literal
 
-from omegaconf import OmegaConf
-
-from genexp.config import TrainConfig
 from genexp.errors import UserError
-from genexp.run.directory import RunDirectory, busy, check_checkpoint, is_being_written, open_run, read_metrics
-from genexp.validation import validate
+from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
+from genexp.training.config import HardwareConfig, RunConfig, read_config
+from genexp.training.state import read_progress
 
 
-def resumed(directory: str, said: Collection[str], config: TrainConfig) -> tuple[TrainConfig, Path]:
-    """Return the config of an interrupted run, with what may be changed, and its directory.
-
-    Parameters
-    ----------
-    directory
-        The run.
-    said
-        The keys that the command line names.
-    config
-        The config composed from the command line; epochs, patience and hardware are taken from it if given.
-    """
-    files = open_run(directory, "resume")
-    check_resumable(files, directory, config.training.epochs if "training.epochs" in said else None)
-    own = validate(OmegaConf.load(files.config), TrainConfig, str(files.config))  # type: ignore[arg-type]
-    training = replace(
-        own.training,
-        epochs=config.training.epochs if "training.epochs" in said else own.training.epochs,
-        patience=config.training.patience if "training.patience" in said else own.training.patience,
-    )
-    hardware = config.hardware if any(k.startswith("hardware") for k in said) else own.hardware
-    return replace(own, training=training, hardware=hardware, resume=directory), files.path
-
-
-def check_resumable(files: RunDirectory, directory: str, epochs: int | None) -> None:
-    """Raise a UserError if a run cannot go on, or has nothing left to do; nothing in it is touched before.
+def resumed(
+    run: RunDirectory,
+    *,
+    epochs: int | None = None,
+    patience: int | Literal["unchanged"] | None = "unchanged",
+    hardware: HardwareConfig | None = None,
+) -> RunConfig:
+    """Return the config with which a run is resumed.
 
     Parameters
     ----------
-    files
+    run
         The run.
-    directory
-        The same, as the user named it.
-    epochs
-        The new number of epochs, if one is given.
-    """
-    from genexp.training.state import read_progress
+    epochs, hardware
+        What replaces the run's own; None keeps it.
+    patience
+        Likewise, but None is no early stopping.
 
-    metrics = read_metrics(files) or {}
+    Raises
+    ------
+    UserError
+        If the run cannot be resumed, or has nothing left to do; nothing in it is changed before.
+    """
+    check_resumable(run, epochs)
+    own = read_config(run)
+    changes: dict[str, int | None] = {}
+    if epochs is not None:
+        changes["epochs"] = epochs
+    if patience != "unchanged":
+        changes["patience"] = patience
+    training = own.training.model_copy(update=changes)
+    return own.model_copy(update={"training": training, "hardware": hardware or own.hardware})
+
+
+def check_resumable(run: RunDirectory, epochs: int | None = None) -> None:
+    """Raise a UserError if a run cannot be resumed, or has nothing left to do with these `epochs`."""
+    metrics, where = read_metrics(run) or {}, run.path
     if "imported" in metrics:
-        raise UserError(
-            "this run was imported, there is nothing to resume",
-            where=f"resume={directory}",
-            do=f"begin a new run with its weights: genexp train training.start_from={directory} ...",
-        )
-    if is_being_written(files):
-        raise busy(files)
-    progress = read_progress(files.state)
+        hint = f"start a new run with its weights: genexp train training.start_from={run.path} ..."
+        raise UserError("this run was imported, there is nothing to resume", where=where, hint=hint)
+    if is_being_written(run):
+        raise busy(run)
+    progress = read_progress(run.state)
     if metrics.get("status") == "completed" and epochs is None:
-        raise UserError(
-            "this run is complete, there is nothing to resume",
-            where=f"resume={directory}",
-            do=f"evaluate it (genexp evaluate run_dir={directory}), or train on with training.epochs=N",
-        )
-    if not files.state.is_file() and (files.history.is_file() or any(files.checkpoints.glob("*.keras"))):
-        raise UserError(
-            "the saved state of this run is missing, so it cannot go on",
-            where=files.state,
-            expected="state.npz, which genexp train writes after every epoch",
-            received="a run of some epochs without it",
-            do="copy it from where the run was made, or start a new run; the checkpoints can still be evaluated",
-        )
+        hint = f"evaluate it (genexp evaluate run_dir={run.path}), or train on with training.epochs=N"
+        raise UserError("this run is complete, there is nothing to resume", where=where, hint=hint)
+    if not run.state.is_file() and (run.history.is_file() or any(run.checkpoints.glob("*.keras"))):
+        hint = "copy it from where the run was made, or start a new run; the checkpoints can still be evaluated"
+        raise UserError("the saved state of this run is missing, so it cannot be resumed", where=run.state, hint=hint)
     if epochs is not None and epochs <= progress.epoch:
-        raise UserError(
-            "the run has done as many epochs already",
-            where="training.epochs",
-            expected=f"more than the {progress.epoch} epochs that are done",
-            received=epochs,
-            do="give a larger number, or evaluate the run as it is",
-        )
+        expected = f"more than the {progress.epoch} epochs that are completed"
+        what = "the run has completed as many epochs already"
+        raise UserError(what, where="training.epochs", expected=expected, received=epochs)
     if progress.best_epoch and progress.best_epoch != progress.epoch:  # else the saved state has its weights
-        check_checkpoint(files, "best")
+        check_checkpoint(run, "best")

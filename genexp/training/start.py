@@ -1,84 +1,106 @@
-"""Beginning a run with the weights of another."""
+"""Warm start: beginning a run with the weights of another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from omegaconf import OmegaConf
 
-from genexp.config import KmerModelConfig, TrainConfig
-from genexp.console import say
+from genexp.blocks import PROMOTER
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.sources import Source, check_inputs
 from genexp.errors import UserError
-from genexp.run.directory import check_checkpoint, dataset_record, open_run
+from genexp.features.kmer_vectors import load_vectors
+from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig
+from genexp.run import check_checkpoint, find_run, read_environment
 
 if TYPE_CHECKING:
     import keras
 
+    from genexp.training.config import RunConfig
 
-def check_start(config: TrainConfig, source: Source, window: tuple[int, int] | None) -> None:
-    """Refuse weights to start from that were trained on other blocks, promoters or widths, before anything is made."""
-    run = open_run(str(config.training.start_from), "training.start_from")
-    check_checkpoint(run, "best")
-    other, seen, info = OmegaConf.load(run.config), dataset_record(run), source.info
-    check_same(
-        config,
-        [
-            ("model", OmegaConf.select(other, "model.name"), config.model.name, "model"),
-            ("data", OmegaConf.select(other, "data.name"), config.data.name, "data"),
-        ],
-    )
-    where = f"training.start_from={config.training.start_from}"
-    check_inputs(seen, config.data.name, info, f"name another dataset, or leave {where} out")
-    pairs: list[tuple[str, Any, Any, str]] = []
-    if window and seen.get("window") and config.model.reads == "bases":
-        length = seen["window"][1] - seen["window"][0]
-        pairs.append(("nt of promoter", length, window[1] - window[0], "data.window"))
-    if isinstance(config.model, KmerModelConfig) and "P" in config.data.name and info.promoter == "bases":
-        pairs += [
-            (f"model.{key}", OmegaConf.select(other, f"model.{key}"), getattr(config.model, key), f"model.{key}")
-            for key in ("k", "chunk", "embed_dim")
-        ]
-        theirs_of = {key: OmegaConf.select(other, f"model.embedding.{key}") for key in ("kind", "trainable")}
-        settings = config.model.embedding
-        form, own_form = embedding_form(**theirs_of), embedding_form(settings.kind, settings.trainable)
-        pairs.append(("embedding", form, own_form, f"model.embedding (there it is {theirs_of['kind']})"))
-    check_same(config, pairs)
+KEY = "training.start_from"
 
 
-def check_same(config: TrainConfig, pairs: Sequence[tuple[str, Any, Any, str]]) -> None:
-    """Raise a UserError at the first of (what, theirs, own, what to change) in which the two runs differ."""
-    for what, theirs, own, change in pairs:
-        if theirs != own:
-            raise UserError(
-                "the weights to start from belong to another model",
-                where=f"training.start_from={config.training.start_from}",
-                expected=f"{what}: {theirs}, as that run has",
-                received=own,
-                do=f"change {change} to fit, or leave training.start_from out",
-            )
+def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> None:
+    """Check that the run to start from has the model, blocks, promoters and widths of this one; imports no Keras.
 
-
-def embedding_form(kind: str, trainable: bool) -> str:
-    """Return what the embedding is to the weights that stand on it: counts, learned vectors or frozen ones."""
-    if kind == "counts":
-        return "counts of k-mers"
-    return "vectors learned with the model" if kind == "learned" or trainable else "frozen vectors"
-
-
-def take_weights(model: keras.Model, directory: str) -> None:
-    """Set the weights of a model to those of a run's best checkpoint; its optimiser begins anew.
+    Parameters
+    ----------
+    config
+        The config of the run to be started; ``training.start_from`` names the other run.
+    source, window
+        The dataset of the run, and the slice of its promoters that the model sees.
 
     Raises
     ------
     UserError
-        If the other model has other layers or shapes, or stands on other k-mer vectors.
+        At the first difference.
+    """
+    from genexp.training.config import read_config
+
+    run = find_run(str(config.training.start_from), KEY)
+    check_checkpoint(run, "best")
+    other, description = read_config(run), source.description
+    _check_same([("model", other.model.name, config.model.name), ("data", other.data.name, config.data.name)])
+    seen = DatasetDescription.model_validate(read_environment(run)["dataset"])
+    check_inputs(seen, config.data.name, description, f"name another dataset, or leave {KEY} out")
+    if window and seen.window and config.model.reads == "bases":
+        length, own = seen.window[1] - seen.window[0], window[1] - window[0]
+        _check_same([("nt of promoter", length, own)])
+    counted = PROMOTER in config.data.name and description.promoter == "bases"
+    if counted and isinstance(config.model, KmerConfig) and isinstance(other.model, KmerConfig):
+        _check_same(_kmer_settings(other.model, config.model))
+
+
+def _kmer_settings(theirs: KmerConfig, own: KmerConfig) -> Iterable[tuple[str, object, object]]:
+    for key in ("k", "chunk", "embed_dim"):
+        yield f"model.{key}", getattr(theirs, key), getattr(own, key)
+    yield "model.embedding", embedding_form(theirs.embedding), embedding_form(own.embedding)
+
+
+def _check_same(settings: Iterable[tuple[str, object, object]]) -> None:
+    """Raise a UserError at the first of (key, theirs, own) that differs."""
+    for key, theirs, own in settings:
+        if theirs != own:
+            what, expected = "the weights to start from belong to another model", f"{key}: {theirs}, as in that run"
+            raise UserError(what, where=KEY, expected=expected, received=own, hint=f"change it, or leave {KEY} out")
+
+
+def embedding_form(settings: EmbeddingConfig) -> str:
+    """Return what the layers above an embedding are fed: counts, learned vectors or frozen ones."""
+    if settings.kind == "counts":
+        return "counts of k-mers"
+    learned = settings.kind == "learned" or settings.trainable
+    return "vectors learned with the model" if learned else "frozen vectors"
+
+
+def take_weights(model: keras.Model, config: RunConfig, vectors: np.ndarray | None) -> Path:
+    """Set the weights of a model to those of the best checkpoint of another run; its optimizer starts anew.
+
+    Parameters
+    ----------
+    model, config
+        The model and the config of its run; ``training.start_from`` names the other run.
+    vectors
+        The k-mer vectors that the model is built on, (4**k, dimension).
+
+    Returns
+    -------
+    Path
+        The run.
+
+    Raises
+    ------
+    UserError
+        If the other model has other layers or shapes, or was trained on other frozen k-mer vectors.
     """
     from genexp.evaluation.report import load_checkpoint
 
-    run = open_run(directory, "training.start_from")
+    directory = str(config.training.start_from)
+    run = find_run(directory, KEY)
     other = load_checkpoint(run, "best")
     own = {v.path: v for v in model.weights if "seed" not in v.path}
     values = {v.path: np.asarray(v) for v in other.weights if "seed" not in v.path}
@@ -87,31 +109,16 @@ def take_weights(model: keras.Model, directory: str) -> None:
         path = differ[0]
         raise UserError(
             "the weights to start from belong to another model",
-            where=f"training.start_from={directory}",
+            where=f"{KEY}={directory}",
             expected=f"{path} {tuple(own[path].shape)}" if path in own else f"no {path}",
             received=f"{tuple(values[path].shape) if path in values else 'none'} ({len(differ)} variables differ)",
-            do="choose the model, data and window of that run, as its config.yaml has them",
+            hint="choose model, data and window of that run, as in its config.yaml",
         )
-    check_vectors(model, other, directory)
+    frozen = isinstance(config.model, KmerConfig) and embedding_form(config.model.embedding) == "frozen vectors"
+    theirs = load_vectors(run.vectors).vectors if frozen and run.vectors.is_file() else None
+    if theirs is not None and not np.array_equal(np.asarray(vectors), theirs):
+        what, hint = "the weights to start from were trained on other k-mer vectors", f"embedding.vectors={run.vectors}"
+        raise UserError(what, where=f"{KEY}={directory}", hint=f"model.{hint}")
     for path, variable in own.items():
         variable.assign(values[path])
-    say(f"starting from the weights of {run.path}")
-
-
-def check_vectors(model: keras.Model, other: keras.Model, directory: str) -> None:
-    """Refuse weights that were learned on other frozen k-mer vectors than the model stands on."""
-    frozen = []
-    for each in (model, other):
-        layer = next((x for x in each.layers if x.name == "embedding"), None)
-        vectors = getattr(layer, "vectors", None)
-        frozen.append(vectors if isinstance(vectors, np.ndarray) else None)
-    own, theirs = frozen
-    same = own is theirs if own is None or theirs is None else np.array_equal(own, theirs)
-    if not same:
-        raise UserError(
-            "the weights to start from stand on other k-mer vectors",
-            where=f"training.start_from={directory}",
-            expected="the vectors of that run",
-            received="vectors made for this one",
-            do=f"model.embedding.vectors={directory}/embedding/vectors.npz",
-        )
+    return run.path

@@ -1,4 +1,4 @@
-"""What an interrupted run needs to go on exactly where it was, in one file that is replaced atomically."""
+"""What resuming a run exactly needs, in one file that is replaced atomically."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Progress:
     attempt
         0, or how often the run was started again with another seed after a collapse.
     epoch
-        Epochs done in this attempt.
+        Epochs completed in this attempt.
     best_epoch, best_loss
         Epoch with the lowest validation loss, from 1, and that loss.
     waited
@@ -36,7 +36,7 @@ class Progress:
     flat
         Epochs in a row with constant validation predictions.
     history
-        One row per epoch; see `genexp.run.directory.HISTORY_COLUMNS`.
+        One row per epoch; see `genexp.run.record.HISTORY_COLUMNS`.
     seconds
         Time spent in training epochs and their validation, over all attempts and interruptions.
     """
@@ -50,55 +50,72 @@ class Progress:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
+    def advance(self, row: dict[str, float]) -> None:
+        """Count one epoch; the first epoch with the lowest validation loss is the best."""
+        self.epoch += 1
+        self.history.append(row)
+        self.seconds += row["seconds"] + row["val_seconds"]
+        if row["val_loss"] < self.best_loss:
+            self.best_epoch, self.best_loss, self.waited = self.epoch, row["val_loss"], 0
+        else:
+            self.waited += 1
+
 
 def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
-    """Write progress, weights, optimiser and random state; a crash leaves the old file or the new one."""
-    arrays: dict[str, Any] = {f"variable_{n:05}": np.asarray(v) for n, v in enumerate(_variables(model))}
+    """Write progress, weights, optimizer and random state atomically."""
+    arrays = {f"variable_{n:05}": np.asarray(v) for n, v in enumerate(_variables(model))}
     arrays["progress"] = np.array(json.dumps(asdict(progress)))
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub takes the names for its own options
     write_atomically(path, buffer.getvalue())
 
 
 def read_progress(path: Path) -> Progress:
-    """Return the progress of an interrupted run."""
+    """Return the progress of a run; that of a new one where nothing is saved.
+
+    Raises
+    ------
+    UserError
+        When the file is damaged.
+    """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Progress(**json.loads(str(file["progress"])))
     except FileNotFoundError:
         return Progress()
     except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        received, hint = f"{type(error).__name__}: {error}", "copy the run directory again, or start a new run"
         raise UserError(
-            "the saved state of this run cannot be read",
-            where=path,
-            received=f"{type(error).__name__}: {error}",
-            do="copy the run directory again, or start a new run; best.keras can still be evaluated",
+            "the saved state of this run cannot be read", where=path, received=received, hint=hint
         ) from None
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
-    """Set weights, optimiser and random state of a compiled model to the saved ones."""
+    """Set weights, optimizer and random state of a compiled model to the saved ones.
+
+    Raises
+    ------
+    UserError
+        When they belong to another model.
+    """
     variables = _variables(model)
     with np.load(path, allow_pickle=False) as file:
         saved = [file[name] for name in sorted(file.files) if name != "progress"]
     shapes, expected = [v.shape for v in saved], [tuple(v.shape) for v in variables]
     if shapes != expected:
+        differ = next(((a, b) for a, b in zip(shapes, expected, strict=False) if a != b), (len(shapes), len(expected)))
         raise UserError(
             "the saved state belongs to another model",
             where=path,
-            expected=f"{len(expected)} variables of the model in config.yaml",
-            received=f"{len(shapes)} variables"
-            + next(
-                (f", the first difference {a} for {b}" for a, b in zip(shapes, expected, strict=False) if a != b), ""
-            ),
-            do="resume the run with the config it was started with",
+            received=f"{len(shapes)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}",
+            hint="resume the run with the config it was started with",
         )
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
 
 
-def _variables(model: keras.Model) -> list[Any]:
-    """Return all variables of a model (with its random seeds) and of its optimiser, in a fixed order."""
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    """Return all variables of a model (with its random seeds) and of its optimizer, in a fixed order."""
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     own = [v for v in model.variables if all(v is not m for m in model.metrics_variables)]

@@ -1,4 +1,4 @@
-"""The hardware of a run: which devices there are, and the distribution strategy over them."""
+"""The hardware of a run: its devices, and the distribution strategy over them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from genexp.config import HardwareConfig
 from genexp.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from genexp.training.config import HardwareConfig
+
 #: Parameters of glibc's ``mallopt``: how many allocations may have pages of their own, and how much free memory at
 #: the end of the heap is kept.
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
+
+
+#: A strategy and the names of its devices.
+Devices = tuple["tf.distribute.Strategy", tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Hardware:
     static_batches
         Whether every batch must have the same size.
     jit
-        What ``compile`` is told about XLA: True, False or "auto".
+        The argument ``jit_compile`` of ``compile``: True, False or "auto".
     """
 
     strategy: tf.distribute.Strategy
@@ -61,7 +66,7 @@ def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardwar
     Raises
     ------
     UserError
-        If a device that is asked for is not there.
+        If a requested device is not available.
     """
     if verbose:
         return _set_up(config)
@@ -74,7 +79,7 @@ def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardwar
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Hold back what C++ code writes to standard error, and let it out if the start fails by a bug.
+    """Suppress what C++ code writes to standard error, unless the start fails with an internal error.
 
     TensorFlow's first lines come before any of its own settings can silence them.
     """
@@ -117,17 +122,12 @@ def _best_kind() -> str:
     return "tpu" if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR") else "cpu"
 
 
-def _cpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
+def _cpu(config: HardwareConfig) -> Devices:
     import tensorflow as tf
 
     if (config.devices or 1) > 1:
-        raise UserError(
-            "there are fewer devices than asked for",
-            where=f"hardware.devices={config.devices}",
-            expected="1 or null: hardware.devices counts GPUs",
-            received="the CPU",
-            do="leave hardware.devices out, or take hardware=gpu",
-        )
+        where, hint = f"hardware.devices={config.devices}", "leave hardware.devices out, or choose hardware=gpu"
+        raise UserError("hardware.devices counts GPUs, and this run uses the CPU", where=where, hint=hint)
     if tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
     _keep_freed_memory()
@@ -135,10 +135,9 @@ def _cpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library reuse what TensorFlow frees, instead of handing it back and faulting it in at each step.
+    """Have glibc reuse the memory that TensorFlow frees, instead of returning it to the kernel at each step.
 
-    A transformer on 2,000 nt spends a third of its CPU time in the kernel otherwise. Where the C library is not
-    glibc, nothing is changed.
+    A transformer on 2,000 nt spends a third of its CPU time in the kernel otherwise. Other C libraries are left alone.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -148,21 +147,20 @@ def _keep_freed_memory() -> None:
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def _gpus(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
+def _gpus(config: HardwareConfig) -> Devices:
     import tensorflow as tf
 
     found = tf.config.list_physical_devices("GPU")
     wanted = config.devices or max(len(found), 1)
     if len(found) < wanted:
         built = "is" if tf.test.is_built_with_cuda() else "is not"
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        visible = f"CUDA_VISIBLE_DEVICES: {os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}"
         raise UserError(
-            "no GPU was found" if not found else "there are fewer GPUs than asked for",
+            "no GPU was found" if not found else "there are fewer GPUs than requested",
             where="hardware=gpu" if not config.devices else f"hardware.devices={config.devices}",
             expected=f"{wanted} GPU{'s' * (wanted > 1)} that TensorFlow can use",
-            received=f"{len(found)}; TensorFlow {tf.__version__} {built} built with CUDA, CUDA_VISIBLE_DEVICES is "
-            f"{'not set' if visible is None else repr(visible)}",
-            do="install the CUDA libraries with pip install 'genexp[gpu]', check nvidia-smi, or take hardware=cpu",
+            received=f"{len(found)}; TensorFlow {tf.__version__} {built} built with CUDA; {visible}",
+            hint="install the CUDA libraries with pip install 'genexp[gpu]', check nvidia-smi, or choose hardware=cpu",
         )
     for gpu in found:
         tf.config.experimental.set_memory_growth(gpu, True)
@@ -172,7 +170,7 @@ def _gpus(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
     return tf.distribute.MirroredStrategy([f"/{name}" for name in names]), names
 
 
-def _tpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
+def _tpu(config: HardwareConfig) -> Devices:
     import tensorflow as tf
 
     try:
@@ -182,14 +180,22 @@ def _tpu(config: HardwareConfig) -> tuple[Any, tuple[str, ...]]:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         strategy = tf.distribute.TPUStrategy(resolver)
     except Exception as error:  # noqa: BLE001 - which error a missing TPU raises differs between releases
-        said = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no message'}"
-        if "No OpKernel was registered" in said:
-            said = f"TensorFlow {tf.__version__}, which is built without support for TPUs"
+        received = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:200]}"
+        if "No OpKernel was registered" in received:
+            received = f"TensorFlow {tf.__version__}, which is built without support for TPUs"
         raise UserError(
             "no TPU was found",
             where=f"hardware=tpu, hardware.tpu={config.tpu}",
             expected="a TPU VM with its TPU free (hardware.tpu=local), or the name or address of a TPU",
-            received=said,
-            do="on a TPU VM: pip install 'genexp[tpu]'; elsewhere take hardware=auto",
+            received=received,
+            hint="on a TPU VM: pip install 'genexp[tpu]'; elsewhere choose hardware=auto",
         ) from None
     return strategy, tuple(f"TPU:{n}" for n in range(strategy.num_replicas_in_sync))
+
+
+def use_cpu(*, verbose: bool = False) -> Hardware:
+    """Set up the CPU, for work that needs no device of the user's choice, such as an export."""
+    from genexp.training.config import HardwareConfig
+
+    cpu = HardwareConfig(name="cpu", precision="float32", jit=None, deterministic=False, devices=None, tpu="local")
+    return set_up_hardware(cpu, verbose=verbose)

@@ -8,7 +8,7 @@ import pytest
 from conftest import QUICK, write_xpresso_set
 
 from genexp.cli import main
-from genexp.dataset.genes import DatasetInfo
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 
@@ -66,7 +66,7 @@ def test_results_of_the_same_run_are_replaced_and_nothing_else_is(run, tmp_path,
         assert main(["evaluate", f"run_dir={run}", "split=test", f"out={out}"]) == 0
     (out / "mine.txt").write_text("mine")
     assert main(["evaluate", f"run_dir={run}", "split=test", f"out={out}"]) == 2
-    assert "nothing is written over" in capsys.readouterr().err
+    assert "existing files are not overwritten" in capsys.readouterr().err
     assert {path.name for path in out.iterdir()} == {"metrics.json", "predictions.csv", "plots", "mine.txt"}
 
 
@@ -114,8 +114,8 @@ def test_a_config_from_a_stranger_never_runs_code(run, tmp_path, capsys):
 
 
 def test_embedded_promoters_of_another_size_are_told():
-    trained_on = {"promoter": "embedded", "promoter_length": 210, "embed_dim": 64, "widths": {}}
-    info = DatasetInfo("set", "embedded", {}, "embedded", 16, None, {}, embed_dim=64)
+    made = {"source": "set", "layout": "embedded", "genes": {}, "promoter": "embedded", "embed_dim": 64}
+    trained_on, info = (DatasetDescription(**made, promoter_length=length) for length in (210, 16))
     with pytest.raises(UserError, match="cannot read this dataset") as caught:
         check_inputs(trained_on, "P", info, "name another")
     assert "210 chunks of 64 numbers" in str(caught.value)

@@ -14,11 +14,12 @@ from conftest import write_xpresso_set
 from omegaconf import OmegaConf
 
 from genexp.cli import main
-from genexp.compose import checked_config
-from genexp.config import TrainConfig
+from genexp.commands import command_of
+from genexp.config.compose import compose_words
+from genexp.config.validation import validate
 from genexp.evaluation.report import load_checkpoint
-from genexp.run.directory import RunDirectory
-from genexp.validation import validate
+from genexp.run import RunDirectory
+from genexp.training.config import RunConfig
 
 SMALL = ("model.filters=[8,4]", "model.pools=[10,4]", "hardware=cpu")
 
@@ -63,7 +64,7 @@ def test_the_run_directory_says_where_it_comes_from(imported):
     assert metrics["status"] == "completed"
     assert metrics["imported"]["format"].startswith("HDF5")
     assert "best" not in metrics
-    config = validate(OmegaConf.load(imported / "config.yaml"), TrainConfig)
+    config = validate(OmegaConf.to_container(OmegaConf.load(imported / "config.yaml")), RunConfig, "config.yaml")
     assert (config.data.window, config.model.filters) == ([0, 400], [8, 4])
     dataset = read(imported / "environment.json")["dataset"]
     assert (dataset["window"], dataset["widths"], dataset["tss"]) == ([0, 400], {"H": 8}, 10_000)
@@ -187,8 +188,10 @@ def test_a_missing_extra_is_named(imported, tmp_path, capsys, monkeypatch):
 def test_training_defaults_are_those_of_train():
     path = "checkpoint=x"
     for model in ("xpresso", "transformer"):
-        ours = checked_config("import", [path, f"model={model}"], None)[0].training
-        theirs = checked_config("train", [f"model={model}", "dataset=files", "dataset.root=x"], None)[0].training
+        ours = compose_words(command_of("import"), [path, f"model={model}"]).config.training
+        theirs = compose_words(
+            command_of("train"), [f"model={model}", "dataset=files", "dataset.root=x"]
+        ).config.training
         assert ours == theirs
 
 

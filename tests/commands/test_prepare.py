@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from genexp.commands import command_of
 from genexp.commands import prepare as command
-from genexp.compose import checked_config
-from genexp.conf_files import CONF_DIR
+from genexp.config.compose import compose_words
+from genexp.config.conf import CONF_DIR
 from genexp.errors import UserError
 
 
@@ -23,14 +24,15 @@ TABLE = ("source=xpresso_table", "table={0}/t.txt", "out={0}/out")
 
 
 def check(files, *words):
-    return command.check(checked_config("prepare", [word.format(files) for word in words], None)[0])
+    config = compose_words(command_of("prepare"), [word.format(files) for word in words]).config
+    command.check(config)
+    return config
 
 
 @pytest.mark.parametrize("words", [GENOME, TABLE])
 def test_a_right_command_passes_and_reads_nothing(files, words):
-    checked = check(files, *words)
-    assert checked.out == files / "out"
-    assert not checked.out.exists()
+    assert check(files, *words).out == str(files / "out")
+    assert not (files / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -48,14 +50,14 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*GENOME, "split.folds=5", "split.valid=9"), "split.valid would have no effect"),
         ((*GENOME, "upstream=0", "downstream=0"), "the promoters would be empty"),
         ((*GENOME, "upstream=100000000000"), r"upstream is impossible[\s\S]*10000000"),
-        ((*GENOME[:1], "fasta=", *GENOME[2:]), "fasta has no value"),
+        ((*GENOME[:1], "fasta=", *GENOME[2:]), "fasta is empty"),
         ((*GENOME[:1], "fasta={0}/" + "x" * 300, *GENOME[2:]), "there is no such file"),
-        ((*GENOME[:4], "out={0}/" + "x" * 300), r"name is too long[\s\S]*at most"),
-        ((*GENOME[:4], "out={0}/" + "x" * 245), "name is too long"),
-        ((*GENOME[:4], "out={0}/new/" + "x" * 300 + "/out"), "name is too long"),
-        ((*GENOME, "svd=100"), "svd is of the block M"),
+        ((*GENOME[:4], "out={0}/" + "x" * 300), r"name of the folder is too long[\s\S]*the limit is"),
+        ((*GENOME[:4], "out={0}/" + "x" * 245), "name of the folder is too long"),
+        ((*GENOME[:4], "out={0}/new/" + "x" * 300 + "/out"), "name of the folder is too long"),
+        ((*GENOME, "svd=100"), "svd reduces the microRNA block"),
         (("source=tables", "expression={0}/e.tsv", "out={0}/out"), "nothing to predict them from"),
-        ((*GENOME[:4], "out={0}/g.fa"), "this is no folder"),
+        ((*GENOME[:4], "out={0}/g.fa"), "this is a file, not a folder"),
         ((*GENOME[:4], "out={0}"), "the folder is not empty"),
         (("source=genom", "out={0}/out"), "source is impossible"),
         ((*GENOME, "recipe=best"), "recipe is impossible"),
@@ -71,7 +73,7 @@ def test_a_wrong_command_says_so(files, words, message):
 
 def test_an_empty_folder_may_be_filled(files):
     (files / "out").mkdir()
-    assert check(files, *TABLE).out == files / "out"
+    assert check(files, *TABLE).out == str(files / "out")
 
 
 def test_published_folds_may_say_how_many_validate(files):
@@ -83,7 +85,7 @@ def test_the_examples_name_keys_that_exist(files):
     for example, _ in command.EXAMPLES:
         program, name, *words = example.replace("'", "").split()
         assert (program, name) == ("genexp", "prepare")
-        checked_config("prepare", words, None)
+        compose_words(command_of("prepare"), words)
 
 
 def test_every_key_is_explained():
@@ -109,7 +111,7 @@ def test_sigterm_ends_it_as_ctrl_c_does_before_anything_is_written(files):
     process.terminate()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == "interrupted; nothing half-written is left: to begin again, give the same command\n"
+    assert said == "interrupted; nothing half-written is left: to start again, give the same command\n"
     assert not (files / "out").exists()
 
 
@@ -120,7 +122,7 @@ def test_the_command_line(files, genexp):
     assert "Traceback" not in done.stderr
     done = genexp("prepare", "source=genome", "fasta=g.fa", "gtf=g.gtf", "expression=e.tsv", "out=o", cwd=files)
     assert done.returncode == 2
-    assert "this is no FASTA file" in done.stderr
+    assert "this is not a FASTA file" in done.stderr
     assert not (files / "o").exists()
     done = genexp("prepare", "sorce=genome", "out=o", cwd=files)
     assert "did you mean 'source'" in done.stderr

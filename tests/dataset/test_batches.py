@@ -5,6 +5,7 @@ import pytest
 
 from genexp.dataset.batches import TrainingBatches, inference_batches
 from genexp.dataset.genes import Split
+from genexp.memory import allocate
 
 
 def split(n=23):
@@ -90,3 +91,47 @@ def test_bases_stay_bytes_and_features_become_floats():
     assert inputs["halflife"].dtype.name == inputs["tf"].dtype.name == "float32"
     np.testing.assert_array_equal(inputs["promoter"], genes.blocks["P"][:5])
     np.testing.assert_array_equal(inputs["tf"], genes.blocks["T"][:5])
+
+
+def test_arrays_are_not_copied_where_their_memory_is_aligned():
+    tokens = allocate((23, 12), np.uint8)
+    tokens[:] = 0
+    genes = split()
+    dataset = inference_batches(Split(genes.genes, genes.labels, {"P": tokens}), 5)
+    tokens[0, 3] = 4
+    inputs, _ = next(iter(dataset))
+    assert inputs["promoter"][0, 3] == 4
+
+
+@pytest.mark.parametrize("start", [1, 7, 16])
+def test_arrays_anywhere_in_memory_give_the_same_batches(start):
+    genes = split()
+    moved = np.empty(start + genes.blocks["P"].size, np.uint8)[start:].reshape(genes.blocks["P"].shape)
+    moved[:] = genes.blocks["P"]
+    moved.flags.writeable = False
+    inputs, _ = next(iter(inference_batches(Split(genes.genes, genes.labels, {"P": moved}), 5)))
+    np.testing.assert_array_equal(inputs["promoter"], genes.blocks["P"][:5])
+
+
+def test_streamed_genes_come_in_the_same_order_with_the_same_values():
+    genes = split()
+    tokens = allocate(genes.blocks["P"].shape, np.uint8, on_disk=True)
+    tokens[:] = genes.blocks["P"]
+    streamed = Split(genes.genes, genes.labels, {**genes.blocks, "P": tokens})
+    for epoch in range(2):
+        pairs = []
+        for each in (genes, streamed):
+            batches = TrainingBatches(each, 5, 3, shuffle=True, static=False)
+            batches.epoch = epoch
+            pairs.append([(x["promoter"].numpy(), y.numpy()) for x, y in batches.dataset])
+        for (x, y), (streamed_x, streamed_y) in zip(*pairs, strict=True):
+            np.testing.assert_array_equal(x, streamed_x)
+            np.testing.assert_array_equal(y, streamed_y)
+
+
+def test_the_order_is_the_documented_one():
+    batches = TrainingBatches(split(), 5, 2, shuffle=True, static=False)
+    batches.epoch = 7
+    expected = np.arange(23, dtype=np.int32)
+    np.random.default_rng((2, 7)).shuffle(expected)
+    assert flat(labels_of(batches.dataset)) == expected.tolist()

@@ -36,7 +36,7 @@ def error_of(root, **settings):
 
 def test_xpresso(tmp_path):
     write_xpresso(tmp_path)
-    info = inspect_files(tmp_path).info
+    info = inspect_files(tmp_path).description
     assert info.source == str(tmp_path)
     assert (info.layout, info.blocks, dict(info.genes)) == ("xpresso", "PH", SIZES)
     assert (info.promoter, info.promoter_length, info.tss) == ("bases", LENGTH, LENGTH // 2)
@@ -53,7 +53,7 @@ def test_a_folder_is_described_in_one_line(tmp_path):
 
 def test_half_life_columns_get_names_only_if_there_are_eight(tmp_path):
     write_xpresso(tmp_path, change=lambda _, arrays: arrays.update(data=arrays["data"][:, :7]))
-    info = inspect_files(tmp_path).info
+    info = inspect_files(tmp_path).description
     assert dict(info.widths) == {"H": 7}
     assert info.feature_names == {}
 
@@ -70,7 +70,7 @@ def test_half_life_columns_get_names_only_if_there_are_eight(tmp_path):
 )
 def test_the_keys_tell_the_set_whatever_the_files_are_called(tmp_path, mirna, names, layout, blocks):
     write_tf(tmp_path, mirna=mirna, names=names)
-    info = inspect_files(tmp_path).info
+    info = inspect_files(tmp_path).description
     assert (info.layout, info.blocks) == (layout, blocks)
     assert dict(info.widths) == {"H": 8, "T": 3} | ({"M": 4} if mirna else {})
 
@@ -95,24 +95,24 @@ def test_every_spelling_of_a_file_name_is_known(tmp_path_factory, data):
 def test_embedded(tmp_path, suffix, layout, blocks):
     write_embedded(tmp_path, suffix)
     fileset = inspect_files(tmp_path)
-    info = fileset.info
+    info = fileset.description
     assert (info.layout, info.blocks) == (layout, blocks)
     assert (info.promoter, info.promoter_length, info.tss) == ("embedded", 6, None)
     assert "no gene names" in fileset.warnings[0]
     assert "embedded in 6 chunks" in describe(fileset)
 
 
-def test_embedded_vectors_of_four_dimensions_are_told_by_the_file_name(tmp_path):
+def test_embedded_vectors_of_four_dimensions_are_recognised_by_the_file_name(tmp_path):
     write_embedded(tmp_path, dimension=4)
-    assert inspect_files(tmp_path).info.promoter == "embedded"
+    assert inspect_files(tmp_path).description.promoter == "embedded"
 
 
-def test_embedded_vectors_are_told_by_their_shape(tmp_path):
+def test_embedded_vectors_are_recognised_by_their_shape(tmp_path):
     def embed(_, arrays):
         arrays["promoter"] = np.ones((len(arrays["label"]), 7, 5), np.float32)
 
     write_xpresso(tmp_path, change=embed)
-    info = inspect_files(tmp_path).info
+    info = inspect_files(tmp_path).description
     assert (info.layout, info.promoter, info.promoter_length) == ("embedded", "embedded", 7)
 
 
@@ -122,9 +122,9 @@ def test_token_files_bring_the_promoters_of_the_set_beside_them(tmp_path):
     write_tf(tmp_path, change=lambda _, arrays: arrays.pop("promoter"))
     write_tokens(tmp_path, {split: make_split(split) for split in SIZES}, "translated_transformers_tf.h5")
     plain, tf = (inspect_files(tmp_path, need=need) for need in ("PH", "PHT"))
-    assert (plain.info.layout, plain.info.blocks) == ("tokens", "PH")
-    assert (tf.info.layout, tf.info.blocks) == ("tokens_tf", "PHT")
-    assert plain.info.promoter_length == tf.info.promoter_length == LENGTH
+    assert (plain.description.layout, plain.description.blocks) == ("tokens", "PH")
+    assert (tf.description.layout, tf.description.blocks) == ("tokens_tf", "PHT")
+    assert plain.description.promoter_length == tf.description.promoter_length == LENGTH
     assert plain.arrays["valid"]["P"].path.name == "translated_transformers.h5"
     assert tf.arrays["valid"]["P"].path.name == "translated_transformers_tf.h5"
     assert tf.arrays["valid"]["label"].path.name == "validation_tf.h5"
@@ -151,21 +151,21 @@ def test_a_folder_may_hold_every_set(tmp_path):
     published = set(LAYOUTS) - {"genexp"}
     assert {found.layout for found in find_sets(tmp_path)} == published
     for layout in published:
-        assert inspect_files(tmp_path, layout=layout).info.layout == layout
+        assert inspect_files(tmp_path, layout=layout).description.layout == layout
     expected = {"": "xpresso", "PH": "xpresso", "T": "xpresso_tf", "PHT": "xpresso_tf", "HM": "xpresso_mirna"}
-    assert {need: inspect_files(tmp_path, need=need).info.layout for need in expected} == expected
+    assert {need: inspect_files(tmp_path, need=need).description.layout for need in expected} == expected
 
 
 def test_folds(tmp_path):
     for fold in (1, 10):
         write_xpresso(tmp_path, f"{fold}{{}}.h5", seed=fold, n=fold + 3)
     fileset = inspect_files(tmp_path, fold=10)
-    assert fileset.info.genes["train"] == 13
+    assert fileset.description.genes["train"] == 13
     assert ", fold 10: " in describe(fileset)
     assert "dataset.fold among 1, 10" in error_of(tmp_path)
     assert "dataset.fold among 1, 10" in error_of(tmp_path, fold=2)
     write_xpresso(tmp_path)
-    assert inspect_files(tmp_path).info.genes["train"] == SIZES["train"]
+    assert inspect_files(tmp_path).description.genes["train"] == SIZES["train"]
 
 
 def test_a_fold_of_a_folder_without_folds(tmp_path):
@@ -184,7 +184,7 @@ def test_a_second_set_of_the_same_layout_is_mentioned(tmp_path):
 @pytest.mark.parametrize(("given_tss", "expected"), [(None, 20), (0, 0), (7, 7), (40, 40)])
 def test_tss_is_the_one_given_or_the_middle(tmp_path, given_tss, expected):
     write_xpresso(tmp_path)
-    assert inspect_files(tmp_path, tss=given_tss).info.tss == expected
+    assert inspect_files(tmp_path, tss=given_tss).description.tss == expected
 
 
 def test_a_tss_outside_the_promoter(tmp_path):
@@ -241,14 +241,14 @@ def test_a_missing_file_is_named_with_the_nearest_name(tmp_path):
 
 
 @pytest.mark.parametrize("split", list(SIZES))
-def test_an_incomplete_set_is_not_passed_over_in_silence(tmp_path, split):
+def test_an_incomplete_set_is_not_passed_over_without_a_message(tmp_path, split):
     write_xpresso(tmp_path)
     write_tf(tmp_path)
     (tmp_path / f"{split}.h5").unlink()
     message = error_of(tmp_path, need="PH")
     assert f"the file of the split '{split}' is missing" in message
     assert "dataset.layout" in message
-    assert inspect_files(tmp_path, layout="xpresso_tf", need="PH").info.layout == "xpresso_tf"
+    assert inspect_files(tmp_path, layout="xpresso_tf", need="PH").description.layout == "xpresso_tf"
 
 
 def test_two_files_for_one_split(tmp_path):
@@ -372,7 +372,7 @@ def test_an_array_of_the_wrong_shape_or_type(tmp_path, key, change, part):
 
 def test_labels_in_one_column_are_fine(tmp_path):
     write_xpresso(tmp_path, change=lambda _, arrays: arrays.update(label=arrays["label"][:, None]))
-    assert inspect_files(tmp_path).info.genes["train"] == SIZES["train"]
+    assert inspect_files(tmp_path).description.genes["train"] == SIZES["train"]
 
 
 @pytest.mark.parametrize("split", list(SIZES))
@@ -438,7 +438,7 @@ def test_looking_reads_no_gene(tmp_path):
         with h5py.File(tmp_path / f"{split}.h5", "w") as file:
             file.create_dataset("promoter", (n, 20_000, 4), bool, chunks=(64, 20_000, 4))
             file.create_dataset("label", (n,), "f8")
-    assert inspect_files(tmp_path).info.genes["train"] == 200_000
+    assert inspect_files(tmp_path).description.genes["train"] == 200_000
 
 
 def test_files_that_are_locked_can_be_read(tmp_path):
@@ -447,13 +447,13 @@ def test_files_that_are_locked_can_be_read(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(OSError, match="lock"):
             h5py.File(tmp_path / "train.h5", locking=True)
-        assert inspect_files(tmp_path).info.genes == SIZES
+        assert inspect_files(tmp_path).description.genes == SIZES
 
 
 def test_files_that_are_open_already_can_be_read(tmp_path):
     write_xpresso(tmp_path)
     with h5py.File(tmp_path / "valid.h5"):
-        assert inspect_files(tmp_path).info.genes == SIZES
+        assert inspect_files(tmp_path).description.genes == SIZES
 
 
 def real_data():
@@ -474,4 +474,40 @@ def test_one_hot_of_any_number_type_counts_as_bases(tmp_path):
     for dtype in ("u1", "i8", "f4"):
         root = tmp_path / dtype
         write_xpresso(root, change=lambda _, arrays, d=dtype: arrays.update(promoter=arrays["promoter"].astype(d)))
-        assert inspect_files(root).info.promoter == "bases"
+        assert inspect_files(root).description.promoter == "bases"
+
+
+def declare(root, key, shape, **options):
+    """Replace an array by one of another declared size, of which nothing is written."""
+    with h5py.File(root / "train.h5", "a") as file:
+        dtype = file[key].dtype
+        del file[key]
+        file.create_dataset(key, shape, dtype, **options)
+
+
+@pytest.mark.parametrize(
+    ("key", "shape"),
+    [("promoter", (12, 10**12, 4)), ("data", (12, 10**12)), ("label", (10**13,)), ("geneName", (10**13,))],
+)
+def test_an_array_declared_larger_than_file_and_memory_is_refused(tmp_path, key, shape):
+    write_xpresso(tmp_path)
+    declare(tmp_path, key, shape, chunks=tuple(min(side, 4) for side in shape))
+    message = error_of(tmp_path)
+    assert "far larger than its file" in message
+    assert f"key '{key}'" in message
+    assert "TB, in a file of" in message
+
+
+def test_chunks_far_larger_than_their_array_are_refused(tmp_path):
+    write_xpresso(tmp_path)
+    declare(tmp_path, "data", (12, 8), chunks=(1 << 24, 8), maxshape=(None, 8))
+    assert "chunks too large to read" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "value"), [("feature_names", "[1]"), ("scaling", '"x"')])
+def test_attributes_that_are_no_json_objects(tmp_path, name, value):
+    write_xpresso(tmp_path)
+    for split in SIZES:
+        with h5py.File(tmp_path / f"{split}.h5", "a") as file:
+            file.attrs.update({"genexp_layout": 1, name: value})
+    assert "attributes of a file are damaged" in error_of(tmp_path)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from published_sets import LENGTH, SIZES, one_hot, write_embedded, write_tf, write_tokens, write_xpresso
 
+from genexp import memory
+from genexp.dataset import reading
 from genexp.dataset.inspection import inspect_files
 from genexp.dataset.reading import describe, load_files
 from genexp.errors import UserError
+from genexp.memory import is_on_disk
 
 
 def load(root, blocks="PH", window=None, *, layout="auto", **settings):
@@ -192,7 +195,7 @@ def test_genes_with_n_in_the_window_are_dropped_in_every_split(tmp_path, blocks)
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 10, "valid": 5, "test": 3}
     assert "traingene2" in dataset.splits["train"].genes
     assert not {"traingene3", "traingene7", "testgene1"} & {g for s in dataset.splits.values() for g in s.genes}
-    assert dataset.info.genes == SIZES
+    assert dataset.description.genes == SIZES
     assert dataset.warnings[0] == "Dropped 3 genes (train 2, test 1) with N in the window [10, 40)."
 
 
@@ -242,7 +245,7 @@ def test_values_that_are_no_finite_numbers(tmp_path, value, split):
 def test_labels_that_are_no_finite_numbers(tmp_path):
     write_xpresso(tmp_path, change=edit("label", 4, np.nan))
     message = error_of(tmp_path)
-    assert message.startswith("1 of 12 values is no finite number")
+    assert message.startswith("1 of 12 values is not finite")
     assert "key 'label', row 4 (gene traingene4)\n" in message
 
 
@@ -376,7 +379,7 @@ def test_an_embedded_promoter_of_zeros_is_one_without_kmers(tmp_path):
     assert len(splits) == len(dataset.splits)
 
 
-def test_splits_too_small_to_score_are_told(tmp_path):
+def test_splits_too_small_to_score_are_noted(tmp_path):
     def keep(genes):
         def change(name, arrays):
             if name == "test":
@@ -385,7 +388,7 @@ def test_splits_too_small_to_score_are_told(tmp_path):
         return change
 
     write_xpresso(tmp_path / "two", change=keep(2))
-    assert any("their r2 says little" in sentence for sentence in load(tmp_path / "two", "P").warnings)
+    assert any("their r2 has no meaning" in sentence for sentence in load(tmp_path / "two", "P").warnings)
     write_xpresso(tmp_path / "one", change=keep(1))
     assert "has one gene" in error_of(tmp_path / "one")
 
@@ -426,3 +429,65 @@ def test_the_real_yeast_set():
         bases, names = file["promoter"][:, 500:1500], file["geneName"][()]
     np.testing.assert_array_equal(one_hot(dataset.splits["valid"].blocks["P"]), bases)
     assert dataset.splits["valid"].genes.tolist() == [name.decode() for name in names]
+
+
+def on_disk(dataset):
+    return {name: is_on_disk(split.blocks["P"]) for name, split in dataset.splits.items()}
+
+
+def assert_same_genes(found, expected):
+    assert found.fingerprint() == expected.fingerprint()
+    for name, split in expected.splits.items():
+        assert found.splits[name].genes.tolist() == split.genes.tolist()
+        for block, values in split.blocks.items():
+            np.testing.assert_array_equal(found.splits[name].blocks[block], values)
+
+
+def test_streamed_promoters_are_those_in_memory(tmp_path):
+    write_xpresso(tmp_path, change=with_n)
+    for settings in ({}, {"drop_ambiguous": True}):
+        in_memory, streamed = (load(tmp_path, "PH", (2, 30), stream=stream, **settings) for stream in (False, True))
+        assert set(on_disk(streamed).values()) == {True}
+        assert set(on_disk(in_memory).values()) == {False}
+        assert_same_genes(streamed, in_memory)
+
+
+def test_streamed_embeddings_are_those_in_memory(tmp_path):
+    write_embedded(tmp_path)
+    streamed = load(tmp_path, "PH", stream=True)
+    assert set(on_disk(streamed).values()) == {True}
+    assert_same_genes(streamed, load(tmp_path, "PH", stream=False))
+
+
+def test_promoters_stream_when_they_exceed_half_of_the_memory(tmp_path, monkeypatch):
+    write_xpresso(tmp_path)
+    sizes = {"promoters": sum(SIZES.values()) * LENGTH, "features": sum(SIZES.values()) * 8 * 4}
+    monkeypatch.setattr(memory, "available", lambda: sum(sizes.values()) * 2)
+    monkeypatch.setattr(reading, "available", memory.available)
+    assert set(on_disk(load(tmp_path)).values()) == {False}
+    monkeypatch.setattr(reading, "available", lambda: sum(sizes.values()) * 2 - 1)
+    dataset = load(tmp_path)
+    assert set(on_disk(dataset).values()) == {True}
+    assert any("stream from disk" in note for note in dataset.warnings)
+
+
+def test_genes_that_neither_fit_nor_stream_are_refused(tmp_path, monkeypatch):
+    write_xpresso(tmp_path)
+    monkeypatch.setattr(memory, "available", lambda: 700)
+    assert "dataset.stream=true" in error_of(tmp_path, "P", stream=False)
+    load(tmp_path, "PH", stream=True)
+    monkeypatch.setattr(memory, "available", lambda: 600)
+    assert "do not fit into memory" in error_of(tmp_path, "PH", stream=True)
+    load(tmp_path, "P", stream=True)
+
+
+def test_no_space_for_streamed_promoters_is_an_error(tmp_path, monkeypatch):
+    write_xpresso(tmp_path)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    message = error_of(tmp_path, "P", stream=True)
+    assert "no space for" in message
+    assert "TMPDIR" in message

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from published_sets import SIZES, make_split
 
 from genexp.dataset import writer
-from genexp.dataset.genes import HALFLIFE_FEATURES, Dataset, DatasetInfo, Split
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import HALFLIFE_FEATURES, Dataset, Split
 from genexp.dataset.inspection import inspect_files
 from genexp.dataset.reading import describe, load_files
 from genexp.dataset.writer import write_dataset
@@ -31,17 +32,18 @@ def make_dataset(blocks="PHTM", *, window=(0, 40), tss=20, vectors=False, **size
         widths = {b: values[b].shape[1] for b in blocks if b != "P"}
     kind = "embedded" if vectors else "bases"
     columns = {"H": HALFLIFE_FEATURES, "T": ("CTCF", "MYC", "β-TF")}
-    info = DatasetInfo(
-        "somewhere",
-        "xpresso",
-        SIZES,
-        kind if "P" in blocks else None,
-        6 if vectors else 40,
-        None if vectors else tss,
-        widths,
-        {block: columns[block] for block in widths if block in columns},
+    info = DatasetDescription(
+        source="somewhere",
+        layout="xpresso",
+        genes=SIZES,
+        promoter=kind if "P" in blocks else None,
+        promoter_length=6 if vectors else 40,
+        tss=None if vectors else tss,
+        widths=widths,
+        feature_names={block: columns[block] for block in widths if block in columns},
+        window=None if vectors or "P" not in blocks else window,
     )
-    return Dataset(info, None if vectors or "P" not in blocks else window, splits)
+    return Dataset(info, splits)
 
 
 def assert_equal(found, dataset):
@@ -65,11 +67,11 @@ def test_what_was_written_is_read_again(tmp_path_factory, blocks, window, vector
     root = tmp_path_factory.mktemp("written") / "new" / "folder"
     write_dataset(root, dataset, source="tests")
     fileset = inspect_files(root, need=blocks)
-    assert (fileset.info.layout, fileset.info.blocks) == ("genexp", blocks)
-    assert dict(fileset.info.feature_names) == dict(dataset.info.feature_names)
+    assert (fileset.description.layout, fileset.description.blocks) == ("genexp", blocks)
+    assert dict(fileset.description.feature_names) == dict(dataset.description.feature_names)
     if "P" in blocks and not vectors:
-        assert fileset.info.promoter_length == window[1] - window[0]
-        assert fileset.info.tss == 20 - window[0]
+        assert fileset.description.promoter_length == window[1] - window[0]
+        assert fileset.description.tss == 20 - window[0]
     assert_equal(load_files(fileset, blocks, None), dataset)
 
 
@@ -78,10 +80,10 @@ def test_attributes_travel_with_the_files(tmp_path):
     paths = write_dataset(tmp_path, make_dataset(), source="yeast.fa + yeast.gtf", scaling=scaling)
     assert [path.name for path in paths] == ["train.h5", "valid.h5", "test.h5"]
     fileset = inspect_files(tmp_path)
-    assert fileset.made_from == "yeast.fa + yeast.gtf"
-    assert fileset.scaling == {"label": {"mean": 0.5, "deviation": [0, 1]}}
+    assert fileset.description.made_from == "yeast.fa + yeast.gtf"
+    assert fileset.description.scaling == {"label": {"mean": 0.5, "deviation": [0, 1]}}
     assert describe(fileset).startswith(f"genexp layout in {tmp_path}: 12 / 5 / 4 genes, promoter 40 nt (TSS at 20)")
-    assert inspect_files(write_without_scaling(tmp_path)).scaling is None
+    assert inspect_files(write_without_scaling(tmp_path)).description.scaling is None
 
 
 def write_without_scaling(root):
@@ -107,9 +109,9 @@ def test_bases_are_chunked_and_compressed(tmp_path):
 def test_many_column_names_fit(tmp_path):
     dataset = make_dataset("T", tf=9000)
     names = tuple(f"a rather long name of a column {i}" for i in range(9000))
-    dataset = replace(dataset, info=replace(dataset.info, feature_names={"T": names}))
+    dataset = replace(dataset, description=dataset.description.model_copy(update={"feature_names": {"T": names}}))
     write_dataset(tmp_path, dataset, source="tests")
-    assert inspect_files(tmp_path).info.feature_names["T"] == names
+    assert inspect_files(tmp_path).description.feature_names["T"] == names
 
 
 def test_files_are_replaced_only_when_all_are_written(tmp_path, monkeypatch):
@@ -174,6 +176,6 @@ def test_names_that_are_not_as_many_as_columns(tmp_path):
 
 def test_a_tss_that_is_not_the_files_own(tmp_path):
     write_dataset(tmp_path, make_dataset("P"), source="tests")
-    assert inspect_files(tmp_path, tss=20).info.tss == 20
+    assert inspect_files(tmp_path, tss=20).description.tss == 20
     with pytest.raises(UserError, match=r"leave dataset\.tss out"):
         inspect_files(tmp_path, tss=19)

@@ -15,7 +15,7 @@ from genexp.evaluation.metrics import is_collapsed, mean_ci95, metrics, r2
 # A busy machine may take its time over one example.
 quick = settings(max_examples=60, deadline=None)
 
-KEYS = ["n", "r2", "pearson", "spearman", "cod", "mse", "mae", "r2_ci95"]
+KEYS = ["n", "r2", "pearson", "spearman", "cod", "mse", "mae", "rmse", "r2_ci95"]
 
 
 def correlated(n, seed=0, slope=0.7):
@@ -46,6 +46,7 @@ def test_agrees_with_scipy_and_numpy():
     assert m["cod"] == pytest.approx(1 - np.mean((y - p) ** 2) / np.var(y), abs=1e-12)
     assert m["mse"] == pytest.approx(np.mean((y - p) ** 2))
     assert m["mae"] == pytest.approx(np.mean(np.abs(y - p)))
+    assert m["rmse"] == pytest.approx(np.sqrt(np.mean((y - p) ** 2)))
     assert r2(y, p) == m["r2"]
 
 
@@ -53,7 +54,7 @@ def test_values_are_plain_json():
     y, p = correlated(20)
     m = metrics(y.astype(np.float32), p.astype(np.float32), resamples=10)
     assert json.loads(json.dumps(m, allow_nan=False)) == m
-    assert [type(v) for v in m.values()] == [int, *[float] * 6, list]
+    assert [type(v) for v in m.values()] == [int, *[float] * 7, list]
 
 
 def test_computes_in_float64():
@@ -147,6 +148,7 @@ def test_one_and_two_genes_leave_r2_unknown():
         "cod": 0.0,
         "mse": 4.0,
         "mae": 2.0,
+        "rmse": 2.0,
         "r2_ci95": [0.0, 1.0],
     }
     two = metrics([0.0, 1.0], [1.0, 0.0])

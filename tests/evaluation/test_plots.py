@@ -166,7 +166,7 @@ def test_history_marks_the_best_epoch(tmp_path, figures):
     plot_history(tmp_path / "history.png", history, 33, "")
     plot_history(tmp_path / "history.png", history, 99, "")
     assert f"best epoch 33: loss {history[32]['val_loss']:.4g}" in texts(figures[0])
-    assert f"best epoch 33: r² {history[32]['val_r2']:.3f}" in texts(figures[0])
+    assert f"best epoch 33: Pearson r² {history[32]['val_r2']:.3f}" in texts(figures[0])
     assert "best epoch" not in texts(figures[1])
 
 

@@ -36,3 +36,18 @@ def test_model_data_and_seed_need_no_column(tmp_path):
         for n, model in enumerate(("xpresso", "biolstm"))
     ]
     assert swept_values(jobs) == {}
+
+
+def test_the_table_fits_80_columns(tmp_path):
+    words = ["+training.learning_rate=0.000123", "model.embedding.vectors=/a/long/path/of/somebody/vectors.npz"]
+    for n in range(2):
+        job = write_job(tmp_path / f"{n}-token_transformer-PHTM", [*words, f"model.k={n}"], "interrupted")
+        splits = {split: {"r2": 0.5, "r2_ci95": [0.4, 0.6]} for split in ("valid", "test")}
+        content = {"status": "interrupted", "seed": 1234, "epochs_run": 300, "best": splits}
+        (job / "metrics.json").write_text(json.dumps(content))
+    console = Console(width=200, record=True)
+    console.print(sweep_table(tmp_path))
+    text = console.export_text()
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert "token_transformer-PHTM" in text
+    assert "0.400-0.600" in text

@@ -38,7 +38,7 @@ def test_saved_vectors_come_back(tmp_path_factory, k, dimension, seed, provenanc
     loaded = load_vectors(path)
     assert (loaded.k, loaded.provenance) == (k, provenance)
     np.testing.assert_array_equal(loaded.vectors, vectors)
-    with np.load(path, allow_pickle=False) as content:  # open to everybody
+    with np.load(path, allow_pickle=False) as content:  # readable without genexp
         assert content["kmers"].tolist() == kmer_words(k)
 
 
@@ -214,14 +214,14 @@ def test_npz_with_vectors_of_another_shape_or_type_is_refused(tmp_path, vectors)
         load_vectors(tmp_path / "vectors.npz")
 
 
-def test_gensim_files_that_are_cut_short_or_alone_say_so(tmp_path):
+def test_gensim_files_that_are_truncated_or_incomplete_are_refused(tmp_path):
     save_keyed_apart(tmp_path / "vectors")
     (tmp_path / "vectors.vectors.npy").unlink()
     with pytest.raises(UserError, match=r"vectors\.vectors\.npy is not beside"):
         load_vectors(tmp_path / "vectors")
     save_keyed(tmp_path / "whole")
     (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:-20])
-    with pytest.raises(UserError, match="cut short"):
+    with pytest.raises(UserError, match="truncated"):
         load_vectors(tmp_path / "cut")
 
 

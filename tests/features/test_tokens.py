@@ -15,7 +15,7 @@ from genexp.features.tokens import (
 
 shapes = hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9)
 tokens_2d = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 4))
-no_base = st.characters(exclude_characters="ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-")
+not_a_base = st.characters(exclude_characters="ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-")
 dtypes = st.sampled_from(["?", "u1", "i1", "<i8", ">i4", "<f4", ">f8", "f2"])
 
 
@@ -39,15 +39,15 @@ def test_case_uracil_and_ambiguity_codes(text):
     np.testing.assert_array_equal(tokens_from_text(text.encode()), tokens_from_text(text))
 
 
-@given(st.text("ACGT", max_size=20), no_base, st.text("ACGT"))
-def test_a_character_that_is_no_base_is_named_with_its_position(before, wrong, after):
-    with pytest.raises(ValueError, match="is no base") as caught:
+@given(st.text("ACGT", max_size=20), not_a_base, st.text("ACGT"))
+def test_a_character_that_is_not_a_base_is_named_with_its_position(before, wrong, after):
+    with pytest.raises(ValueError, match="is not a base") as caught:
         tokens_from_text(before + wrong + after)
     assert f"{wrong!r} at position {len(before)} " in str(caught.value)
 
 
-def test_a_byte_that_is_no_base_is_named():
-    with pytest.raises(ValueError, match="'>' at position 2 is no base"):
+def test_a_byte_that_is_not_a_base_is_named():
+    with pytest.raises(ValueError, match="'>' at position 2 is not a base"):
         tokens_from_text(b"AC>T")
 
 
@@ -86,7 +86,7 @@ def test_malformed_rows_are_exactly_those_that_are_not_one_hot(values, dtype, ap
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.5, 255.0, -1.0])
-def test_real_numbers_that_are_no_bases_are_malformed(value):
+def test_real_numbers_that_are_not_bases_are_malformed(value):
     bases = one_hot(np.array([[0, 1], [2, 3]])).astype(np.float32)
     bases[1, 0, 3] = value
     assert tokens_from_one_hot(bases)[1].tolist() == [False, True]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,42 @@ import keras
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp.config import MODELS
-from genexp.dataset.genes import BLOCKS
+from genexp.blocks import BLOCKS, PROMOTER, combinations
 from genexp.features.kmers import chunk_counts
-from genexp.models import InputShapes, build_model
-from genexp.validation import validate
+from genexp.models import InputShapes, build_model, config_class, names
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 
 #: Widths of the feature blocks, all different, so that no two can be confused.
 WIDTHS = {"H": 8, "T": 5, "M": 7}
 
-#: Windows short enough for NumPy, that leave bases over in every pooling.
+#: Windows short enough for NumPy, that leave bases over in every pooling; any other model gets `WINDOW`.
 WINDOWS = {"xpresso": 1237, "divide_et_impera": 590, "biolstm": 250, "transformer": 300, "token_transformer": 1237}
+WINDOW = 600
 
-K_MERS = ("biolstm", "transformer")
+K_MERS = tuple(name for name in names() if config_class(name).reads == "kmers")
+WITHOUT_PROMOTER = tuple(name for name in names() if config_class(name).reads is None)
 GENES = 6
 
-DATA = ["".join(letters) for letters in product(*(("", b) for b in "PHTM")) if any(letters)]
-READABLE = [(model, data) for model in MODELS for data in DATA if ("P" in data) != (model == "fc_net")]
+
+def readable(models: Iterable[str]) -> list[tuple[str, str]]:
+    """Return each of these models with every combination of blocks that it can read."""
+    return [
+        (name, data) for name in models for data in combinations() if (PROMOTER in data) != (name in WITHOUT_PROMOTER)
+    ]
+
+
+def window_of(name: str) -> int:
+    """Return the window, in nt, of the small model of an architecture."""
+    return 0 if name in WITHOUT_PROMOTER else WINDOWS.get(name, WINDOW)
 
 
 def model_config(name: str, **changes: Any) -> Any:
-    """Return the published config of a model, with changes; one of k-mers stands on vectors unless told otherwise."""
+    """Return the published config of a model, with changes; one of k-mers uses vectors unless `changes` differ."""
     published = OmegaConf.load(CONF / f"{name}.yaml").model
     if name in K_MERS:
         published.embedding.kind = "word2vec"
-    return validate(OmegaConf.merge(published, changes), MODELS[name])
+    return config_class(name).model_validate(OmegaConf.to_container(OmegaConf.merge(published, changes)))
 
 
 def input_shapes(
@@ -75,7 +84,7 @@ def random_genes(shapes: InputShapes, config: Any, window: int, seed: int = 1) -
 
 def model_inputs(config: Any, shapes: InputShapes, genes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the inputs of the Keras model, by name."""
-    inputs = {BLOCKS[b]: x for b, x in genes.items()}
+    inputs = {BLOCKS[b].input: x for b, x in genes.items()}
     if shapes.promoter_kind == "kmers":
         inputs["promoter"] = chunk_counts(genes["P"], config.k, config.chunk)
     return inputs
@@ -115,7 +124,7 @@ def predict(model: keras.Model, inputs: dict[str, np.ndarray]) -> np.ndarray:
 def small_model(name: str, data: str) -> tuple[Any, InputShapes, keras.Model]:
     """Return the config, inputs and model of published size on a small window; not to be changed."""
     config = model_config(name)
-    shapes = input_shapes(config, data, WINDOWS.get(name, 0))
+    shapes = input_shapes(config, data, window_of(name))
     model = build_model(config, shapes)
     randomise(model)
     return config, shapes, model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
-from small_models import K_MERS, WINDOWS, input_shapes, model_config
+from small_models import K_MERS, input_shapes, model_config, window_of
 
 from genexp.models import build_model
 
@@ -13,7 +13,7 @@ from genexp.models import build_model
 def kernels(name: str, **changes: str) -> dict[str, np.ndarray]:
     """Return the untrained kernels of a model by layer, as (inputs, outputs) matrices."""
     config = model_config(name, **changes)
-    model = build_model(config, input_shapes(config, "PH", WINDOWS[name]))
+    model = build_model(config, input_shapes(config, "PH", window_of(name)))
     layers = [one for one in model.layers if isinstance(one, keras.layers.Conv1D | keras.layers.Dense)]
     return {one.name: np.asarray(one.kernel) for one in layers}
 

@@ -18,7 +18,7 @@ from genexp.errors import UserError
 from genexp.features.kmers import chunk_counts, mean_vectors
 from genexp.models import InputShapes, build_model, check_model
 from genexp.models.layers import attention
-from genexp.models.layers.kmers import KmerMean
+from genexp.models.layers.kmers import embedded, frequencies
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(64, 5)).astype(np.float32)
@@ -32,13 +32,18 @@ def bfloat16() -> Iterator[None]:
     keras.config.set_dtype_policy(before)
 
 
-def built(layer: KmerMean, words: int = 64) -> KmerMean:
-    layer.build((None, 3, words))
-    return layer
+def kmer_mean(
+    vectors: np.ndarray | None, chunks: int | None = None, dtype: str = "uint8", **embedding: Any
+) -> keras.Model:
+    """Return the model from counts to chunk means."""
+    width = 5 if vectors is None else vectors.shape[1]
+    counts = keras.Input((chunks, 64), dtype=dtype)
+    config = model_config("transformer", embed_dim=width, embedding=embedding)
+    return keras.Model(counts, embedded(config, frequencies(counts), vectors))
 
 
-FROZEN = built(KmerMean(5, vectors=VECTORS))
-FREQUENCIES = built(KmerMean(None))
+FROZEN = kmer_mean(VECTORS)
+FREQUENCIES = kmer_mean(None, kind="counts")
 
 
 @settings(max_examples=20, deadline=None)
@@ -55,13 +60,13 @@ def test_it_is_the_mean_of_the_vectors_of_the_known_kmers(genes: list[list[int]]
 def test_a_chunk_without_kmers_is_zero_and_takes_no_part_in_any_gradient() -> None:
     counts = np.zeros((1, 3, 64), np.uint8)
     counts[0, 1, 7] = 48
-    layer = built(KmerMean(5, learned=True, vectors=VECTORS))
+    layer = kmer_mean(VECTORS, 3, trainable=True)
     with tf.GradientTape() as tape:
         means = layer(counts)
         total = tf.reduce_sum(means)
     np.testing.assert_array_equal(np.asarray(means)[0, [0, 2]], 0)
     np.testing.assert_allclose(np.asarray(means)[0, 1], VECTORS[7], rtol=1e-6)
-    gradient = np.asarray(tape.gradient(total, layer.vectors.value))
+    gradient = np.asarray(tape.gradient(total, layer.get_layer("embedding").kernel.value))
     np.testing.assert_array_equal(gradient.any(axis=1), np.arange(64) == 7)
 
 
@@ -70,7 +75,7 @@ def test_a_count_of_255_and_the_uint16_counts_of_long_chunks_do_not_overflow() -
     counts[0, 0, :2] = 255
     np.testing.assert_allclose(FROZEN(counts)[0, 0], VECTORS[:2].mean(axis=0), rtol=1e-6)
     long = counts.astype(np.uint16) * 100
-    np.testing.assert_allclose(FROZEN(long)[0, 0], VECTORS[:2].mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(kmer_mean(VECTORS, dtype="uint16")(long)[0, 0], VECTORS[:2].mean(axis=0), rtol=1e-6)
 
 
 def test_the_input_has_the_type_of_the_counts() -> None:
@@ -82,7 +87,11 @@ def test_the_input_has_the_type_of_the_counts() -> None:
 
 
 def test_learned_vectors_start_where_word2vec_starts() -> None:
-    vectors = np.asarray(built(KmerMean(20, learned=True)).vectors)
+    model = build_model(
+        model_config("biolstm", embed_dim=20, embedding={"kind": "learned"}), InputShapes((2, 64), {}, "kmers")
+    )
+    vectors = np.asarray(model.get_layer("embedding").kernel)
+    assert vectors.shape == (64, 20)
     assert np.abs(vectors).max() <= 0.5 / 20
     assert 0.8 < vectors.std() / (0.5 / 20 / 3**0.5) < 1.2
 
@@ -92,28 +101,28 @@ def test_vectors_learned_on_start_from_those_given(kind: str) -> None:
     config = model_config("biolstm", embedding={"kind": kind, "trainable": True})
     shapes = input_shapes(config, "P", 100)
     model = build_model(config, shapes)
-    np.testing.assert_array_equal(model.get_layer("embedding").vectors, shapes.vectors)
-    assert "embedding/vectors" in [v.path for v in model.trainable_variables]
+    np.testing.assert_array_equal(model.get_layer("embedding").kernel, shapes.vectors)
+    assert "embedding/kernel" in [v.path for v in model.trainable_variables]
 
 
-def test_frozen_vectors_are_no_variable_of_the_model() -> None:
+def test_frozen_vectors_are_a_constant_and_no_variable_of_the_model() -> None:
     _, shapes, model = small_model("transformer", "PH")
-    layer = model.get_layer("embedding")
-    np.testing.assert_array_equal(layer.vectors, shapes.vectors)
-    assert layer.variables == []
-    assert "vectors" not in layer.get_config()
+    assert shapes.vectors is not None
+    assert "embedding" not in [layer.name for layer in model.layers]
+    assert all(variable.shape != shapes.vectors.shape for variable in model.variables)
+    counts = np.eye(64, dtype=np.uint8)[:6][None]
+    chunks = keras.Model(model.input["promoter"], model.get_layer("normalise_chunks").input)
+    np.testing.assert_array_equal(chunks(counts)[0], shapes.vectors[:6])
 
 
-def test_frozen_vectors_that_were_never_given_are_seen() -> None:
-    layer = built(KmerMean(5))
-    assert np.isnan(layer(np.ones((1, 3, 64), np.uint8))).all()
+def test_missing_vectors_are_a_programming_error() -> None:
     with pytest.raises(TypeError, match="vectors"):
         build_model(model_config("biolstm"), InputShapes((2, 64), {}, "kmers", None))
 
 
 def test_means_stay_float32_under_mixed_precision(bfloat16: None) -> None:
     counts = RNG.integers(0, 9, (2, 3, 64)).astype(np.uint8)
-    for layer in (KmerMean(5, vectors=VECTORS), KmerMean(5, learned=True, vectors=VECTORS)):
+    for layer in (kmer_mean(VECTORS), kmer_mean(VECTORS, 3, trainable=True)):
         means = layer(counts)
         assert means.dtype == "float32"
         np.testing.assert_allclose(means, mean_vectors(counts, VECTORS), atol=1e-6)
@@ -136,7 +145,8 @@ def test_mixed_precision_gives_nearly_the_same_answers(name: str, bfloat16: None
 
 
 def test_positions_of_zeros_are_the_positions() -> None:
-    layer = attention.SinusoidalPositions()
+    x = keras.Input((3, 4))
+    layer = keras.Model(x, attention.add_positions(x))
     added = np.asarray(layer(np.zeros((1, 3, 4), np.float32)))[0]
     hand = [
         [0, 1, 0, 1],

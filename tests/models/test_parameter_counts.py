@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from small_models import READABLE, WIDTHS, WINDOWS, input_shapes, model_config, small_model
+from small_models import WIDTHS, input_shapes, model_config, readable, small_model, window_of
 
 from genexp.models import build_model
 
@@ -79,10 +79,10 @@ def test_published_models_have_the_published_counts(
     assert parameters(name, window, features, changes.get("vocab_size", 5)) == expected, "the formula below is wrong"
 
 
-@pytest.mark.parametrize(("name", "data"), READABLE)
+@pytest.mark.parametrize(("name", "data"), readable({name: None for name, *_ in PUBLISHED}))
 def test_every_combination_of_blocks_has_its_count(name: str, data: str) -> None:
     features = sum(WIDTHS[b] for b in data if b != "P")
-    assert small_model(name, data)[2].count_params() == parameters(name, WINDOWS.get(name, 0), features)
+    assert small_model(name, data)[2].count_params() == parameters(name, window_of(name), features)
 
 
 @pytest.mark.parametrize("name", ["biolstm", "transformer"])

@@ -13,16 +13,16 @@ import numpy as np
 import numpy_forward
 import pytest
 from small_models import (
-    READABLE,
-    WINDOWS,
     input_shapes,
     model_config,
     model_inputs,
     predict,
     random_genes,
     randomise,
+    readable,
     small_model,
     weights,
+    window_of,
 )
 
 from genexp.models import InputShapes, build_model
@@ -34,7 +34,7 @@ def difference(config: Any, shapes: InputShapes, model: keras.Model, window: int
     """Return the largest difference between Keras and NumPy, relative where the answers exceed 1."""
     genes = random_genes(shapes, config, window)
     w = weights(model)
-    vectors = w.get("embedding/vectors", shapes.vectors)
+    vectors = w.get("embedding/kernel", shapes.vectors)
     expected = numpy_forward.forward(config, genes, w, vectors)
     answers = predict(model, model_inputs(config, shapes, genes))
     assert answers.shape == expected.shape == (len(answers), 1)
@@ -44,10 +44,10 @@ def difference(config: Any, shapes: InputShapes, model: keras.Model, window: int
 
 def small_difference(name: str, data: str) -> float:
     config, shapes, model = small_model(name, data)
-    return difference(config, shapes, model, WINDOWS.get(name, 0))
+    return difference(config, shapes, model, window_of(name))
 
 
-@pytest.mark.parametrize(("name", "data"), READABLE)
+@pytest.mark.parametrize(("name", "data"), readable([*numpy_forward.ENCODERS, "fc_net"]))
 def test_keras_equals_numpy(name: str, data: str) -> None:
     assert small_difference(name, data) < TOLERANCE
 
@@ -181,7 +181,7 @@ def test_a_mistake_would_show(mistake: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(numpy_forward, step, wrong)
     if step == "BLOCK_ORDER":
         config, shapes, model = small_model(name, "PHTM")
-        genes = random_genes(shapes, config, WINDOWS[name])
+        genes = random_genes(shapes, config, window_of(name))
         swapped = numpy_forward.forward(config, genes, weights(model), shapes.vectors)
         assert np.max(np.abs(swapped - predict(model, model_inputs(config, shapes, genes)))) > 10 * TOLERANCE
     else:

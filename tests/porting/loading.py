@@ -9,10 +9,9 @@ import numpy as np
 import tensorflow as tf
 from omegaconf import OmegaConf
 
-from genexp.conf_files import CONF_DIR
-from genexp.config import MODELS
+from genexp.config.conf import CONF_DIR
+from genexp.models import config_class
 from genexp.porting import Ported, port
-from genexp.validation import validate
 
 TOLERANCE = 1e-5
 GENES = 4
@@ -20,7 +19,8 @@ GENES = 4
 
 def published(model: str, **changes):
     """Return the ``model`` group as `conf/` has it, with some other values."""
-    return validate(OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model])
+    values = OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes)
+    return config_class(model).model_validate(OmegaConf.to_container(values))
 
 
 def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes) -> Ported:

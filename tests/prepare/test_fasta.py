@@ -56,7 +56,7 @@ def test_bgzip_is_a_gzip_of_many_members(tmp_path):
     ("text", "words"),
     [
         (b"", "this FASTA file is empty"),
-        (b"ACGT\n", "this is no FASTA file"),
+        (b"ACGT\n", "this is not a FASTA file"),
         (b">1\nAC\n>1\nAC\n", "a chromosome is in the FASTA file twice"),
         (b">\nAC\n", "a chromosome has no name"),
         (b">1\nACGT\nAC!T\n", r"1, position 7[\s\S]*'!'"),

@@ -21,7 +21,7 @@ def test_joined_by_id_and_by_what_finds_more():
     assert (versions.by, versions.rows.tolist()) == ("id without version", [0, 1])
     symbols = join(names("E1", "E2", gene_name=["TP53", ""]), ["TP53", "E9"], "x")
     assert (symbols.by, symbols.rows.tolist(), symbols.found.tolist()) == ("gene_name", [0, -1], [True, False])
-    assert "joined by gene_name" in symbols.words()
+    assert "joined by gene_name" in symbols.remark()
 
 
 def test_a_name_of_two_genes_joins_neither():
@@ -137,8 +137,8 @@ def test_median_over_samples_with_gaps(tmp_path):
             {},
             r"negative[\s\S]*column s, row 3 \(gene b\)[\s\S]*-2[\s\S]*expression_scale=log10",
         ),
-        ("gene\ts\na\t1\nb\tlow\n", {}, r"is no number[\s\S]*row 3 \(gene b\)[\s\S]*received: low"),
-        ("gene\ts\na\t1\nb\tinf\n", {}, "is no number"),
+        ("gene\ts\na\t1\nb\tlow\n", {}, r"is not a number[\s\S]*row 3 \(gene b\)[\s\S]*received: low"),
+        ("gene\ts\na\t1\nb\tinf\n", {}, "is not a number"),
         ("gene\ts\na\t1\na\t2\n", {}, r"gene a is there twice[\s\S]*rows 2 and 3"),
         ("gene\ts\na\tx\nb\ty\n", {}, "no column holds numbers"),
         ("gene\tbrain\na\t1\nb\t2\n", {"samples": ["brian"]}, r"no sample brian[\s\S]*did you mean 'brain'"),

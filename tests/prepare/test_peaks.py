@@ -2,25 +2,17 @@ import numpy as np
 import pytest
 
 from genexp.errors import UserError
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.names import GeneNames
 from genexp.prepare.peaks import tss_from_peaks
-from genexp.prepare.transcripts import Chosen
 
-CHOSEN = Chosen(
+CHOSEN = RawGenes(
     GeneNames(np.array(["g1", "g2"]), {"gene_name": np.array(["A", "B"])}),
-    [],
-    np.array(["1", "1"]),
-    np.array(["+", "-"]),
-    np.array([1000, 5000]),
+    np.zeros(2),
+    chromosome=np.array(["1", "1"]),
+    strand=np.array(["+", "-"]),
+    tss=np.array([1000, 5000]),
 )
-
-
-class Two(Chosen):
-    def __len__(self):
-        return 2
-
-
-CHOSEN = Two(CHOSEN.names, [], CHOSEN.chromosome, CHOSEN.strand, CHOSEN.tss)
 
 
 def move(tmp_path, text):
@@ -56,10 +48,10 @@ def test_nameless_peaks_go_to_the_nearest_gene_by_score(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1\t5\t9\tg1\t1\t.\n", "no BED with six columns and a strand"),
+        ("1\t5\t9\tg1\t1\t.\n", "not BED with six columns and a strand"),
         ("1\t5\t9\n", "line 1"),
-        ("1\t9\t5\tg1\t1\t+\n", "no BED"),
-        ("7\t5\t9\tzzz\t1\t+\n", "no CAGE peak goes with any gene"),
+        ("1\t9\t5\tg1\t1\t+\n", "not BED"),
+        ("7\t5\t9\tzzz\t1\t+\n", "no CAGE peak belongs to any gene"),
         ("", "no CAGE peak"),
     ],
 )

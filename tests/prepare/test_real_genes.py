@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 import pytest
 
-from genexp.commands import prepare as command
-from genexp.compose import checked_config
+from genexp.commands import command_of
+from genexp.config.compose import compose_words
 from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
 from genexp.features.tokens import text_from_tokens
+from genexp.prepare import prepare
 
 REAL = os.environ.get("GENEXP_REAL_DATA")
 pytestmark = pytest.mark.skipif(not REAL, reason="GENEXP_REAL_DATA names no folder with real data")
@@ -21,9 +22,7 @@ pytestmark = pytest.mark.skipif(not REAL, reason="GENEXP_REAL_DATA names no fold
 
 def run(out, **words):
     whole = [f"{key.replace('__', '.')}={value}" for key, value in words.items()]
-    config, _ = checked_config("prepare", [*whole, f"out={out}"], None)
-    command.run(command.prepare(config))
-    return out
+    return prepare(compose_words(command_of("prepare"), [*whole, f"out={out}"]).config)
 
 
 def rows_of(out):

@@ -11,18 +11,22 @@ import pytest
 import toy_organism as toy
 from omegaconf import OmegaConf, open_dict
 
-from genexp.commands import prepare as command
-from genexp.compose import composed
-from genexp.config import DatasetConfig, PrepareConfig
+from genexp.commands import command_of
+from genexp.config.compose import composed
+from genexp.config.validation import validate
+from genexp.dataset.config import DatasetConfig
 from genexp.dataset.genes import HALFLIFE_FEATURES, SPLITS
 from genexp.dataset.sources import inspect, load
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
-from genexp.validation import validate
+from genexp.prepare import Config, prepare
 
 ORGANISM = toy.Organism()
 ENUMERATED = list(enumerate(ORGANISM.genes))
 GENES = {gene.name: gene for gene in ORGANISM.genes}
+
+
+FILES = {"layout": "auto", "tss": None, "drop_ambiguous": False, "shared_genes": "error"}
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +53,7 @@ def raw(tmp_path):
 @cache
 def defaults():
     """Return conf/prepare.yaml as Hydra composes it; once, for that takes longer than a small dataset."""
-    whole = composed("prepare", ["source=genome", "out=o"], None)
+    whole = composed(command_of("prepare"), ["source=genome", "out=o"], None)
     with open_dict(whole):
         del whole["hydra"]
     return whole
@@ -58,14 +62,13 @@ def defaults():
 def run(words, **more):
     words = {key: value for key, value in (words | more).items() if value is not None}
     own = OmegaConf.from_dotlist([f"{key}={value}" for key, value in words.items()])
-    config = validate(OmegaConf.merge(defaults(), own), PrepareConfig)
-    command.run(command.prepare(config))
-    return config.out
+    config = validate(OmegaConf.to_container(OmegaConf.merge(defaults(), own)), Config, "the test")
+    return prepare(config, note=print, warn=print)
 
 
 def read(out, blocks="PH", fold=None):
-    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold), blocks)
-    return load(source, blocks, (0, source.info.promoter_length) if "P" in blocks else None)
+    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold, **FILES), blocks)
+    return load(source, blocks, (0, source.description.promoter_length) if "P" in blocks else None)
 
 
 def raw_values(out):
@@ -86,7 +89,10 @@ def refused(tmp_path, words, **more):
 def test_a_genome_becomes_a_dataset(tmp_path, raw):
     run(raw)
     dataset = read(tmp_path / "out")
-    assert (dataset.info.tss, dataset.info.promoter_length) == (toy.UPSTREAM, toy.UPSTREAM + toy.DOWNSTREAM)
+    assert (dataset.description.tss, dataset.description.promoter_length) == (
+        toy.UPSTREAM,
+        toy.UPSTREAM + toy.DOWNSTREAM,
+    )
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 38, "valid": 5, "test": 5}
     told = raw_values(tmp_path / "out")
     for name, split in dataset.splits.items():
@@ -175,7 +181,7 @@ def test_promoters_alone_need_no_cds(tmp_path, raw):
     raw["gtf"] = str(toy.write(tmp_path / "exons.gtf", "\n".join(rows)))
     run(raw, halflife="false")
     dataset = read(tmp_path / "out", "P")
-    assert dataset.info.blocks == "P"
+    assert dataset.description.blocks == "P"
     assert text_from_tokens(dataset.splits["test"].blocks["P"][0]) == ORGANISM.promoter(
         GENES[str(dataset.splits["test"].genes[0])]
     )
@@ -209,7 +215,7 @@ def write_targets(folder, genes=40):
 def test_genes_without_targets(tmp_path, raw, absent, left):
     run(raw, tf=write_targets(tmp_path), **{"absent.tf": absent})
     dataset = read(tmp_path / "out", "PHT")
-    assert dataset.info.feature_names["T"] == ("TF1", "TF2")
+    assert dataset.description.feature_names["T"] == ("TF1", "TF2")
     assert sum(len(split) for split in dataset.splits.values()) == left
     order = [gene.name for gene in ORGANISM.genes]
     for split in dataset.splits.values():
@@ -229,13 +235,13 @@ def test_tables_alone_with_a_given_split(tmp_path, raw):
     run(raw, source="tables", mirna=mirna, tf=write_targets(tmp_path), upstream=None, **more)
     dataset = read(tmp_path / "out", "TM")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 15, "valid": 15, "test": 15}
-    assert dataset.info.widths == {"T": 2, "M": 7}
+    assert dataset.description.widths == {"T": 2, "M": 7}
     order = [gene.name for gene in ORGANISM.genes]
     assert dataset.splits["valid"].blocks["M"].argmax(axis=1).tolist() == [
         order.index(str(gene)) % 7 for gene in dataset.splits["valid"].genes
     ]
     run(raw, source="tables", mirna=mirna, out=tmp_path / "svd", svd=3, **more)
-    assert read(tmp_path / "svd", "M").info.feature_names["M"] == ("SVD1", "SVD2", "SVD3")
+    assert read(tmp_path / "svd", "M").description.feature_names["M"] == ("SVD1", "SVD2", "SVD3")
     with np.load(tmp_path / "svd" / "svd.npz") as kept:
         assert kept["directions"].shape == (3, 7)
 
@@ -250,7 +256,7 @@ def test_svd_is_cut_to_what_there_is(tmp_path, raw, capsys):
     said = " ".join("".join(capsys.readouterr()).split())
     assert "columns of mirna that are 0 for every gene: 1 of 9 (mir8)" in said
     assert "svd=7 asked for more than the 3" in said
-    assert read(tmp_path / "out", "M").info.widths == {"M": 3}
+    assert read(tmp_path / "out", "M").description.widths == {"M": 3}
     card = OmegaConf.load(tmp_path / "out" / "dataset.yaml")
     assert card.rules.svd.startswith("3 of 9 directions, 100.0%")
     assert "svd=7" in card.rules.svd
@@ -372,7 +378,7 @@ def test_duplicate_genes(tmp_path, raw):
     assert "gene ENSG00007 is there twice" in refused(tmp_path, raw)
 
 
-@pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is no number")])
+@pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is not a number")])
 def test_impossible_expression(tmp_path, raw, value, words):
     edit(raw["expression"], lambda text: text + f"another\tS\t{value}\n")
     assert words in refused(tmp_path, raw)
@@ -416,10 +422,10 @@ def test_table_cut_short(tmp_path):
         (lambda text: text.replace("ENSID\t", "ID\t"), "the table lacks the column ENSID"),
         (lambda text: text + text.splitlines()[1] + "\n", "gene ENSG00000 is there twice"),
         (lambda text: text.replace("\t67\t", "\t-67\t", 1), "a value of UTR3LEN is negative"),
-        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is no number"),
+        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is not a number"),
         (lambda text: text.rstrip("\n") + "A\n", "promoters differ in length"),
         (lambda text: text.replace("\t67\t", "\t", 1), "a line has the wrong number of columns"),
-        (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something that is no base"),
+        (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something other than bases"),
         (lambda text: text.splitlines()[0] + "\n", "the table has no genes"),
     ],
 )
@@ -435,7 +441,7 @@ def test_bad_tables(tmp_path, change, message):
         ({"split.test": 100}, "leave no genes to train on"),
         ({"split.test": 1, "split.valid": 1}, "'valid' has 1 gene\n  where: split.valid, split.test"),
         ({"split.by": "chromosome", "split.test": 2}, "write 'split.test=[2]' for the chromosome"),
-        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "where: split.valid"),
+        ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "write 'split.valid=[1]'"),
         ({"split.by": "chromosome", "split.test": "[1,2,3,4]"}, "has 0 genes\n  where: split.by=chromosome, train"),
         ({"split.by": "chromosome", "split.folds": 5}, "where: split.folds, fold"),
         ({"split.guard": "true", "upstream": 5900, "split.test": 20}, "has 0 genes\n  where: split.guard"),
@@ -471,7 +477,7 @@ def test_a_mask_of_everything(tmp_path, raw):
     ("key", "text", "more", "words"),
     [
         ("fasta", "", {}, "this FASTA file is empty"),
-        ("fasta", "gene\t1\n", {}, "this is no FASTA file"),
+        ("fasta", "gene\t1\n", {}, "this is not a FASTA file"),
         ("expression", "ENSG00001\t5\nENSG00002\t6\n", {}, "this table has no header"),
         ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no sample S9"),
         ("tf", "gene\tTF1\n", {}, "this table has no rows"),
@@ -527,7 +533,7 @@ def test_disk_full_at_the_card_leaves_nothing(tmp_path, raw, monkeypatch):
     monkeypatch.setattr("genexp.prepare.card.write_atomically", full)
     message = refused(tmp_path, raw)
     assert "No space left on device" in message
-    assert "nothing was left behind" in message
+    assert "no partial files were left" in message
 
 
 @pytest.mark.parametrize("where", ["genexp.prepare.gather.read_bases", "genexp.prepare.card.write_card"])
@@ -546,4 +552,4 @@ def test_a_dataset_is_never_written_over(tmp_path, raw):
     run(raw)
     with h5py.File(tmp_path / "out" / "train.h5") as file:
         assert file.attrs["source"].startswith("genexp prepare source=genome: genome.fa.gz")
-    assert "the folder holds a dataset already" in refused(tmp_path, raw)
+    assert "the folder already contains a dataset" in refused(tmp_path, raw)

@@ -6,16 +6,17 @@ from zipfile import ZipFile
 
 import pytest
 
-from genexp import files as writing
+from genexp import files, run
 from genexp.errors import UserError
-from genexp.run import directory as run
+from genexp.run.record import git_state
 
 
 def test_fifty_jobs_that_start_together_get_fifty_directories(tmp_path):
     with ThreadPoolExecutor(50) as pool:
-        paths = list(pool.map(run.create_exclusively, [str(tmp_path / "12-00-00-xpresso-PH-XXXX")] * 50))
+        paths = list(pool.map(run.create, [str(tmp_path / "12-00-00-xpresso-PH-XXXX")] * 50))
     assert len(set(paths)) == 50
-    assert all(p.is_dir() and p.name.startswith("12-00-00-xpresso-PH-") and len(p.name) == 24 for p in paths)
+    assert all(p.path.is_dir() and len(p.path.name) == 24 for p in paths)
+    assert all(p.path.name.startswith("12-00-00-xpresso-PH-") for p in paths)
 
 
 def test_a_run_has_one_writer(tmp_path):
@@ -32,13 +33,13 @@ def test_a_run_has_one_writer(tmp_path):
 
 
 def test_the_command_that_resumes_can_be_pasted():
-    assert run.how_to_resume("a b/c") == "genexp train resume='a b/c'"
+    assert run.resume_command("a b/c") == "genexp train resume='a b/c'"
 
 
 def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path):
     def claim(_):
         try:
-            return run.create_exclusively(str(tmp_path / "mine"))
+            return run.create(str(tmp_path / "mine"))
         except UserError as error:
             return str(error)
 
@@ -53,42 +54,55 @@ def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path):
 def test_a_directory_that_holds_a_run_is_refused(tmp_path, leftover):
     (tmp_path / leftover).mkdir()
     with pytest.raises(UserError, match="holds a run already"):
-        run.create_exclusively(str(tmp_path))
+        run.create(str(tmp_path))
 
 
 def test_an_existing_empty_directory_is_taken_as_given(tmp_path):
-    assert run.create_exclusively(str(tmp_path)) == tmp_path.resolve()
+    assert run.create(str(tmp_path)).path == tmp_path.resolve()
 
 
 def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="this is no directory"):
-        run.create_exclusively(str(tmp_path / "file"))
+    with pytest.raises(UserError, match="the run directory is a file"):
+        run.create(str(tmp_path / "file"))
     with pytest.raises(UserError, match="cannot be made"):
-        run.create_exclusively(str(tmp_path / "file" / "inside"))
+        run.create(str(tmp_path / "file" / "inside"))
 
 
 def test_git_state_tells_commit_and_changes(tmp_path):
-    assert run.git_state(tmp_path) is None
+    assert git_state(tmp_path) is None
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e"]
     (tmp_path / "a").write_text("1")
     for words in (["init", "-q"], ["add", "a"], ["commit", "-qm", "first"]):
         subprocess.run([*git, *words], check=True)
-    assert run.git_state(tmp_path)["dirty"] is False
+    assert git_state(tmp_path)["dirty"] is False
     (tmp_path / "a").write_text("2")
-    found = run.git_state(tmp_path)
+    found = git_state(tmp_path)
     assert found["dirty"] is True
     assert len(found["commit"]) == 40
 
 
-def test_the_command_can_be_typed_again():
-    run.remember_command(["train", "data.window=[0,100]", "hydra.run.dir=a b"])
-    assert run.exact_command() == "genexp train 'data.window=[0,100]' 'hydra.run.dir=a b'"
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": 99, "dataset": {}}', '{"format": 1}', "\xff\xfe"])
+def test_a_damaged_record_is_a_user_error(tmp_path, content):
+    found = run.RunDirectory(tmp_path)
+    found.environment.write_text(content, encoding="latin-1")
+    with pytest.raises(UserError, match="environment.json"):
+        run.read_environment(found)
+
+
+@pytest.mark.parametrize(
+    "content", ["a: [", "!!python/object:os.system {}", "- 1", "\xff", "a: &a [*a, *a]\n? [1]\n: 2", "1: 2", "\t"]
+)
+def test_a_damaged_config_is_a_user_error(tmp_path, content):
+    path = tmp_path / "config.yaml"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(UserError, match=r"config\.yaml"):
+        run.read_yaml(path)
 
 
 def test_a_run_directory_that_cannot_be_made_is_told_beforehand(tmp_path, monkeypatch):
     run.check_free(str(tmp_path / "new" / "deep"))
-    monkeypatch.setattr(writing.os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr(files.os, "access", lambda path, mode: path != tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
         run.check_free(str(tmp_path / "new" / "deep"))
 

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from genexp.compose import checked_config
+from genexp.api import compose
 from genexp.errors import UserError
-from genexp.run.directory import HISTORY_COLUMNS, RunDirectory
+from genexp.run import RunDirectory
+from genexp.run.record import HISTORY_COLUMNS
 from genexp.training.loggers import check_loggers, chosen, open_loggers
 
 ROW = dict(zip(HISTORY_COLUMNS, (1, 0.5, 0.4, 0.3, 1e-3, 2.0, 0.1), strict=True))
 
 
 def config(*overrides):
-    return checked_config("train", list(overrides), None)[0]
+    return compose(*overrides)
 
 
 def scalars(folder):
@@ -57,7 +58,7 @@ def test_another_attempt_has_a_folder_of_its_own(tmp_path):
 def test_a_missing_package_is_told_before_the_run(name, monkeypatch):
     monkeypatch.setattr("genexp.training.loggers.find_spec", lambda package: None)
     with pytest.raises(UserError, match=rf"genexp\[{name}\]"):
-        check_loggers(name)
+        check_loggers([name])
     check_loggers(["csv", "tensorboard"])
 
 
@@ -70,14 +71,14 @@ def test_a_logger_that_cannot_write_is_told_before_the_run(monkeypatch):
     mlflow = SimpleNamespace(MlflowClient=lambda: client, get_tracking_uri=lambda: "file:mlruns")
     monkeypatch.setitem(sys.modules, "mlflow", mlflow)
     with pytest.raises(UserError, match="maintenance mode"):
-        check_loggers("mlflow")
+        check_loggers(["mlflow"])
     settings = SimpleNamespace(settings=SimpleNamespace(mode="online"))
     wandb = SimpleNamespace(setup=lambda: settings, login=lambda prompt: False, Error=OSError)
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     with pytest.raises(UserError, match="wandb login"):
-        check_loggers("wandb")
+        check_loggers(["wandb"])
     settings.settings.mode = "offline"
-    check_loggers("wandb")
+    check_loggers(["wandb"])
 
 
 def test_a_logger_that_fails_on_the_way_does_not_end_the_run(tmp_path, monkeypatch, capsys):

@@ -4,13 +4,17 @@ import keras
 import numpy as np
 import pytest
 
-from genexp.compose import checked_config
-from genexp.config import OPTIMIZERS
-from genexp.training.optimizers import TransformerSchedule, build_optimizer, epoch_rate
+from genexp.api import compose
+from genexp.training.optimizers import OPTIMIZERS, epoch_rate
+from genexp.training.schedules import TransformerSchedule
+
+
+def build_optimizer(config):
+    return OPTIMIZERS[config.optimizer](config)
 
 
 def training(*overrides):
-    return checked_config("train", list(overrides), None)[0].training
+    return compose(*overrides).training
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -25,6 +29,7 @@ def test_every_optimizer_learns(name):
 
 def test_published_constants():
     assert build_optimizer(training("training.optimizer=adadelta")).rho == 0.95
+    assert build_optimizer(training("training.optimizer=adamw", "training.weight_decay=0.01")).weight_decay == 0.01
     original = build_optimizer(training("training.optimizer=original"))
     assert (original.beta_1, original.beta_2, original.epsilon) == (0.9, 0.98, 1e-9)
     assert build_optimizer(training("training.momentum=0.8")).momentum == 0.8

@@ -1,17 +1,16 @@
 """Devices: what is asked for and not there is an error that says what was looked for."""
 
 import platform
-from dataclasses import replace
 
 import pytest
 
-from genexp.compose import checked_config
+from genexp.api import compose
 from genexp.errors import UserError
 from genexp.training.strategy import set_up_hardware
 
 
 def hardware(name):
-    return checked_config("train", [f"hardware={name}"], None)[0].hardware
+    return compose(f"hardware={name}").hardware
 
 
 def has_gpu():
@@ -54,7 +53,7 @@ def test_a_missing_gpu_is_told():
 
 def test_more_gpus_than_there_are_is_told():
     with pytest.raises(UserError, match="99 GPUs"):
-        set_up_hardware(replace(hardware("gpu"), devices=99))
+        set_up_hardware(hardware("gpu").model_copy(update={"devices": 99}))
 
 
 def test_a_missing_tpu_is_told():

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
+import json
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
 
-from genexp.compose import checked_config
-from genexp.dataset.genes import Dataset, DatasetInfo, Split
-from genexp.models import InputShapes
-from genexp.run.directory import RunDirectory
+from genexp.api import compose
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Dataset, Split
+from genexp.models import InputShapes, load_model
+from genexp.run import RunDirectory
+from genexp.run.record import HISTORY_COLUMNS
 from genexp.training import loop
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware
@@ -40,11 +44,21 @@ def genes(seed: int, count: int) -> Split:
 def dataset() -> Dataset:
     splits = {"train": genes(0, GENES), "valid": genes(1, 12), "test": genes(2, 12)}
     sizes = {name: len(split) for name, split in splits.items()}
-    return Dataset(DatasetInfo("here", "test", sizes, "bases", WINDOW, 200, {"H": 8}), (0, WINDOW), splits)
+    description = DatasetDescription(
+        source="here",
+        layout="test",
+        genes=sizes,
+        promoter="bases",
+        promoter_length=WINDOW,
+        tss=200,
+        widths={"H": 8},
+        window=(0, WINDOW),
+    )
+    return Dataset(description, splits)
 
 
 def config(*overrides: str):
-    return checked_config("train", [*SETTINGS, *overrides], None)[0]
+    return compose(*SETTINGS, *overrides)
 
 
 def plain_script(weights, optimizer, split: Split, epochs: int, seed: int, rates=None) -> tuple[list, list]:
@@ -165,9 +179,74 @@ def test_early_stopping_and_the_best_epoch_follow_the_plain_rule(dataset, tmp_pa
     remaining = iter(losses)
     monkeypatch.setattr(loop.np, "mean", lambda x: next(remaining), raising=True)
     settings = config(f"training.patience={patience}")
-    settings = replace(settings, training=replace(settings.training, epochs=len(losses)))
+    settings = settings.model_copy(update={"training": settings.training.model_copy(update={"epochs": len(losses)})})
     _, _, state = fitted(settings, dataset, tmp_path)
     assert state.epoch == len(seen)
     assert state.best_epoch == 1 + int(np.argmin(seen))
     with (tmp_path / "history.csv").open() as file:
         assert [float(row["val_loss"]) for row in csv.DictReader(file)] == seen
+
+
+def test_several_updates_per_call_give_the_same_digits(dataset, tmp_path, monkeypatch):
+    """From the third epoch on, where updates are short: same losses, predictions and weights."""
+    settings = config("training.epochs=4", "training.optimizer=adam", "model.dropout=0.3")
+    found = []
+    for n, least in enumerate((10**9, 0)):
+        monkeypatch.setattr(loop, "FUSED_FROM", least)
+        monkeypatch.setattr(loop, "FUSED_STEPS", 3)
+        monkeypatch.setattr(loop, "FUSED_BELOW_S", 1e9)
+        compiled = []
+        monkeypatch.setattr(keras.Model, "compile", counted(keras.Model.compile, compiled))
+        hardware = Hardware(tf.distribute.get_strategy(), "cpu", ("CPU:0",), False, False)
+        model = loop.compiled_model(settings, InputShapes((WINDOW,), {"H": 8}), hardware, 7)
+        state = Progress()
+        folder = RunDirectory(tmp_path / str(n))
+        loop.fit(model, settings.training, dataset, hardware, folder, state, 7, lambda row: None)
+        assert [call.get("steps_per_execution") for call in compiled] == [None, 3][: n + 1]
+        rows = [[row[key] for key in ("loss", "val_loss", "val_r2", "lr")] for row in state.history]
+        found.append((rows, model.get_weights(), int(model.optimizer.iterations)))
+    (rows, weights, steps), (fused, fused_weights, fused_steps) = found
+    assert fused == rows
+    assert fused_steps == steps == 4 * GENES // BATCH
+    for a, b in zip(weights, fused_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def counted(compile_, calls):
+    def call(self, *args, **settings):
+        calls.append(settings)
+        return compile_(self, *args, **settings)
+
+    return call
+
+
+def test_a_checkpoint_is_the_model_alone(tmp_path):
+    """No optimizer state and no class of genexp: plain Keras opens it, whatever it was trained with."""
+    hardware = Hardware(tf.distribute.get_strategy(), "cpu", ("CPU:0",), False, False)
+    settings = config("training.optimizer=original")
+    model = loop.compiled_model(settings, InputShapes((WINDOW,), {"H": 8}), hardware, 7)
+    run = RunDirectory(tmp_path)
+    loop.save_model(model, run, "best")
+    with zipfile.ZipFile(run.checkpoint("best")) as archive:
+        content = archive.read("config.json").decode()
+        with archive.open("model.weights.h5") as file, h5py.File(file) as weights:
+            assert "optimizer" not in weights
+    assert not json.loads(content)["compile_config"]
+    assert "TransformerSchedule" not in content
+    opened = load_model(run.checkpoint("best"))
+    assert opened.name == model.name
+    for a, b in zip(model.get_weights(), opened.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert {v.path for v in model.weights} == {v.path for v in opened.weights}
+
+
+def test_the_line_of_an_epoch_fits_80_columns():
+    row = dict.fromkeys(HISTORY_COLUMNS, 0.12345) | {"epoch": 300, "seconds": 1.0}
+    state = Progress(epoch=100, history=[row])
+    line = loop.epoch_line(state, 300, 12_345)
+    assert len(line) <= 80
+    assert line.startswith("epoch 100/300")
+    assert line.endswith("12,345 genes/s  ETA 3:45")
+    assert loop.epoch_line(Progress(epoch=1, history=[row]), 5, 800).endswith("   800 genes/s  ETA 0:04")
+    state.epoch, row["seconds"] = 10, 40.0
+    assert loop.epoch_line(state, 300, 12_345).endswith("ETA 3:13:56")

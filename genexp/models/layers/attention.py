@@ -1,15 +1,11 @@
-"""What the Transformers share: the encoder block, and sinusoidal positions (Vaswani et al., NeurIPS 2017).
-
-Importing this module registers its layer, which `keras.saving.load_model` needs.
-"""
+"""What the Transformers share: the encoder block, and sinusoidal positions (Vaswani et al., NeurIPS 2017)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 #: Epsilon of the layer normalisations.
 EPSILON = 1e-6
@@ -53,21 +49,7 @@ def sinusoids(length: int, width: int) -> np.ndarray:
     return np.where(channel % 2, np.cos(angle), np.sin(angle)).astype(np.float32)
 
 
-@keras.saving.register_keras_serializable(package="genexp")
-class SinusoidalPositions(layers.Layer):
-    """Scale (batch, length, width) by sqrt(width) and add `sinusoids`; a layer only to keep them out of the config."""
-
-    def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Compute the positions; length and width must be known."""
-        length, width = input_shape[1:]
-        if length is None or width is None:
-            raise ValueError(f"SinusoidalPositions needs a length and a width, got {input_shape}")
-        self.positions = sinusoids(length, width)
-
-    def call(self, x: Any) -> Any:
-        """Return x * sqrt(width) + positions."""
-        return x * x.shape[-1] ** 0.5 + ops.cast(self.positions, x.dtype)
-
-    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Return the shape of the input."""
-        return input_shape
+def add_positions(x: Any) -> Any:
+    """Scale (batch, length, width) by sqrt(width) and add `sinusoids`."""
+    length, width = x.shape[1:]
+    return layers.Rescaling(width**0.5, sinusoids(length, width), name="positions")(x)

@@ -8,13 +8,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from genexp.dataset.genes import BLOCKS
+from genexp.blocks import BLOCKS, PROMOTER
 from genexp.models import InputShapes
 
 
 def feature_inputs(shapes: InputShapes) -> dict[str, Any]:
     """Return one (batch, width) input per feature block, in joining order."""
-    return {b: keras.Input((shapes.widths[b],), name=BLOCKS[b]) for b in BLOCKS if b in shapes.widths}
+    return {b: keras.Input((shapes.widths[b],), name=BLOCKS[b].input) for b in BLOCKS if b in shapes.widths}
 
 
 def one_hot_promoter(shapes: InputShapes) -> tuple[Any, Any]:
@@ -22,7 +22,7 @@ def one_hot_promoter(shapes: InputShapes) -> tuple[Any, Any]:
 
     The encoding is part of the model: it happens on the device, and a saved model eats tokens. N becomes all zeros.
     """
-    tokens = keras.Input((shapes.window,), dtype="uint8", name=BLOCKS["P"])
+    tokens = keras.Input((shapes.window,), dtype="uint8", name=BLOCKS[PROMOTER].input)
     compute = keras.config.dtype_policy().compute_dtype
     return tokens, keras.ops.one_hot(tokens, 4, dtype=compute)
 
@@ -57,7 +57,7 @@ def regression_head(x: Any, dense: Sequence[int], dropout: Sequence[float], init
 
 def make_model(name: str, promoter: Any | None, features: dict[str, Any], output: Any) -> keras.Model:
     """Wrap inputs and output, the inputs in a dict by name, as the input pipeline feeds them."""
-    inputs = {BLOCKS[b]: tensor for b, tensor in features.items()}
+    inputs = {BLOCKS[b].input: tensor for b, tensor in features.items()}
     if promoter is not None:
-        inputs = {BLOCKS["P"]: promoter, **inputs}
+        inputs = {BLOCKS[PROMOTER].input: promoter, **inputs}
     return keras.Model(inputs, output, name=name)

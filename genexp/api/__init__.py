@@ -1,0 +1,104 @@
+"""The library: what a notebook calls, and what the commands are made of.
+
+`train`, `open_run`, `load_dataset` and `load_model` are also names of the package: ``genexp.train(...)``.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from genexp import console
+from genexp.api.runs import Run
+from genexp.dataset.genes import Dataset
+from genexp.errors import UserError
+from genexp.models import load_model
+from genexp.training.config import RunConfig
+
+__all__ = ["Run", "RunConfig", "UserError", "compose", "load_dataset", "load_model", "open_run", "train"]
+
+
+def compose(*overrides: str) -> RunConfig:
+    """Return the config of a run from overrides as ``genexp train`` takes them: ``compose("model=xpresso")``.
+
+    Raises
+    ------
+    UserError
+        For whatever is wrong with them.
+    """
+    from genexp.api.training import TRAIN, decided
+    from genexp.config.compose import compose_words
+
+    return decided(compose_words(TRAIN, overrides))
+
+
+def train(*config: RunConfig | str, directory: str | Path | None = None, progress: bool = True) -> Run:
+    """Train one run, with the checks of ``genexp train``.
+
+    Parameters
+    ----------
+    *config
+        Overrides, such as ``"model=transformer", "data=PH"``; or one config, as `compose` returns it.
+    directory
+        Where the run lands; a trailing ``XXXX`` makes the name unique. None: as ``hydra.run.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Run
+        The finished run.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can correct, before training starts wherever possible.
+    """
+    from genexp.api.training import TRAIN, decided, start
+    from genexp.config.compose import compose_words
+
+    words = [word for word in config if isinstance(word, str)]
+    whole = [given for given in config if isinstance(given, RunConfig)]
+    if len(whole) > 1 or (whole and words):
+        raise UserError("train takes overrides or one config", received=f"{len(whole)} configs, {len(words)} overrides")
+    composed = compose_words(TRAIN, words)
+    if composed.config.resume:
+        raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")
+    chosen = whole[0] if whole else decided(composed)
+    place = directory or composed.run_dir_of(chosen.model.name, chosen.data.name)
+    with console.quiet(not progress):
+        run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")
+    return Run(run.path)
+
+
+def open_run(path: str | Path) -> Run:
+    """Open a run directory; see `Run`."""
+    return Run(path)
+
+
+def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:
+    """Read a dataset folder in any layout that genexp knows.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    blocks
+        Letters of the blocks to read: ``"PH"``; None for all.
+    progress
+        Print what was found.
+    **settings
+        Other keys of the group ``dataset``: ``layout``, ``fold``, ``tss``, ``drop_ambiguous``, ``shared_genes``.
+
+    Returns
+    -------
+    Dataset
+        Its ``splits`` hold genes, labels and blocks as arrays.
+    """
+    from genexp.api.training import folder_dataset, read
+    from genexp.dataset.sources import inspect
+
+    config = folder_dataset(root=str(root), **settings)
+    with console.quiet(not progress):
+        source = inspect(config, blocks or "")
+        return read(source, blocks or source.description.blocks, None)

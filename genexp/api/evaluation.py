@@ -1,0 +1,199 @@
+"""Evaluating a finished run: metrics, predictions and plots again, on its own dataset or another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genexp import console
+from genexp.api.training import folder_dataset, read
+from genexp.dataset.config import DatasetConfig, DemoConfig
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import SPLITS, Dataset
+from genexp.dataset.sources import Source, check_inputs, inspect
+from genexp.errors import UserError
+from genexp.files import free_folder, whole_or_nothing, write_json
+from genexp.models import inputs
+from genexp.run import RunDirectory, check_checkpoint, read_environment, read_metrics
+from genexp.training.config import RunConfig, read_config
+
+#: What an evaluation writes.
+RESULTS = {"metrics.json", "predictions.csv", "plots"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluation that can be started.
+
+    Attributes
+    ----------
+    run, config
+        The run and its config.
+    trained_on
+        The dataset of training.
+    checkpoint
+        ``best`` or ``last``.
+    splits
+        Those to evaluate.
+    source, window
+        The dataset, and the slice of its promoters that the model sees.
+    own_data
+        Whether it is the run's own dataset, with its own settings.
+    """
+
+    run: RunDirectory
+    config: RunConfig
+    trained_on: DatasetDescription
+    checkpoint: str
+    splits: tuple[str, ...]
+    source: Source
+    window: tuple[int, int] | None
+    own_data: bool
+
+
+def check(
+    run: RunDirectory, *, checkpoint: str = "best", split: str | None = None, dataset: Mapping[str, Any] | None = None
+) -> Plan:
+    """Look at the run and the dataset; no TensorFlow.
+
+    Parameters
+    ----------
+    run
+        A finished run.
+    checkpoint
+        ``best`` or ``last``.
+    split
+        ``train``, ``valid``, ``test`` or ``all``; None for the held-out splits, as in the run's own metrics.json.
+    dataset
+        Keys of the group ``dataset`` that replace the run's own: ``{"root": "elsewhere"}``.
+
+    Raises
+    ------
+    UserError
+        If the run has no such checkpoint, or the dataset is not one that its model can read.
+    """
+    config = read_config(run)
+    check_checkpoint(run, checkpoint)
+    trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
+    source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
+    check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
+    window = _same_window(config, trained_on, source.description)
+    splits = {None: ("valid", "test"), "all": SPLITS}.get(split, (str(split),))
+    return Plan(run, config, trained_on, checkpoint, splits, source, window, not dataset)
+
+
+def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, Any]) -> DatasetConfig | DemoConfig:
+    """Return the run's own dataset with what is changed."""
+    own = config.dataset
+    if own is None and "root" not in changes:
+        hint = f"genexp evaluate run_dir={run.path} dataset.root=DIR"
+        raise UserError("this run was imported, and has no dataset of its own", where="dataset.root", hint=hint)
+    if isinstance(own, DemoConfig) and changes and "root" not in changes:
+        where = ", ".join(f"dataset.{name}" for name in changes)
+        raise UserError("the demo genes have no such setting", where=where, hint="leave it out")
+    if own is not None and "root" not in changes:
+        return own.model_copy(update=dict(changes))
+    return folder_dataset(**changes)
+
+
+def _same_window(
+    config: RunConfig, trained_on: DatasetDescription, found: DatasetDescription
+) -> tuple[int, int] | None:
+    """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
+    if trained_on.window is None or trained_on.tss is None or found.promoter != "bases" or found.tss is None:
+        return None
+    left, right = (edge + found.tss - trained_on.tss for edge in trained_on.window)
+    if left < 0 or right > (found.promoter_length or 0):
+        raise UserError(
+            "the model's window does not fit the promoters of this dataset",
+            where=found.source,
+            expected=f"promoters that hold [{left - found.tss}, {right - found.tss}) around the TSS",
+            received=f"{found.promoter_length:,} nt with the TSS at {found.tss:,}",
+            hint="use a dataset with longer promoters, or set dataset.tss if the TSS is elsewhere",
+        )
+    return left, right
+
+
+def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
+    """Evaluate, print the results and return them in the form of metrics.json.
+
+    Parameters
+    ----------
+    plan
+        What `check` returned.
+    out
+        Folder for metrics.json, predictions.csv and plots/; None writes nothing.
+    """
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
+
+    config, run = plan.config, plan.run
+    status = (read_metrics(run) or {}).get("status", "unfinished")
+    if status != "completed":
+        console.warn(f"this run is {status}: its checkpoints are those of the epochs that it completed")
+    dataset = read(plan.source, config.data.name, plan.window)
+    encoded = inputs.encode(dataset, config.model, warn=console.warn)
+    batch_size = config.training.batch_size
+    result = evaluate_checkpoint(
+        run, plan.checkpoint, encoded, batch_size=batch_size, seed=config.seed, splits=plan.splits
+    )
+    found = {
+        "model": config.model.name,
+        "data": config.data.name,
+        "run_dir": str(run.path),
+        "dataset": dataset.description.source,
+        "fingerprint": dataset.fingerprint(),
+        plan.checkpoint: result.metrics,
+    }
+    if out is not None:
+        target = Path(out)
+        with whole_or_nothing(target) as folder:
+            folder.mkdir()
+            write_report(result, folder / "predictions.csv", folder / "plots", f"{found['model']}, {found['data']}")
+            write_json(folder / "metrics.json", found)
+            if _is_evaluation(target, run.path):
+                shutil.rmtree(target)
+    console.table(results_table(found, (plan.checkpoint,)))
+    _compare_with_stored(plan, result.metrics, dataset)
+    return found
+
+
+def _compare_with_stored(plan: Plan, metrics: Mapping[str, Any], dataset: Dataset) -> None:
+    """Print whether these are the metrics that the run itself reported."""
+    stored = (read_metrics(plan.run) or {}).get(plan.checkpoint)
+    if not stored or not plan.own_data:
+        return
+    found, trained_on = dataset.fingerprint(), plan.trained_on.fingerprint
+    if trained_on != found:
+        console.warn(f"the dataset has changed since the run: fingerprint {found}, in the run {trained_on}")
+    worst = max((_difference(stored[s], metrics[s]) for s in metrics if s in stored), default=None)
+    if worst == 0:
+        console.say("the same as the metrics stored with the run, to the last digit")
+    elif worst is not None:
+        why = "the dataset has changed" if trained_on != found else "other hardware or library versions"
+        console.warn(f"differs from the metrics stored with the run by up to {worst:.2g}: {why}")
+
+
+def results_folder(run: RunDirectory, checkpoint: str, split: str | None, root: str | None, out: str | None) -> Path:
+    """Return the folder to write: a free one, or one with an earlier evaluation of the same run, which is replaced."""
+    other = f"-{Path(root).name}" if root else ""
+    own = run.path / f"evaluation-{checkpoint}-{split or 'valid-test'}{other}"
+    folder = Path(out).expanduser().resolve() if out else own
+    return folder if _is_evaluation(folder, run.path) else free_folder(str(folder))
+
+
+def _is_evaluation(folder: Path, run: Path) -> bool:
+    """Tell whether a folder holds an evaluation of a run, wherever the run was then, and nothing else."""
+    if not (folder / "metrics.json").is_file() or {path.name for path in folder.iterdir()} - RESULTS:
+        return False
+    found = read_metrics(RunDirectory(folder)) or {}
+    return folder.parent == run or found.get("run_dir") == str(run)
+
+
+def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
+    """Return the largest difference between the metrics that two results have in common."""
+    pairs = [(stored[name], value) for name, value in found.items() if name in stored]
+    flat = [pair for a, b in pairs for pair in (zip(a, b, strict=True) if isinstance(b, list) else [(a, b)])]
+    return max(abs(float(a) - float(b)) for a, b in flat)

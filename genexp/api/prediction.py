@@ -1,0 +1,109 @@
+"""Predictions of a run's model for promoters and features that are no dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genexp.blocks import BLOCKS, PROMOTER
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Split
+from genexp.errors import UserError
+from genexp.features.tokens import N_TOKEN
+from genexp.models import inputs
+from genexp.training.config import RunConfig
+
+if TYPE_CHECKING:
+    import keras
+
+
+def predict(
+    model: keras.Model,
+    config: RunConfig,
+    trained_on: DatasetDescription,
+    promoters: np.ndarray | str | Path | None,
+    features: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Return the predictions, (n,) float32; see `genexp.api.Run.predict`."""
+    from genexp.evaluation.predict import predict_split
+
+    blocks = config.data.name
+    given = {letter: np.asarray(values, np.float32) for letter, values in features.items()}
+    wanted = [letter for letter in blocks if letter != PROMOTER]
+    if sorted(given) != sorted(wanted):
+        raise _wrong("features", f"blocks {', '.join(wanted) or 'none'}", ", ".join(given) or "none")
+    for letter, values in given.items():
+        width = trained_on.widths[letter]
+        if values.ndim != 2 or values.shape[1] != width:
+            raise _wrong(f"block {letter} ({BLOCKS[letter].title})", f"(n, {width}) numbers", values.shape)
+        if not np.isfinite(values).all():
+            raise _wrong(f"block {letter} ({BLOCKS[letter].title})", "finite numbers", "NaN or infinity")
+    if PROMOTER in blocks:
+        if promoters is None:
+            raise _wrong("promoters", "tokens or a FASTA file", "none")
+        given[PROMOTER] = _promoters(promoters, trained_on)
+    elif promoters is not None:
+        raise _wrong("promoters", f"none, as the run reads {blocks}", "promoters")
+    rows = {len(values) for values in given.values()}
+    if len(rows) > 1:
+        raise _wrong("numbers of rows", "one row per gene in every block", sorted(rows))
+    n = rows.pop()
+    if n == 0:
+        return np.empty(0, np.float32)
+    ordered = {letter: given[letter] for letter in BLOCKS if letter in given}
+    split = Split(np.arange(n).astype(str), np.zeros(n, np.float32), ordered)
+    encoded = inputs.encode_split(split, config.model, trained_on.promoter)
+    return predict_split(model, encoded, min(config.training.batch_size, n))
+
+
+def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescription) -> np.ndarray:
+    """Return what the model sees of the promoters: (n, window) uint8 tokens, or chunk vectors as they are."""
+    if trained_on.promoter == "embedded":
+        shape = (trained_on.promoter_length, trained_on.embed_dim)
+        if not isinstance(promoters, np.ndarray) or promoters.shape[1:] != shape:
+            received = promoters.shape if isinstance(promoters, np.ndarray) else promoters
+            raise _wrong("promoters", f"(n, {shape[0]}, {shape[1]}) precomputed embeddings", received)
+        return promoters.astype(np.float32)
+    tokens = promoters if isinstance(promoters, np.ndarray) else fasta_promoters(Path(promoters))[1]
+    left, right = trained_on.window or (0, trained_on.promoter_length or 0)
+    lengths = f"{right - left:,} nt (the window) or {trained_on.promoter_length:,} nt (the promoter)"
+    if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
+        raise _wrong("promoters", lengths, f"an array of shape {tokens.shape}")
+    if tokens.dtype.kind not in "iu" or (tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN)):
+        raise _wrong("promoters", "integer tokens A=0 C=1 G=2 T=3 N=4", f"{tokens.dtype} with other values")
+    return (tokens if tokens.shape[1] == right - left else tokens[:, left:right]).astype(np.uint8)
+
+
+def _wrong(where: str, expected: str, received: object) -> UserError:
+    return UserError("these are not the inputs of the run", where=where, expected=expected, received=received)
+
+
+def fasta_promoters(path: Path) -> tuple[list[str], np.ndarray]:
+    """Read a FASTA file of promoters that all have one length.
+
+    Returns
+    -------
+    names
+        The first word of each header.
+    tokens : (n, length) uint8
+        A=0 C=1 G=2 T=3 N=4.
+    """
+    from genexp.prepare.fasta import read_fasta
+
+    names: list[str] = []
+    parts: list[list[np.ndarray]] = []
+    for stretch in read_fasta(path):
+        if not len(stretch.tokens):
+            names.append(stretch.chromosome)
+            parts.append([])
+        else:
+            parts[-1].append(stretch.tokens)
+    sequences = [np.concatenate(pieces) if pieces else np.empty(0, np.uint8) for pieces in parts]
+    lengths = {len(sequence) for sequence in sequences}
+    if len(lengths) != 1:
+        received = f"{len(sequences)} of {min(lengths, default=0):,} to {max(lengths, default=0):,} nt"
+        raise UserError("promoters of one length are needed", where=path, received=received)
+    return names, np.stack(sequences)

@@ -1,0 +1,192 @@
+"""A run as an object: its config, metrics, predictions and model, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from genexp import console
+from genexp.api import evaluation
+from genexp.dataset.description import DatasetDescription
+from genexp.errors import UserError
+from genexp.run import RunDirectory, check_checkpoint, find_run, read_environment, read_metrics
+from genexp.training.config import HardwareConfig, RunConfig, read_config
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+    import pandas as pd
+
+
+class Run:
+    """A run directory.
+
+    Parameters
+    ----------
+    path
+        A directory that `genexp.train`, ``genexp train`` or ``genexp import`` wrote.
+
+    Raises
+    ------
+    UserError
+        If it is not one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.files: RunDirectory = find_run(path, "path")
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The directory."""
+        return self.files.path
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The resolved config, ``config.yaml``."""
+        return read_config(self.files)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The content of metrics.json; empty where the run has written none."""
+        return read_metrics(self.files) or {}
+
+    @cached_property
+    def dataset(self) -> DatasetDescription:
+        """The description of the dataset of training."""
+        return DatasetDescription.model_validate(read_environment(self.files)["dataset"])
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """The content of predictions.csv: gene, split, label, prediction."""
+        return self._table(self.files.predictions)
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The content of history.csv: one row per epoch."""
+        return self._table(self.files.history)
+
+    def _table(self, path: Path) -> pd.DataFrame:
+        import pandas as pd
+
+        if not path.is_file():
+            status = self.metrics.get("status", "not finished")
+            raise UserError(f"this run has no {path.name}", where=self.path, received=f"status: {status}")
+        return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values={"label": ["nan", ""]})
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """The model of the best checkpoint: see `genexp.load_model` for its inputs."""
+        return self.checkpoint("best")
+
+    def checkpoint(self, name: str) -> keras.Model:
+        """Return the model of the ``best`` or ``last`` checkpoint."""
+        from genexp.evaluation.report import load_checkpoint
+
+        check_checkpoint(self.files, name)
+        return load_checkpoint(self.files, name)
+
+    def evaluate(
+        self,
+        *,
+        checkpoint: str = "best",
+        split: str | None = None,
+        dataset: Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        progress: bool = True,
+    ) -> dict[str, Any]:
+        """Compute the metrics again.
+
+        Parameters
+        ----------
+        checkpoint
+            ``best`` or ``last``.
+        split
+            ``train``, ``valid``, ``test`` or ``all``; None for validation and test genes.
+        dataset
+            Keys of the group ``dataset`` that replace the run's own: ``{"root": "elsewhere"}``.
+        out
+            A new folder for metrics.json, predictions.csv and plots/; None writes nothing.
+        progress
+            Print what is done.
+
+        Returns
+        -------
+        dict
+            As metrics.json: by checkpoint, then split, then metric.
+
+        Raises
+        ------
+        UserError
+            As ``genexp evaluate`` prints it.
+        """
+        with console.quiet(not progress):
+            plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
+            folder = None if out is None else evaluation.results_folder(self.files, checkpoint, split, None, str(out))
+            return evaluation.evaluate(plan, folder)
+
+    def predict(
+        self,
+        promoters: np.ndarray | str | Path | None = None,
+        features: Mapping[str, np.ndarray] | None = None,
+        *,
+        checkpoint: str = "best",
+    ) -> np.ndarray:
+        """Predict the expression of other promoters.
+
+        Parameters
+        ----------
+        promoters : (n, length) uint8 tokens or path of a FASTA file
+            A=0 C=1 G=2 T=3 N=4; as long as the window of the run, or as the promoters of its dataset, of which the
+            window is then taken. None for a model without promoters.
+        features
+            By block letter, (n, width) numbers scaled as in the dataset: ``{"H": halflife}``.
+        checkpoint
+            ``best`` or ``last``.
+
+        Returns
+        -------
+        (n,) float32
+            In the unit of the labels of training.
+
+        Raises
+        ------
+        UserError
+            If blocks, lengths or widths are not those of the run.
+        """
+        from genexp.api.prediction import predict
+
+        model = self.model if checkpoint == "best" else self.checkpoint(checkpoint)
+        return predict(model, self.config, self.dataset, promoters, features or {})
+
+    def resume(
+        self,
+        *,
+        epochs: int | None = None,
+        patience: int | Literal["unchanged"] | None = "unchanged",
+        hardware: HardwareConfig | None = None,
+        progress: bool = True,
+    ) -> Run:
+        """Resume an interrupted run in its own directory, or train a finished one for more epochs."""
+        from genexp.api.training import resume
+
+        with console.quiet(not progress):
+            resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
+        return Run(self.path)
+
+    def export(self, format: str = "keras", out: str | Path | None = None, *, checkpoint: str = "best") -> Path:
+        """Write the model as ``keras``, ``saved_model`` or ``onnx``; see ``genexp export``.
+
+        Returns
+        -------
+        Path
+            What was written.
+        """
+        from genexp.api import exporting
+
+        with console.quiet():
+            return exporting.export(exporting.check(self.files, checkpoint, format, None if out is None else str(out)))

@@ -1,0 +1,114 @@
+"""The help texts; they need neither Hydra nor TensorFlow."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from genexp.config.conf import (
+    BLOCK_GROUP,
+    CONF_DIR,
+    block_options,
+    chosen_options,
+    groups,
+    has_config,
+    included_files,
+    option_files,
+)
+from genexp.version import __version__
+
+WIDTH = 80
+
+FLAGS = """Flags
+  -m, --multirun      a sweep: each combination of comma-separated values
+  --cfg job           print the config that would be used, and stop
+  --config-dir DIR    config files of your own: DIR/model/mine.yaml: model=mine
+  hydra.run.dir=DIR   where the run lands
+  hydra.verbose=true  tracebacks, and TensorFlow's own messages
+  --help              this text"""
+
+
+def overview(commands: Mapping[str, str]) -> str:
+    """Return what ``genexp --help`` prints, from the commands with one line each."""
+    return f"""genexp {__version__}: predict gene expression from DNA
+
+Usage
+  genexp COMMAND [GROUP=OPTION ...] [KEY=VALUE ...]
+
+Commands
+{columns(commands)}
+
+Groups of genexp train
+{group_lines("train")}
+
+Examples
+  genexp train                                  # the demo genes, end to end
+  genexp train model=divide_et_impera data=PHT  # another model and more blocks
+  genexp evaluate run_dir=outputs/DATE/RUN      # its metrics and plots again
+
+genexp COMMAND --help describes a command; genexp --version prints the version."""
+
+
+def command_help(command: str, summary: str, examples: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
+    """Return what ``genexp COMMAND --help`` prints; `words` may choose the groups whose keys are shown."""
+    lines = [f"  {example}\n      {meaning}" for example, meaning in examples]
+    parts = [f"genexp {command}: {summary}", "\n".join(["Examples", *lines])]
+    if has_config(command):
+        typed = dict(word.split("=", 1) for word in words if "=" in word)
+        chosen = chosen_options(command, typed)
+        if chosen:
+            parts.append(f"Groups (GROUP=OPTION)\n{group_lines(command)}")
+        parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{_keys(CONF_DIR / f'{command}.yaml')}")
+        parts += [_keys(path) for path in included_files(command)]
+        parts += [_group_keys(group, option) for group, option in chosen.items() if option]
+        parts.append(FLAGS)
+    return "\n\n".join(part for part in parts if part)
+
+
+def columns(rows: Mapping[str, str]) -> str:
+    """Return names and texts in two columns that fit the width."""
+    width = max(map(len, rows), default=0)
+    shown = []
+    for name, text in rows.items():
+        head = f"  {name:<{width}}  "
+        shown.append(textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head)))
+    return "\n".join(shown)
+
+
+def group_lines(command: str) -> str:
+    """Return the groups of a command with their options."""
+    return columns({group: ", ".join(options) for group, options in groups(command).items()})
+
+
+def _group_keys(group: str, option: str) -> str:
+    """Return the keys of one option with their comments."""
+    files = list(option_files(group, option))
+    if group == BLOCK_GROUP and not files:
+        return f"Keys of {group}={option}\n  {dict(block_options())[option]}"
+    whole = any(path.read_text(encoding="utf-8").startswith("# @package _global_") for path in files)
+    keys = "\n".join(_keys(path) for path in files)
+    if whole:
+        return f"Keys of {group}={option}\n{keys}"
+    return f"Keys of {group}={option}\n  {group}:\n{textwrap.indent(keys, '  ')}"
+
+
+def _keys(path: Path) -> str:
+    """Return a config file with its comments, without what is Hydra's own."""
+    text = path.read_text(encoding="utf-8")
+    hidden: set[int] = set()
+    lines = text.splitlines()
+    root = yaml.compose(text)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    for key, value in pairs:
+        if key.value in ("defaults", "hydra"):
+            hidden.update(range(key.start_mark.line, value.end_mark.line + (value.end_mark.column > 0)))
+    first = next((key.start_mark.line for key, _ in pairs), 0)
+    if any(key.value == "defaults" for key, _ in pairs[:1]):  # what stands above is about the file, not a key
+        hidden.update(range(first))
+    kept = [
+        f"  {line}".rstrip() for n, line in enumerate(lines) if n not in hidden and not line.startswith("# @package")
+    ]
+    return "\n".join(kept).strip("\n")

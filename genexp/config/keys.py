@@ -1,0 +1,64 @@
+"""The dotted keys of a schema, found by walking it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
+
+from genexp.schema import PATH, ByName, Schema
+
+
+def group_class(field: FieldInfo, name: str | None = None) -> type[Schema] | None:
+    """Return the schema class of a group of keys, the one that `name` selects; None for a key that is no group."""
+    for mark in _metadata(field):
+        if isinstance(mark, ByName):
+            chosen = mark.choose(name) if name else None
+            return chosen or mark.choose(next(iter(mark.names())))
+    kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+    return next((kind for kind in kinds if issubclass(kind, Schema)), None)
+
+
+def is_path(field: FieldInfo) -> bool:
+    """Tell whether a key is a path."""
+    return PATH in _metadata(field)
+
+
+def _metadata(field: FieldInfo) -> list[Any]:
+    """Return what an annotation was marked with, ``X | None`` included."""
+    inner = [mark for kind in get_args(field.annotation) for mark in getattr(kind, "__metadata__", ())]
+    return [*field.metadata, *inner]
+
+
+def fields(schema: type[Schema], names: Mapping[str, str | None], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Yield every dotted key of a schema with its field.
+
+    Parameters
+    ----------
+    schema
+        The class.
+    names
+        The option of each group, for groups whose keys depend on their name: ``{"model": "transformer"}``.
+    """
+    for name, field in schema.model_fields.items():
+        inner = group_class(field, names.get(path + name))
+        if inner is None:
+            yield path + name, field
+        else:
+            yield from fields(inner, names, f"{path}{name}.")
+
+
+def dotted(schema: type[Schema], loc: tuple[int | str, ...], names: Mapping[str, str | None]) -> str:
+    """Return the dotted key behind pydantic's location of an error, which also holds positions and types."""
+    path, current = "", schema
+    for part in loc:
+        if isinstance(part, int):
+            break
+        path = f"{path}.{part}" if path else part
+        field = current.model_fields.get(part)
+        inner = None if field is None else group_class(field, names.get(path))
+        if inner is None:
+            break
+        current = inner
+    return path

@@ -1,0 +1,231 @@
+"""The words behind a subcommand: flags, and overrides in Hydra's grammar."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.errors import HydraException
+
+from genexp.errors import UserError, nearest
+
+COMMAND_LINE = "the command line"
+
+#: What ``--cfg`` and ``--info`` show, by Hydra's own names.
+CFG = ("job", "hydra", "all")
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+#: The keys that say where runs land.
+DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+
+#: Keys of Hydra that a run, which is a process of its own, does not honour.
+NOT_HONOURED = ("hydra.job.chdir", "hydra.job.env_set", "hydra.callbacks")
+
+
+@dataclass(frozen=True)
+class Words:
+    """The words behind a subcommand.
+
+    Attributes
+    ----------
+    overrides
+        ``key=value`` words, parsed.
+    multirun
+        Whether ``-m`` was given.
+    cfg
+        What ``--cfg`` is to print, where no other flag changes how.
+    hydra_only
+        Whether Hydra is to print something by itself (``--info``, ``--cfg`` with ``--resolve``, ...).
+    config_dir
+        A folder with config files of the user's own.
+    raw
+        All words in the order that Hydra requires: flags first.
+    typed
+        All words as they were typed.
+    """
+
+    overrides: tuple[Override, ...]
+    multirun: bool = False
+    cfg: str | None = None
+    hydra_only: bool = False
+    config_dir: str | None = None
+    raw: tuple[str, ...] = field(default=(), repr=False)
+    typed: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def keys(self) -> set[str]:
+        """The keys and groups that the overrides name."""
+        return {override.key_or_group for override in self.overrides}
+
+    def single(self) -> list[str]:
+        """Return the overrides, with the first value of each sweep."""
+        return [first_value(o) if o.is_sweep_override() else str(o.input_line) for o in self.overrides]
+
+    def each_value_once(self) -> Iterator[list[str]]:
+        """Yield overrides that try every value of every sweep once, the other sweeps at their first value."""
+        single = self.single()
+        yield single
+        for number, override in enumerate(self.overrides):
+            if override.is_sweep_override() and not override.is_interval_sweep():
+                for value in list(override.sweep_string_iterator())[1:]:
+                    yield [*single[:number], f"{override.get_key_element()}={value}", *single[number + 1 :]]
+
+
+def parse(words: Sequence[str], short_forms: Mapping[str, str], implied: Mapping[str, str]) -> Words:
+    """Split the words behind a subcommand into flags and overrides.
+
+    Parameters
+    ----------
+    words
+        As typed.
+    short_forms
+        What users type, and the key it stands for.
+    implied
+        A key, and the ``group=option`` that it implies where no option of the group is chosen.
+
+    Raises
+    ------
+    UserError
+        At a flag that does not exist, or a word that is no override.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--multirun", "-m", action="store_true")
+    parser.add_argument("--config-dir", "-cd")
+    parser.add_argument("--cfg", "-c")
+    parser.add_argument("--info", "-i", nargs="?", const="all")
+    parser.add_argument("--package", "-p")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("--hydra-help", action="store_true")
+    try:
+        found, unknown = parser.parse_known_intermixed_args(list(words))
+    except argparse.ArgumentError as error:
+        raise UserError(str(error), where=COMMAND_LINE, hint="see genexp COMMAND --help") from None
+    if found.info and "=" in found.info:  # a bare --info before an override
+        found.overrides, found.info = [found.info, *found.overrides], "all"
+    _check_flags(found, unknown)
+    spelled = [_spelled_out(word, short_forms) for word in found.overrides if word != "experiment=null"]
+    keys = {word.partition("=")[0].lstrip("+") for word in spelled}
+    if not found.config_dir:
+        spelled += [word for key, word in implied.items() if key in keys and word.partition("=")[0] not in keys]
+    plain_cfg = found.cfg and not (found.package or found.resolve or found.info)
+    return Words(
+        overrides=tuple(map(parse_override, spelled)),
+        multirun=found.multirun,
+        cfg=found.cfg if plain_cfg else None,
+        hydra_only=bool(found.info or found.hydra_help or (found.cfg and not plain_cfg)),
+        config_dir=found.config_dir,
+        raw=_for_hydra(found, spelled),
+        typed=tuple(words),
+    )
+
+
+def _check_flags(found: argparse.Namespace, unknown: list[str]) -> None:
+    if unknown:
+        expected = "-m, --cfg job, --info, --config-dir DIR, --help, or key=value"
+        hint = "settings are given as key=value, without dashes"
+        raise UserError(f"there is no option {unknown[0]}", where=COMMAND_LINE, expected=expected, hint=hint)
+    if found.config_dir and not Path(found.config_dir).is_dir():
+        expected = "a folder with config files, as in conf/"
+        raise UserError("there is no such folder", where="--config-dir", expected=expected, received=found.config_dir)
+    for flag, value, choices in (("--cfg", found.cfg, CFG), ("--info", found.info, INFO)):
+        if value and value not in choices:
+            raise UserError(f"{flag} has no such choice", expected=f"one of {', '.join(choices)}", received=value)
+    if (found.resolve or found.package) and not found.cfg:
+        flag = "--resolve" if found.resolve else "--package"
+        raise UserError(f"{flag} goes with --cfg", where=COMMAND_LINE, hint=f"--cfg job {flag}")
+
+
+def _for_hydra(found: argparse.Namespace, overrides: Sequence[str]) -> tuple[str, ...]:
+    values = {"config-dir": found.config_dir, "cfg": found.cfg, "info": found.info, "package": found.package}
+    switches = {"multirun": found.multirun, "resolve": found.resolve, "hydra-help": found.hydra_help}
+    flags = [f"--{name}={value}" for name, value in values.items() if value]
+    return (*flags, *(f"--{name}" for name, on in switches.items() if on), *overrides)
+
+
+def _spelled_out(word: str, short_forms: Mapping[str, str]) -> str:
+    """Replace a short form by its key, and put quotes around a path that Hydra's grammar does not accept."""
+    key, equals, value = word.partition("=")
+    key = short_forms.get(key, key)
+    if value and ("/" in value or Path(value).exists()):
+        try:
+            parse_override(f"{key}={value}")
+        except UserError:
+            value = quoted(value)
+    return key + equals + value
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as a value in Hydra's grammar."""
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def parse_override(word: str) -> Override:
+    """Parse one ``key=value`` word in Hydra's grammar."""
+    try:
+        return OverridesParser.create().parse_overrides([word])[0]
+    except HydraException:
+        key = word.partition("=")[0]
+        raise UserError(
+            "this is no valid key=value",
+            where=COMMAND_LINE,
+            expected="key=value, for example model=xpresso or training.epochs=10; lists as 'data.window=[0,2000]'",
+            received=word,
+            hint=f"""quote a value with spaces or commas within the quotes of the shell: "{key}='...'\"""",
+        ) from None
+
+
+def first_value(override: Override) -> str:
+    """Return a sweep override with its first value only, an interval with its lower end."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.get_key_element()}={value.start}"
+    first = next(iter(override.sweep_string_iterator()), None)
+    if first is None:
+        hint = f"for example {override.key_or_group}=range(3)"
+        raise UserError(f"{override.key_or_group} has no value", received=override.input_line, hint=hint)
+    return f"{override.get_key_element()}={first}"
+
+
+def check(words: Words, options: Mapping[str, Sequence[str]]) -> None:
+    """Raise a UserError at the first override that Hydra would not accept, or would accept with another meaning."""
+    for override in words.overrides:
+        _check_override(override, words, options.get(override.key_or_group))
+
+
+def _check_override(override: Override, words: Words, options: Sequence[str] | None) -> None:
+    key, text, sweep = override.key_or_group, str(override.input_line), override.is_sweep_override()
+
+    def refuse(what: str, expected: str | None = None, hint: str | None = None) -> None:
+        raise UserError(what, where=COMMAND_LINE, expected=expected, received=text, hint=hint)
+
+    if override.is_delete():
+        refuse(f"{key} cannot be removed", "key=value", "give it another value, or omit it for the default")
+    if sweep and not words.multirun:
+        expected = "one value, or -m for a sweep; a list stands in brackets: key=[a,b]"
+        refuse(f"{key} has several values", expected, f"genexp COMMAND -m {text}")
+    if override.is_interval_sweep() and "hydra/sweeper" not in words.keys:
+        hint = f"list the values ({key}=1,2,3), or choose a sweeper that is installed (hydra/sweeper=optuna)"
+        refuse("an interval needs a sweeper that searches", "values, or hydra/sweeper=NAME", hint)
+    if not sweep and override.value() == "":
+        refuse(f"{key} is empty", f"{key}=VALUE", "give it a value, or omit it for the default")
+    if key in DIRECTORIES and override.value() is None:
+        refuse(f"{key} is empty", "a directory; . for the current one", "omit it: runs then land in outputs/")
+    if key.startswith(("hydra.run.", "hydra.sweep.")) and key not in DIRECTORIES:
+        refuse(f"there is no key {key}", f"one of {', '.join(DIRECTORIES)}", nearest(key, DIRECTORIES) or None)
+    if key.startswith(NOT_HONOURED):
+        refuse(f"{key} has no effect on genexp", hint="omit it")
+    if options is None:
+        return
+    if text.startswith("+"):
+        refuse(f"the group {key} exists already", text.lstrip("+"), "leave the + out")
+    for value in override.sweep_string_iterator() if sweep else [override.value()]:
+        if str(value) not in options:
+            same = next((option for option in options if sorted(option) == sorted(str(value).upper())), None)
+            suggestion = f"did you mean '{same}'? " if same else nearest(str(value), options)
+            hint = f"{suggestion}config files of your own are found with --config-dir DIR"
+            refuse(f"there is no {key} {'null' if value is None else value}", f"one of {', '.join(options)}", hint)

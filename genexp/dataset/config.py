@@ -1,0 +1,47 @@
+"""The config groups ``data`` and ``dataset``: which genes, which of their blocks, which slice of the promoter."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from genexp.schema import Count, Index, PathText, Schema, Window
+
+#: What becomes of genes that are in two splits.
+SharedGenes = Literal["error", "drop", "keep"]
+
+
+class DataConfig(Schema):
+    """Which blocks the model sees, and which slice of the promoter."""
+
+    name: str = Field(description="letters of the blocks that the model sees, such as PHT")
+    window: Window | None = Field(
+        description="slice [left,right) of the promoter, in promoter coordinates; null: the model's published window"
+    )
+
+
+class DatasetConfig(Schema):
+    """Genes from HDF5 files, in any layout that is read directly."""
+
+    name: str = Field(description="name of the dataset")
+    root: PathText = Field(description="folder with the files")
+    layout: str = Field(description="name of the layout, or auto to find it by looking")
+    fold: Count | None = Field(description="cross-validation fold (1train.h5 ... 10test.h5)")
+    tss: Index | None = Field(
+        description="index of the transcription start site in the promoter; null: as the files say, else the middle"
+    )
+    drop_ambiguous: bool = Field(description="drop the genes with N in the window, in every split")
+    shared_genes: SharedGenes = Field(description="genes in two splits: error, drop (from training) or keep")
+    stream: bool | None = Field(
+        description="promoters in a memory-mapped file in place of memory; null: where they exceed half of the memory"
+    )
+
+
+class DemoConfig(Schema):
+    """Simulated genes."""
+
+    name: Literal["demo"]
+    genes: Annotated[int, Field(ge=100, le=10_000_000)] = Field(description="number of genes in all splits together")
+    seed: Index = Field(description="which genes; the top-level seed governs the training on them")
+    drop_ambiguous: bool = Field(description="without effect: demo promoters have no N")

@@ -1,0 +1,63 @@
+"""The one description of a dataset: made when it is inspected, completed when it is loaded, kept with the run."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from genexp.blocks import PROMOTER, in_order
+
+
+class DatasetDescription(BaseModel):
+    """What is known of a dataset; ``environment.json`` of a run holds it under ``dataset``.
+
+    Attributes
+    ----------
+    source
+        Where the genes come from: a folder, or ``"demo"``.
+    layout
+        Name of the file layout that was recognised.
+    genes
+        Number of genes per split.
+    promoter
+        ``"bases"`` (one-hot or tokens on disk), ``"embedded"`` (precomputed chunk vectors), or None without promoters.
+    promoter_length
+        Length of the promoter on disk, in nt; for embedded promoters the number of chunks.
+    tss
+        Index of the transcription start site in the promoter, or None without bases.
+    embed_dim
+        Length of the vector of a chunk, for embedded promoters.
+    widths
+        Width of each feature block: ``{"H": 8, "T": 181}``.
+    feature_names
+        Column names of each block whose names the data brings.
+    fold
+        Number of the cross-validation fold, or None.
+    made_from, scaling
+        Where the raw values came from and how labels and features were scaled, where the files say so.
+    window
+        Half-open slice [left, right) of the promoter that was loaded, in promoter coordinates.
+    fingerprint
+        16 hex digits that change with any gene, label, base or feature that was loaded.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    layout: str
+    genes: dict[str, int]
+    promoter: str | None = None
+    promoter_length: int | None = None
+    tss: int | None = None
+    embed_dim: int | None = None
+    widths: dict[str, int] = Field(default_factory=dict)
+    feature_names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    fold: int | None = None
+    made_from: str | None = None
+    scaling: dict[str, JsonValue] | None = None
+    window: tuple[int, int] | None = None
+    fingerprint: str | None = None
+
+    @property
+    def blocks(self) -> str:
+        """Letters of the blocks present, in joining order: ``"PHT"``."""
+        return in_order({*self.widths, *(PROMOTER if self.promoter else "")})

@@ -1,0 +1,99 @@
+"""Arrays that TensorFlow reads without a copy: in memory, or mapped from a file where they are too large for it."""
+
+from __future__ import annotations
+
+import math
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from genexp.errors import UserError
+
+#: Bytes at whose multiples an array has to begin for TensorFlow to use its memory in place.
+ALIGNMENT = 64
+
+#: Files that state the memory limit of a container (control groups, version 2 and 1).
+LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False) -> np.ndarray:
+    """Return an array whose memory TensorFlow can use in place; its values are arbitrary.
+
+    Parameters
+    ----------
+    shape, dtype
+        As for `numpy.empty`.
+    on_disk
+        Map the array from a file without a name in the folder for temporary files (``TMPDIR``); the operating system
+        keeps as much of it in memory as there is space for, and removes it with the array.
+
+    Raises
+    ------
+    UserError
+        If the disk has no space for it.
+    """
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    if not on_disk or size == 0:
+        raw = np.empty(size + ALIGNMENT, np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT
+        return raw[start : start + size].view(dtype).reshape(shape)
+    folder = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(prefix="genexp-", dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)  # an error now, in place of a crash when it is written
+            return np.memmap(file, dtype, "r+", shape=shape)
+    except OSError as error:
+        hint = "set TMPDIR to a folder on a disk with more space"
+        raise UserError(
+            f"no space for {in_words(size)} of streamed genes", where=folder, received=error, hint=hint
+        ) from error
+
+
+def is_on_disk(array: np.ndarray) -> bool:
+    """Return whether an array was allocated on disk."""
+    return isinstance(array, np.memmap)
+
+
+def aligned(array: np.ndarray) -> np.ndarray:
+    """Return the array itself if TensorFlow can use its memory in place, otherwise a copy."""
+    if array.flags.c_contiguous and array.flags.writeable and array.ctypes.data % ALIGNMENT == 0:
+        return array
+    copy = allocate(array.shape, array.dtype, on_disk=is_on_disk(array))
+    copy[...] = array
+    return copy
+
+
+def available() -> int:
+    """Return the bytes of memory that this process may use: those of the machine, or of its container."""
+    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for path in LIMITS:
+        try:
+            found.append(int(path.read_text()))
+        except (OSError, ValueError):  # not there, or "max": no limit
+            continue
+    return min(found)
+
+
+def in_words(size: float) -> str:
+    """Return a number of bytes with its unit: ``"1.5 GB"``."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if size < 1000 or unit == "PB":
+            return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+def check_size(size: int, where: object, hint: str) -> None:
+    """Raise a UserError if arrays of this size do not fit into memory."""
+    if size > available():
+        raise UserError(
+            "the genes do not fit into memory",
+            where=where,
+            expected=f"at most {in_words(available())}",
+            received=in_words(size),
+            hint=hint,
+        )

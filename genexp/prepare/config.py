@@ -1,0 +1,153 @@
+"""The config of ``genexp prepare``: its keys, and everything that can be checked without reading a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from genexp.errors import UserError
+from genexp.files import free_folder
+from genexp.prepare.sources import existing
+from genexp.schema import PATH, Count, Schema
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+#: Text that YAML may read as a number: a chromosome, a sample, a folder.
+Name = Annotated[str, BeforeValidator(_as_text)]
+File = Annotated[str, BeforeValidator(_as_text), PATH]
+Absence = Literal["zero", "drop"]
+Bases = Annotated[int, Field(ge=0, le=10_000_000)]
+#: How much is held out: a number of genes, a part below 1, or chromosomes.
+HeldOut = int | float | str | list[Name] | None
+
+
+class AbsentConfig(Schema):
+    """What becomes of genes that a table of targets lacks."""
+
+    tf: Absence = Field(description="zero (no targets) or drop the gene")
+    mirna: Absence = Field(description="zero (no targets) or drop the gene")
+
+
+class GenesConfig(Schema):
+    """Which genes and transcripts are taken from an annotation, and by which conventions."""
+
+    id: Name | None = Field(description="attribute that names a gene; null: gene_id, in GFF3 else locus_tag or ID")
+    biotypes: list[Name] | None = Field(description="biotypes to keep where the annotation has them; null: all")
+    transcript: Literal["canonical", "longest_cds"] = Field(
+        description="canonical (MANE, Ensembl, RefSeq tags; else the longest CDS) or longest_cds"
+    )
+    strip_versions: bool = Field(description="ENSG00000141510.18 becomes ENSG00000141510")
+    skip_chromosomes: list[Name] = Field(description="chromosomes to leave out, for example [Y,MT]")
+    stop_codon: Literal["as_annotated", "included", "excluded"] = Field(description="whether the CDS holds it")
+    missing_utr: Absence = Field(description="zero: length and GC 0, as Xpresso; or drop the gene")
+    lengths: Literal["exact", "published"] = Field(description="published: Xpresso's, one base too few for each exon")
+
+
+class SplitConfig(Schema):
+    """Which genes are trained on, which validate and which test."""
+
+    by: Literal["random", "chromosome", "group", "file"] = Field(description="what decides the split of a gene")
+    valid: HeldOut = Field(description="a number of genes, a part below 1, or chromosomes; null: 0.1")
+    test: HeldOut = Field(description="a number of genes, a part below 1, or chromosomes; null: 0.1")
+    folds: Annotated[int, Field(ge=3)] | None = Field(description="number of folds, each tested once")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(description="seed of the random split")
+    guard: bool = Field(description="drop training genes whose promoter overlaps one of a held-out gene")
+    file: File | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
+    column: Name | None = Field(description="column of the file; null: recognised by its content")
+
+
+class Config(Schema):
+    """The whole config of ``genexp prepare``."""
+
+    source: Literal["xpresso_table", "genome", "tables"] = Field(description="kind of raw files")
+    out: File = Field(description="folder for the dataset; must not hold one yet")
+    table: File | None = Field(description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER")
+    fasta: File | None = Field(description="genome: the chromosomes")
+    gtf: File | None = Field(description="genome: GTF or GFF3")
+    expression: File | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
+    tss: File | None = Field(description="genome: BED of CAGE peaks, which then decide where promoters are")
+    tf: File | None = Field(description="transcription factors: a wide table, a list of pairs, or a GMT file")
+    mirna: File | None = Field(description="microRNAs: a wide table, a list of pairs, or a GMT file")
+    mask: File | None = Field(description="genes to leave out, one on each line")
+    upstream: Bases = Field(description="bases of the promoter before the TSS")
+    downstream: Bases = Field(description="bases of the promoter from the TSS on")
+    recipe: Literal["honest", "published"] = Field(description="how labels and features are scaled")
+    halflife: bool = Field(description="half-life features; false needs no CDS in the annotation")
+    samples: list[Name] | None = Field(description="columns of the expression table; null: all samples")
+    statistic: Literal["median", "mean"] = Field(description="median or mean over the samples")
+    expression_scale: Literal["raw", "log10"] = Field(description="raw becomes log10(x + 0.1); log10 is taken as it is")
+    svd: Count | None = Field(description="number of components of the microRNA block, fitted on the training genes")
+    absent: AbsentConfig
+    genes: GenesConfig
+    split: SplitConfig
+
+
+#: Keys of target tables; each is the name of a feature block's input.
+TARGETS = tuple(AbsentConfig.model_fields)
+#: Keys of input files that each source needs, and may have.
+NEEDS = {"genome": ("fasta", "gtf", "expression"), "xpresso_table": ("table",), "tables": ("expression",)}
+_MAY_HAVE = (*TARGETS, "mask", "split.file")
+MAY_HAVE = {"genome": ("tss", *_MAY_HAVE), "xpresso_table": _MAY_HAVE, "tables": _MAY_HAVE}
+#: All keys of input files.
+FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", *_MAY_HAVE)
+
+
+def input_files(config: Config) -> dict[str, str]:
+    """Return the input files by key."""
+    found = {key: config.split.file if key == "split.file" else getattr(config, key) for key in FILE_KEYS}
+    return {key: path for key, path in found.items() if path is not None}
+
+
+def check(config: Config) -> Path:
+    """Check the files, the keys together and the folder to write, before anything is read; return the folder.
+
+    Raises
+    ------
+    UserError
+        If a file is missing, a key has no effect, or `out` holds something.
+    """
+    given, source = input_files(config), config.source
+    for key in NEEDS[source]:
+        if key not in given:
+            raise UserError(f"source={source} needs {key}", where=key, hint=f"add {key}=FILE")
+    useful = NEEDS[source] + MAY_HAVE[source]
+    for key, path in given.items():
+        if key not in useful:
+            what, expected = f"source={source} has no use for {key}", f"of {', '.join(useful)}"
+            raise UserError(what, where=f"{key}={path}", expected=expected, hint=f"leave {key} out")
+    seen: dict[Path, str] = {}  # a split, or a list of genes to mask, may well stand in one file with others
+    for key, path in given.items():
+        found = existing(path, key).resolve()
+        other = seen.setdefault(found, key) if key in ("expression", *TARGETS) else key
+        if other != key:
+            what, hint = f"{other} and {key} name the same file", f"correct one of them, or leave {key} out"
+            raise UserError(what, where=f"{other}, {key}", received=path, hint=hint)
+    _check_together(config)
+    return free_folder(config.out)
+
+
+def _check_together(config: Config) -> None:
+    """Check what only several keys together can make wrong."""
+    ask = config.split
+    sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
+    counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])
+    by_file = ask.by in ("file", "group")
+    empty = config.source == "genome" and not config.upstream + config.downstream
+    blockless = config.source == "tables" and not any(getattr(config, key) for key in TARGETS)
+    decided = sized and (ask.by == "file" or counted)
+    rules = [
+        (by_file and ask.file is None, f"split.by={ask.by} needs a file", "add split.file=FILE"),
+        (ask.by == "random" and ask.file, "split.by=random has no use for a file", "set split.by"),
+        (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
+        (empty, "the promoters would be empty", "set upstream or downstream above 0"),
+        (blockless, "there would be labels but nothing to predict them from", f"set {' or '.join(TARGETS)}"),
+        (config.svd and not config.mirna, "svd reduces the microRNA block, which is missing", "add mirna=FILE"),
+    ]
+    for wrong, what, hint in rules:
+        if wrong:
+            raise UserError(what, hint=hint)

@@ -1,0 +1,145 @@
+"""The config of a run: what trains which model on which genes, and where. ``config.yaml`` of a run holds it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
+from genexp.config.validation import validate
+from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
+from genexp.models import ModelConfig, config_class, names
+from genexp.run import RunDirectory, read_yaml
+from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
+from genexp.training.loggers import LOGGERS
+from genexp.training.optimizers import LOSSES, OPTIMIZERS
+
+
+def _model_class(name: str) -> type[ModelConfig] | None:
+    return config_class(name) if name in names() else None
+
+
+def _dataset_class(name: str) -> type[DatasetConfig | DemoConfig]:
+    return DemoConfig if name == "demo" else DatasetConfig
+
+
+#: The groups ``model`` and ``dataset`` of a config, as the class that belongs to their name.
+AnyModel = Annotated[ModelConfig, ByName("model", _model_class, names)]
+AnyDataset = Annotated[DatasetConfig | DemoConfig, ByName("dataset", _dataset_class, lambda: ("demo", "files"))]
+
+
+class TrainingConfig(Schema):
+    """How the model is fitted."""
+
+    epochs: Count = Field(description="epochs at most")
+    batch_size: Count = Field(description="genes per update of the weights")
+    learning_rate: Positive = Field(description="learning rate; the original optimizer has a schedule instead")
+    optimizer: Annotated[str, OneOf(OPTIMIZERS), Lower] = Field(description="name of the optimizer")
+    momentum: Rate = Field(description="momentum of sgd")
+    weight_decay: Share = Field(description="weight decay of adamw")
+    warmup_steps: Count = Field(description="warm-up steps of the original schedule")
+    d_model: Count = Field(description="width of the embedding in the original schedule")
+    loss: Annotated[str, OneOf(LOSSES), Lower] = Field(description="loss, by its Keras name")
+    patience: Count | None = Field(description="epochs without a lower validation loss before stopping; null: no limit")
+    milestone: Count | None = Field(description="epochs after which the learning rate is multiplied once; null: never")
+    milestone_factor: Positive = Field(description="factor of the learning rate after the milestone")
+    shuffle: bool = Field(description="a new order of the training genes in every epoch")
+    restarts: Index = Field(description="new attempts with another seed when the network collapses")
+    start_from: PathText | None = Field(description="run directory whose best checkpoint gives the initial weights")
+
+
+class HardwareConfig(Schema):
+    """Where and how it is computed."""
+
+    name: Literal["auto", "cpu", "gpu", "tpu"] = Field(description="kind of device")
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = Field(description="Keras dtype policy")
+    jit: bool | None = Field(description="compile with XLA; null: as Keras decides")
+    deterministic: bool = Field(description="deterministic operations: same seed, same machine, same metrics")
+    devices: Count | None = Field(description="number of GPUs; null: all")
+    tpu: str = Field(description="name or address of the TPU")
+
+
+class ExperimentConfig(Schema):
+    """A published result, shown beside the measured one: mean test r2 and its 95 % interval."""
+
+    name: str = Field(description="name of the experiment")
+    model: str = Field(description="the model of the result")
+    data: str = Field(description="the blocks of the result")
+    source: str = Field(description="publication of the result")
+    r2: Share | None = Field(description="published mean test r2")
+    r2_ci95: Annotated[list[Share], Field(min_length=2, max_length=2)] | None = Field(
+        description="published 95 % interval of r2"
+    )
+    repeats: Count | None = Field(description="number of runs behind the mean")
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Logger = Annotated[str, OneOf(("csv", *LOGGERS))]
+
+
+class RunConfig(Schema):
+    """The whole config of a run."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
+    logger: Annotated[list[Logger], BeforeValidator(_listed, json_schema_input_type=Logger | list[Logger])] | None = (
+        Field(description="where each epoch is written beside history.csv")
+    )
+    experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
+    data: DataConfig
+    dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
+    model: AnyModel
+    training: TrainingConfig
+    hardware: HardwareConfig
+
+    @model_validator(mode="after")
+    def _possible_together(self) -> Self:
+        check_combination(self.data, self.model)
+        if self.experiment and self.experiment.model != self.model.name:
+            what = f"experiment={self.experiment.name} is a result of model={self.experiment.model}"
+            hint = "leave out experiment= or model="
+            raise combination(what, "experiment, model", self.experiment.model, self.model.name, hint)
+        return self
+
+
+def check_combination(data: DataConfig, model: ModelConfig) -> None:
+    """Raise a PydanticCustomError where ``data`` and ``model`` are impossible together, whatever the dataset.
+
+    Raises
+    ------
+    PydanticCustomError
+        Of type ``combination``; its context has ``where``, ``expected``, ``received`` and ``hint``.
+    """
+    name, window = data.name, data.window
+    reads = type(model).reads
+    letters = ", ".join(f"{letter} ({block.title})" for letter, block in BLOCKS.items())
+    if not name or name != in_order(name):
+        expected = f"letters of {letters}, each at most once, in this order"
+        raise combination("not a combination of blocks", "data.name", expected, repr(name), "for example data=PH")
+    if (reads is None) == (PROMOTER in name):
+        if reads is None:
+            expected, hint = f"blocks of {', '.join(feature_blocks())} only", "leave out P, or choose another model"
+        else:
+            expected, hint = f"data with {PROMOTER}", f"data={PROMOTER}{name}, or model=fc_net"
+        what = f"model={model.name} cannot be trained on data={name}"
+        raise combination(what, "model, data", expected, f"data={name}", hint)
+    if window and PROMOTER not in name:
+        what = f"data.window is given, but data={name} has no promoter"
+        raise combination(what, "data.window", "null", window, f"leave it out, or choose data={PROMOTER}{name}")
+    if window and window[0] >= window[1]:
+        expected = "[left, right) with left < right, in promoter coordinates"
+        raise combination("data.window is empty", "data.window", expected, window, "data.window=[3000,13500]")
+
+
+def read_config(run: RunDirectory) -> RunConfig:
+    """Return the config of a run, as its ``config.yaml`` holds it.
+
+    Raises
+    ------
+    UserError
+        If the file is damaged, or holds keys that this version does not know.
+    """
+    return validate(read_yaml(run.config), RunConfig, str(run.config))

@@ -1,0 +1,76 @@
+"""A block that is one new row of the table is read, described, written and checked as the others are."""
+
+import numpy as np
+import pytest
+from published_sets import make_split, write_xpresso
+
+from genexp.blocks import BLOCKS, Block
+from genexp.dataset.batches import inference_batches
+from genexp.dataset.inspection import inspect_files
+from genexp.dataset.layouts import find_sets
+from genexp.dataset.reading import describe, load_files
+from genexp.dataset.writer import write_dataset
+from genexp.errors import UserError
+
+NAMES = ("DNASE", "ATAC", "H3K27AC")
+
+
+@pytest.fixture
+def accessibility(monkeypatch):
+    """Add block A, of real values."""
+    monkeypatch.setitem(
+        BLOCKS, "A", Block("A", "accessibility", "chromatin accessibility", ("openness", "atac"), NAMES)
+    )
+
+
+def values(split, n):
+    return np.random.default_rng([len(split), n]).normal(size=(n, 3))
+
+
+def write(root, **changes):
+    def change(split, arrays):
+        arrays["ATAC"] = changes.get(split, values(split, len(arrays["label"])))
+
+    return write_xpresso(root, change=change)
+
+
+def test_it_is_found_read_and_described(tmp_path, accessibility):
+    write(tmp_path)
+    (found,) = find_sets(tmp_path)
+    assert (found.layout, found.blocks) == ("xpresso", "PHA")
+    fileset = inspect_files(tmp_path, need="PHA")
+    assert fileset.description.widths == {"H": 8, "A": 3}
+    assert fileset.description.feature_names["A"] == NAMES
+    assert "blocks P H(8) A(3)" in describe(fileset)
+    dataset = load_files(fileset, "AP", None)
+    assert list(dataset.splits["train"].blocks) == ["P", "A"]
+    for name, split in dataset.splits.items():
+        np.testing.assert_allclose(split.blocks["A"], values(name, len(split)), rtol=1e-6)
+    assert dataset.record().widths == {"A": 3}
+
+
+def test_it_is_written_and_read_again(tmp_path, accessibility):
+    write(tmp_path / "raw")
+    dataset = load_files(inspect_files(tmp_path / "raw"), "PHA", None)
+    write_dataset(tmp_path / "own", dataset, source="tests")
+    again = load_files(inspect_files(tmp_path / "own", need="A"), "PHA", None)
+    assert again.fingerprint() == dataset.fingerprint()
+    assert again.description.feature_names["A"] == NAMES
+
+
+def test_it_is_fed_by_its_name(tmp_path, accessibility):
+    write(tmp_path)
+    dataset = load_files(inspect_files(tmp_path), "PA", None)
+    inputs, _ = next(iter(inference_batches(dataset.splits["test"], 4)))
+    np.testing.assert_array_equal(inputs["accessibility"], dataset.splits["test"].blocks["A"])
+
+
+def test_its_errors_name_it(tmp_path, accessibility):
+    wrong = values("valid", len(make_split("valid")["label"]))
+    wrong[1, 2] = np.nan
+    write(tmp_path, valid=wrong)
+    with pytest.raises(UserError, match="column H3K27AC"):
+        load_files(inspect_files(tmp_path), "A", None)
+    write_xpresso(tmp_path / "without")
+    with pytest.raises(UserError, match=r"block A \(accessibility\)"):
+        inspect_files(tmp_path / "without", need="A")
