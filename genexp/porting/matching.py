@@ -15,6 +15,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from genexp.errors import UserError
+from genexp.models import names
 from genexp.porting.checkpoint import ROLES, Checkpoint, LayerWeights, split_tables
 from genexp.porting.description import (
     HARMLESS,
@@ -198,7 +199,7 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
             where=where,
             expected=_counted(kinds),
             received=_counted(found),
-            hint=f"choose the model= that it is (one of {', '.join(_known())}); others cannot be imported",
+            hint=f"choose the model= that it is (one of {', '.join(names())}); others cannot be imported",
         )
     _, missing, rest = pair(ours, theirs)
     pairs = [(layer, rest.pop(next(n for n, x in enumerate(rest) if x.kind == layer.kind))) for layer in missing]
@@ -212,12 +213,6 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
         "    expected  |  found   (config key)\n" + "\n".join(rows),
         hint="set the keys in brackets to what was found, or choose another model= or data=",
     )
-
-
-def _known() -> list[str]:
-    from genexp import models
-
-    return models.names()
 
 
 def _counted(kinds: Counter[str]) -> str:
