@@ -10,10 +10,10 @@ ORDER = 50
 MAKES_RUNS = True
 
 EXAMPLES = (
-    ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2.4; no code of it runs"),
+    ("genexp import checkpoint=saved_model model=transformer data=PH", "written by TensorFlow 2; no code of it runs"),
     (
-        "genexp import checkpoint=human.h5 model=xpresso data=PH name=human",
-        "Xpresso's public weights, in outputs/human",
+        "genexp import checkpoint=human.h5 model=xpresso data=P name=human",
+        "Xpresso's public weights, half-life features at their mean",
     ),
     ("genexp import checkpoint=ckpt model=xpresso data=PHM dataset.root=DIR", "checked against a dataset"),
     ("genexp train training.start_from=outputs/human dataset.root=DIR", "a warm start from it"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from genexp.porting.checkpoint import Checkpoint
 from genexp.porting.sizes import Window
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from genexp.features.kmer_vectors import KmerVectors
-    from genexp.models import InputShapes
+    from genexp.models import InputShapes, ModelConfig
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Ported:
     """
 
     model: keras.Model
-    config: Any
+    config: ModelConfig
     shapes: InputShapes
     window: Window | None
     vectors: KmerVectors | None
@@ -56,7 +56,7 @@ class Ported:
 
 def port(
     path: str | PathLike[str],
-    model_config: Any,
+    model_config: ModelConfig,
     blocks: str,
     *,
     widths: Sequence[int] | None = None,

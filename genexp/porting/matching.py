@@ -10,10 +10,12 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from genexp.errors import UserError
+from genexp.models import names
 from genexp.porting.checkpoint import ROLES, Checkpoint, LayerWeights, split_tables
 from genexp.porting.description import (
     HARMLESS,
@@ -51,6 +53,12 @@ class Side:
     def operations(self, name: str) -> list[Operation]:
         """Return activations and poolings between a layer and the layers with weights before it."""
         return operations_before(self.described, {layer.top for layer in self.layers}, name)
+
+    def output(self) -> list[Operation]:
+        """Return activations and poolings between the last weights and the output."""
+        last = list(self.described.values())[-1]
+        found = activation_of(last)
+        return self.operations(last.name) + [Operation(f"activation {found}", last.name)] * bool(found)
 
 
 def our_side(model: keras.Model) -> Side:
@@ -129,61 +137,46 @@ def check_settings(checkpoint: Checkpoint, ours: Side, theirs: Side, pairs: list
     UserError
         Naming layer, expected and found.
     """
-    unknown, used = [], set()
+    unknown, compared = [], set()
     for own, other in pairs:
         expected, described = ours.described[str(own.top)], theirs.own(other)
-        settings = described.config if described else other.settings
-        if not settings and other.kind != "embedding":
+        settings, name = (described.config, described.name) if described else (other.settings, other.name)
+        if not settings and not other.kind.startswith(("attention", "embedding")):
             unknown.append(other.name)
-        for key in SETTINGS:
-            _compare(checkpoint, other.name, key, expected.config.get(key), settings.get(key))
-        if expected.config.get("recurrent_activation") or (settings and not described):
-            _compare(
-                checkpoint, other.name, "activation", expected.config.get("activation"), settings.get("activation")
-            )
+        keys = [*SETTINGS]
+        if expected.config.get("recurrent_activation") or not described:  # else an operation on the way to the next
+            keys.append("activation")
+        for key in keys:
+            wanted, found = plain(expected.config.get(key)), plain(settings.get(key))
+            if wanted != found and wanted is not None and found is not None:
+                raise _other(checkpoint, name, f"{key} {wanted}", f"{key} {found}")
         if described:
-            found = theirs.operations(described.name)
-            used |= {operation.layer for operation in found}
-            _compare_operations(checkpoint, other.name, ours.operations(expected.name), found)
-    if theirs.described:
-        last, own_last = list(theirs.described.values())[-1], list(ours.described.values())[-1]
-        found = theirs.operations(last.name) + _output(last)
-        _compare_operations(checkpoint, last.name, ours.operations(own_last.name) + _output(own_last), found)
-    weighted = {layer.top for layer in theirs.layers}
-    loose = [x for x in theirs.described.values() if x.name not in used | weighted and x.kind not in HARMLESS]
-    compared = [x for x in loose if activation_of(x) is None and "Pool" not in x.kind]
-    notes = [f"not compared, as genexp does not know these layers: {_listed([x.name for x in compared])}"] * bool(
-        compared
-    )
+            operations = theirs.operations(name)
+            compared |= {operation.layer for operation in operations}
+            _compare(checkpoint, name, ours.operations(expected.name), operations)
+    last = list(theirs.described.values())[-1] if theirs.described else None
+    if last and "layers" not in last.config:  # not a model within the model, whose output is not described here
+        operations = theirs.output()
+        compared |= {operation.layer for operation in operations}
+        _compare(checkpoint, last.name, ours.output(), operations)
+    compared |= {str(layer.top) for layer in theirs.layers}
+    loose = [x.name for x in theirs.described.values() if x.name not in compared and x.kind not in HARMLESS]
+    notes = [f"not compared, as genexp does not know these layers: {_listed(loose)}"] if loose else []
     if unknown:
         notes.append(f"the file does not state activations and other settings without weights of: {_listed(unknown)}")
     return notes
-
-
-def _output(layer: Layer) -> list[Operation]:
-    found = activation_of(layer)
-    return [Operation(f"activation {found}", layer.name)] if found else []
 
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:4]) + f" and {len(names) - 4} others" * (len(names) > 4)
 
 
-def _compare(checkpoint: Checkpoint, layer: str, what: str, expected: Any, found: Any) -> None:
-    """Raise a UserError if both sides state a setting, and state different ones."""
-    expected, found = plain(expected), plain(found)
-    if expected != found and expected is not None and found is not None:
-        raise _other(checkpoint, layer, f"{what} {expected}", f"{what} {found}")
-
-
-def _compare_operations(checkpoint: Checkpoint, layer: str, ours: list[Operation], theirs: list[Operation]) -> None:
-    for own, found in zip(ours, theirs, strict=False):
-        if own.what != found.what:
-            raise _other(checkpoint, found.layer, own.what, found.what)
-    for more in theirs[len(ours) :]:
-        raise _other(checkpoint, more.layer, "nothing here", more.what)
-    for less in ours[len(theirs) :]:
-        raise _other(checkpoint, f"the input of {layer}", less.what, "nothing")
+def _compare(checkpoint: Checkpoint, layer: str, ours: list[Operation], theirs: list[Operation]) -> None:
+    for own, found in zip_longest(ours, theirs):
+        if own is None or found is None or own.what != found.what:
+            missing = found is None or (own and own.what.startswith("act") and not found.what.startswith("act"))
+            where = f"the input of {found.layer if found else layer}" if missing else found.layer
+            raise _other(checkpoint, where, own.what if own else "nothing", "nothing" if missing else found.what)
 
 
 def _other(checkpoint: Checkpoint, layer: str, expected: str, found: str) -> UserError:
@@ -206,7 +199,7 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
             where=where,
             expected=_counted(kinds),
             received=_counted(found),
-            hint=f"choose the model= that it is (one of {', '.join(_known())}); others cannot be imported",
+            hint=f"choose the model= that it is (one of {', '.join(names())}); others cannot be imported",
         )
     _, missing, rest = pair(ours, theirs)
     pairs = [(layer, rest.pop(next(n for n, x in enumerate(rest) if x.kind == layer.kind))) for layer in missing]
@@ -222,12 +215,6 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
     )
 
 
-def _known() -> list[str]:
-    from genexp import models
-
-    return models.names()
-
-
 def _counted(kinds: Counter[str]) -> str:
     return ", ".join(f"{n} x {kind}" for kind, n in kinds.items())
 
@@ -240,7 +227,7 @@ def _keys(config: Any, own: LayerWeights, other: LayerWeights) -> str:
         for n, m in zip(shape, other.shapes.get(role, ()), strict=False)
         if n != m
     }
-    fields = getattr(type(config), "model_fields", None) or config.__dict__
+    fields = type(config).model_fields
     keys = []
     for key in fields:
         value = getattr(config, key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations, product
@@ -74,9 +73,7 @@ def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
             found["ff_dim"] = hidden[0]
     changes = {key: value for key, value in found.items() if getattr(config, key, value) != value}
     notes = [f"model.{key}={value}, as the weights have it" for key, value in changes.items()]
-    if hasattr(config, "model_copy"):
-        return config.model_copy(update=changes), notes
-    return dataclasses.replace(config, **changes), notes
+    return config.model_copy(update=changes), notes
 
 
 def input_shapes(config: Any, blocks: str, sizes: Sizes, vectors: KmerVectors | None) -> InputShapes:
@@ -191,14 +188,15 @@ def fit(
         elif len(features) == 1 and not stated and 0 < rest <= 2 * (known[0] or (rest,))[0]:
             free.append(replace(sizes, widths={features[0]: rest}))
     fitting = published or free
-    if len({found.length for found in fitting}) > 1:
+    if len({tuple(found.widths.values()) for found in fitting}) > 1:
         raise UserError(
             "the weights do not tell how much of the promoter the model sees",
             where="data.window",
             received="; ".join(f"{list(s.window or ())} with widths={list(s.widths.values())}" for s in fitting),
             hint="give data.window=[LEFT,RIGHT], or widths=[...] of the feature blocks",
         )
-    return fitting, Sizes(dict(zip(features, usual, strict=True)), windows[0])
+    same = [found for found in fitting if found.length == fitting[0].length]
+    return same, Sizes(dict(zip(features, usual, strict=True)), windows[0])
 
 
 def _stated_widths(
@@ -229,6 +227,8 @@ def check_blocks(blocks: str, found: Sizes, stated: bool) -> list[str]:
             )
         if width != known[0]:
             notes.append(f"block {letter} has {width:,} features, the published data have {known[0]:,}")
+        if (letter, width) == ("H", UNNAMED_HALFLIFE):
+            notes.append("which features these are was not published; with data=P they are left out, as if all were 0")
     return notes
 
 

@@ -11,14 +11,15 @@ import h5py
 import numpy as np
 import pytest
 from conftest import write_xpresso_set
-from genexp.compose import checked_config
-from genexp.validation import validate
 from omegaconf import OmegaConf
 
 from genexp.cli import main
-from genexp.config import TrainConfig
+from genexp.commands import command_of
+from genexp.config.compose import compose_words
+from genexp.config.validation import validate
 from genexp.evaluation.report import load_checkpoint
 from genexp.run import RunDirectory
+from genexp.training.config import RunConfig
 
 SMALL = ("model.filters=[8,4]", "model.pools=[10,4]", "hardware=cpu")
 
@@ -63,7 +64,7 @@ def test_the_run_directory_says_where_it_comes_from(imported):
     assert metrics["status"] == "completed"
     assert metrics["imported"]["format"].startswith("HDF5")
     assert "best" not in metrics
-    config = validate(OmegaConf.load(imported / "config.yaml"), TrainConfig)
+    config = validate(OmegaConf.to_container(OmegaConf.load(imported / "config.yaml")), RunConfig, "config.yaml")
     assert (config.data.window, config.model.filters) == ([0, 400], [8, 4])
     dataset = read(imported / "environment.json")["dataset"]
     assert (dataset["window"], dataset["widths"], dataset["tss"]) == ([0, 400], {"H": 8}, 10_000)
@@ -187,14 +188,27 @@ def test_a_missing_extra_is_named(imported, tmp_path, capsys, monkeypatch):
 def test_training_defaults_are_those_of_train():
     path = "checkpoint=x"
     for model in ("xpresso", "transformer"):
-        ours = checked_config("import", [path, f"model={model}"], None)[0].training
-        theirs = checked_config("train", [f"model={model}", "dataset=files", "dataset.root=x"], None)[0].training
+        ours = compose_words(command_of("import"), [path, f"model={model}"]).config.training
+        theirs = compose_words(
+            command_of("train"), [f"model={model}", "dataset=files", "dataset.root=x"]
+        ).config.training
         assert ours == theirs
 
 
 def test_help_needs_no_tensorflow():
     assert main(["import", "--help"]) == 0
     assert main(["export", "--help"]) == 0
+
+
+@pytest.mark.skipif("GENEXP_PUBLISHED" not in os.environ, reason="set GENEXP_PUBLISHED to the published checkpoints")
+def test_the_public_weights_are_evaluated_as_documented(tmp_path):
+    """Without their six unnamed half-life features, they take any dataset of bases."""
+    checkpoint = next((Path(os.environ["GENEXP_PUBLISHED"]) / "xpresso_human").glob("*.h5"))
+    words = [f"checkpoint={checkpoint}", "model=xpresso", "data=P", f"hydra.run.dir={tmp_path / 'human'}"]
+    assert main(["import", *words, "hardware=cpu"]) == 0
+    root = write_xpresso_set(tmp_path / "set", length=20_000)
+    assert main(["evaluate", f"run_dir={tmp_path / 'human'}", f"dataset.root={root}", f"out={tmp_path / 'out'}"]) == 0
+    assert read(tmp_path / "out" / "metrics.json")["best"]["test"]["n"] == 32
 
 
 @pytest.mark.skipif(

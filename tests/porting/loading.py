@@ -7,11 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from genexp.conf_files import CONF_DIR
-from genexp.validation import validate
 from omegaconf import OmegaConf
 
-from genexp.config import MODELS
+from genexp.config.conf import CONF_DIR
+from genexp.models import config_class
 from genexp.porting import Ported, port
 
 TOLERANCE = 1e-5
@@ -20,7 +19,8 @@ GENES = 4
 
 def published(model: str, **changes):
     """Return the ``model`` group as `conf/` has it, with some other values."""
-    return validate(OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model])
+    values = OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes)
+    return config_class(model).model_validate(OmegaConf.to_container(values))
 
 
 def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes) -> Ported:

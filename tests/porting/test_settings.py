@@ -50,7 +50,7 @@ def xpresso(**changes) -> keras.Model:
             "dilation_rate 2",
         ),
         ({"conv": {"padding": "causal", "activation": "relu"}}, "second", "padding same", "padding causal"),
-        ({"conv": {"padding": "same"}}, "second", "activation relu", "nothing"),
+        ({"conv": {"padding": "same"}}, "the input of max_pooling1d", "activation relu", "nothing"),
         (
             {"kind": layers.AveragePooling1D},
             "pool_1",
@@ -169,7 +169,7 @@ def test_a_window_that_the_file_does_not_state(tmp_path, length, expected):
     """Of several published ones the likely one is taken, with a warning; of none it is asked for."""
     path = write(other.plain_xpresso(length, 8), ".keras", tmp_path)
     if not expected:
-        with pytest.raises(UserError, match="give data.window=") as caught:
+        with pytest.raises(UserError, match=r"give data\.window=") as caught:
             load(path, "xpresso", "PH")
         assert "18,850 nt" in str(caught.value)
         assert load(path, "xpresso", "PH", window=[1_150, 20_000]).window == (1_150, 20_000)

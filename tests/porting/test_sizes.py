@@ -36,9 +36,13 @@ def test_promoters_of_another_kind(tmp_path):
         load(bases, "transformer", "PH")
 
 
-def test_a_width_that_goes_with_more_than_one_window(tmp_path):
-    """50 rows more may be features or promoter, where nothing but weights is there."""
+def test_widths_that_nothing_tells(tmp_path):
+    """50 rows more may be features or promoter, where nothing but weights is there; the message names the keys."""
     path = write(other.plain_xpresso(10_500, 8 + 50), ".weights.h5", tmp_path)
-    with pytest.raises(UserError, match="do not tell how much of the promoter"):
+    with pytest.raises(UserError, match=r"\(data\.window, widths, model\.pools\)"):
         load(path, "xpresso", "PHM")
-    assert load(path, "xpresso", "PHM", window=[3_000, 13_500]).shapes.widths == {"H": 8, "M": 50}
+    assert load(path, "xpresso", "PHM", widths=[8, 50]).shapes.widths == {"H": 8, "M": 50}
+    alone = write(other.plain_xpresso(10_500, 177), ".weights.h5", tmp_path)
+    with pytest.raises(UserError, match="do not tell how much of the promoter"):
+        load(alone, "xpresso", "PT")
+    assert load(alone, "xpresso", "PT", window=[3_000, 13_500]).shapes.widths == {"T": 177}
