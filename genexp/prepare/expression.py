@@ -78,14 +78,12 @@ def read_expression(
     scale: str = "raw",
     strip_versions: bool = False,
 ) -> Expression:
-    """Read a table of genes (first column) by samples.
+    """Read a table of genes (first column) by samples: CSV, TSV or GCT, plain or gzip.
 
     Columns of text alone, and those whose name says that they describe the gene (its length or place), are not samples.
 
     Parameters
     ----------
-    path
-        CSV, TSV or GCT, plain or gzip.
     samples
         Names of the columns to use; by default every column with numbers.
     statistic

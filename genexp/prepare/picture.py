@@ -28,7 +28,12 @@ _GREY = "#8a8a8a"
 #: More chromosomes than this are scaffolds, mostly.
 _CHROMOSOMES = 30
 
-_STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False}
+_STYLE: dict[str, object] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
 _STYLE |= {"axes.titlesize": 10, "axes.titlelocation": "left"}
 
 

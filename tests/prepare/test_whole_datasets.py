@@ -14,6 +14,8 @@ from omegaconf import OmegaConf, open_dict
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.commands import command_of
 from genexp.config.compose import composed
+from genexp.config.conf import CONF_DIR
+from genexp.config.conf import load as load_conf
 from genexp.config.validation import validate
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.genes import SPLITS
@@ -27,7 +29,7 @@ ENUMERATED = list(enumerate(ORGANISM.genes))
 GENES = {gene.name: gene for gene in ORGANISM.genes}
 
 
-FILES = {"layout": "auto", "tss": None, "drop_ambiguous": False, "shared_genes": "error"}
+FILES = load_conf(CONF_DIR / "dataset" / "files.yaml")
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +70,7 @@ def run(words, **more):
 
 
 def read(out, blocks="PH", fold=None):
-    source = inspect(DatasetConfig(name="files", root=str(out), fold=fold, **FILES), blocks)
+    source = inspect(DatasetConfig(**FILES | {"root": str(out), "fold": fold}), blocks)
     return load(source, blocks, (0, source.description.promoter_length) if "P" in blocks else None)
 
 
