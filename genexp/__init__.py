@@ -9,23 +9,19 @@ Examples
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from genexp.version import __version__
 
 if TYPE_CHECKING:
     from genexp.api import Run, RunConfig, UserError, compose, load_dataset, load_model, open_run, train
 
-try:
-    __version__ = version("genexp")
-except PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+source"
-
-__all__ = ["Run", "RunConfig", "UserError", "compose", "load_dataset", "load_model", "open_run", "train"]
+__all__ = ["Run", "RunConfig", "UserError", "__version__", "compose", "load_dataset", "load_model", "open_run", "train"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the library when one of its names is first used: ``genexp --help`` needs none of it."""
-    if name in __all__:
+    if name in __all__ and name != "__version__":
         from genexp import api
 
         return getattr(api, name)

@@ -56,7 +56,7 @@ def dispatch(words: Sequence[str]) -> int:
         return EXIT_DONE
     name, rest = words[0], words[1:]
     if name == "--version":
-        from genexp import __version__
+        from genexp.version import __version__
 
         print(f"genexp {__version__}")  # noqa: T201
         return EXIT_DONE

@@ -79,9 +79,7 @@ def check(
     check_checkpoint(run, checkpoint)
     trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
-    check_inputs(
-        trained_on.model_dump(), config.data.name, source.description, "name a dataset like the one of training"
-    )
+    check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
     window = _same_window(config, trained_on, source.description)
     splits = {None: ("valid", "test"), "all": SPLITS}.get(split, (str(split),))
     return Plan(run, config, trained_on, checkpoint, splits, source, window, not dataset)

@@ -139,6 +139,9 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if published and published.data != blocks:
         notes.append(f"not a replication of {published.name}, a result on data={published.data}; its r2 is not shown")
         config = config.model_copy(update={"experiment": None})
+    if config.dataset is None:
+        hint = "choose one with dataset= or dataset.root="
+        raise UserError("this run was imported, and has no dataset to train on", where="dataset", hint=hint)
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
     description = source.description

@@ -15,7 +15,7 @@ from genexp.blocks import BLOCKS, combinations
 CONF_DIR = next(d for d in (Path(__file__).parents[1] / "conf", Path(__file__).parents[2] / "conf") if d.is_dir())
 
 #: Folders of conf/ that are no groups: their files are chosen by others, never on the command line.
-NOT_GROUPS = ("base", "settings", "hydra")
+NOT_GROUPS = ("base", "settings", "schema", "hydra")
 
 #: The group whose options are made of the table of feature blocks, not of files.
 BLOCK_GROUP = "data"

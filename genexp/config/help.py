@@ -8,7 +8,6 @@ from pathlib import Path
 
 import yaml
 
-from genexp import __version__
 from genexp.config.conf import (
     BLOCK_GROUP,
     CONF_DIR,
@@ -19,6 +18,7 @@ from genexp.config.conf import (
     included_files,
     option_files,
 )
+from genexp.version import __version__
 
 WIDTH = 80
 

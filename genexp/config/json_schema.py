@@ -38,22 +38,24 @@ def json_schema(schema: type[Schema], group: str | None = None, *, partial: bool
         found = {**found["properties"][group], "$defs": found.get("$defs", {})}
     if partial:
         found = _relaxed(found)
-        for top in (found, *_alternatives(found)):
-            if "properties" in top:
-                top["properties"] |= {"defaults": {"type": "array"}, "hydra": {"type": "object"}}
+        for top in _objects(found, found.get("$defs", {})):
+            top["properties"] |= {"defaults": {"type": "array"}, "hydra": {"type": "object"}}
     return {"$schema": DIALECT, **found}
 
 
-def _alternatives(found: dict[str, Any]) -> list[dict[str, Any]]:
-    names = [entry["$ref"].rpartition("/")[2] for entry in (found, *found.get("anyOf", [])) if "$ref" in entry]
-    return [found["$defs"][name] for name in names]
+def _objects(node: dict[str, Any], definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects that a schema stands for: itself, what it refers to, or its alternatives."""
+    if "$ref" in node:
+        return _objects(definitions[node["$ref"].rpartition("/")[2]], definitions)
+    inner = [found for choice in node.get("anyOf", []) for found in _objects(choice, definitions)]
+    return [*([node] if "properties" in node else []), *inner]
 
 
 def _relaxed(node: Any) -> Any:
     """Return a schema without required keys; an interpolation may stand for any value."""
     if isinstance(node, dict):
         kept = {key: _relaxed(value) for key, value in node.items() if key != "required" or not isinstance(value, list)}
-        if kept.get("type") in ("integer", "number", "boolean"):
+        if kept.get("type") in ("integer", "number", "boolean") or "enum" in kept or "const" in kept:
             return {"anyOf": [kept, {"type": "string", "pattern": r"^\?\?\?$|\$\{.*\}"}]}
         return kept
     return [_relaxed(value) for value in node] if isinstance(node, list) else node

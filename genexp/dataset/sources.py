@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from genexp.blocks import PROMOTER
+from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.config import DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset
@@ -110,13 +110,13 @@ def load(
     )
 
 
-def check_inputs(trained_on: Mapping[str, Any], blocks: str, found: DatasetDescription, hint: str) -> None:
+def check_inputs(trained_on: DatasetDescription, blocks: str, found: DatasetDescription, hint: str) -> None:
     """Refuse a dataset whose promoters or features are not of the kind and width that a model was trained on.
 
     Parameters
     ----------
     trained_on
-        What environment.json says of the dataset of training: promoter, widths, and of embedded promoters their size.
+        The dataset of training.
     blocks
         Those that the model reads.
     found
@@ -124,26 +124,21 @@ def check_inputs(trained_on: Mapping[str, Any], blocks: str, found: DatasetDescr
     hint
         What the user can do about it.
     """
-    kinds = {"bases": "bases (one-hot or tokens)", "embedded": "precomputed promoter embeddings"}
-    differ: list[tuple[str, str | None, str | None]] = []
-    if PROMOTER in blocks:
-        promoter = trained_on.get("promoter", found.promoter)
-        differ.append(("promoters", kinds.get(str(promoter)), kinds.get(str(found.promoter))))
-        if promoter == found.promoter == "embedded" and trained_on.get("embed_dim"):
-            size = _chunks_in_words(trained_on["promoter_length"], trained_on["embed_dim"])
-            differ.append(("promoters", size, _chunks_in_words(found.promoter_length, found.embed_dim)))
-    for block, width in trained_on.get("widths", {}).items():
-        differ.append((f"block {block}", f"{width:,} features", f"{found.widths.get(block, 0):,} features"))
-    for what, wanted, given in differ:
-        if wanted != given:
-            where = f"{what} of {found.source}"
-            raise UserError(
-                "the model cannot read this dataset", where=where, expected=wanted, received=given, hint=hint
-            )
+    for block in blocks:
+        expected, received = (_in_words(block, description) for description in (trained_on, found))
+        if expected != received:
+            where = f"{BLOCKS[block].title} of {found.source}"
+            what = "the model cannot read this dataset"
+            raise UserError(what, where=where, expected=expected, received=received, hint=hint)
 
 
-def _chunks_in_words(chunks: int | None, numbers: int | None) -> str:
-    return f"{chunks or 0:,} chunks of {numbers or 0:,} numbers"
+def _in_words(block: str, description: DatasetDescription) -> str:
+    """Return the kind and size of a block, as far as a model depends on it."""
+    if block != PROMOTER:
+        return f"{description.widths.get(block, 0):,} features"
+    if description.promoter == "embedded":
+        return f"{description.promoter_length:,} chunks of {description.embed_dim:,} numbers (precomputed embeddings)"
+    return "no promoters" if description.promoter is None else "bases (one-hot or tokens)"
 
 
 def choose_window(

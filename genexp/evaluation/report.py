@@ -16,7 +16,8 @@ from genexp.evaluation.plots import plot_density, plot_scatter
 from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
-from genexp.run.directory import RunDirectory, unreadable_checkpoint
+from genexp.run import RunDirectory
+from genexp.run.directory import unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ import yaml
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from genexp.run.directory import RunDirectory, read_metrics
+from genexp.run import RunDirectory, read_metrics
 
 #: Widest that the column of the jobs may be, so that the table fits 80 columns; longer text is folded.
 JOB_WIDTH = 24

@@ -103,10 +103,8 @@ def train_word2vec(
     ----------
     tokens : (n, length) uint8
         Training promoters; those with N are left out.
-    k, dimension
-        Length of a k-mer, and of its vector.
-    window, negative
-        Largest distance of a context word, in words, and number of noise words per context word.
+    k, dimension, window, negative
+        Length of a k-mer and of its vector; words to either side of a word; noise words per context word.
     epochs, workers, seed
         Passes over the promoters, threads, and seed of the choice of promoters and of the training.
     subsample
@@ -117,8 +115,7 @@ def train_word2vec(
     Returns
     -------
     KmerVectors
-        Zeros for a k-mer that does not occur. The provenance holds the settings, the numbers of promoters and words,
-        and the seconds.
+        Zeros for a k-mer that does not occur. The provenance has the settings, promoters, words and seconds.
 
     Raises
     ------

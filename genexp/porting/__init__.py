@@ -87,17 +87,17 @@ def port(
         not tell a size, naming the key that sets it.
     """
     from genexp.models import build_model
-    from genexp.porting import fitting, matching, sizes
+    from genexp.porting import matching, sizes
     from genexp.porting.reading import read_checkpoint
 
     checkpoint = read_checkpoint(str(path))
     config, notes = sizes.fitted_config(model_config, checkpoint)
-    checkpoint, warnings = fitting.without_unnamed(checkpoint, blocks)
-    fitting.check_inputs(config, blocks, checkpoint)
-    found, fallback = fitting.fit(config, blocks, checkpoint, widths=widths, window=window, vectors=vectors)
+    checkpoint, warnings = sizes.without_unnamed(checkpoint, blocks)
+    sizes.check_inputs(config, blocks, checkpoint)
+    found, fallback = sizes.fit(config, blocks, checkpoint, widths=widths, window=window, vectors=vectors)
     chosen = found[0] if found else fallback
     notes += sizes.check_blocks(blocks, chosen, bool(widths)) if found else []
-    shapes = fitting.input_shapes(config, blocks, chosen, vectors)
+    shapes = sizes.input_shapes(config, blocks, chosen, vectors)
     model = build_model(config, shapes)
     ours, theirs = matching.our_side(model), matching.Side(checkpoint.layers, checkpoint.described)
     pairs, missing, rest = matching.pair(ours, theirs)
@@ -105,7 +105,7 @@ def port(
         raise matching.mismatch(checkpoint, config, ours, theirs)
     matching.check_order(checkpoint, pairs)
     warnings += matching.check_settings(checkpoint, ours, theirs, pairs)
-    rows, assumed = fitting.rows_of_head(checkpoint, pairs, blocks, chosen)
+    rows, assumed = sizes.rows_of_head(checkpoint, pairs, blocks, chosen)
     for own, other in pairs:
         for role, variable in own.arrays.items():
             value = other.arrays[role]

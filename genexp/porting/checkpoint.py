@@ -21,16 +21,8 @@ ROLES = ("kernel", "recurrent_kernel", "bias", "embeddings", "vectors", *NORM)
 class LayerWeights:
     """The variables of one innermost layer.
 
-    Attributes
-    ----------
-    name
-        As the checkpoint calls it.
-    arrays
-        By role, ``{"kernel": (6, 4, 128), "bias": (128,)}``: NumPy arrays, or the variables of our own model.
-    top
-        The layer of the model that holds it, as the description calls it; None if unknown.
-    settings
-        What the file says of this layer itself: its Keras config.
+    `arrays` by role (``kernel``, ``bias``): NumPy arrays, or the variables of our own model. `top`: the layer of the
+    model that holds it, as the description calls it. `settings`: its own Keras config, where the file has it apart.
     """
 
     name: str
@@ -71,22 +63,10 @@ class LayerWeights:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read.
+    """A checkpoint that was read: its path, its format in words, and its layers with weights in the model's order.
 
-    Attributes
-    ----------
-    path, kind
-        The file or folder, and its format in words.
-    layers
-        All layers with weights, in the order of the model.
-    skipped
-        Number of variables left out because they are no weights: those of the optimiser, counters, random seeds.
-    described
-        The layers of the model by name, in its order; empty where the file has no usable description.
-    inputs
-        Shapes of the model's inputs without the batch axis, by name, in order; empty where the file does not say.
-    ordered
-        False where the layers are sorted by name, as the file does not say their order.
+    `skipped` counts the variables that are no weights (of the optimiser, say). `described`: all layers of the model by
+    name, and `inputs`: shapes of its inputs without the batch axis; both are empty where the file does not say.
     """
 
     path: str
@@ -95,7 +75,6 @@ class Checkpoint:
     skipped: int = 0
     described: Mapping[str, Layer] = field(default_factory=dict)
     inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    ordered: bool = True
 
     @property
     def parameters(self) -> int:
@@ -115,7 +94,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Variable:
-    """One variable before it is known to which layer it belongs; see `LayerWeights`."""
+    """One variable before the variables of its layer are gathered; see `LayerWeights`."""
 
     layer: str
     name: str

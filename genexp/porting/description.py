@@ -60,6 +60,8 @@ def describe(config: Any) -> tuple[dict[str, Layer], dict[str, tuple[int, ...]]]
             own = node["config"]
             name = str(node.get("name") or own.get("name"))
             sources = tuple(_references(node.get("inbound_nodes"), found)) if linked else tuple(list(found)[-1:])
+            if linked and not sources and node["class_name"] != "InputLayer":
+                raise ValueError("a layer without input")
             found[name] = Layer(name, str(node["class_name"]).rsplit(">", 1)[-1], dict(own), sources)
         shapes = {name: _input_shape(layer) for name, layer in found.items() if layer.kind == "InputLayer"}
         named = [] if isinstance(config, list) else list(dict.fromkeys(_references(config.get("input_layers"), shapes)))
@@ -128,13 +130,13 @@ def operations_before(layers: Mapping[str, Layer], weighted: Container[str | Non
     def before(name: str) -> tuple[Operation, ...]:
         found: list[Operation] = []
         for source in layers[name].sources:
-            if source not in weighted:
-                found += before(source)
+            path = [] if source in weighted else list(before(source))
             for operation in _operations(layers[source], source in weighted):
-                at = len(found)
-                while operation.what.startswith("activation") and at and found[at - 1].what.startswith("Max"):
+                at = len(path)
+                while operation.what.startswith("activation") and at and path[at - 1].what.startswith("Max"):
                     at -= 1
-                found.insert(at, operation)
+                path.insert(at, operation)
+            found += path
         return tuple(found)
 
     return list(before(name))

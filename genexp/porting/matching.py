@@ -22,6 +22,7 @@ from genexp.porting.description import (
     Operation,
     activation_of,
     describe,
+    joined,
     operations_before,
     plain,
 )
@@ -92,8 +93,8 @@ def _inputs(side: Side, layer: LayerWeights) -> list[str]:
     return [operation.what for operation in side.operations(own.name)] if own else []
 
 
-def spare_rows(ours: Side, theirs: Side) -> int | None:
-    """Return how many more inputs their first dense layer has than ours; None if no layer can be it.
+def spare_rows(ours: Side, theirs: Side) -> int:
+    """Return how many more inputs their first dense layer has than ours; a large number below 0 if no layer can be it.
 
     It is the layer of the same units that is left when all other layers have found their like.
     """
@@ -101,24 +102,23 @@ def spare_rows(ours: Side, theirs: Side) -> int | None:
     _, _, rest = pair(Side(tuple(x for x in ours.layers if x is not head), ours.described), theirs)
     rows, units = head.shapes["kernel"]
     found = [x.shapes["kernel"][0] for x in rest if x.kind == "dense" and x.shapes["kernel"][1] == units]
-    return max(found) - rows if found else None
+    return max(found, default=-(2**40)) - rows
+
+
+def joined_inputs(side: Side, top: str | None) -> list[str]:
+    """Return the inputs that reach a layer, in order; ``""`` is the encoded promoter."""
+    weighted = {layer.top for layer in side.layers}
+    return list(dict.fromkeys(joined(side.described, weighted, top))) if top and top in side.described else []
 
 
 def check_order(checkpoint: Checkpoint, pairs: list[Pair]) -> None:
-    """Refuse layers of equal shape whose order the file does not say: nested ones, and parallel ones sorted by name."""
-    groups = defaultdict(list)
+    """Refuse parallel convolutions that are in models of their own: the file does not say the order of these."""
+    parents = defaultdict(set)
     for own, other in pairs:
-        groups[own.signature].append((own, other))
-    for same in groups.values():
-        nested = len(same) > 1 and any("/layers/" in f"/{b.name}" or b.name.count("/") for _, b in same)
-        parallel = len(same) > 10 and not checkpoint.ordered
-        if same[0][0].kind == "convolution" and (nested or parallel):
-            raise UserError(
-                "the checkpoint does not say the order of layers of equal shape",
-                where=f"checkpoint={checkpoint.path} ({checkpoint.kind})",
-                received=", ".join(str(other) for _, other in same[:3]) + ", ..." * (len(same) > 3),
-                hint="models within models cannot be imported; save the whole model as .keras or .h5 without them",
-            )
+        parents[own.signature].add(other.name.rpartition("/")[0])
+    if any(kind[0] == "convolution" and len(models) > 1 for kind, models in parents.items()):
+        where, hint = f"checkpoint={checkpoint.path}", "save the whole model as .keras or .h5 without models within it"
+        raise UserError("convolutions in models within the model cannot be imported", where=where, hint=hint)
 
 
 def check_settings(checkpoint: Checkpoint, ours: Side, theirs: Side, pairs: list[Pair]) -> list[str]:
@@ -225,7 +225,7 @@ def mismatch(checkpoint: Checkpoint, config: Any, ours: Side, theirs: Side) -> U
 def _known() -> list[str]:
     from genexp import models
 
-    return list(getattr(models, "names", lambda: models.BUILDERS)())
+    return models.names()
 
 
 def _counted(kinds: Counter[str]) -> str:

@@ -35,9 +35,9 @@ def read_checkpoint(where: str) -> Checkpoint:
     if path.is_file() and _is_keras(path, any_name=True):
         return _checked(_read_keras(path))
     folder = path if path.is_dir() else path.parent
-    files = tensorflow_files.find_files(path) if folder.is_dir() else None
-    if files:
-        return _checked(tensorflow_files.read_tensorflow(files, path))
+    index = tensorflow_files.find_index(path) if folder.is_dir() else None
+    if index:
+        return _checked(tensorflow_files.read_tensorflow(index, path))
     inside = [p for p in sorted(path.iterdir()) if p.is_file() and _is_keras(p)] if path.is_dir() else []
     if len(inside) == 1:
         return read_checkpoint(str(inside[0]))

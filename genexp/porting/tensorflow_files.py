@@ -6,8 +6,7 @@ import json
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,6 @@ ASIDE = ("optimizer", "keras_api", "signatures", "serve", "save_counter", "regul
 LISTS = ("variables", "trainable_variables", "non_trainable_variables")
 
 
-@dataclass(frozen=True)
-class Files:
-    """The files of one checkpoint: its index, its data in order, and those that may describe the model."""
-
-    index: Path
-    data: tuple[Path, ...]
-    descriptions: tuple[Path, ...] = ()
-
-
 def is_index(path: Path) -> bool:
     """Return whether a file is the index of a TensorFlow checkpoint, by its content."""
     if not path.is_file() or path.stat().st_size < 48:
@@ -45,94 +35,73 @@ def is_index(path: Path) -> bool:
         return file.read() == INDEX_MAGIC
 
 
-def find_files(path: Path) -> Files | None:
-    """Find index and data of the checkpoint at a path: its folder, prefix, or any of its files.
+def find_index(path: Path) -> Path | None:
+    """Find the index of the checkpoint at a path: its folder, prefix, or any of its files; None if there is none.
 
     Names may have changed on the way: an upload that appends ``.txt``, a second download that appends ``(1)``.
-    Returns None where there is no index.
     """
-    folder = path if path.is_dir() else path.parent
     whole = path.is_dir() or ".pb" in path.name or path.name == "checkpoint"
+    folder = path if path.is_dir() else path.parent
     prefix = "" if whole else re.split(r"\.index|\.data", path.name)[0]
     for place in (folder / "variables", folder):
-        if not place.is_dir():
-            continue
-        found = sorted((p for p in place.iterdir() if p.name.startswith(prefix) and is_index(p)), key=_by_name)
-        names = {p.name for p in found}
-        found = [p for p in found if (own := _without_copy(p.name)) == p.name or own not in names] or found
-        for exact in (path.name, f"{prefix}.index", f"{_latest(place)}.index"):
-            found = [p for p in (place / exact,) if is_index(p)] or found
-            if len(found) == 1:
-                break
+        inside = sorted(place.iterdir(), key=_by_name) if place.is_dir() else []
+        found = [p for p in inside if p.name.startswith(prefix) and is_index(p)]
+        for exact in (path.name, f"{prefix}.index", f"{_latest(place)}.index", "variables.index"):
+            found = [p for p in found if p.name == exact] or found
         if len(found) > 1:
-            raise UserError(
-                "there are several checkpoints in this folder",
-                where=f"checkpoint={folder}",
-                received=", ".join(p.name for p in found),
-                hint=f"name one of them: checkpoint={found[0]}",
-            )
+            received, hint = ", ".join(p.name for p in found), f"name one of them: checkpoint={found[0]}"
+            raise UserError("there are several checkpoints in this folder", where=place, received=received, hint=hint)
         if found:
-            beside = [p for p in place.iterdir() if p.is_file() and p != found[0]]
-            described = [p for p in (folder / "keras_metadata.pb", folder / "saved_model.pb") if p.is_file()]
-            described += [p for p in folder.iterdir() if p.is_file() and ".pb" in p.name and p not in described]
-            return Files(found[0], _data_of(found[0], beside), tuple(described))
+            return found[0]
     return None
-
-
-def _without_copy(name: str) -> str:
-    """Return a file name without the number that a browser gives to a second download."""
-    return re.sub(r" ?\(\d+\)", "", name)
 
 
 def _latest(folder: Path) -> str | None:
     """Return the prefix that TensorFlow's own list of the checkpoints in a folder calls the latest."""
     listed = folder / "checkpoint"
-    if not listed.is_file():
-        return None
-    said = re.search(r'^model_checkpoint_path: "(.*)"', listed.read_text("utf-8", "replace"), re.MULTILINE)
-    return said[1].replace("\\", "/").rsplit("/", 1)[-1] if said else None
+    text = listed.read_text("utf-8", "replace") if listed.is_file() else ""
+    said = re.search(r'^model_checkpoint_path: "(?:.*[\\/])?(.*)"', text, re.MULTILINE)
+    return said[1] if said else None
 
 
-def _data_of(index: Path, beside: list[Path]) -> tuple[Path, ...]:
+def find_data(index: Path) -> list[Path]:
     """Return the data files that go with an index, in order, whatever they are called; copies are left out."""
     stem = index.name.split(".index")[0]
-    others = [p for p in beside if p.name != "checkpoint" and ".pb" not in p.name and not is_index(p)]
-    for own in (stem, _without_copy(stem)):
-        for pattern in (
-            rf"{re.escape(own)}\.data-\d{{5}}-of-(\d{{5}})",
-            rf"{re.escape(own)}.*data-\d{{5}}-of-(\d{{5}}).*",
-        ):
-            named = [p for p in others if re.fullmatch(pattern, p.name)]
-            if named:
-                return tuple(sorted(named, key=_by_name))
-    named = [p for p in others if ".data" in p.name or "data-" in p.name]
-    largest = max(others, key=lambda p: p.stat().st_size, default=None)
-    if largest is None:
+    others = [p for p in index.parent.iterdir() if p.is_file() and p.name != "checkpoint" and ".pb" not in p.name]
+    others = sorted((p for p in others if not is_index(p)), key=_by_name)
+    numbers = r"data-\d{5}-of-\d{5}"
+    own, first = re.escape(stem), re.escape(re.sub(r" ?\(\d+\)", "", stem))  # of a copied index, the first download's
+    for pattern in (rf"{own}\.{numbers}", rf"{own}.*{numbers}.*", rf"{first}\.{numbers}", r".*(\.data|data-).*"):
+        named = [p for p in others if re.fullmatch(pattern, p.name)]
+        if named:
+            return named
+    if not others:
         raise UserError(
             "the checkpoint has an index but no data",
             where=index.parent,
             expected=f"{stem}.data-00000-of-00001 beside {index.name}",
             hint="download the data file too; its name does not matter",
         )
-    return tuple(sorted(named, key=_by_name)) or (largest,)
+    return [max(others, key=lambda p: p.stat().st_size)]
 
 
 def _by_name(path: Path) -> Any:
     return natural(path.name)
 
 
-def read_tensorflow(files: Files, path: Path) -> Checkpoint:
+def read_tensorflow(index: Path, path: Path) -> Checkpoint:
     """Read all variables of a checkpoint, in the order of its model.
 
     TensorFlow checks the checksum of each; the graph of a SavedModel, which may hold any operation, is not opened.
     """
     import tensorflow as tf
 
+    data = find_data(index)
     with tempfile.TemporaryDirectory() as folder:
         prefix = Path(folder) / "variables"
-        prefix.with_name("variables.index").symlink_to(files.index.resolve())
-        for n, data in enumerate(files.data):
-            prefix.with_name(f"variables.data-{n:05}-of-{len(files.data):05}").symlink_to(data.resolve())
+        prefix.with_name("variables.index").symlink_to(index.resolve())
+        for n, part in enumerate(data):
+            prefix.with_name(f"variables.data-{n:05}-of-{len(data):05}").symlink_to(part.resolve())
         try:
             reader = tf.train.load_checkpoint(str(prefix))
             names = list(reader.get_variable_to_shape_map())
@@ -141,24 +110,21 @@ def read_tensorflow(files: Files, path: Path) -> Checkpoint:
             raise UserError(
                 "the checkpoint cannot be read",
                 where=path,
-                expected=f"data that belong to {files.index.name}",
-                received=f"{', '.join(p.name for p in files.data)}: {str(error).replace(folder, '')[:200]}",
+                expected=f"data that belong to {index.name}",
+                received=f"{', '.join(p.name for p in data)}: {str(error).replace(folder, '')[:200]}",
                 hint="download both files again",
             ) from None
-    configs = read_configs(files.descriptions)
+    if GRAPH_KEY not in values:
+        received = "variables that are known by name alone, as TensorFlow 1 wrote them"
+        raise UserError("the checkpoint does not say the order of its layers", where=path, received=received)
+    beside = index.parent.parent if index.parent.name == "variables" else index.parent
+    files = [beside / "keras_metadata.pb", beside / "saved_model.pb", *sorted(beside.glob("*.pb*"))]
+    files = [p for p in dict.fromkeys(files) if p.is_file()]
+    configs = read_configs(files)
     described, inputs = describe(configs.get("root"))
-    variables = _walk_graph(values, list(described), configs) if GRAPH_KEY in values else _by_variable_name(values)
-    layers, skipped = group_layers(variables)
-    kind = "SavedModel" if files.descriptions else "TensorFlow checkpoint"
-    skipped += len(names) - len(values)
-    return Checkpoint(str(path), kind, layers, skipped, described, inputs, ordered=GRAPH_KEY in values)
-
-
-def _by_variable_name(values: Mapping[str, np.ndarray]) -> Iterator[Variable]:
-    """Yield the variables of a checkpoint that knows only names (TensorFlow 1): ``conv1d_1/kernel``."""
-    for name in sorted(values, key=natural):
-        layer, _, own = name.rpartition("/")
-        yield Variable(layer, own, np.asarray(values[name]))
+    layers, skipped = group_layers(_walk_graph(values, list(described), configs))
+    kind = "SavedModel" if files else "TensorFlow checkpoint"
+    return Checkpoint(str(path), kind, layers, skipped + len(names) - len(values), described, inputs)
 
 
 def _walk_graph(values: Mapping[str, Any], names: list[str], configs: Mapping[str, Any]) -> Iterator[Variable]:
@@ -212,7 +178,7 @@ def _edge_order(name: str) -> tuple[int, int]:
     return (0, int(numbered[1])) if numbered else (1, 0)
 
 
-def read_configs(descriptions: tuple[Path, ...]) -> dict[str, Any]:
+def read_configs(descriptions: Sequence[Path]) -> dict[str, Any]:
     """Return the configs that lie as JSON text in a SavedModel, by the path of their layer in the object graph.
 
     That of the model is ``root``: the first of all; a model that is a class of its own has none, whatever its layers

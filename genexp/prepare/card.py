@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp import __version__
 from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.writer import write_dataset
@@ -25,6 +24,7 @@ from genexp.prepare.gather import Bases
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.sources import checksum
+from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
 

@@ -10,12 +10,16 @@ from pydantic import BeforeValidator, Field
 from genexp.errors import UserError
 from genexp.files import free_folder
 from genexp.prepare.sources import existing
-from genexp.schema import Count, Schema
+from genexp.schema import PATH, Count, Schema
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
 
 #: Text that YAML may read as a number: a chromosome, a sample, a folder.
-Name = Annotated[
-    str, BeforeValidator(lambda x: str(x) if isinstance(x, int | float) and not isinstance(x, bool) else x)
-]
+Name = Annotated[str, BeforeValidator(_as_text)]
+File = Annotated[str, BeforeValidator(_as_text), PATH]
 Absence = Literal["zero", "drop"]
 Bases = Annotated[int, Field(ge=0, le=10_000_000)]
 #: How much is held out: a number of genes, a part below 1, or chromosomes.
@@ -53,7 +57,7 @@ class SplitConfig(Schema):
     folds: Annotated[int, Field(ge=3)] | None = Field(description="number of folds, each tested once")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(description="seed of the random split")
     guard: bool = Field(description="drop training genes whose promoter overlaps one of a held-out gene")
-    file: Name | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
+    file: File | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
     column: Name | None = Field(description="column of the file; null: recognised by its content")
 
 
@@ -61,15 +65,15 @@ class Config(Schema):
     """The whole config of ``genexp prepare``."""
 
     source: Literal["xpresso_table", "genome", "tables"] = Field(description="kind of raw files")
-    out: Name = Field(description="folder for the dataset; must not hold one yet")
-    table: Name | None = Field(description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER")
-    fasta: Name | None = Field(description="genome: the chromosomes")
-    gtf: Name | None = Field(description="genome: GTF or GFF3")
-    expression: Name | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
-    tss: Name | None = Field(description="genome: BED of CAGE peaks, which then decide where promoters are")
-    tf: Name | None = Field(description="transcription factors: a wide table, a list of pairs, or a GMT file")
-    mirna: Name | None = Field(description="microRNAs: a wide table, a list of pairs, or a GMT file")
-    mask: Name | None = Field(description="genes to leave out, one on each line")
+    out: File = Field(description="folder for the dataset; must not hold one yet")
+    table: File | None = Field(description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER")
+    fasta: File | None = Field(description="genome: the chromosomes")
+    gtf: File | None = Field(description="genome: GTF or GFF3")
+    expression: File | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
+    tss: File | None = Field(description="genome: BED of CAGE peaks, which then decide where promoters are")
+    tf: File | None = Field(description="transcription factors: a wide table, a list of pairs, or a GMT file")
+    mirna: File | None = Field(description="microRNAs: a wide table, a list of pairs, or a GMT file")
+    mask: File | None = Field(description="genes to leave out, one on each line")
     upstream: Bases = Field(description="bases of the promoter before the TSS")
     downstream: Bases = Field(description="bases of the promoter from the TSS on")
     recipe: Literal["honest", "published"] = Field(description="how labels and features are scaled")

@@ -42,8 +42,6 @@ def bad_line(
 
 def existing(path: str | Path, key: str) -> Path:
     """Return the path of an input file, or raise a UserError if there is no such file."""
-    if not str(path).strip():
-        raise UserError(f"{key} has no value", where=f"{key}=", hint=f"set {key}=FILE, or leave it out")
     found = Path(path).expanduser()
     try:
         if found.is_file():

@@ -1,8 +1,6 @@
 """The run directory: its files, its exclusive creation, its record and its lock."""
 
 from genexp.run.directory import (
-    CHECKPOINTS,
-    RunDirectory,
     check_checkpoint,
     check_free,
     create,
@@ -10,6 +8,7 @@ from genexp.run.directory import (
     resume_command,
 )
 from genexp.run.lock import busy, is_being_written, sole_writer
+from genexp.run.paths import CHECKPOINTS, RunDirectory
 from genexp.run.record import FORMAT, package_versions, provenance, read_environment, read_metrics, read_yaml
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The paths of a run, and the one way to make its directory."""
+"""The one way to make the directory of a run, and to find it again."""
 
 from __future__ import annotations
 
@@ -6,46 +6,17 @@ import secrets
 import shlex
 import string
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 from genexp.errors import UserError
 from genexp.files import why_not_writable
+from genexp.run.lock import is_being_written
+from genexp.run.paths import CHECKPOINTS, CONTENT, RunDirectory
+from genexp.run.record import read_metrics
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
-
-#: What a run writes; a directory with any of it is taken.
-CONTENT = (
-    *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "plots", "embedding", "tensorboard", "multirun.yaml"),
-)
-
-CHECKPOINTS = ("best", "last")
-
-
-@dataclass(frozen=True)
-class RunDirectory:
-    """The paths of one run."""
-
-    path: Path
-
-    config = property(lambda self: self.path / "config.yaml")
-    environment = property(lambda self: self.path / "environment.json")
-    log = property(lambda self: self.path / "train.log")
-    history = property(lambda self: self.path / "history.csv")
-    metrics = property(lambda self: self.path / "metrics.json")
-    predictions = property(lambda self: self.path / "predictions.csv")
-    plots = property(lambda self: self.path / "plots")
-    checkpoints = property(lambda self: self.path / "checkpoints")
-    state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
-    vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
-    tensorboard = property(lambda self: self.path / "tensorboard")
-
-    def checkpoint(self, name: str) -> Path:
-        """Return the path of the ``best`` or ``last`` model."""
-        return self.path / "checkpoints" / f"{name}.keras"
 
 
 def create(wanted: str | Path) -> RunDirectory:
@@ -103,8 +74,6 @@ def _not_writable(wanted: str | Path, reason: str) -> UserError:
 
 
 def _occupied(path: Path) -> UserError:
-    from genexp.run.lock import is_being_written
-
     found = ", ".join(sorted(p.name for p in path.iterdir())[:6])
     run = RunDirectory(path)
     hint = f"choose another directory, resume the run ({resume_command(path)}), or delete it first"
@@ -129,8 +98,6 @@ def find_run(directory: str | Path, key: str = "run_dir") -> RunDirectory:
 
 def check_checkpoint(run: RunDirectory, name: str) -> None:
     """Raise a UserError if a checkpoint is missing or, as far as its checksums tell, damaged; needs no Keras."""
-    from genexp.run.record import read_metrics
-
     path = run.checkpoint(name)
     if not path.is_file():
         others = [other for other in CHECKPOINTS if run.checkpoint(other).is_file()]
@@ -157,18 +124,3 @@ def unreadable_checkpoint(path: Path, reason: str) -> UserError:
 def resume_command(path: Path | str) -> str:
     """Return the command that resumes a run, as it can be pasted into a shell."""
     return f"genexp train resume={shlex.quote(str(path))}"
-
-
-def __getattr__(name: str):  # type: ignore[no-untyped-def] # REBUILD: removed when every module imports from its home
-    import genexp.run as package
-    from genexp.run import record
-
-    old = {"open_run": find_run, "how_to_resume": resume_command, "create_exclusively": create}
-    if name in old:
-        return old[name]
-    for home in (package, record):
-        if hasattr(home, name):
-            return getattr(home, name)
-    if name == "dataset_record":
-        return lambda run: record.read_environment(run)["dataset"]
-    raise AttributeError(name)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from genexp.errors import UserError
-from genexp.run.directory import RunDirectory
+from genexp.run.paths import RunDirectory
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from genexp import __version__
 from genexp.errors import UserError
-from genexp.run.directory import RunDirectory
+from genexp.run.paths import RunDirectory
+from genexp.version import __version__
 
 #: Version of the files in a run directory; later versions of genexp keep opening earlier formats.
 FORMAT = 1

@@ -4,30 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
 from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
 from genexp.simulate.sequence import CORE_MOTIFS, FACTOR_MOTIFS, ISLAND_CPG, MAX_CPG, MOTIFS, Signals
-
-
-class _Factor(NamedTuple):
-    """Log-odds of distal binding at mean k, its slope per standard deviation of k, and the effect on expression."""
-
-    log_odds: float
-    slope: float
-    effect: float
-
-
-class _Feature(NamedTuple):
-    """Mean and sd of log10(length + 0.1) or of the logit of a GC fraction, correlation with k, effect per sd."""
-
-    mean: float
-    sd: float
-    correlation: float
-    effect: float
-
 
 # Promoter: two bell-shaped distributions of k that do not overlap, the effect of one standard deviation of k, the
 # effects of the core elements by offset in their band, and the effect of a site beyond the binding of its factor.
@@ -40,65 +21,38 @@ _SITE_EFFECT = {
     **{"NRF1": 0.10, "GABPA": 0.10, "REST": -0.10},
 }
 
+#: By factor: log-odds of distal binding at mean k, its slope per standard deviation of k, and effect on expression.
 FACTORS = {
-    "SP1": _Factor(-0.6, 0.9, 0.12),
-    "NFYA": _Factor(-1.5, 0.5, 0.15),
-    "NRF1": _Factor(-1.8, 0.9, 0.27),
-    "YY1": _Factor(-1.0, 0.9, 0.20),
-    "GABPA": _Factor(-1.2, 0.9, 0.27),
-    "CREB1": _Factor(-1.2, 0.6, 0.15),
-    "E2F1": _Factor(-1.0, 0.8, 0.10),
-    "USF1": _Factor(-1.0, 0.5, 0.10),
-    "ZBTB33": _Factor(-2.5, 0.5, 0.10),
-    "SRF": _Factor(-2.0, -0.3, 0.10),
-    "JUND": _Factor(-0.5, -0.3, 0.15),
-    "REST": _Factor(-2.0, 0.3, -0.30),
-    "TAF1": _Factor(0.8, 1.6, 0.25),
-    "PML": _Factor(0.5, 1.2, 0.20),
-    "MYC": _Factor(0.0, 1.2, 0.25),
-    "MAX": _Factor(0.2, 1.3, -0.10),
-    "MAZ": _Factor(0.3, 1.4, -0.15),
-    "CTCF": _Factor(-0.4, 0.4, 0.10),
-    "EP300": _Factor(-0.8, 0.3, 0.30),
-    "SIN3A": _Factor(0.0, 1.3, -0.30),
-    "CHD2": _Factor(0.0, 1.1, 0.25),
-    "ELF1": _Factor(-0.2, 1.0, 0.15),
-    "ETS1": _Factor(-0.6, 0.9, 0.10),
-    "STAT1": _Factor(-1.5, 0.2, 0.20),
-    "STAT3": _Factor(-1.2, 0.0, 0.30),
-    "GATA2": _Factor(-1.3, -0.6, -0.25),
-    "CEBPB": _Factor(-0.8, -0.4, 0.28),
-    "FOXA1": _Factor(-1.2, -0.6, -0.25),
-    "HNF4A": _Factor(-1.5, -0.4, 0.15),
-    "RFX5": _Factor(-1.8, 0.4, 0.20),
-    "ZNF143": _Factor(-1.5, 0.6, 0.20),
-    "EZH2": _Factor(-1.2, 0.8, -0.45),
-}
+    "SP1": (-0.6, 0.9, 0.12),     "NFYA": (-1.5, 0.5, 0.15),    "NRF1": (-1.8, 0.9, 0.27),
+    "YY1": (-1.0, 0.9, 0.20),     "GABPA": (-1.2, 0.9, 0.27),   "CREB1": (-1.2, 0.6, 0.15),
+    "E2F1": (-1.0, 0.8, 0.10),    "USF1": (-1.0, 0.5, 0.10),    "ZBTB33": (-2.5, 0.5, 0.10),
+    "SRF": (-2.0, -0.3, 0.10),    "JUND": (-0.5, -0.3, 0.15),   "REST": (-2.0, 0.3, -0.30),
+    "TAF1": (0.8, 1.6, 0.25),     "PML": (0.5, 1.2, 0.20),      "MYC": (0.0, 1.2, 0.25),
+    "MAX": (0.2, 1.3, -0.10),     "MAZ": (0.3, 1.4, -0.15),     "CTCF": (-0.4, 0.4, 0.10),
+    "EP300": (-0.8, 0.3, 0.30),   "SIN3A": (0.0, 1.3, -0.30),   "CHD2": (0.0, 1.1, 0.25),
+    "ELF1": (-0.2, 1.0, 0.15),    "ETS1": (-0.6, 0.9, 0.10),    "STAT1": (-1.5, 0.2, 0.20),
+    "STAT3": (-1.2, 0.0, 0.30),   "GATA2": (-1.3, -0.6, -0.25), "CEBPB": (-0.8, -0.4, 0.28),
+    "FOXA1": (-1.2, -0.6, -0.25), "HNF4A": (-1.5, -0.4, 0.15),  "RFX5": (-1.8, 0.4, 0.20),
+    "ZNF143": (-1.5, 0.6, 0.20),  "EZH2": (-1.2, 0.8, -0.45),
+}  # fmt: skip
 
+#: By half-life feature: mean and sd of log10(length + 0.1) or of the logit of a GC fraction, correlation with k, and
+#: effect per sd on expression.
 _FEATURES = {
-    "UTR5LEN": _Feature(2.15, 0.35, 0.15, -0.02),
-    "CDSLEN": _Feature(3.08, 0.32, 0.05, -0.10),
-    "INTRONLEN": _Feature(4.15, 0.70, 0.05, 0.00),
-    "UTR3LEN": _Feature(2.90, 0.45, 0.10, -0.08),
-    "UTR5GC": _Feature(0.45, 0.50, 0.45, -0.05),
-    "CDSGC": _Feature(0.10, 0.35, 0.10, -0.05),
-    "UTR3GC": _Feature(-0.25, 0.40, 0.05, -0.08),
-    "ORFEXONDENSITY": _Feature(0.85, 0.28, 0.05, 0.22),
-}
+    "UTR5LEN": (2.15, 0.35, 0.15, -0.02),       "CDSLEN": (3.08, 0.32, 0.05, -0.10),
+    "INTRONLEN": (4.15, 0.70, 0.05, 0.00),      "UTR3LEN": (2.90, 0.45, 0.10, -0.08),
+    "UTR5GC": (0.45, 0.50, 0.45, -0.05),        "CDSGC": (0.10, 0.35, 0.10, -0.05),
+    "UTR3GC": (-0.25, 0.40, 0.05, -0.08),       "ORFEXONDENSITY": (0.85, 0.28, 0.05, 0.22),
+}  # fmt: skip
 #: Correlations between features given k.
 _FEATURE_CORRELATIONS = {
-    ("CDSLEN", "INTRONLEN"): 0.45,
-    ("CDSLEN", "UTR3LEN"): 0.25,
-    ("INTRONLEN", "UTR3LEN"): 0.25,
-    ("UTR5LEN", "UTR3LEN"): 0.15,
-    ("UTR5GC", "CDSGC"): 0.40,
-    ("CDSGC", "UTR3GC"): 0.65,
-    ("UTR5GC", "UTR3GC"): 0.30,
-    ("CDSGC", "INTRONLEN"): -0.30,
-    ("UTR3GC", "INTRONLEN"): -0.35,
-    ("CDSLEN", "ORFEXONDENSITY"): -0.15,
+    ("CDSLEN", "INTRONLEN"): 0.45,         ("CDSLEN", "UTR3LEN"): 0.25,
+    ("INTRONLEN", "UTR3LEN"): 0.25,        ("UTR5LEN", "UTR3LEN"): 0.15,
+    ("UTR5GC", "CDSGC"): 0.40,             ("CDSGC", "UTR3GC"): 0.65,
+    ("UTR5GC", "UTR3GC"): 0.30,            ("CDSGC", "INTRONLEN"): -0.30,
+    ("UTR3GC", "INTRONLEN"): -0.35,        ("CDSLEN", "ORFEXONDENSITY"): -0.15,
     ("INTRONLEN", "ORFEXONDENSITY"): 0.35,
-}
+}  # fmt: skip
 
 _MIRNA_NAMES = """
     let-7a-5p let-7b-5p let-7c-5p let-7e-5p miR-1-3p miR-7-5p miR-9-5p miR-10a-5p miR-15a-5p miR-15b-5p miR-16-5p

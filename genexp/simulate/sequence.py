@@ -17,6 +17,7 @@ exact noise ceiling of `genexp.simulate.demo` depends on this.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,22 +60,12 @@ _LEVELS = 256
 _CONTRAST = 12
 
 
-@dataclass(frozen=True)
-class Motif:
+class Motif(NamedTuple):
     """A binding site.
 
-    Attributes
-    ----------
-    name
-        Core-promoter element, or transcription factor.
-    consensus
-        IUPAC letters, 5' to 3'.
-    band
-        Half-open range of starts, relative to the TSS, at which the site has an effect.
-    both_strands
-        Whether the reverse complement has the same effect.
-    rate
-        Share of genes that have the site: without and with a CpG island.
+    `band` is the half-open range of starts, relative to the TSS, at which the site has an effect; `both_strands` tells
+    whether the reverse complement has the same; `rate` is the share of genes that have the site, without and with a
+    CpG island.
     """
 
     name: str
@@ -135,20 +126,7 @@ class Signals:
 
 
 def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
-    """Draw promoters that carry exactly the given signals.
-
-    Parameters
-    ----------
-    signals
-        Of each promoter.
-    rng
-        Random number generator.
-
-    Returns
-    -------
-    (n, PROMOTER_LENGTH) uint8
-        Tokens A=0 C=1 G=2 T=3, for which `scan` returns `signals`.
-    """
+    """Return promoters with exactly these signals: (n, PROMOTER_LENGTH) uint8 tokens, A=0 C=1 G=2 T=3."""
     tokens = np.empty((len(signals.cpg), PROMOTER_LENGTH), np.uint8)
     rows = np.arange(len(tokens))
     while rows.size:  # one promoter in ten has an additional site by chance
@@ -162,13 +140,7 @@ def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
 
 
 def scan(tokens: np.ndarray) -> Signals:
-    """Read the signals from promoters.
-
-    Parameters
-    ----------
-    tokens : (n, PROMOTER_LENGTH) uint8
-        A=0 C=1 G=2 T=3 N=4.
-    """
+    """Read the signals from (n, PROMOTER_LENGTH) uint8 tokens, A=0 C=1 G=2 T=3 N=4."""
     bits = np.left_shift(np.uint8(1), tokens)
     sites = np.zeros((len(tokens), len(MOTIFS)), bool)
     offsets = np.zeros((len(tokens), len(CORE_MOTIFS)), np.int64)

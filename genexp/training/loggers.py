@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from genexp.console import warn
 from genexp.errors import UserError
-from genexp.run.directory import RunDirectory
+from genexp.run import RunDirectory
 
 if TYPE_CHECKING:
     from genexp.training.config import RunConfig

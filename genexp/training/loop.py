@@ -18,7 +18,7 @@ from genexp.evaluation.metrics import is_collapsed, r2
 from genexp.evaluation.predict import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
-from genexp.run.directory import RunDirectory
+from genexp.run import RunDirectory
 from genexp.run.record import HISTORY_COLUMNS
 from genexp.training.loggers import Log, open_loggers
 from genexp.training.optimizers import OPTIMIZERS, epoch_rate, has_schedule

@@ -46,7 +46,7 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
     other, description = read_config(run), source.description
     _check_same([("model", other.model.name, config.model.name), ("data", other.data.name, config.data.name)])
     seen = DatasetDescription.model_validate(read_environment(run)["dataset"])
-    check_inputs(seen.model_dump(), config.data.name, description, f"name another dataset, or leave {KEY} out")
+    check_inputs(seen, config.data.name, description, f"name another dataset, or leave {KEY} out")
     if window and seen.window and config.model.reads == "bases":
         length, own = seen.window[1] - seen.window[0], window[1] - window[0]
         _check_same([("nt of promoter", length, own)])

@@ -114,10 +114,8 @@ def test_a_config_from_a_stranger_never_runs_code(run, tmp_path, capsys):
 
 
 def test_embedded_promoters_of_another_size_are_told():
-    trained_on = {"promoter": "embedded", "promoter_length": 210, "embed_dim": 64, "widths": {}}
-    info = DatasetDescription(
-        source="set", layout="embedded", genes={}, promoter="embedded", promoter_length=16, embed_dim=64
-    )
+    made = {"source": "set", "layout": "embedded", "genes": {}, "promoter": "embedded", "embed_dim": 64}
+    trained_on, info = (DatasetDescription(**made, promoter_length=length) for length in (210, 16))
     with pytest.raises(UserError, match="cannot read this dataset") as caught:
         check_inputs(trained_on, "P", info, "name another")
     assert "210 chunks of 64 numbers" in str(caught.value)

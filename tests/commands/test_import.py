@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 import pytest
 from conftest import write_xpresso_set
+from genexp.compose import checked_config
+from genexp.validation import validate
 from omegaconf import OmegaConf
 
 from genexp.cli import main
-from genexp.compose import checked_config
 from genexp.config import TrainConfig
 from genexp.evaluation.report import load_checkpoint
-from genexp.run.directory import RunDirectory
-from genexp.validation import validate
+from genexp.run import RunDirectory
 
 SMALL = ("model.filters=[8,4]", "model.pools=[10,4]", "hardware=cpu")
 
@@ -149,7 +149,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_nothing(tmp_path, capsys):
     assert main(["import", f"checkpoint={path}", "hardware=cpu", f"hydra.run.dir={tmp_path / 'run'}"]) == 2
     error = capsys.readouterr().err
     assert "expected  |  found" in error
-    assert "conv1d_1: kernel [6, 4, 8], bias [8]   <-- differs" in error
+    assert "conv1d_1: kernel [6, 4, 8], bias [8]   (model.filters" in error
     assert not (tmp_path / "run").exists()
 
 

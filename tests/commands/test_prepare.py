@@ -50,7 +50,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*GENOME, "split.folds=5", "split.valid=9"), "split.valid would have no effect"),
         ((*GENOME, "upstream=0", "downstream=0"), "the promoters would be empty"),
         ((*GENOME, "upstream=100000000000"), r"upstream is impossible[\s\S]*10000000"),
-        ((*GENOME[:1], "fasta=", *GENOME[2:]), "fasta has no value"),
+        ((*GENOME[:1], "fasta=", *GENOME[2:]), "fasta is empty"),
         ((*GENOME[:1], "fasta={0}/" + "x" * 300, *GENOME[2:]), "there is no such file"),
         ((*GENOME[:4], "out={0}/" + "x" * 300), r"name of the folder is too long[\s\S]*the limit is"),
         ((*GENOME[:4], "out={0}/" + "x" * 245), "name of the folder is too long"),

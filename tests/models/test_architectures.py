@@ -6,12 +6,24 @@ import subprocess
 import sys
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
-from small_models import CONF, K_MERS, model_config
+from small_models import (
+    CONF,
+    K_MERS,
+    input_shapes,
+    model_config,
+    model_inputs,
+    predict,
+    random_genes,
+    randomise,
+    window_of,
+)
 
+from genexp.blocks import BLOCKS, PROMOTER, Block, in_order
 from genexp.errors import UserError
-from genexp.models import ModelConfig, config_class, names
+from genexp.models import ModelConfig, build_model, config_class, names
 
 
 def test_every_architecture_has_one_yaml_and_every_yaml_an_architecture() -> None:
@@ -98,3 +110,18 @@ def test_keys_without_effect_are_named() -> None:
 
 def test_windows_divide_into_parts_and_chunks() -> None:
     assert [model_config(name).multiple() for name in ("xpresso", "divide_et_impera", "biolstm")] == [1, 10, 50]
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_new_block_is_one_row_for_every_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block of real-valued accessibility, which no module names, is read by every model beside the others."""
+    monkeypatch.setitem(BLOCKS, "A", Block("A", "accessibility", "accessibility", ("accessibility",)))
+    config, window = model_config(name), window_of(name)
+    shapes = input_shapes(config, in_order({"H", "A", *(PROMOTER if window else "")}), window, widths={"H": 2, "A": 3})
+    model = build_model(config, shapes)
+    assert list(model.input) == ["promoter"] * bool(window) + ["halflife", "accessibility"]
+    randomise(model)
+    inputs = model_inputs(config, shapes, random_genes(shapes, config, window))
+    before = predict(model, inputs)
+    inputs["accessibility"] = inputs["accessibility"] + 1
+    assert np.abs(predict(model, inputs) - before).max() > 1e-3

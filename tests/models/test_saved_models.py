@@ -25,7 +25,7 @@ from small_models import (
 
 from genexp.blocks import feature_blocks
 from genexp.models import build_model, load_model, names
-from genexp.run.directory import RunDirectory
+from genexp.run import RunDirectory
 from genexp.training.loop import save_model
 
 # Keras turns its variables into arrays without the keyword that NumPy 2 asks for (keras.src.backend.tensorflow.core).

@@ -1,4 +1,4 @@
-"""Models as tutorials write them: an attention of dense layers, models within models, archives of older releases."""
+"""Models within models, blocks joined in another order, and archives of older releases."""
 
 from __future__ import annotations
 
@@ -10,64 +10,7 @@ from pathlib import Path
 import h5py
 import keras
 import numpy as np
-from keras import layers, ops
-
-#: What tutorials call query, key, value and output, in the order in which they make them.
-NAMES = {
-    "tutorial": ("query_dense", "key_dense", "value_dense", "combine_heads"),
-    "short": ("wq", "wk", "wv", "dense"),
-    "backwards": ("wo", "wv", "wk", "wq"),
-}
-
-
-@keras.saving.register_keras_serializable("tests")
-class SelfAttention(layers.Layer):
-    """Heads by reshaping the units of dense layers."""
-
-    def __init__(self, size: int, heads: int, key: int, names: str, **options):
-        super().__init__(**options)
-        self.settings = {"size": size, "num_heads": heads, "key": key, "names": names}
-        for name in NAMES[names]:
-            setattr(self, name, layers.Dense(size if name in ("combine_heads", "dense", "wo") else heads * key))
-
-    def build(self, shape):
-        for name in NAMES[self.settings["names"]]:
-            last = name in ("combine_heads", "dense", "wo")
-            units = self.settings["num_heads"] * self.settings["key"]
-            getattr(self, name).build((*shape[:-1], units if last else shape[-1]))
-
-    def call(self, x):
-        names = NAMES[self.settings["names"]]
-        query, key, value, output = (getattr(self, n) for n in (names[::-1] if names[0] == "wo" else names))
-        shape = (-1, x.shape[1], self.settings["num_heads"], self.settings["key"])
-        q, k, v = (ops.transpose(ops.reshape(part(x), shape), (0, 2, 1, 3)) for part in (query, key, value))
-        scores = ops.softmax(q @ ops.transpose(k, (0, 1, 3, 2)) / self.settings["key"] ** 0.5)
-        joined = ops.reshape(ops.transpose(scores @ v, (0, 2, 1, 3)), (-1, x.shape[1], shape[2] * shape[3]))
-        return output(joined)
-
-    def get_config(self):
-        own = {("heads" if k == "num_heads" else k): v for k, v in self.settings.items()}
-        return {**super().get_config(), **own}
-
-
-def encoder(x, heads: int, key: int, ff: int, names: str):
-    """Return a post-norm encoder block around a hand-written attention."""
-    size = x.shape[-1]
-    x = layers.LayerNormalization(epsilon=1e-6)(x + SelfAttention(size, heads, key, names)(x))
-    fed = keras.Sequential([layers.Dense(ff, activation="relu"), layers.Dense(size)])(x)
-    return layers.LayerNormalization(epsilon=1e-6)(x + fed)
-
-
-def transformer(size: int, heads: int, key: int, ff: int, names: str, depth: int = 1) -> keras.Model:
-    """Return the transformer on promoters alone, its attention written by hand."""
-    from genexp.models.layers.attention import add_positions
-
-    promoter = keras.Input((210, size))
-    x = add_positions(layers.BatchNormalization()(promoter))
-    for _ in range(depth):
-        x = encoder(x, heads, key, ff, names)
-    x = layers.Dense(100, activation="relu")(layers.GlobalAveragePooling1D()(x))
-    return keras.Model(promoter, layers.Dense(1)(x))
+from keras import layers
 
 
 def nested_divide_et_impera(window: int) -> keras.Model:

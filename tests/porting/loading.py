@@ -7,12 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from genexp.conf_files import CONF_DIR
+from genexp.validation import validate
 from omegaconf import OmegaConf
 
-from genexp.conf_files import CONF_DIR
 from genexp.config import MODELS
 from genexp.porting import Ported, port
-from genexp.validation import validate
 
 TOLERANCE = 1e-5
 GENES = 4
@@ -20,9 +20,7 @@ GENES = 4
 
 def published(model: str, **changes):
     """Return the ``model`` group as `conf/` has it, with some other values."""
-    return validate(
-        OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model]
-    )
+    return validate(OmegaConf.merge(OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").model, changes), MODELS[model])
 
 
 def load(path: Path | str, model: str, data: str, window=None, widths=None, **changes) -> Ported:

@@ -13,7 +13,7 @@ def test_blocks_that_the_checkpoint_was_not_trained_on(tmp_path):
     path = write(other.plain_xpresso(10_500, 8), ".keras", tmp_path)
     with pytest.raises(UserError, match="does not look as if it had block T"):
         load(path, "xpresso", "PT")
-    assert load(path, "xpresso", "PT", widths=[8])[2].widths == {"T": 8}
+    assert load(path, "xpresso", "PT", widths=[8]).shapes.widths == {"T": 8}
     with pytest.raises(UserError, match="the weights do not fit the model"):
         load(path, "xpresso", "PHT")  # eight features are not half-lives and a factor or two
     with pytest.raises(UserError, match="other inputs than these blocks"):
@@ -22,7 +22,7 @@ def test_blocks_that_the_checkpoint_was_not_trained_on(tmp_path):
 
 def test_inputs_are_blocks_by_their_widths(tmp_path):
     path = write(other.plain_biolstm(210, 64, 181, 8), ".keras", tmp_path)
-    assert load(path, "biolstm", "PHT")[2].widths == {"H": 8, "T": 181}
+    assert load(path, "biolstm", "PHT").shapes.widths == {"H": 8, "T": 181}
     with pytest.raises(UserError, match="other inputs than these blocks"):
         load(path, "biolstm", "PH")
 
@@ -32,7 +32,7 @@ def test_promoters_of_another_kind(tmp_path):
     with pytest.raises(UserError, match="choose the model= that the checkpoint was made with"):
         load(embedded, "xpresso", "PH")
     bases = write(other.plain_xpresso(10_500, 8), ".keras", tmp_path)
-    with pytest.raises(UserError, match="does not read what this checkpoint does"):
+    with pytest.raises(UserError, match="does not take the promoters"):
         load(bases, "transformer", "PH")
 
 
@@ -41,4 +41,4 @@ def test_a_width_that_goes_with_more_than_one_window(tmp_path):
     path = write(other.plain_xpresso(10_500, 8 + 50), ".weights.h5", tmp_path)
     with pytest.raises(UserError, match="do not tell how much of the promoter"):
         load(path, "xpresso", "PHM")
-    assert load(path, "xpresso", "PHM", window=[3_000, 13_500])[2].widths == {"H": 8, "M": 50}
+    assert load(path, "xpresso", "PHM", window=[3_000, 13_500]).shapes.widths == {"H": 8, "M": 50}

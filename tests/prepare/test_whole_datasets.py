@@ -533,7 +533,7 @@ def test_disk_full_at_the_card_leaves_nothing(tmp_path, raw, monkeypatch):
     monkeypatch.setattr("genexp.prepare.card.write_atomically", full)
     message = refused(tmp_path, raw)
     assert "No space left on device" in message
-    assert "nothing was left behind" in message
+    assert "no partial files were left" in message
 
 
 @pytest.mark.parametrize("where", ["genexp.prepare.gather.read_bases", "genexp.prepare.card.write_card"])

@@ -1,0 +1,112 @@
+"""LegNet: EfficientNetV2-like blocks over short promoters (Penzar et al. 2023, Bioinformatics 39, btad457)."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from genexp.errors import UserError
+from genexp.models import InputShapes, ModelConfig, too_short
+from genexp.schema import Count, Rate
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Config(ModelConfig):
+    """Stages of an inverted residual block with squeeze-and-excitation, a convolution and a pool."""
+
+    filters: Annotated[list[Count], Field(min_length=2)] = Field(description="Filters of the stem and of each stage")
+    pools: list[Count] = Field(description="Size of the max-pooling after each stage; 1 for none")
+    kernel: Count = Field(description="Kernel size of every convolution but those of one base")
+    expansion: Count = Field(description="Factor by which a block widens its input")
+    group: Count = Field(description="Channels per group of the grouped convolution")
+    reduction: Count = Field(description="Factor by which the squeeze is narrower than the input of its block")
+    dense: Count = Field(description="Units of the hidden layer")
+    dropout: Rate = Field(description="Dropout after the hidden layer")
+
+
+def check(config: Config, shapes: InputShapes) -> None:
+    """Raise a UserError if stages and pools differ in number, groups are not equal, or pooling leaves nothing."""
+    stages = len(config.filters) - 1
+    if len(config.pools) != stages:
+        expected, where = f"{stages} pools, one per stage", "model.pools and model.filters"
+        raise UserError("every stage has one pool", where=where, expected=expected, received=config.pools)
+    for filters in config.filters[:-1]:
+        if filters * config.expansion % config.group:
+            where = "model.filters, model.expansion and model.group"
+            what = f"{filters * config.expansion} channels cannot be divided into groups of {config.group}"
+            raise UserError(what, where=where)
+    if shapes.window < prod(config.pools):
+        raise too_short(config, shapes.window, prod(config.pools))
+
+
+def build(config: Config, shapes: InputShapes) -> keras.Model:
+    """Build the model; see `genexp.models.build_model`."""
+    from keras import layers
+
+    from genexp.models.layers import common as shared
+
+    promoter, x = shared.one_hot_promoter(shapes)
+    features = shared.feature_inputs(shapes)
+    x = _convolved(x, config.filters[0], config.kernel, "stem")
+    for n, (filters, pool) in enumerate(zip(config.filters[1:], config.pools, strict=True), 1):
+        x = layers.Concatenate(name=f"stage_{n}_residual")([x, _block(x, config, f"stage_{n}")])
+        x = _convolved(x, filters, config.kernel, f"stage_{n}_local")
+        x = layers.MaxPooling1D(pool, name=f"stage_{n}_pool")(x)
+    x = layers.GlobalAveragePooling1D(name="pool")(x)
+    x = shared.regression_head(shared.join_blocks(x, features), [config.dense], [config.dropout])
+    return shared.make_model(config.name, promoter, features, x)
+
+
+def _block(x: Any, config: Config, name: str) -> Any:
+    """Widen (batch, length, width), convolve in groups, weight the channels, and return to the width."""
+    width = x.shape[-1]
+    wide = width * config.expansion
+    inner = _convolved(x, wide, 1, f"{name}_expand")
+    inner = _grouped(inner, config, f"{name}_grouped")
+    inner = _excited(inner, max(width // config.reduction, 1), name)
+    return _convolved(inner, width, 1, f"{name}_project")
+
+
+def _grouped(x: Any, config: Config, name: str) -> Any:
+    """Convolve each group of channels on its own.
+
+    The weights are those of a grouped convolution, of which TensorFlow has no fast gradient on the CPU: every channel
+    gives one part of each output of its group, and the parts are added up.
+    """
+    from keras import layers, ops
+
+    length, width = x.shape[1:]
+    depthwise = layers.DepthwiseConv1D(
+        config.kernel, padding="same", depth_multiplier=config.group, use_bias=False, name=f"{name}_conv"
+    )
+    parts = ops.reshape(depthwise(x), (-1, length, width // config.group, config.group, config.group))
+    return _activated(ops.reshape(ops.sum(parts, axis=3), (-1, length, width)), name)
+
+
+def _excited(x: Any, units: int, name: str) -> Any:
+    """Weight each channel by a share between 0 and 1 that follows from the means of all (squeeze-and-excitation)."""
+    from keras import layers
+
+    means = layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_squeeze")(x)
+    share = layers.Dense(units, activation="silu", name=f"{name}_excite_1")(means)
+    share = layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}_excite_2")(share)
+    return layers.Multiply(name=f"{name}_excited")([x, share])
+
+
+def _convolved(x: Any, filters: int, kernel: int, name: str) -> Any:
+    """Convolve without bias, normalise, and apply SiLU."""
+    from keras import layers
+
+    return _activated(layers.Conv1D(filters, kernel, padding="same", use_bias=False, name=f"{name}_conv")(x), name)
+
+
+def _activated(x: Any, name: str) -> Any:
+    """Normalise, with momentum and epsilon as PyTorch has them, and apply SiLU."""
+    from keras import layers
+
+    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    return layers.Activation("silu", name=f"{name}_silu")(x)

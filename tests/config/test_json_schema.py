@@ -1,0 +1,35 @@
+"""The JSON Schema files: what `genexp schema` makes of the classes, and what the files in conf/ refer to."""
+
+import json
+import re
+
+import jsonschema
+import pytest
+import yaml
+
+from genexp.commands.schema import run_words
+from genexp.config.conf import CONF_DIR
+
+CONF_FILES = sorted(CONF_DIR.rglob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def schemas(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("schema")
+    assert run_words(["write", str(folder)]) == 0
+    return {path.name: json.loads(path.read_text()) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("path", CONF_FILES, ids=lambda path: str(path.relative_to(CONF_DIR)))
+def test_each_config_file_refers_to_its_schema_and_fulfils_it(path, schemas):
+    refers = re.search(r"^# yaml-language-server: \$schema=(\S+)$", path.read_text(), re.MULTILINE)
+    assert (path.parent / refers[1]).parent.resolve() == CONF_DIR / "schema"
+    schema = schemas[refers[1].rpartition("/")[2]]
+    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load(path.read_text()))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"training": {"epoch": 3}}, {"training": {"epochs": 0}}, {"hardware": {"name": "x"}}]
+)
+def test_errors_are_found_by_the_schema(wrong, schemas):
+    assert not jsonschema.Draft202012Validator(schemas["train.json"]).is_valid(wrong)
