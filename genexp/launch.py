@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genexp import console
-from genexp.config.compose import Command, checked_words, compose_parsed, composed, show
+from genexp.config.compose import Command, checked_words, compose_parsed, composed, show, store_block_options
 from genexp.config.conf import CONF_DIR
 from genexp.config.words import Words, quoted
 from genexp.errors import UserError
@@ -154,6 +154,7 @@ def hydra_main(command: str, task: Callable[[], Any], words: Sequence[str]) -> N
             raised.append(error)
             return None
 
+    store_block_options()
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=command)(job)
     with _command_line([*words, f"hydra.job.name={command}"]):
         app()

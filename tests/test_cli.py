@@ -80,7 +80,7 @@ def test_version(cli):
         (["embed", "-m", "out=vectors", "k=2,3"], "'out=vectors-${k}'"),
         (["train", "resume=nowhere", "model.embedding=counts"], "a resumed run keeps its own settings"),
         (["train", "model=transformer", "model.embedding.subsample=2"], "at most 1"),
-        (["train", "model=transformer", "model.chunk=2"], "choose longer chunks"),
+        (["train", "model=transformer", "model.chunk=2"], "a chunk is shorter than one k-mer"),
         (["train", "--resolve"], "--resolve goes with --cfg"),
         (["train", "+model._target_=os.system"], "must not name code"),
         (["train", "hydra.launcher._target_=os.system"], "must not name code"),

@@ -64,8 +64,13 @@ def _check_words(words: Words) -> None:
         if override.key_or_group.startswith("experiment."):
             what, received = f"{override.key_or_group} is what was published, no setting", override.input_line
             raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
-    given = next((o for o in words.overrides if o.key_or_group == "resume" and not o.is_sweep_override()), None)
-    if given is None or given.value() in ("", None):
+    given = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
+    preset = CONF_DIR / "experiment" / f"{given.get('experiment')}.yaml"
+    model = load_conf(preset)["experiment"]["model"] if preset.is_file() else None
+    if model and given.get("model", model) != model:
+        what, received = f"{preset.stem} is a result of model={model}", f"model={given['model']}"
+        raise UserError(what, where=f"experiment={preset.stem}", received=received, hint="leave one of the two out")
+    if given.get("resume") in ("", None):
         return
     refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
     if refused:

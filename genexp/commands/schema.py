@@ -36,7 +36,7 @@ def run_words(words: Sequence[str]) -> int:
 
 
 def files() -> dict[str, str]:
-    """Return the content of each file in conf/schema/: one per command, one per group whose files hold its keys alone."""
+    """Return the content of each file in conf/schema/: one per command, and those of groups with files of their own."""
     from genexp.config.json_schema import json_schema
 
     found = {}

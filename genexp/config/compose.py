@@ -139,8 +139,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
     forced = [word if _is_hydras(word, known) else "++" + word.lstrip("+") for word in overrides]
     if config_dir:
         forced.append(f"hydra.searchpath=['file://{Path(config_dir).resolve()}']")
-    for name, _ in block_options():
-        ConfigStore.instance().store(group=BLOCK_GROUP, name=name, node={"name": name})
+    store_block_options()
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command.name):
             whole = compose(command.name, forced, return_hydra_config=True)
@@ -152,6 +151,12 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
         raise _explained(error, command, list(overrides), known) from None
     _forbid_targets(whole)
     return whole
+
+
+def store_block_options() -> None:
+    """Let Hydra know the options of the block group, which have no files."""
+    for name, _ in block_options():
+        ConfigStore.instance().store(group=BLOCK_GROUP, name=name, node={"name": name})
 
 
 def _is_hydras(word: str, groups_known: Mapping[str, Any]) -> bool:

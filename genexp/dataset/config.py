@@ -41,7 +41,7 @@ class DatasetConfig(Schema):
 class DemoConfig(Schema):
     """Simulated genes."""
 
-    name: Literal["demo"]
+    name: Literal["demo"] = Field(description="demo")
     genes: Annotated[int, Field(ge=100, le=10_000_000)] = Field(description="number of genes in all splits together")
     seed: Index = Field(description="which genes; the top-level seed governs the training on them")
     drop_ambiguous: bool = Field(description="without effect: demo promoters have no N")

@@ -293,7 +293,7 @@ def _check_places(annotation: Annotation) -> None:
         first = first_of.setdefault(found.gene, found)
         if (first.chromosome, first.strand) != (found.chromosome, found.strand):
             raise UserError(
-                f"gene {found.gene} is there twice, in two places",
+                f"gene {found.gene} occurs twice, in two places",
                 where=f"{annotation.path}, lines {first.line:,} and {found.line:,}",
                 received=f"{first.chromosome}{first.strand} and {found.chromosome}{found.strand}",
                 hint="correct the ids, or skip a chromosome: 'genes.skip_chromosomes=[NAME]' (Y, for genes of X and Y)",

@@ -23,7 +23,7 @@ File = Annotated[str, BeforeValidator(_as_text), PATH]
 Absence = Literal["zero", "drop"]
 Bases = Annotated[int, Field(ge=0, le=10_000_000)]
 #: How much is held out: a number of genes, a part below 1, or chromosomes.
-HeldOut = int | float | str | list[Name] | None
+HeldOut = int | float | str | list[int | str] | None
 
 
 class AbsentConfig(Schema):

@@ -67,7 +67,7 @@ class Expression:
         """Return which columns were used, and which were left out, as a sentence."""
         number, few = len(self.samples), _few(self.samples, 4)
         used = f"{statistic} of {number:,} columns: {few}" if number > 1 else f"column {few}"
-        return used + (f"; left out as no samples: {', '.join(self.left_out)}" if self.left_out else "")
+        return used + (f"; left out as not samples: {', '.join(self.left_out)}" if self.left_out else "")
 
 
 def read_expression(

@@ -105,12 +105,12 @@ def _few(names: Iterable[str], number: int = 3) -> str:
 
 
 def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:
-    """Raise a UserError if a name is there twice; `first_line` is the line of the first name."""
+    """Raise a UserError if a name occurs twice; `first_line` is the line of the first name."""
     seen: dict[str, int] = {}
     for n, name in enumerate(names):
         if seen.setdefault(name, n) != n:
             raise UserError(
-                f"gene {name} is there twice",
+                f"gene {name} occurs twice",
                 where=f"{where}, rows {seen[name] + first_line} and {n + first_line}",
                 received=f"{len(names) - len(set(names)):,} rows too many",
                 hint="keep one row for each gene (the mean, say, or the most expressed)",

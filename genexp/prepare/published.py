@@ -22,7 +22,7 @@ def read_numbers(path: Path) -> RawGenes:
     """Read everything but the bases; they are long, so they are read once their place is known.
 
     A UserError is raised if columns are missing, a value is negative or not a number, promoters differ in length, or a
-    gene is there twice.
+    gene occurs twice.
     """
     genes: list[str] = []
     rows: list[list[float]] = []

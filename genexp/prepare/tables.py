@@ -66,7 +66,7 @@ def look_at(path: Path, key: str) -> Shape:
     twice = next((name for n, name in enumerate(header) if name in header[:n]), None)
     if twice is not None:
         found = "columns " + " and ".join(str(n) for n, name in enumerate(header, 1) if name == twice)
-        raise bad_line(f"column {twice!r} is there twice", file, skip + 1, "each name once", found, "rename one")
+        raise bad_line(f"column {twice!r} occurs twice", file, skip + 1, "each name once", found, "rename one")
     return Shape(separator, skip, header, dangling, announced)
 
 
@@ -183,7 +183,8 @@ def _pandas_errors(where: str) -> Iterator[None]:
 
 def text_columns(table: pd.DataFrame) -> list[str]:
     """Return the columns after the first in which no value is a number, not even one written with a comma."""
-    return [name for name in table.columns[1:] if not is_number(table[name]) and _is_text(table[name].dropna())]
+    others = [name for name in table.columns[1:] if not is_number(table[name])]
+    return [name for name in others if _is_text(table[name].dropna().drop_duplicates())]
 
 
 def _is_text(column: pd.Series[Any]) -> bool:

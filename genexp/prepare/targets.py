@@ -48,7 +48,8 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
         return _from_pairs(_gmt_pairs(path, key), f"{key}={path}", genes, "GMT")
     check_rows(path, key)
     head = next(read_chunks(path, key))
-    numbers = [name for name in head.columns[1:] if name not in text_columns(head)]
+    texts = text_columns(head)
+    numbers = [name for name in head.columns[1:] if name not in texts]
     if numbers and not head.iloc[:, 0].duplicated().any():
         if is_gene(head.columns[0], genes):
             raise no_header(path, key, list(head.columns), ["gene", "FACTOR1", "FACTOR2"])
@@ -108,7 +109,7 @@ def _no_pairs(table: pd.DataFrame, path: Path, key: str) -> UserError:
     gene = next(iter(names[names.duplicated()]), None)
     rows = np.flatnonzero(names == gene)[:2] + first_line(path, key)
     return UserError(
-        "the list of pairs names no factors" if gene is None else f"gene {gene} is there twice in a wide table",
+        "the list of pairs names no factors" if gene is None else f"gene {gene} occurs twice in a wide table",
         where=f"{key}={path}" + ("" if gene is None else f", rows {' and '.join(f'{row:,}' for row in rows)}"),
         expected="a wide table with each gene once, or pairs: a column of genes and one of factors",
         received=f"columns {', '.join(map(str, table.columns[:8]))}",

@@ -125,7 +125,7 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
     ids = [without_version(gene) if strip_versions else gene for gene in best]
     if len(set(ids)) < len(ids):
         twice = next(name for n, name in enumerate(ids) if name in ids[:n])
-        what, hint = f"without versions, gene {twice} is there twice", "set genes.strip_versions=false"
+        what, hint = f"without versions, gene {twice} occurs twice", "set genes.strip_versions=false"
         raise UserError(what, where=annotation.path, hint=hint)
     spans = np.array([span(t) for t in transcripts])
     chromosome, strand = (np.array([getattr(t, name) for t in transcripts]) for name in ("chromosome", "strand"))

@@ -98,10 +98,6 @@ class RunConfig(Schema):
     @model_validator(mode="after")
     def _possible_together(self) -> Self:
         check_combination(self.data, self.model)
-        if self.experiment and self.experiment.model != self.model.name:
-            what = f"experiment={self.experiment.name} is a result of model={self.experiment.model}"
-            hint = "leave out experiment= or model="
-            raise combination(what, "experiment, model", self.experiment.model, self.model.name, hint)
         return self
 
 

@@ -66,7 +66,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         (("source=genome",), "out is missing"),
     ],
 )
-def test_a_wrong_command_says_so(files, words, message):
+def test_a_wrong_command_is_refused(files, words, message):
     with pytest.raises(UserError, match=message):
         check(files, *words)
 
@@ -109,9 +109,9 @@ def test_sigterm_ends_it_as_ctrl_c_does_before_anything_is_written(files):
     assert process.stdout is not None
     assert process.stdout.readline() == "reading\n"
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    _, printed = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said == "interrupted; nothing half-written is left: to start again, give the same command\n"
+    assert printed == "interrupted; nothing half-written is left: to start again, give the same command\n"
     assert not (files / "out").exists()
 
 

@@ -81,7 +81,7 @@ def test_what_was_published_is_no_setting():
 
 
 def test_a_preset_is_refused_with_another_model():
-    with pytest.raises(UserError, match="experiment=transformer_PHT is a result of model=transformer"):
+    with pytest.raises(UserError, match="transformer_PHT is a result of model=transformer"):
         compose("transformer_PHT", "model=xpresso")
     assert compose("transformer_PHT", "model=transformer").experiment is not None
 

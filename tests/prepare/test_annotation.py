@@ -145,7 +145,7 @@ ROW = '1\tx\texon\t1\t9\t.\t+\t.\tgene_id "g"; transcript_id "t";'
         (ROW.replace("gene_id", "id_of_gene"), "a row has no gene_id"),
         (ROW + "\n" + ROW.replace(' transcript_id "t";', ""), r"a row has no transcript_id[\s\S]*line 2, column 9"),
         (ROW.replace("exon", "CDS").replace('"t"', '""'), "a row has no transcript_id"),
-        (ROW + "\n" + ROW.replace("1\tx", "2\tx").replace('"t"', '"u"'), r"gene g is there twice[\s\S]*lines 1 and 2"),
+        (ROW + "\n" + ROW.replace("1\tx", "2\tx").replace('"t"', '"u"'), r"gene g occurs twice[\s\S]*lines 1 and 2"),
         (ROW + "\n" + ROW.replace("\t+\t", "\t-\t").replace('"t"', '"u"'), "in two places"),
     ],
 )
@@ -175,7 +175,7 @@ def test_transcript_ids_that_many_genes_share(tmp_path):
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_a_file_that_is_there_twice_is_read_once(tmp_path, flavour):
+def test_a_file_that_was_concatenated_twice_is_read_once(tmp_path, flavour):
     path = write_flavour(tmp_path, flavour)
     once = choose_transcripts(read_annotation(path), Ledger())
     path.write_bytes(path.read_bytes() * 2 if flavour != "sgd" else gzip.compress(sgd_twice(path)))

@@ -51,7 +51,7 @@ def test_versions():
 
 
 def test_duplicates_are_named():
-    with pytest.raises(UserError, match=r"gene b is there twice[\s\S]*rows 3 and 5[\s\S]*1 rows too many"):
+    with pytest.raises(UserError, match=r"gene b occurs twice[\s\S]*rows 3 and 5[\s\S]*1 rows too many"):
         check_unique(["a", "b", "c", "b"], "x")
 
 
@@ -89,7 +89,7 @@ def test_every_way_to_write_a_table(tmp_path, text, suffix):
     [
         ("", "no rows"),
         ("gene\ts1\n", "no rows"),
-        ("gene\ts1\ts1\na\t1\t2\n", "column 's1' is there twice"),
+        ("gene\ts1\ts1\na\t1\t2\n", "column 's1' occurs twice"),
         ("gene\ts1\ts1\na\t1\t2\n", r"received: columns 2 and 3"),
         (
             "gene\ts1\na\t1\nb\t1\t2\t3\n",
@@ -114,7 +114,7 @@ def test_a_gene_may_be_called_nan(tmp_path):
     assert look_at(tmp_path / "x", "expression").columns == ["gene", "s"]
 
 
-def test_reads_that_htseq_counts_for_no_gene_are_no_genes(tmp_path):
+def test_reads_that_htseq_counts_for_no_gene_are_left_out(tmp_path):
     path = write(tmp_path / "x", "gene\ts\na\t1\n__no_feature\t9\nb\t2\n__alignment_not_unique\t7\n")
     assert read_expression(path).names.ids.tolist() == ["a", "b"]
 
@@ -139,10 +139,10 @@ def test_median_over_samples_with_gaps(tmp_path):
         ),
         ("gene\ts\na\t1\nb\tlow\n", {}, r"is not a number[\s\S]*row 3 \(gene b\)[\s\S]*received: low"),
         ("gene\ts\na\t1\nb\tinf\n", {}, "is not a number"),
-        ("gene\ts\na\t1\na\t2\n", {}, r"gene a is there twice[\s\S]*rows 2 and 3"),
+        ("gene\ts\na\t1\na\t2\n", {}, r"gene a occurs twice[\s\S]*rows 2 and 3"),
         ("gene\ts\na\tx\nb\ty\n", {}, "no column holds numbers"),
         ("gene\tbrain\na\t1\nb\t2\n", {"samples": ["brian"]}, r"no sample brian[\s\S]*did you mean 'brain'"),
-        ("gene\ts\na.1\t1\na.2\t2\n", {"strip_versions": True}, "gene a is there twice"),
+        ("gene\ts\na.1\t1\na.2\t2\n", {"strip_versions": True}, "gene a occurs twice"),
         ("#1.2\n2\t1\ngene\ts\na\t1\nb\t-1\n", {}, "row 5"),
         ("gene\ts\tt\na\t1\t2\n", {"samples": ["s", "s"]}, r"sample s is named twice"),
         (
@@ -180,18 +180,20 @@ def test_units_of_one_sample_are_not_averaged(tmp_path, header, best):
     assert read_expression(path, samples=[best]).values.tolist() == [columns.index(best)] * 2
 
 
-def test_columns_about_genes_are_no_samples(tmp_path):
+def test_columns_about_genes_are_not_samples(tmp_path):
     """As featureCounts writes them, whose places are lists."""
     head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\ts1.bam\ts2.bam\n"
     path = write(tmp_path / "x", head + "a\t1;1\t5;9\t6;10\t+;+\t4\t1\t3\nb\t2\t5\t6\t-\t2\t5\t7\n")
     found = read_expression(path)
     assert (found.samples, found.values.tolist()) == (["s1.bam", "s2.bam"], [2, 6])
-    assert found.columns("median").startswith("median of 2 columns: s1.bam, s2.bam; left out as no samples: Chr, Start")
+    assert found.columns("median").startswith(
+        "median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start"
+    )
     assert "Chr" not in found.names.others
     assert read_expression(path, samples=["Length"]).values.tolist() == [4, 2]
 
 
-def test_many_columns_are_named_in_few_words(tmp_path):
+def test_many_columns_are_abbreviated(tmp_path):
     names = [f"s{n}" for n in range(9)]
     path = write(tmp_path / "x", "\t".join(["gene", *names]) + "\na" + "\t1" * 9 + "\n")
     assert read_expression(path).columns("mean") == "mean of 9 columns: s0, s1, s2, s3 and 5 more"

@@ -90,10 +90,10 @@ def test_human_targets_with_the_published_split(tmp_path):
         split__file=labels,
     )
     with gzip.open(labels, "rt") as file:
-        told = {row["ensembl_id"]: row for row in csv.DictReader(file, delimiter="\t")}
+        published = {row["ensembl_id"]: row for row in csv.DictReader(file, delimiter="\t")}
     rows = rows_of(out)
     assert len(rows) == 14_806
-    assert all(row["split"] == told[gene]["xpresso_split"] for gene, row in rows.items())
+    assert all(row["split"] == published[gene]["xpresso_split"] for gene, row in rows.items())
     with h5py.File(out / "train.h5") as train, h5py.File(out / "test.h5") as test:
         assert train["micro"].shape[1] == 2570
         x, y = train["tf"][:].astype(float), train["label"][:].astype(float)

@@ -144,7 +144,7 @@ def test_groups_of_a_file(tmp_path):
             r"column set, row 4 \(gene c\)[\s\S]*expected: train, training, valid[\s\S]*received: tset[\s\S]*'test'",
         ),
         ("gene\tset\na\ttrain\nb\ttest\n", "sett", "there is no column sett"),
-        ("gene\tset\na\ttrain\na\ttest\n", None, "gene a is there twice"),
+        ("gene\tset\na\ttrain\na\ttest\n", None, "gene a occurs twice"),
         ("gene\tset\nq\ttrain\nr\ttest\n", None, "the join is empty"),
     ],
 )

@@ -78,7 +78,7 @@ def raw_values(out):
 
 
 def refused(tmp_path, words, **more):
-    """Return the message of a command that is refused, after a look that it left nothing behind."""
+    """Return the message of a command that is refused, and check that nothing is left behind."""
     before = sorted(path.name for path in tmp_path.iterdir())
     with pytest.raises(UserError) as caught:
         run(words, **more)
@@ -94,16 +94,16 @@ def test_a_genome_becomes_a_dataset(tmp_path, raw):
         toy.UPSTREAM + toy.DOWNSTREAM,
     )
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 38, "valid": 5, "test": 5}
-    told = raw_values(tmp_path / "out")
+    written = raw_values(tmp_path / "out")
     for name, split in dataset.splits.items():
         for n, gene in enumerate(split.genes):
             known = GENES[str(gene)]
             assert text_from_tokens(split.blocks["P"][n]) == ORGANISM.promoter(known)
-            assert told[gene]["split"] == name
-            assert float(told[gene]["expression"]) == known.expression
-            assert int(told[gene]["tss"]) == known.place((0, 1))[0]
+            assert written[gene]["split"] == name
+            assert float(written[gene]["expression"]) == known.expression
+            assert int(written[gene]["tss"]) == known.place((0, 1))[0]
             for feature, value in ORGANISM.features(known).items():
-                assert float(told[gene][feature]) == pytest.approx(value, rel=1e-8)
+                assert float(written[gene][feature]) == pytest.approx(value, rel=1e-8)
 
 
 def test_honest_scaling_is_fitted_on_the_training_genes_and_turned_back(tmp_path, raw):
@@ -133,7 +133,7 @@ def test_the_card_has_checksums_counts_rules_and_the_config(tmp_path, raw):
     assert card.statistics.promoter.genes_with_n == 4
 
 
-def test_the_picture_is_one(tmp_path, raw):
+def test_the_picture_is_a_png(tmp_path, raw):
     run(raw, tf=write_targets(tmp_path))
     assert (tmp_path / "out" / "dataset.png").read_bytes().startswith(b"\x89PNG")
 
@@ -148,9 +148,9 @@ def test_gff3_and_other_names_of_chromosomes_and_genes(tmp_path, raw, flavour, c
     rows = [f"{symbols[gene.name]}\t{line[2]}" for gene, line in zip(ORGANISM.genes, lines[1:], strict=True)]
     (tmp_path / "expression.tsv").write_text("\n".join(["symbol\tfpkm", *rows]))
     run(raw)
-    said = capsys.readouterr().out
-    assert "1 is chr1" in said
-    assert "joined by" in said
+    printed = capsys.readouterr().out
+    assert "1 is chr1" in printed
+    assert "joined by" in printed
     values = raw_values(tmp_path / "out")
     assert {float(values[name]["expression"]) for name in values} == {gene.expression for gene in ORGANISM.genes}
 
@@ -158,7 +158,7 @@ def test_gff3_and_other_names_of_chromosomes_and_genes(tmp_path, raw, flavour, c
 LONG_LINES = 100_000
 
 
-def test_versions_are_mended(tmp_path, raw, capsys):
+def test_versions_are_ignored_or_stripped(tmp_path, raw, capsys):
     raw["gtf"] = str(toy.write_gtf(tmp_path / "genes.gtf", ORGANISM, prefix="chr", version=".7", flavour="gencode"))
     run(raw)
     assert "joined by id without version" in capsys.readouterr().out
@@ -253,9 +253,9 @@ def test_svd_is_cut_to_what_there_is(tmp_path, raw, capsys):
         f"{gene.name}\t" + "\t".join(str(int(m < 8 and m % 3 == n % 3)) for m in range(9)) for n, gene in ENUMERATED
     ]
     run(raw, source="tables", mirna=toy.write(tmp_path / "m.tsv", "\n".join(lines)), svd=7)
-    said = " ".join("".join(capsys.readouterr()).split())
-    assert "columns of mirna that are 0 for every gene: 1 of 9 (mir8)" in said
-    assert "svd=7 asked for more than the 3" in said
+    printed = " ".join("".join(capsys.readouterr()).split())
+    assert "columns of mirna that are 0 for every gene: 1 of 9 (mir8)" in printed
+    assert "svd=7 asked for more than the 3" in printed
     assert read(tmp_path / "out", "M").description.widths == {"M": 3}
     card = OmegaConf.load(tmp_path / "out" / "dataset.yaml")
     assert card.rules.svd.startswith("3 of 9 directions, 100.0%")
@@ -316,7 +316,7 @@ def test_folds(tmp_path, raw):
     assert sorted(tested) == sorted(GENES)
 
 
-def test_groups_from_a_file_hold_together(tmp_path):
+def test_groups_from_a_file_stay_together(tmp_path):
     lines = ["gene\tfamily"] + [f"{gene.name}\tf{n % 9}" for n, gene in enumerate(ORGANISM.genes)]
     file = toy.write(tmp_path / "families.tsv", "\n".join(lines))
     run(write_table(tmp_path), **{"split.by": "group", "split.file": file})
@@ -375,7 +375,7 @@ def test_exons_only(tmp_path, raw):
 
 def test_duplicate_genes(tmp_path, raw):
     edit(raw["expression"], lambda text: text + "ENSG00007\tSym7\t3\n")
-    assert "gene ENSG00007 is there twice" in refused(tmp_path, raw)
+    assert "gene ENSG00007 occurs twice" in refused(tmp_path, raw)
 
 
 @pytest.mark.parametrize(("value", "words"), [("-4", "an expression value is negative"), ("high", "is not a number")])
@@ -403,7 +403,7 @@ def test_gzip_cut_short(tmp_path, raw, key):
     assert "this gzip file is cut short" in refused(tmp_path, raw)
 
 
-@pytest.mark.parametrize("garbage", [b"garbage", b"x", b"much that is no gzip" * 9])
+@pytest.mark.parametrize("garbage", [b"garbage", b"x", b"much that is not gzip" * 9])
 def test_something_after_gzip(tmp_path, raw, garbage):
     path = tmp_path / raw["gtf"].split("/")[-1]
     path.write_bytes(path.read_bytes() + garbage)
@@ -420,7 +420,7 @@ def test_table_cut_short(tmp_path):
     ("change", "message"),
     [
         (lambda text: text.replace("ENSID\t", "ID\t"), "the table lacks the column ENSID"),
-        (lambda text: text + text.splitlines()[1] + "\n", "gene ENSG00000 is there twice"),
+        (lambda text: text + text.splitlines()[1] + "\n", "gene ENSG00000 occurs twice"),
         (lambda text: text.replace("\t67\t", "\t-67\t", 1), "a value of UTR3LEN is negative"),
         (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is not a number"),
         (lambda text: text.rstrip("\n") + "A\n", "promoters differ in length"),
@@ -483,7 +483,7 @@ def test_a_mask_of_everything(tmp_path, raw):
         ("tf", "gene\tTF1\n", {}, "this table has no rows"),
     ],
 )
-def test_wrong_files_are_told_before_the_annotation_is_read(tmp_path, raw, monkeypatch, key, text, more, words):
+def test_wrong_files_are_reported_before_the_annotation_is_read(tmp_path, raw, monkeypatch, key, text, more, words):
     monkeypatch.setattr("genexp.prepare.gather.read_annotation", None)
     assert words in refused(tmp_path, raw, **{key: toy.write(tmp_path / "wrong", text)}, **more)
 
