@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import redirect_stdout
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from genexp import cli, commands, models
 from genexp.blocks import feature_blocks
@@ -35,6 +40,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, summary in commands.summaries().items():
         files.append(File.generated(config, f"commands/{name}.md", content=command_page(name, summary)))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fill in the parts of docs/models.md that are written elsewhere: a new model changes neither."""
+    if page.file.src_uri != "models.md":
+        return markdown
+    readme = (Path(config.config_file_path).parent / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("| model | input |") :].partition("\n\n")[0]
+    described = "\n\n".join(f"`{name}`\n:   {described_by(name)}" for name in models.names())
+    filled = re.sub("<!-- table of models.*-->", lambda _: table, markdown)
+    return re.sub("<!-- architectures.*-->", lambda _: described, filled)
+
+
+def described_by(model: str) -> str:
+    """Return the docstring of a model's module, indented as the text of a definition list."""
+    return str(inspect.getdoc(import_module(f"genexp.models.{model}"))).replace("\n", "\n    ")
 
 
 def command_page(name: str, summary: str) -> str:

@@ -13,12 +13,9 @@ from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 
 
-@pytest.fixture(scope="module")
-def run(xpresso_root, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "run"
-    words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", f"hydra.run.dir={out}", *QUICK]
-    assert main([*words, "training.patience=1"]) == 0
-    return out
+@pytest.fixture
+def run(finished_run):
+    return finished_run
 
 
 def read(path):
@@ -55,9 +52,10 @@ def test_a_run_that_was_interrupted_is_called_so(run, tmp_path, capsys):
     assert "this run is interrupted" in " ".join(capsys.readouterr().out.split())
 
 
-def test_results_land_beside_the_run_unless_told_otherwise(run, capsys):
-    assert main(["evaluate", f"run_dir={run}", "split=train"]) == 0
-    assert read(run / "evaluation-best-train" / "metrics.json")["best"]["train"]["n"] == 96
+def test_results_are_written_into_the_run_directory_by_default(run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "copy")
+    assert main(["evaluate", f"run_dir={copy}", "split=train"]) == 0
+    assert read(copy / "evaluation-best-train" / "metrics.json")["best"]["train"]["n"] == 96
 
 
 def test_results_of_the_same_run_are_replaced_and_nothing_else_is(run, tmp_path, capsys):

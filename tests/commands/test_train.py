@@ -41,11 +41,9 @@ def history(run):
     return [{k: v for k, v in row.items() if "seconds" not in k} for row in rows]
 
 
-@pytest.fixture(scope="module")
-def run(xpresso_root, tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs") / "run"
-    assert train(xpresso_root, out) == 0
-    return out
+@pytest.fixture
+def run(finished_run):
+    return finished_run
 
 
 def test_the_run_directory_is_complete(run):
@@ -250,13 +248,8 @@ def test_a_diverged_run_fails_with_a_message(xpresso_root, tmp_path, capsys):
 def test_divide_et_impera_trains(tmp_path, data):
     root = write_xpresso_set(tmp_path / "set", tf=5)
     words = ["train", "model=divide_et_impera", f"data={data}", "dataset=xpresso_tf", f"dataset.root={root}"]
-    words += [
-        "training.epochs=1",
-        "model.filters=4",
-        "model.pool=2",
-        "hardware=cpu",
-        f"hydra.run.dir={tmp_path / 'run'}",
-    ]
+    words += ["training.epochs=1", "model.parts=4", "model.filters=4", "model.pool=2", "hardware=cpu"]
+    words += [f"hydra.run.dir={tmp_path / 'run'}"]
     assert main(words) == 0
     assert metrics(tmp_path / "run")["data"] == data
 
@@ -319,10 +312,10 @@ def test_ctrl_c_while_tensorflow_loads_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_runs_isolated_jobs_and_ends_with_a_table(xpresso_root, tmp_path, genexp):
+def test_a_sweep_runs_isolated_jobs_and_ends_with_a_table(xpresso_root, tmp_path, genexp, cli):
     quick = [word for word in QUICK if not word.startswith(("model", "training.epochs"))]
     words = ["dataset=xpresso", f"dataset.root={xpresso_root}", *quick, "training.epochs=1", "model=xpresso,fc_net"]
-    done = genexp("train", "-m", *words, "data=H", cwd=tmp_path)
+    done = cli("train", "-m", *words, "data=H", cwd=tmp_path)
     assert done.returncode == 2, "xpresso cannot read H: the sweep does not start"
     assert list(tmp_path.iterdir()) == []
     words = [*words[:-1], "model=xpresso", "data=P,PH", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
