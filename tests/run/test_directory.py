@@ -86,7 +86,7 @@ def test_git_state_tells_commit_and_changes(tmp_path):
 def test_a_damaged_record_is_a_user_error(tmp_path, content):
     found = run.RunDirectory(tmp_path)
     found.environment.write_text(content, encoding="latin-1")
-    with pytest.raises(UserError, match="environment.json"):
+    with pytest.raises(UserError, match=r"environment\.json"):
         run.read_environment(found)
 
 
