@@ -93,9 +93,12 @@ class Checkpoint:
 def gather(
     path: str, kind: str, layers: Iterable[LayerWeights], description: Description, skipped: int = 0
 ) -> Checkpoint:
-    """Return a checkpoint whose layers have their settings, and the operations before them, from the description."""
+    """Return a checkpoint whose layers have order, settings, and operations before them from the description."""
+    found = description.layers
+    order: dict[str | None, int] = {name: number for number, name in enumerate(found)}
     parts = [part for layer in layers for part in _split_tables(layer)]
-    weighted, found = Counter(layer.top for layer in parts), description.layers
+    parts.sort(key=lambda layer: order.get(layer.top, -1))
+    weighted = Counter(layer.top for layer in parts)
     for n, layer in enumerate(parts):
         own = found.get(layer.top or "")
         if own and weighted[layer.top] == 1:

@@ -88,9 +88,10 @@ class Description:
         return list(dict.fromkeys(found))
 
 
-def describe(config: Any) -> Description:
-    """Return what a config of Keras 2 or 3 says; nothing where there is none, or a damaged one."""
+def describe(model: Any) -> Description:
+    """Return what ``{"config": ...}`` of Keras 2 or 3 says; nothing where there is none, or a damaged one."""
     try:
+        config = model["config"]
         layers = config if isinstance(config, list) else config.get("layers", [])
         linked = any(layer.get("inbound_nodes") for layer in layers)
         found: dict[str, Layer] = {}

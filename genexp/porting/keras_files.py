@@ -18,9 +18,6 @@ from genexp.errors import UserError
 from genexp.porting.checkpoint import Checkpoint, LayerWeights, gather, group_layers
 from genexp.porting.description import Description, describe
 
-#: The largest description of a model that is read, in bytes; real ones have less than one MB.
-LARGEST_TEXT = 64 * 2**20
-
 
 def read_keras(path: Path) -> Checkpoint:
     """Read an HDF5 file (weights, or a model with its weights) or a ``.keras`` archive."""
@@ -40,24 +37,16 @@ def read_keras(path: Path) -> Checkpoint:
 
 def _archive(path: Path) -> Checkpoint:
     with zipfile.ZipFile(path) as archive:
-        weights = next(n for n in [*archive.namelist(), "model.weights.h5"] if n.endswith("model.weights.h5"))
-
-        def described(name: str) -> dict[str, Any]:
-            name = weights.replace("model.weights.h5", name)
-            if name not in archive.namelist() or archive.getinfo(name).file_size > LARGEST_TEXT:
-                return {}
-            content = json.loads(archive.read(name))
-            return content if isinstance(content, dict) else {}
-
-        kind = f".keras, written by Keras {described('metadata.json').get('keras_version', 3)}"
-        with h5py.File(io.BytesIO(archive.read(weights)), "r") as file:
-            return _keras3(path, file, kind, describe(described("config.json").get("config")))
+        present = archive.namelist()
+        description = describe(json.loads(archive.read("config.json")) if "config.json" in present else None)
+        version = json.loads(archive.read("metadata.json"))["keras_version"] if "metadata.json" in present else 3
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
+            return _keras3(path, file, f".keras, written by Keras {version}", description)
 
 
 def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
     """Read the layout of Keras 2: attributes list the layers, and the variables of each, in order."""
-    config = json.loads(_text(file.attrs.get("model_config", "{}")))
-    description = describe(config.get("config") if isinstance(config, dict) else None)
+    description = describe(json.loads(_text(file.attrs.get("model_config", "{}"))))
 
     def variables() -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
         for layer in map(_text, group.attrs["layer_names"]):
@@ -85,16 +74,12 @@ def _keras3(path: Path, file: h5py.File, kind: str, description: Description) ->
 
     file.visititems(visit)
     tops = _by_class(description, {name.split("/")[0] for name in found})
-    order: dict[str | None, int] = {name: number for number, name in enumerate(description.layers)}
-
-    def top(name: str) -> str | None:
-        return tops.get(name.split("/")[0])
 
     def variables() -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
-        for name in sorted(found, key=lambda name: (order.get(top(name), -1), _natural(name))):
+        for name in sorted(found, key=_natural):
             if not name.startswith(("optimizer", "metrics", "vars")) and "seed_generator" not in name:
                 for number in sorted(found[name], key=_natural):
-                    yield LayerWeights(name, top=top(name)), number, np.asarray(found[name][number])
+                    yield LayerWeights(name, top=tops.get(name.split("/")[0])), number, np.asarray(found[name][number])
 
     layers, skipped = group_layers(variables())
     skipped += sum(len(group) for name, group in found.items() if name.startswith("optimizer"))

@@ -27,15 +27,13 @@ Pair = tuple[LayerWeights, LayerWeights]
 
 def our_side(model: keras.Model) -> Checkpoint:
     """Return our own model in the form of a checkpoint, with its variables as arrays."""
-    description = describe(json.loads(model.to_json())["config"])
-    order = {name: number for number, name in enumerate(description.layers)}
     arrays: dict[str, dict[str, Any]] = defaultdict(dict)
     for variable in model.weights:
         name, _, role = variable.path.rpartition("/")
         if role in ROLES:
             arrays[name][role] = variable
     layers = [LayerWeights(name, own, name.split("/")[0]) for name, own in arrays.items()]
-    return gather("", "", sorted(layers, key=lambda layer: order.get(str(layer.top), len(order))), description)
+    return gather("", "", layers, describe(json.loads(model.to_json())))
 
 
 def pair(

@@ -35,18 +35,15 @@ Window = tuple[int, int]
 
 
 class Sizes(NamedTuple):
-    """What an imported model takes as input: the width of each feature block, and the window of the promoter.
-
-    The window is [left, right) in coordinates of the published promoters; None without promoter.
-    """
+    """The width of each feature block, and the window [left, right) of published promoters; None without promoter."""
 
     widths: dict[str, int]
     window: Window | None
 
-    @property
-    def length(self) -> int:
-        """Length of the window in nt."""
-        return self.window[1] - self.window[0] if self.window else 0
+
+def length_of(window: Sequence[int] | None) -> int:
+    """Return the length of a window in nt, 0 without promoter."""
+    return window[1] - window[0] if window else 0
 
 
 class Stated(NamedTuple):
@@ -163,21 +160,12 @@ def fit(
         return spare_rows(ours, checkpoint) + sum(usual) - said.surplus
 
     published, free = [], []
-    places = _windows(config, window) if PROMOTER in blocks else [None]
-    rows_of_features(Sizes({}, places[0]).length)  # another architecture is refused before its window is
-    if not any(said.length in (None, Sizes({}, place).length) for place in places):
-        what = "the file does not say where its window lies, and none of this length was published"
-        raise UserError(
-            "data.window does not have the length that the checkpoint states" if window else what,
-            where="data.window",
-            expected=f"a window of {said.length:,} nt",
-            hint=f"give data.window=[LEFT,RIGHT], in promoters of {PUBLISHED_LENGTH:,} nt with the TSS at "
-            f"{PUBLISHED_TSS:,}: RIGHT - LEFT is {said.length:,}",
-        )
+    places: list[Window | None] = [None]
+    if PROMOTER in blocks:
+        rows_of_features(length_of(window or PUBLISHED_WINDOWS[0]))  # another architecture is refused before its window
+        places = _windows(config, window, said.length)
     for place in places:
-        if said.length not in (None, Sizes({}, place).length):
-            continue
-        rows = rows_of_features(Sizes({}, place).length)
+        rows = rows_of_features(length_of(place))
         if rows in widths_of:
             published.append(Sizes(dict(zip(features, widths_of[rows], strict=True)), place))
         elif len(features) == 1 and said.widths is None and 0 < rows <= 2 * (*known[0], rows)[0]:
@@ -190,15 +178,24 @@ def fit(
             received="; ".join(f"{list(s.window or ())} with widths={list(s.widths.values())}" for s in fitting),
             hint="give data.window=[LEFT,RIGHT], or widths=[...] of the feature blocks",
         )
-    return [found for found in fitting if found.length == fitting[0].length]
+    return [found for found in fitting if length_of(found.window) == length_of(fitting[0].window)]
 
 
-def _windows(config: Any, window: Sequence[int] | None) -> list[Window | None]:
-    """Return the window of the user, or all published ones, most likely first."""
-    if window:
-        return [(window[0], window[1])]
+def _windows(config: Any, window: Sequence[int] | None, length: int | None) -> list[Window | None]:
+    """Return the window of the user, or all published ones of the length that the file states, most likely first."""
     relative = dict.fromkeys([tuple(config.window or PUBLISHED_WINDOWS[0]), *PUBLISHED_WINDOWS])
-    return [(left + PUBLISHED_TSS, right + PUBLISHED_TSS) for left, right in relative]
+    published = [(left + PUBLISHED_TSS, right + PUBLISHED_TSS) for left, right in relative]
+    found = [w for w in ([(window[0], window[1])] if window else published) if length in (None, length_of(w))]
+    if not found:
+        unknown = "the file does not say where its window lies, and none of this length was published"
+        raise UserError(
+            "data.window does not have the length that the checkpoint states" if window else unknown,
+            where="data.window",
+            expected=f"a window of {length:,} nt",
+            hint=f"give data.window=[LEFT,RIGHT], in promoters of {PUBLISHED_LENGTH:,} nt with the TSS at "
+            f"{PUBLISHED_TSS:,}: RIGHT - LEFT is {length:,}",
+        )
+    return [*found]
 
 
 def check_blocks(blocks: str, found: Sizes, stated: bool) -> list[str]:

@@ -17,10 +17,6 @@ from genexp.porting.description import describe
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
-#: Edges of the object graph that lead to no weights, or to copies; and those that lead to the weights a second time.
-ASIDE = ("optimizer", "keras_api", "signatures", "serve", "save_counter", "regularization_losses", "_all_variables")
-LISTS = ("variables", "trainable_variables", "non_trainable_variables")
-
 
 def find_index(path: Path) -> Path | None:
     """Find the index of the checkpoint at a path: its folder, prefix, or any of its files; None if there is none."""
@@ -99,39 +95,33 @@ def read_tensorflow(index: Path, path: Path) -> Checkpoint:
     beside = index.parent.parent if index.parent.name == "variables" else index.parent
     kind = "SavedModel" if (beside / "saved_model.pb").is_file() else "TensorFlow checkpoint"
     configs = read_configs(beside) if kind == "SavedModel" else {}
-    layers, skipped = group_layers(_walk_graph(values, configs))
-    description = describe(configs.get(0, {}).get("config"))
+    layers, skipped = group_layers(_variables(values, configs))
+    description = describe(configs.get(0))
     return gather(str(path), kind, layers, description, skipped + len(names) - len(values))
 
 
-def _walk_graph(
-    values: Mapping[str, Any], configs: Mapping[int, Any]
-) -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
-    """Yield the variables of an object graph, depth first, so in the order in which the model's layers were made."""
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
+def _variables(values: Mapping[str, Any], configs: Mapping[int, Any]) -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
+    """Yield the variables of an object graph breadth first: of equal layers in the order in which they were made."""
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-    nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(values[GRAPH_KEY]).nodes
-    seen: set[int] = set()
-
-    def place(child: Any) -> tuple[bool, float]:
-        numbered = re.fullmatch(r"(?:layer-)?(\d+)", child.local_name)
-        return child.local_name in LISTS, int(numbered[1]) if numbered else np.inf
-
-    def reached(number: int, parent: int, top: str | None) -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
-        if number in seen:
-            return
-        seen.add(number)
-        for attribute in nodes[number].attributes:
-            if attribute.name == "VARIABLE_VALUE" and attribute.checkpoint_key in values:
+    nodes = TrackableObjectGraph.FromString(values[GRAPH_KEY]).nodes
+    parents: dict[int, int] = {}
+    for number in sorted(configs):
+        for child in nodes[number].children if number < len(nodes) else ():
+            if child.node_id:
+                parents.setdefault(child.node_id, number)
+    for number, node in enumerate(nodes):
+        within = [number]  # the variable, its layer, ..., the model
+        while within[-1] in parents and parents[within[-1]] not in within:
+            within.append(parents[within[-1]])
+        known = [configs[n] for n in within[1:-1]]  # empty where the file has no descriptions
+        for attribute in node.attributes:
+            key = attribute.checkpoint_key
+            if attribute.name == "VARIABLE_VALUE" and key in values and not key.startswith("_all_variables"):
                 layer, _, own = attribute.full_name.removesuffix(":0").rpartition("/")
-                found = LayerWeights(layer, top=top, settings=configs.get(parent, {}).get("config") or {})
-                yield found, own, np.asarray(values[attribute.checkpoint_key])
-        for child in sorted(nodes[number].children, key=place):
-            if child.local_name not in ASIDE:
-                name = top if number else configs.get(child.node_id, {}).get("name")
-                yield from reached(child.node_id, number, name)
-
-    yield from reached(0, 0, None)
+                top = known[-1].get("name") if known else None
+                settings = known[0].get("config") or {} if known else {}
+                yield LayerWeights(layer, top=top, settings=settings), own, np.asarray(values[key])
 
 
 def read_configs(folder: Path) -> dict[int, dict[str, Any]]:
