@@ -72,7 +72,7 @@ def genexp_side(setting: Setting, link: Connection) -> None:
     from genexp.training.strategy import set_up_hardware
 
     hardware = set_up_hardware(config.hardware)
-    from genexp.run.directory import RunDirectory
+    from genexp.run import RunDirectory
     from genexp.training.loop import compiled_model, fit
     from genexp.training.state import Progress
 

@@ -110,17 +110,10 @@ def natural_width(content: Table) -> int:
 
 
 def fitted(content: Table, width: int) -> tuple[Table, list[str]]:
-    """Narrow a table to `width` columns without cutting off anything.
+    """Narrow a table to `width` columns without cutting off anything; a line for each column taken out comes second.
 
     Column titles are wrapped. If that is not enough, columns that have one value in all rows are taken out, and last,
     left-justified cells are wrapped to 12 characters at least; numbers never are.
-
-    Returns
-    -------
-    table
-        The narrow table.
-    same
-        A line for each column that was taken out.
     """
     if natural_width(content) <= width:
         return content, []
@@ -190,13 +183,9 @@ def forget() -> None:
 class _Rate(ProgressColumn):
     """Items per second."""
 
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else per_second(speed, self.unit), style="cyan")
+        return Text("" if speed is None else per_second(speed, task.fields["unit"]), style="cyan")
 
 
 @contextmanager
@@ -207,9 +196,9 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
     ``PLAIN_EVERY_S`` seconds, unless `plain` is False because the job prints its own lines.
     """
     if out.is_terminal and not _quiet.get():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit))
-        with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
-            task = bar.add_task(what, total=total)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        with Progress(*columns, console=out, transient=True) as bar:
+            task = bar.add_task(what, total=total, unit=unit)
             yield lambda done, total=total: bar.update(task, completed=done, total=total)
         return
     started = last = time.monotonic()

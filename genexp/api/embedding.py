@@ -52,17 +52,7 @@ class _Chunks(ModelConfig):
 
 @dataclass(frozen=True)
 class Plan:
-    """An embedding that can be started.
-
-    Attributes
-    ----------
-    config
-        The settings.
-    source, window
-        The dataset, and the slice of the promoter.
-    out
-        The folder to write.
-    """
+    """An embedding that can be started: its settings, the dataset, the slice of the promoter, the folder to write."""
 
     config: EmbedConfig
     source: Source
@@ -71,22 +61,13 @@ class Plan:
 
 
 def check(config: EmbedConfig) -> Plan:
-    """Check the dataset, the window and the folder to write.
-
-    Raises
-    ------
-    UserError
-        If the promoters are embedded already, the window does not fit, or the folder is not empty.
-    """
+    """Check the dataset, the window and the folder to write."""
     source = inspect(config.dataset, PROMOTER)
     description = source.description
     if description.promoter != "bases":
-        raise UserError(
-            "the promoters of this dataset are already embedded",
-            where=f"dataset.root={description.source}",
-            received=f"layout {description.layout}",
-            hint="give the folder of the original dataset",
-        )
+        what, where = "the promoters of this dataset are already embedded", f"dataset.root={description.source}"
+        received, hint = f"layout {description.layout}", "give the folder of the original dataset"
+        raise UserError(what, where=where, received=received, hint=hint)
     model = _Chunks(name="embed", window=[-7000, 3500], chunk=config.chunk)  # the published window
     window, note = choose_window(DataConfig(name=PROMOTER, window=config.data.window), model, description)
     if window is None:
@@ -100,13 +81,7 @@ def check(config: EmbedConfig) -> Plan:
 
 
 def embed(plan: Plan) -> Path:
-    """Fit the vectors, write them and the embedded dataset, and return the folder, which appears whole or not at all.
-
-    Raises
-    ------
-    UserError
-        If no training promoter is free of N, or the folder cannot be written.
-    """
+    """Fit the vectors, write them and the embedded dataset, and return the folder; it appears whole or not at all."""
     from genexp.dataset.writer import write_embedded
     from genexp.features.word2vec import train_word2vec
 

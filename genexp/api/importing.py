@@ -5,9 +5,8 @@ from __future__ import annotations
 import glob
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -19,15 +18,14 @@ from genexp.dataset.config import DataConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.sources import check_inputs, choose_window, inspect
 from genexp.errors import UserError
+from genexp.features.kmer_vectors import load_vectors
 from genexp.files import write_atomically, write_json
-from genexp.run import RunDirectory, check_free, create, provenance
+from genexp.porting import Ported, port
+from genexp.porting.reading import EXPECTED
+from genexp.porting.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS
+from genexp.run import CHECKPOINTS, RunDirectory, check_free, create, provenance
 from genexp.schema import Count, PathText, Schema
 from genexp.training.config import AnyDataset, AnyModel, HardwareConfig, RunConfig, TrainingConfig
-
-if TYPE_CHECKING:
-    from genexp.porting import Ported
-
-HINT = "leave dataset= out here, and evaluate on one that fits"
 
 
 class ImportConfig(Schema):
@@ -44,33 +42,15 @@ class ImportConfig(Schema):
     hardware: HardwareConfig
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """An imported model, and the config of its run."""
-
-    config: RunConfig
-    ported: Ported
-
-
 def check(config: ImportConfig) -> None:
     """Raise a UserError if there is nothing at the path of the checkpoint, before TensorFlow is imported."""
-    from genexp.porting.reading import EXPECTED
-
     path = Path(config.checkpoint)
     if not path.exists() and not (path.parent.is_dir() and any(path.parent.glob(f"{glob.escape(path.name)}.*"))):
         raise UserError("there is no such checkpoint", where=f"checkpoint={config.checkpoint}", expected=EXPECTED)
 
 
-def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
-    """Read the checkpoint into our model.
-
-    Raises
-    ------
-    UserError
-        If there is no checkpoint, it is damaged, or it belongs to another model.
-    """
-    from genexp.features.kmer_vectors import load_vectors
-    from genexp.porting import port
+def read(config: ImportConfig, *, verbose: bool = False) -> tuple[RunConfig, Ported]:
+    """Read the checkpoint into our model; returns it with the config of its run."""
     from genexp.training.strategy import set_up_hardware
 
     check(config)
@@ -85,20 +65,15 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
         vectors=load_vectors(Path(file)) if file else None,
     )
     window = list(ported.window) if ported.window and ported.shapes.promoter_kind == "bases" else None
-    run = RunConfig(
-        seed=config.seed,
-        logger=None,
-        data=config.data.model_copy(update={"window": window}),
-        dataset=config.dataset,
-        model=ported.config,
-        training=config.training,
-        hardware=config.hardware,
-    )
+    data = config.data.model_copy(update={"window": window})
+    same = {key: getattr(config, key) for key in ("seed", "dataset", "training", "hardware")}
+    run = RunConfig(logger=None, data=data, model=ported.config, **same)
     if run.dataset is not None:
-        source = inspect(run.dataset, run.data.name)
-        choose_window(run.data, run.model, source.description)
-        check_inputs(trained_on(ported), run.data.name, source.description, HINT)
-    return Prepared(run, ported)
+        source = inspect(run.dataset, data.name)
+        choose_window(data, run.model, source.description)
+        hint = "leave dataset= out here, and evaluate on one that fits"
+        check_inputs(trained_on(ported), data.name, source.description, hint)
+    return run, ported
 
 
 def import_checkpoint(
@@ -109,44 +84,32 @@ def import_checkpoint(
     verbose: bool = False,
     created: Callable[[Path], None] = lambda path: None,
 ) -> RunDirectory:
-    """Make a run directory of a checkpoint.
-
-    Parameters
-    ----------
-    config
-        What is imported.
-    directory, command, verbose, created
-        As `genexp.api.training.start` has them.
-
-    Raises
-    ------
-    UserError
-        If there is no checkpoint, it is damaged, or it belongs to another model.
-    """
-    from genexp.training.loop import save_model
-
+    """Make a run directory of a checkpoint; the other parameters are those of `genexp.api.training.start`."""
+    console.forget()
     check_free(directory)
-    prepared = prepare(config, verbose=verbose)
-    run, ported, checkpoint = create(directory), prepared.ported, prepared.ported.checkpoint
+    run_config, ported = read(config, verbose=verbose)
+    from genexp.training.loop import save_model  # imports Keras, so not before the hardware is set up
+
+    run, checkpoint = create(directory), ported.checkpoint
     created(run.path)
     with console.log_to(run.log):
         console.say(
             f"read {checkpoint.path}: {checkpoint.kind}, {len(checkpoint.layers)} layers with "
-            f"{checkpoint.parameters:,} weights; {checkpoint.skipped} other variables left out (optimiser, counters)"
+            f"{checkpoint.parameters:,} weights; {checkpoint.skipped} other variables left out (optimizer, counters)"
         )
         for line in (*ported.notes, f"the model takes {what_it_takes(ported)}"):
             console.say(line)
         for line in ported.warnings:
             console.warn(line)
-        for name in ("best", "last"):
+        for name in CHECKPOINTS:
             save_model(ported.model, run, name)
         if ported.vectors is not None:
             run.vectors.parent.mkdir(parents=True, exist_ok=True)
             ported.vectors.save(run.vectors)
-        write_atomically(run.config, to_yaml(prepared.config))
+        write_atomically(run.config, to_yaml(run_config))
         dataset = trained_on(ported).model_dump(mode="json")
         write_json(run.environment, provenance(command, config.seed, dataset))
-        write_json(run.metrics, _metrics(prepared))
+        write_json(run.metrics, _metrics(run_config, ported))
         console.say(f"imported: {relative(run.path)}")
         if config.dataset is None:
             where = shlex.quote(relative(run.path))
@@ -168,34 +131,25 @@ def what_it_takes(ported: Ported) -> str:
 
 def trained_on(ported: Ported) -> DatasetDescription:
     """Return the description of the dataset of training, as far as the weights tell."""
-    from genexp.porting.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS
-
     shapes = ported.shapes
-    names = {b: BLOCKS[b].features for b, n in shapes.widths.items() if n == len(BLOCKS[b].features)}
     promoter: dict[str, Any] = {}
     if shapes.promoter is not None and shapes.promoter_kind == "embedded":
-        chunks, dimension = shapes.promoter
-        promoter = {"promoter": "embedded", "promoter_length": chunks, "embed_dim": dimension}
+        promoter = {"promoter": "embedded", "promoter_length": shapes.promoter[0], "embed_dim": shapes.promoter[1]}
     elif shapes.promoter is not None:
         promoter = {"promoter": "bases", "promoter_length": PUBLISHED_LENGTH, "tss": PUBLISHED_TSS}
         promoter["window"] = ported.window
-    return DatasetDescription(
-        source=ported.checkpoint.path,
-        layout="imported",
-        genes={},
-        widths=shapes.widths,
-        feature_names=names,
-        **promoter,
-    )
+    names = {b: BLOCKS[b].features for b, n in shapes.widths.items() if n == len(BLOCKS[b].features)}
+    blocks: dict[str, Any] = {"widths": shapes.widths, "feature_names": names}
+    return DatasetDescription(source=ported.checkpoint.path, layout="imported", genes={}, **blocks, **promoter)
 
 
-def _metrics(prepared: Prepared) -> dict[str, Any]:
+def _metrics(config: RunConfig, ported: Ported) -> dict[str, Any]:
     """Return what metrics.json holds: where the model comes from, and no results."""
-    checkpoint = prepared.ported.checkpoint
+    checkpoint = ported.checkpoint
     return {
         "status": "completed",
-        **identity(prepared.config),
-        "parameters": prepared.ported.model.count_params(),
+        **identity(config),
+        "parameters": ported.model.count_params(),
         "epochs_run": 0,
         "best_epoch": 0,
         "train_seconds": 0.0,

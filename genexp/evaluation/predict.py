@@ -22,7 +22,7 @@ def predict(model: keras.Model, batches: tf.data.Dataset, genes: int) -> np.ndar
 def predict_split(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
     """Return the predictions for a split, (n,) float32.
 
-    Batches have the size of training and are always full: the same model on the same machine always gives the same
-    digits, and a TPU compiles one shape.
+    Batches are always full and have the size of training, or of a smaller split: the same model on the same machine
+    always gives the same digits, and a TPU compiles one shape.
     """
-    return predict(model, inference_batches(split, batch_size), len(split))
+    return predict(model, inference_batches(split, min(batch_size, len(split))), len(split))

@@ -16,14 +16,10 @@ from genexp.evaluation.plots import plot_density, plot_scatter
 from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
-from genexp.run import RunDirectory
-from genexp.run.directory import unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
-
-#: The splits that metrics.json reports; training genes say nothing about new ones.
-HELD_OUT = ("valid", "test")
 
 
 @dataclass(frozen=True)
@@ -40,42 +36,20 @@ def evaluate_checkpoint(
 ) -> Evaluated:
     """Read a checkpoint back from disk and evaluate it.
 
-    Parameters
-    ----------
-    run, name
-        The run, and ``best`` or ``last``.
-    dataset
-        The genes, as the model reads them.
-    batch_size
-        That of training, so that the same model on the same machine gives the same digits.
-    seed
-        Of the bootstrap; the run's own seed gives the run's own intervals.
-    splits
-        The splits to evaluate.
-
-    Raises
-    ------
-    UserError
-        When the checkpoint cannot be read.
+    `batch_size` is that of training, so that the same model on the same machine gives the same digits; `seed` is that
+    of the bootstrap.
     """
     model = load_checkpoint(run, name)
     predictions, found = {}, {}
     for split in splits:
         genes = dataset.splits[split]
-        # One size for all splits, as far as they fill it, so that evaluating one alone gives the same digits.
-        predictions[split] = predict_split(model, genes, min(batch_size, len(genes)))
+        predictions[split] = predict_split(model, genes, batch_size)
         found[split] = metrics(genes.labels, predictions[split], seed=seed)
     return Evaluated(dataset, predictions, found)
 
 
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
-    """Open ``best.keras`` or ``last.keras``; code in the file is never executed.
-
-    Raises
-    ------
-    UserError
-        When the checkpoint cannot be read.
-    """
+    """Open ``best.keras`` or ``last.keras``; code in the file is never executed."""
     path = run.checkpoint(name)
     try:
         return load_model(path)
@@ -98,23 +72,13 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
     plot_density(plots / "density.png", labels, values, title)
 
 
-def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = ("best", "last")) -> Table:
-    """Return the closing table of a run or an evaluation: a row per metric, a column per checkpoint and split.
-
-    Parameters
-    ----------
-    found
-        The content of metrics.json.
-    checkpoints
-        Those of its keys that hold metrics by split.
-    """
+def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPOINTS) -> Table:
+    """Return the closing table for the content of metrics.json: a row per metric, a column per checkpoint and split."""
     table = Table(title=f"{found['model']}, {found['data']}", title_justify="left", title_style="bold")
-    table.add_column("metric")
-    columns = []
-    for checkpoint in checkpoints:
-        for split, values in found[checkpoint].items():
-            table.add_column(f"{checkpoint}, {split}", justify="right")
-            columns.append(values)
+    named = [(f"{name}, {split}", values) for name in checkpoints for split, values in found[name].items()]
+    for title in ("metric", *(title for title, _ in named)):
+        table.add_column(title, justify="left" if title == "metric" else "right")
+    columns = [values for _, values in named]
     table.add_row("genes", *(f"{values['n']:,}" for values in columns))
     for name in METRICS:
         table.add_row(TITLES.get(name, name), *(as_text(values[name]) for values in columns))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from genexp.config.validation import validate
 from genexp.errors import UserError
 from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
 from genexp.training.config import HardwareConfig, RunConfig, read_config
@@ -11,40 +12,22 @@ from genexp.training.state import read_progress
 
 
 def resumed(
-    run: RunDirectory,
-    *,
-    epochs: int | None = None,
-    patience: int | Literal["unchanged"] | None = "unchanged",
-    hardware: HardwareConfig | None = None,
+    run: RunDirectory, epochs: int | None, patience: int | Literal["unchanged"] | None, hardware: HardwareConfig | None
 ) -> RunConfig:
-    """Return the config with which a run is resumed.
-
-    Parameters
-    ----------
-    run
-        The run.
-    epochs, hardware
-        What replaces the run's own; None keeps it.
-    patience
-        Likewise, but None is no early stopping.
-
-    Raises
-    ------
-    UserError
-        If the run cannot be resumed, or has nothing left to do; nothing in it is changed before.
-    """
-    check_resumable(run, epochs)
-    own = read_config(run)
-    changes: dict[str, int | None] = {}
+    """Return the config with which a run is resumed; None keeps its own epochs or hardware."""
+    content = read_config(run).model_dump(mode="json")
     if epochs is not None:
-        changes["epochs"] = epochs
+        content["training"]["epochs"] = epochs
     if patience != "unchanged":
-        changes["patience"] = patience
-    training = own.training.model_copy(update=changes)
-    return own.model_copy(update={"training": training, "hardware": hardware or own.hardware})
+        content["training"]["patience"] = patience
+    if hardware is not None:
+        content["hardware"] = hardware.model_dump(mode="json")
+    config = validate(content, RunConfig, "resume")
+    check_resumable(run, epochs)
+    return config
 
 
-def check_resumable(run: RunDirectory, epochs: int | None = None) -> None:
+def check_resumable(run: RunDirectory, epochs: int | None) -> None:
     """Raise a UserError if a run cannot be resumed, or has nothing left to do with these `epochs`."""
     metrics, where = read_metrics(run) or {}, run.path
     if "imported" in metrics:

@@ -21,33 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far a run is; all of it is restored on resume.
+    """How far a run is; all of it is restored on resume."""
 
-    Attributes
-    ----------
-    attempt
-        0, or how often the run was started again with another seed after a collapse.
-    epoch
-        Epochs completed in this attempt.
-    best_epoch, best_loss
-        Epoch with the lowest validation loss, from 1, and that loss.
-    waited
-        Epochs since the best one.
-    flat
-        Epochs in a row with constant validation predictions.
-    history
-        One row per epoch; see `genexp.run.record.HISTORY_COLUMNS`.
-    seconds
-        Time spent in training epochs and their validation, over all attempts and interruptions.
-    """
-
+    #: How often the run was started again with another seed after a collapse.
     attempt: int = 0
+    #: Epochs completed in this attempt.
     epoch: int = 0
+    #: Epoch with the lowest validation loss, from 1, that loss, and the epochs since.
     best_epoch: int = 0
     best_loss: float = math.inf
     waited: int = 0
+    #: Epochs in a row with constant validation predictions.
     flat: int = 0
+    #: Spent in training epochs and their validation, over all attempts and interruptions.
     seconds: float = 0.0
+    #: One row per epoch; see `genexp.run.HISTORY_COLUMNS`.
     history: list[dict[str, float]] = field(default_factory=list)
 
     def advance(self, row: dict[str, float]) -> None:
@@ -71,13 +59,7 @@ def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
 
 
 def read_progress(path: Path) -> Progress:
-    """Return the progress of a run; that of a new one where nothing is saved.
-
-    Raises
-    ------
-    UserError
-        When the file is damaged.
-    """
+    """Return the progress of a run; that of a new one where nothing is saved."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Progress(**json.loads(str(file["progress"])))
@@ -85,31 +67,21 @@ def read_progress(path: Path) -> Progress:
         return Progress()
     except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
         received, hint = f"{type(error).__name__}: {error}", "copy the run directory again, or start a new run"
-        raise UserError(
-            "the saved state of this run cannot be read", where=path, received=received, hint=hint
-        ) from None
+        what = "the saved state of this run cannot be read"
+        raise UserError(what, where=path, received=received, hint=hint) from None
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
-    """Set weights, optimizer and random state of a compiled model to the saved ones.
-
-    Raises
-    ------
-    UserError
-        When they belong to another model.
-    """
+    """Set weights, optimizer and random state of a compiled model to the saved ones."""
     variables = _variables(model)
     with np.load(path, allow_pickle=False) as file:
         saved = [file[name] for name in sorted(file.files) if name != "progress"]
     shapes, expected = [v.shape for v in saved], [tuple(v.shape) for v in variables]
     if shapes != expected:
         differ = next(((a, b) for a, b in zip(shapes, expected, strict=False) if a != b), (len(shapes), len(expected)))
-        raise UserError(
-            "the saved state belongs to another model",
-            where=path,
-            received=f"{len(shapes)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}",
-            hint="resume the run with the config it was started with",
-        )
+        received = f"{len(shapes)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}"
+        hint = "resume the run with the config it was started with"
+        raise UserError("the saved state belongs to another model", where=path, received=received, hint=hint)
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
 
