@@ -29,7 +29,7 @@ def predict(
     features: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Return the predictions, (n,) float32; see `genexp.api.Run.predict`."""
-    from genexp.evaluation.predict import predict_split
+    from genexp.evaluation.report import predict_split
 
     blocks = config.data.name
     given = {letter: np.asarray(values, np.float32) for letter, values in features.items()}

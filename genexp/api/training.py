@@ -195,7 +195,7 @@ def resume(
 
     What is None keeps the run's own setting, except that `patience` of None is no early stopping.
     """
-    from genexp.training.resume import resumed
+    from genexp.training.state import resumed
 
     console.forget()
     run = find_run(directory, "resume")

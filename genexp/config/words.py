@@ -71,10 +71,10 @@ def parse(words: Sequence[str], short_forms: Mapping[str, str], implied: Mapping
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--info", "-i", nargs="?", const="all")
-    for flags in (("--config-dir", "-cd"), ("--cfg", "-c"), ("--package", "-p")):
-        parser.add_argument(*flags)
-    for flags in (("--multirun", "-m"), ("--resolve",), ("--hydra-help",)):
-        parser.add_argument(*flags, action="store_true")
+    for flag, short in (("--config-dir", "-cd"), ("--cfg", "-c"), ("--package", "-p")):
+        parser.add_argument(flag, short)
+    for switch in (("--multirun", "-m"), ("--resolve",), ("--hydra-help",)):
+        parser.add_argument(*switch, action="store_true")
     try:
         found, unknown = parser.parse_known_intermixed_args(list(words))
     except argparse.ArgumentError as error:

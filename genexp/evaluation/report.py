@@ -1,4 +1,4 @@
-"""From a checkpoint to metrics, a table of predictions, and plots."""
+"""From a model or checkpoint to predictions, metrics, a table, and plots."""
 
 from __future__ import annotations
 
@@ -10,16 +10,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from genexp.dataset.genes import Dataset
+from genexp.dataset.batches import inference_batches
+from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, metrics
 from genexp.evaluation.plots import plot_density, plot_scatter
-from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
 from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
+
+
+def predict(model: keras.Model, batches: tf.data.Dataset, genes: int) -> np.ndarray:
+    """Return the predictions for the first `genes` genes of `inference_batches`, (genes,) float32."""
+    return np.asarray(model.predict(batches, verbose=0), np.float32)[:genes, 0]
+
+
+def predict_split(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
+    """Return the predictions for a split, (n,) float32.
+
+    Batches are always full and have the size of training, or of a smaller split: the same model on the same machine
+    always gives the same digits, and a TPU compiles one shape.
+    """
+    return predict(model, inference_batches(split, min(batch_size, len(split))), len(split))
 
 
 @dataclass(frozen=True)

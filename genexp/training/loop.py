@@ -15,7 +15,7 @@ from genexp.dataset.batches import TrainingBatches, inference_batches
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.evaluation.metrics import is_collapsed, r2
-from genexp.evaluation.predict import predict
+from genexp.evaluation.report import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
 from genexp.run import HISTORY_COLUMNS, RunDirectory
