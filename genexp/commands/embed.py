@@ -12,7 +12,8 @@ from genexp.api.training import read
 from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
 from genexp.dataset.config import DataConfig
-from genexp.dataset.sources import Source, choose_window, inspect
+from genexp.dataset.description import Source
+from genexp.dataset.sources import choose_window, inspect
 from genexp.errors import UserError
 from genexp.features.config import KmerLength, Word2VecConfig
 from genexp.features.kmers import check_chunks
