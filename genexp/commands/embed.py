@@ -103,7 +103,7 @@ def embed(plan: Plan) -> Path:
         folder.mkdir()
         tokens = dataset.splits["train"].blocks[PROMOTER]
         with console.progress("Word2Vec", config.epochs, "epochs") as done:
-            vectors = train_word2vec(tokens, k=config.k, dimension=config.dimension, **config.word2vec(), progress=done)
+            vectors = train_word2vec(tokens, config.k, config.dimension, config, done)
         console.say(f"embedding: {vectors.summary()}")
         vectors.save(folder / "vectors.npz")
         if config.write_dataset:
