@@ -19,16 +19,12 @@ BLOCK_BYTES = 4 << 20
 _NO_BASE = 255
 
 
-def _token_table() -> bytes:
-    """Return the token of each byte, for `bytes.translate`."""
-    table = bytearray([_NO_BASE] * 256)
-    for letter in b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-":
-        table[letter] = tokens_from_text(bytes([letter]))[0]
-    table[ord("*")] = N_TOKEN
-    return bytes(table)
-
-
-_TOKENS = _token_table()
+_LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-"
+#: Token of each byte, for `bytes.translate`.
+_TOKENS = bytearray([_NO_BASE] * 256)
+for _letter, _token in zip(_LETTERS, tokens_from_text(_LETTERS), strict=True):
+    _TOKENS[_letter] = _token
+_TOKENS[ord("*")] = N_TOKEN
 
 
 @dataclass(frozen=True)

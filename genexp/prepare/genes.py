@@ -12,32 +12,24 @@ from genexp.prepare.names import GeneNames
 from genexp.prepare.targets import Targets
 
 
+def _unknown() -> np.ndarray:
+    return np.empty(0)
+
+
 @dataclass(frozen=True)
 class RawGenes:
-    """Raw values, one row per gene.
+    """Raw values, one row per gene; arrays that the source does not give are empty.
 
-    Attributes
-    ----------
-    names
-        What the genes are called.
-    expression : (n,) float64
-    halflife : (n, 8) float64 or None
-        Of a genome, GC is not known before the genome is read.
-    chromosome, strand : (n,) array of str or None
-    tss : (n,) int64 or None
-        Position of the first transcribed base, from 0.
-    transcripts
-        The transcript of each gene of a genome.
-    targets
-        Target tables by block letter.
+    `halflife` is (n, 8), without GC until a genome is read; `tss` is the position of the first transcribed base, from
+    0; `targets` are tables by block letter.
     """
 
     names: GeneNames
     expression: np.ndarray
-    halflife: np.ndarray | None = None
-    chromosome: np.ndarray | None = None
-    strand: np.ndarray | None = None
-    tss: np.ndarray | None = None
+    halflife: np.ndarray = field(default_factory=_unknown)
+    chromosome: np.ndarray = field(default_factory=_unknown)
+    strand: np.ndarray = field(default_factory=_unknown)
+    tss: np.ndarray = field(default_factory=_unknown)
     transcripts: list[Transcript] = field(default_factory=list)
     targets: dict[str, Targets] = field(default_factory=dict)
 
@@ -49,18 +41,12 @@ class RawGenes:
         index = np.arange(len(self))[rows]
         return RawGenes(**{each.name: _take(getattr(self, each.name), index) for each in fields(self)})
 
-    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Return chromosome, strand and TSS of each gene, or None where the source does not say."""
-        if self.chromosome is None or self.strand is None or self.tss is None:
-            return None
-        return self.chromosome, self.strand, self.tss
-
 
 def _take(value: Any, index: np.ndarray) -> Any:
     if isinstance(value, dict):
         return {key: found.take(index) for key, found in value.items()}
-    if isinstance(value, list):
-        return [value[n] for n in index] if value else []
     if isinstance(value, GeneNames):
         return value.take(index)
-    return None if value is None else value[index]
+    if isinstance(value, list):
+        return [value[n] for n in index] if value else value
+    return value[index] if len(value) else value

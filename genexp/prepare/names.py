@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from genexp.errors import UserError
+from genexp.prepare.sources import few
 from genexp.prepare.tables import is_heading
 
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
@@ -32,11 +33,10 @@ class GeneNames:
         """Return the genes selected by an index or boolean array."""
         return GeneNames(self.ids[rows], {kind: names[rows] for kind, names in self.others.items()})
 
-
-def is_gene(heading: object, genes: GeneNames) -> bool:
-    """Return whether a heading is the name of a gene, so that the header is missing."""
-    name = str(heading)
-    return not is_heading(name) and not {name, without_version(name)}.isdisjoint(genes.known())
+    def is_gene(self, heading: object) -> bool:
+        """Return whether a heading is the name of a gene, so that the header is missing."""
+        name = str(heading)
+        return not is_heading(name) and not {name, without_version(name)}.isdisjoint(self.known())
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Join:
 
     rows: np.ndarray
     by: str
-    ambiguous: int = 0
+    ambiguous: int
 
     @property
     def found(self) -> np.ndarray:
@@ -68,24 +68,23 @@ def without_version(name: str) -> str:
 
 
 def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
-    """Find each gene among the names of a file, no two the same: by id, by id without version, or by another name.
+    """Find each gene among the names of a file: by id, by id without version, or by another name.
 
     The kind of name that finds the most genes is taken, and the first of those that find equally many. A UserError is
     raised if nothing joins; `where` names the file.
     """
-    found = [_match("id", genes.ids, names)]
     plain = [without_version(gene) for gene in genes.ids]
-    found.append(_match("id without version", plain, [without_version(name) for name in names]))
+    found = [_match("id", genes.ids, names), _match("id without version", plain, list(map(without_version, names)))]
     found += [_match(kind, others, names) for kind, others in genes.others.items()]
     best = max(found, key=lambda way: int(way.found.sum()))
     if best.found.any():
         return best
-    known = "; ".join(f"{kind}: {_few(others)}" for kind, others in {"id": genes.ids, **genes.others}.items())
+    known = "; ".join(f"{kind}: {few(others, 3)}" for kind, others in {"id": genes.ids, **genes.others}.items())
     raise UserError(
         "no gene of this file is among the genes so far: the join is empty",
         where=where,
         expected=f"names as {known}",
-        received=_few(names),
+        received=few(names, 3),
         hint="use files of one organism and one naming, or translate the names of one of them",
     )
 
@@ -98,10 +97,6 @@ def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
     ambiguous = np.array([name in row and (rows_of[name] > 1 or genes_of[name] > 1) for name in wanted], bool)
     rows = np.array([row.get(name, -1) for name in wanted], np.int64)
     return Join(np.where(ambiguous, -1, rows), by, int(ambiguous.sum()))
-
-
-def _few(names: Iterable[str], number: int = 3) -> str:
-    return ", ".join([name for name in map(str, names) if name][:number]) or "none"
 
 
 def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:

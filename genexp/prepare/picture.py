@@ -47,7 +47,7 @@ def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Ba
         panels.append(partial(_composition, counts=bases.composition, tss=bases.tss))
     if bases.halflife is not None:
         panels.append(partial(_features, dataset=dataset))
-    if plan.genes.chromosome is not None:
+    if len(plan.genes.chromosome):
         panels.append(partial(_places, chromosome=plan.genes.chromosome, plan=plan))
     targets = plan.genes.targets
     panels += [partial(_targets, plan=plan, block=b) for b in targets if targets[b].values.dtype == np.uint8]
