@@ -60,17 +60,17 @@ def _too_small(config: Config, name: str, before: splits.Rows, rows: splits.Rows
     """Return the error for a split with too few genes, with the key that makes it so."""
     ask, number = config.split, len(rows[name])
     split = f"split.by={ask.by}, {'train' if name == 'train' else f'split.{name}'}"
-    default = f"set it; with recipe=published {splits.PUBLISHED_SIZE:,} genes validate by default"
+    default = f"; recipe=published holds out {splits.PUBLISHED_SIZE:,} in each by default"
     fewer = f"make fewer folds{'' if ask.by == 'random' else '; each holds whole groups'}"
     shorter = "set split.guard=false, take shorter promoters, or set split.by=chromosome"
     reasons = [
         (ask.guard and len(before[name]) >= 2, "split.guard", shorter),
         (ask.by == "file", f"split.file={ask.file}", "list more of the dataset's genes, or set another split.column"),
-        (ask.folds and config.recipe == "published" and ask.by == "random", "split.valid", default),
+        (ask.folds and config.recipe == "published" and ask.by == "random", "split.valid", f"set it{default}"),
         (ask.folds, "split.folds", fewer),
         (ask.by == "chromosome", split, "name chromosomes: 'split.valid=[2]' and 'split.test=[8]'"),
         (ask.by == "group", split, "groups stay whole: ask for larger splits, or give smaller groups"),
-        (True, "split.valid, split.test", "change them"),
+        (True, "split.valid, split.test", f"change them{default if config.recipe == 'published' else ''}"),
     ]
     where, hint = next(reason[1:] for reason in reasons if reason[0])
     what, where = (
@@ -105,7 +105,7 @@ def _folds(config: Config, genes: RawGenes, ledger: Ledger) -> list[splits.Rows]
         held_out = [", ".join(sorted(set(groups[rows[name]]))) for name in ("valid", "test")]
         ledger.rule("split", f"{how}: {held_out[0]} to validate, {held_out[1]} to test")
         return [rows]
-    valid, test = splits.sizes(ask.valid, ask.test, number, published=published)
+    valid, test = (splits.size_of(getattr(ask, key), number, published, f"split.{key}") for key in ("valid", "test"))
     if ask.by == "group":
         ledger.rule("split", f"{how}: {len(np.unique(groups)):,} groups, each in one split")
         return [splits.split_groups(groups, valid, test, ask.seed)]

@@ -6,15 +6,14 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from genexp.errors import UserError, nearest
 from genexp.prepare.config import Config
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, check_unique, without_version
 from genexp.prepare.sources import few
 from genexp.prepare.tables import Table, is_heading, look_at, text_columns
 
@@ -42,24 +41,11 @@ _SCALES = {"raw": "then log10(x + 0.1)", "log10": "taken as log10"}
 _CHOOSE = "name columns with 'samples=[NAME,...]'"
 
 
-@dataclass(frozen=True)
-class Expression:
-    """The rows of a table that have a value: (n,) float64 values, the median or mean over the samples.
+def read_expression(config: Config, ledger: Ledger) -> tuple[RawGenes, Table, str]:
+    """Read genes that have a value, their median or mean over the samples; return the table and a remark, too.
 
-    `names` hold the columns of text as other names; `remark` says which columns were used, and what was left out.
-    """
-
-    names: GeneNames
-    values: np.ndarray
-    remark: str
-    table: Table
-
-
-def read_expression(config: Config, ledger: Ledger) -> Expression:
-    """Read a table of genes (first column) by samples: CSV, TSV or GCT, plain or gzip.
-
-    Columns of text alone, and those whose name says that they describe the gene (its length or place), are not samples.
-    A UserError is raised for duplicate genes, text or impossible values, and columns that are not there.
+    The first column names the genes; columns of text alone, which become other names, and those whose name says that
+    they describe the gene (its length or place), are not samples. A UserError is raised for duplicate genes, text or impossible values, and columns that are not there.
     """
     about = look_at(Path(str(config.expression)), "expression")
     table = about.read()
@@ -84,7 +70,7 @@ def read_expression(config: Config, ledger: Ledger) -> Expression:
     used += few(samples, 4) + (f"; left out as not samples: {', '.join(left_out)}" if left_out else "")
     ledger.rule("expression", f"{used}; {_SCALES[config.expression_scale]}")
     without = f"; {int((~there).sum()):,} rows without a value" if not there.all() else ""
-    return Expression(names, values[there], used + without, about)
+    return RawGenes(names, values[there]), about, used + without
 
 
 def _plain(name: str) -> str:

@@ -15,10 +15,9 @@ from genexp.prepare.annotation import read_annotation
 from genexp.prepare.config import TARGETS, Config
 from genexp.prepare.expression import read_expression
 from genexp.prepare.fasta import look_at_fasta
-from genexp.prepare.genes import RawGenes
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, without_version
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, check_unique, join, without_version
 from genexp.prepare.peaks import tss_from_peaks
 from genexp.prepare.published import read_numbers, read_promoters
 from genexp.prepare.sources import few, open_text
@@ -76,23 +75,23 @@ def _from_table(config: Config, ledger: Ledger) -> RawGenes:
 
 
 def _from_tables(config: Config, ledger: Ledger) -> RawGenes:
-    found = read_expression(config, ledger)
-    ledger.count("with expression", len(found.values), found.remark)
-    return RawGenes(found.names, found.values)
+    genes, _, remark = read_expression(config, ledger)
+    ledger.count("with expression", len(genes), remark)
+    return genes
 
 
 def _from_genome(config: Config, ledger: Ledger) -> RawGenes:
     rules = config.genes
     look_at_fasta(Path(str(config.fasta)))
-    found = read_expression(config, ledger)
+    found, table, remark = read_expression(config, ledger)
     annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
     genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife)
-    if genes.names.is_gene(found.table.columns[0]):
-        raise found.table.no_header(["gene", "S1"])
-    joined = join(genes.names, found.names.ids.tolist(), found.table.where)
-    genes = replace(genes.take(joined.found), expression=found.values[joined.rows[joined.found]])
-    unused = f"{len(found.values) - len(genes):,} rows of the table match no annotated gene"
-    ledger.count("with expression", len(genes), f"{found.remark}{joined.remark()}; {unused}")
+    if genes.names.is_gene(table.columns[0]):
+        raise table.no_header(["gene", "S1"])
+    joined = join(genes.names, found.names.ids.tolist(), table.where)
+    genes = replace(genes.take(joined.found), expression=found.expression[joined.rows[joined.found]])
+    unused = f"{len(found) - len(genes):,} rows of the table match no annotated gene"
+    ledger.count("with expression", len(genes), f"{remark}{joined.remark()}; {unused}")
     if config.halflife:
         genes = _with_lengths(config, genes, ledger)
     if not config.tss:
@@ -189,9 +188,7 @@ def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
         names = few([f"{ours} is {theirs}" for ours, theirs in cut.renamed.items()], 4)
         sentence = f"the genome's differ from the annotation's and were matched: {names}"
         ledger.rule("chromosome names", sentence, report=ledger.note, prefix="chromosome names: ")
-    lengths = np.array([cut.lengths[name] for name in windows.chromosome])
-    outside = int(((windows.start < 0) | (windows.end > lengths)).sum())
-    ledger.rule("padding", f"{outside:,} promoters reach past a chromosome's end: N there")
+    ledger.rule("padding", f"{cut.outside:,} promoters reach past a chromosome's end: N there")
     if not config.halflife:
         return Bases(cut.promoters, config.upstream)
     halflife = genes.halflife.copy()

@@ -39,13 +39,13 @@ class Cut:
     """What is cut from a genome in one pass.
 
     `promoters` (n, length) uint8 tokens along each gene's strand, N beyond a chromosome's end; `counts` (pieces, 5)
-    int64, how often each token is in each piece; `lengths`, bases of each chromosome by the annotation's name;
+    int64, how often each token is in each piece; `outside`, how many promoters reach past a chromosome's end;
     `renamed`, the FASTA file's name of chromosomes that it calls otherwise.
     """
 
     promoters: np.ndarray
     counts: np.ndarray
-    lengths: dict[str, int]
+    outside: int
     renamed: dict[str, str]
 
 
@@ -84,7 +84,9 @@ def cut_genome(
     _check_assembly(fasta, lengths, list(ours), windows, pieces, promoters.shape[1])
     for minus in np.flatnonzero(strand == "-"):
         promoters[minus] = _COMPLEMENT[promoters[minus, ::-1]]
-    return Cut(promoters, counts, lengths, {a: b for a, b in in_fasta.items() if a != b})
+    ends = np.array([lengths[name] for name in windows.chromosome])
+    outside = int(((windows.start < 0) | (windows.end > ends)).sum())
+    return Cut(promoters, counts, outside, {a: b for a, b in in_fasta.items() if a != b})
 
 
 class _Sorted:

@@ -10,9 +10,8 @@ import pandas as pd
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.features.tokens import tokens_from_text
-from genexp.prepare.genes import RawGenes
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique
 from genexp.prepare.ledger import Progress
-from genexp.prepare.names import GeneNames, check_unique
 from genexp.prepare.sources import bad_line
 from genexp.prepare.tables import Table, look_at
 

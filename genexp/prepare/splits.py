@@ -12,7 +12,7 @@ from genexp.dataset.genes import SPLITS
 from genexp.dataset.layouts import SPLIT_NAMES
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.names import GeneNames, check_unique, join
+from genexp.prepare.genes import GeneNames, check_unique, join
 from genexp.prepare.sources import few
 from genexp.prepare.tables import Table, look_at, numbers_in
 
@@ -48,24 +48,10 @@ def size_of(wanted: object, genes: int, published: bool, key: str) -> int:
     return round(wanted * genes) if wanted < 1 else int(wanted)
 
 
-def sizes(valid: object, test: object, genes: int, *, published: bool) -> tuple[int, int]:
-    """Return how many genes validate and test, or raise a UserError if a split, or what is left, would be empty."""
-    asked = (("split.valid", valid), ("split.test", test))
-    found = [size_of(wanted, genes, published, key) for key, wanted in asked]
-    if min(found) < 1 or sum(found) >= genes:
-        default = f"; recipe=published holds out {PUBLISHED_SIZE:,} in each by default" if published else ""
-        raise UserError(
-            "the splits leave no genes to train on" if min(found) else "a split would be empty",
-            expected=f"fewer than the {genes:,} genes, and at least 1 in each",
-            received=f"{found[0]:,} to validate and {found[1]:,} to test",
-            hint=f"set split.valid and split.test{default}",
-        )
-    return found[0], found[1]
-
-
 def _cut(order: np.ndarray, valid: int, test: int) -> Rows:
-    """The last genes of an order test, those before them validate."""
-    return dict(zip(SPLITS, np.split(order, [len(order) - valid - test, len(order) - test]), strict=True))
+    """The last genes of an order test, those before them validate; fewer if there are not so many."""
+    cuts = [max(0, len(order) - valid - test), max(0, len(order) - test)]
+    return dict(zip(SPLITS, np.split(order, cuts), strict=True))
 
 
 def published_split(genes: int, valid: int, test: int, seed: int = 1) -> Rows:

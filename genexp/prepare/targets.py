@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from genexp.errors import UserError
-from genexp.prepare.names import GeneNames, Join, check_unique, join
+from genexp.prepare.genes import GeneNames, Join, check_unique, join
 from genexp.prepare.sources import bad_line, few, open_text
 from genexp.prepare.tables import Table, look_at, text_columns
 
@@ -89,7 +89,10 @@ def _long(table: Table, genes: GeneNames) -> Targets:
     rows = pd.concat(list(table.chunks()), ignore_index=True)
     texts = [rows.columns[0], *text_columns(rows)]
     if len(texts) < 2:
-        raise _no_pairs(rows.iloc[:, 0], table)
+        check_unique(rows.iloc[:, 0].tolist(), table.where, table.first_line)
+        what, received = "the list of pairs names no factors", f"columns {few(table.columns, 8)}"
+        expected = "a wide table with each gene once, or pairs: a column of genes and one of factors"
+        raise UserError(what, where=table.where, expected=expected, received=received)
     known = genes.known()
     hits = {name: len(known.intersection(rows[name].dropna().unique())) for name in texts}
     # A factor may be a gene, too; an id joins more surely than a symbol: of two columns with as many hits, the first.
@@ -101,16 +104,6 @@ def _long(table: Table, genes: GeneNames) -> Targets:
         raise table.no_header(["gene" if name == gene_column else table.key for name in rows.columns])
     form = f"pairs of {gene_column} and {factor_column}"
     return _from_pairs(rows[[gene_column, factor_column]].dropna(), table.where, genes, form)
-
-
-def _no_pairs(names: pd.Series[str], table: Table) -> UserError:
-    what, where = "the list of pairs names no factors", table.where
-    for gene in names[names.duplicated()][:1]:
-        first, second = np.flatnonzero(names == gene)[:2] + table.first_line
-        what, where = f"gene {gene} occurs twice in a wide table", f"{where}, rows {first:,} and {second:,}"
-    expected = "a wide table with each gene once, or pairs: a column of genes and one of factors"
-    received, hint = f"columns {few(table.columns, 8)}", "keep one row for each gene, or one row for each pair"
-    return UserError(what, where=where, expected=expected, received=received, hint=hint)
 
 
 def _gmt_pairs(path: Path, key: str) -> pd.DataFrame:

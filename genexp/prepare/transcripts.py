@@ -17,9 +17,8 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.annotation import Annotation, Transcript
 from genexp.prepare.config import GenesConfig
-from genexp.prepare.genes import RawGenes
+from genexp.prepare.genes import GeneNames, RawGenes, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, without_version
 from genexp.prepare.sources import few
 
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")

@@ -9,8 +9,8 @@ from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.expression import read_expression
+from genexp.prepare.genes import GeneNames, check_unique, join, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, check_unique, join, without_version
 from genexp.prepare.tables import look_at
 
 
@@ -133,17 +133,17 @@ def test_a_gene_may_be_called_nan(tmp_path):
 
 def test_reads_that_htseq_counts_for_no_gene_are_left_out(tmp_path):
     path = write(tmp_path / "x", "gene\ts\na\t1\n__no_feature\t9\nb\t2\n__alignment_not_unique\t7\n")
-    assert expression(path).names.ids.tolist() == ["a", "b"]
+    assert expression(path)[0].names.ids.tolist() == ["a", "b"]
 
 
 def test_median_over_samples_with_gaps(tmp_path):
     path = write(tmp_path / "x", "gene\tsymbol\ts1\ts2\ts3\na\tA\t1\t9\t2\nb\tB\t\tNA\t\nc\tC\t4\t\t6\n")
     found = expression(path)
-    assert (found.names.ids.tolist(), found.values.tolist()) == (["a", "c"], [2, 5])
-    assert found.names.others["symbol"].tolist() == ["A", "C"]
-    assert found.remark == "median of 3 columns: s1, s2, s3; 1 rows without a value"
-    assert expression(path, statistic="mean").values.tolist() == [4, 5]
-    assert expression(path, samples=["s2"]).values.tolist() == [9]
+    assert (found[0].names.ids.tolist(), found[0].expression.tolist()) == (["a", "c"], [2, 5])
+    assert found[0].names.others["symbol"].tolist() == ["A", "C"]
+    assert found[2] == "median of 3 columns: s1, s2, s3; 1 rows without a value"
+    assert expression(path, statistic="mean")[0].expression.tolist() == [4, 5]
+    assert expression(path, samples=["s2"])[0].expression.tolist() == [9]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_units_of_one_sample_are_not_averaged(tmp_path, header, best):
     path = write(tmp_path / "x", "\n".join(lines))
     with pytest.raises(UserError, match=rf"several units of one sample[\s\S]*'samples=\[{best}\]'"):
         expression(path)
-    assert expression(path, samples=[best]).values.tolist() == [columns.index(best)] * 2
+    assert expression(path, samples=[best])[0].expression.tolist() == [columns.index(best)] * 2
 
 
 def test_columns_about_genes_are_not_samples(tmp_path):
@@ -202,21 +202,23 @@ def test_columns_about_genes_are_not_samples(tmp_path):
     head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\ts1.bam\ts2.bam\n"
     path = write(tmp_path / "x", head + "a\t1;1\t5;9\t6;10\t+;+\t4\t1\t3\nb\t2\t5\t6\t-\t2\t5\t7\n")
     found = expression(path)
-    assert found.values.tolist() == [2, 6]
-    assert found.remark.startswith("median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start")
-    assert "Chr" not in found.names.others
-    assert expression(path, samples=["Length"]).values.tolist() == [4, 2]
+    assert found[0].expression.tolist() == [2, 6]
+    assert found[2].startswith("median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start")
+    assert "Chr" not in found[0].names.others
+    assert expression(path, samples=["Length"])[0].expression.tolist() == [4, 2]
 
 
 def test_many_columns_are_abbreviated(tmp_path):
     names = [f"s{n}" for n in range(9)]
     path = write(tmp_path / "x", "\t".join(["gene", *names]) + "\na" + "\t1" * 9 + "\n")
-    assert expression(path, statistic="mean").remark == "mean of 9 columns: s0, s1, s2, s3 and 5 more"
-    assert expression(path, samples=["s2"], statistic="mean").remark == "column s2"
+    assert expression(path, statistic="mean")[2] == "mean of 9 columns: s0, s1, s2, s3 and 5 more"
+    assert expression(path, samples=["s2"], statistic="mean")[2] == "column s2"
 
 
 def test_logarithms_may_be_negative(tmp_path):
-    assert expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), expression_scale="log10").values.tolist() == [
+    assert expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), expression_scale="log10")[
+        0
+    ].expression.tolist() == [
         -1,
         2,
     ]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from genexp.errors import UserError
 from genexp.prepare import splits
-from genexp.prepare.names import GeneNames
+from genexp.prepare.genes import GeneNames
 
 
 def all_rows(rows):
@@ -70,9 +70,9 @@ def test_impossible_sizes(wanted):
         splits.size_of(wanted, 200, False, "split.test")
 
 
-def test_sizes_must_leave_genes():
-    with pytest.raises(UserError, match="leave no genes to train on"):
-        splits.sizes(100, 100, 200, published=False)
+def test_splits_larger_than_the_genes_leave_none_to_train_on():
+    rows = splits.published_split(9, 4, 7)
+    assert [len(rows[name]) for name in ("train", "valid", "test")] == [0, 2, 7]
 
 
 CHROMOSOMES = np.array(["chr1"] * 50 + ["chr2"] * 30 + ["chrX"] * 20 + ["chrM"] * 5)
