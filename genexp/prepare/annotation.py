@@ -133,7 +133,6 @@ def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_ke
 
 
 def _check_skipped(path: Path, skip: Collection[str], there: set[str]) -> None:
-    """Check that every chromosome that is to be skipped is there, and that others are left."""
     plain = {plain_name(name) for name in there}
     unknown = next((name for name in skip if plain_name(name) not in plain), None)
     if unknown is not None:

@@ -81,7 +81,6 @@ def _too_small(config: Config, name: str, before: splits.Rows, rows: splits.Rows
 
 
 def _folds(config: Config, genes: RawGenes, ledger: Ledger) -> list[splits.Rows]:
-    """Return the rows of each split, for each fold."""
     ask, published, number = config.split, config.recipe == "published", len(genes)
     if ask.by == "file":
         path = Path(str(ask.file))
@@ -116,7 +115,6 @@ def _folds(config: Config, genes: RawGenes, ledger: Ledger) -> list[splits.Rows]
 
 
 def _chromosomes_or_size(config: Config, key: str, chromosomes: np.ndarray) -> list[str] | int:
-    """Return the chromosomes that a key names, or a number of genes."""
     value = getattr(config.split, key)
     if isinstance(value, list | str):
         return [value] if isinstance(value, str) else [str(name) for name in value]

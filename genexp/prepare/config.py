@@ -126,7 +126,6 @@ def check(config: Config) -> Path:
 
 
 def _check_together(config: Config) -> None:
-    """Check what only several keys together can make wrong."""
     ask = config.split
     sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
     counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])

@@ -34,9 +34,17 @@ _UNITS = (
 )
 #: Rows that HTSeq writes below the genes, for the reads that it counted for none of them.
 _NO_GENES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
-#: No logarithm to base 10 of anything that can be counted in a cell is larger.
-_LARGEST_LOG10 = 12
-
+#: By scale: the limit of the values, what they are beyond it, what was expected, and a hint.
+_IMPOSSIBLE = {
+    "raw": (
+        *(0, "negative", "counts, RPKM, TPM ...: at least 0"),
+        "set expression_scale=log10 if they are log10 values already, or choose columns with samples",
+    ),
+    "log10": (  # nothing that can be counted in a cell has a larger logarithm
+        *(12, "too large to be a logarithm to base 10", "at most 12"),
+        "leave expression_scale out for plain values; convert logarithms to another base",
+    ),
+}
 _SCALES = {"raw": "then log10(x + 0.1)", "log10": "taken as log10"}
 _CHOOSE = "name columns with 'samples=[NAME,...]'"
 
@@ -45,7 +53,8 @@ def read_expression(config: Config, ledger: Ledger) -> tuple[RawGenes, Table, st
     """Read genes that have a value, their median or mean over the samples; return the table and a remark, too.
 
     The first column names the genes; columns of text alone, which become other names, and those whose name says that
-    they describe the gene (its length or place), are not samples. A UserError is raised for duplicate genes, text or impossible values, and columns that are not there.
+    they describe the gene (its length or place), are not samples. A UserError is raised for duplicate genes, text or
+    impossible values, and columns that are not there.
     """
     about = look_at(Path(str(config.expression)), "expression")
     table = about.read()
@@ -74,7 +83,6 @@ def read_expression(config: Config, ledger: Ledger) -> tuple[RawGenes, Table, st
 
 
 def _plain(name: str) -> str:
-    """Return a heading without case and separators."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -83,7 +91,6 @@ def _is_number(name: str) -> bool:
 
 
 def _samples(table: Table, others: set[str]) -> list[str]:
-    """Return the columns that are samples, or raise a UserError if there are none, or several units of one sample."""
     found = [name for name in table.columns[1:] if name not in others]
     units = {_plain(name): name for name in found if _plain(name) in _UNITS}
     if len(units) > 1:
@@ -97,7 +104,6 @@ def _samples(table: Table, others: set[str]) -> list[str]:
 
 
 def _check_samples(table: Table, chosen: Sequence[str]) -> None:
-    """Check that the columns are there, each once."""
     for name, number in Counter(chosen).items():
         if name not in table.columns:
             received, hint = f"columns {few(table.columns)}", nearest(name, table.columns) + _CHOOSE
@@ -107,17 +113,9 @@ def _check_samples(table: Table, chosen: Sequence[str]) -> None:
 
 
 def _check_scale(values: np.ndarray, scale: str, table: Table, samples: Sequence[str], genes: Sequence[str]) -> None:
-    """Check that values can be what `scale` says they are."""
-    wrong = np.argwhere(values < 0 if scale == "raw" else values > _LARGEST_LOG10)
-    if not len(wrong):
-        return
-    row, column = map(int, wrong[0])
-    what = f"{len(wrong):,} expression values are" if len(wrong) > 1 else "an expression value is"
-    if scale == "raw":
-        what, expected = f"{what} negative", "counts, RPKM, TPM ...: at least 0"
-        hint = "set expression_scale=log10 if they are log10 values already, or choose columns with samples"
-    else:
-        what, expected = f"{what} too large to be a logarithm to base 10", f"at most {_LARGEST_LOG10}"
-        hint = "leave expression_scale out for plain values; convert logarithms to another base"
-    value, line = f"{values[row, column]:g}", row + table.first_line
-    raise table.bad_cell(what, samples[column], line, genes[row], expected, value, hint)
+    limit, why, expected, hint = _IMPOSSIBLE[scale]
+    wrong = np.argwhere(values < limit if scale == "raw" else values > limit)
+    for row, column in wrong[:1].tolist():
+        what = f"{len(wrong):,} expression values are" if len(wrong) > 1 else "an expression value is"
+        received, line = f"{values[row, column]:g}", row + table.first_line
+        raise table.bad_cell(f"{what} {why}", samples[column], line, genes[row], expected, received, hint)

@@ -125,7 +125,6 @@ def _with_lengths(config: Config, genes: RawGenes, ledger: Ledger) -> RawGenes:
 
 
 def _masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:
-    """Leave out the genes that a file names, one on each line."""
     with open_text(path) as file:
         named = {line.split()[0] for line in file if line.strip() and not line.startswith("#")}
     plain = {without_version(name) for name in named}

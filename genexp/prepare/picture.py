@@ -28,13 +28,8 @@ _GREY = "#8a8a8a"
 #: More chromosomes than this are scaffolds, mostly.
 _CHROMOSOMES = 30
 
-_STYLE: dict[str, object] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
-_STYLE |= {"axes.titlesize": 10, "axes.titlelocation": "left"}
+_STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "legend.frameon": False}
+_STYLE |= {"axes.spines.top": False, "axes.spines.right": False}
 
 
 def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Bases, ledger: Ledger) -> None:

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.features.tokens import tokens_from_text
 from genexp.prepare.genes import GeneNames, RawGenes, check_unique
 from genexp.prepare.ledger import Progress
 from genexp.prepare.sources import bad_line
-from genexp.prepare.tables import Table, look_at
+from genexp.prepare.tables import look_at
 
+#: Rows in memory at a time, for promoters may be long.
+_AT_ONCE = 500
+_TEXTS = ("ENSID", "PROMOTER")
 COLUMNS = ("ENSID", "EXPRESSION", *HALFLIFE_FEATURES, "PROMOTER")
-
-
-def _chunks(table: Table) -> Iterator[tuple[int, pd.DataFrame]]:
-    """Yield the line of the first row of each chunk, and the chunk, whose promoters may be long."""
-    line, texts = table.first_line, (table.columns[0], COLUMNS[0], COLUMNS[-1])
-    for chunk in table.chunks(500, dtype=dict.fromkeys(texts, str)):
-        yield line, chunk
-        line += len(chunk)
 
 
 def read_numbers(path: Path) -> RawGenes:
@@ -41,7 +35,7 @@ def read_numbers(path: Path) -> RawGenes:
     table.check_rows()
     genes: list[str] = []
     parts, length = [], 0
-    for line, chunk in _chunks(table):
+    for line, chunk in table.chunks(_AT_ONCE, _TEXTS):
         values = table.numbers(chunk, COLUMNS[1:-1], line)
         lengths = chunk["PROMOTER"].fillna("").str.len().to_numpy()
         length = length or lengths[0]
@@ -69,7 +63,7 @@ def read_promoters(
     `rename` turns the table's name of a gene into the one in `place`; `progress` takes the promoters read, and all.
     """
     table, tokens, done = look_at(path, "table"), np.empty((0, 0), np.uint8), 0
-    for line, chunk in _chunks(table):
+    for line, chunk in table.chunks(_AT_ONCE, _TEXTS):
         if not tokens.size:
             tokens = np.empty((len(place), len(chunk["PROMOTER"].iloc[0])), np.uint8)
         for n, (gene, bases) in enumerate(zip(chunk["ENSID"], chunk["PROMOTER"], strict=True)):

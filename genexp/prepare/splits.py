@@ -188,7 +188,6 @@ def read_groups(path: Path, genes: GeneNames, column: str | None) -> tuple[str, 
 
 
 def _read(path: Path, genes: GeneNames, column: str | None) -> tuple[Table, pd.DataFrame, np.ndarray]:
-    """Return a table, its rows, and the row of each gene."""
     about = look_at(path, "split.file")
     rows, names = about.read(), about.columns
     if genes.is_gene(names[0]):

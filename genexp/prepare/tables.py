@@ -78,29 +78,29 @@ class Table:
     def read(self) -> pd.DataFrame:
         """Read the whole table; the first column is text, another is a number column if it can be."""
         self.check_rows()
-        return pd.concat(list(self.chunks(None)), ignore_index=True)
+        return next(self.chunks(None))[1]
 
-    def chunks(self, rows: int | None = 2000, **more: Any) -> Iterator[pd.DataFrame]:
-        """Yield the table so many rows at a time; None yields it whole; `more` is for pandas.read_csv."""
-        gene = self.columns[0]
+    def chunks(self, rows: int | None = 2000, texts: Sequence[str] = ()) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Yield the line of the first row, and so many rows, None for all; `texts` are columns that are not numbers."""
+        gene, line = self.columns[0], self.first_line
         options: dict[str, Any] = {
             "sep": r"\s+" if self.separator == " " else self.separator,
             "skiprows": self.skip + 1,
             "header": None,
             "names": [*self.columns, *([""] if self.dangling else [])],
-            "dtype": {gene: str},
+            "dtype": dict.fromkeys([gene, *texts], str),
             "keep_default_na": False,
             "na_values": {name: list(_MISSING) for name in self.columns[1:]},
             "low_memory": False,
+            "chunksize": rows,
+            "iterator": True,
         }
         try:
-            with (
-                open_bytes(self.path) as file,
-                pd.read_csv(file, chunksize=rows, iterator=True, **(options | more)) as reader,
-            ):
+            with open_bytes(self.path) as file, pd.read_csv(file, **options) as reader:
                 for chunk in [reader.read()] if rows is None else reader:
                     chunk[gene] = chunk[gene].str.strip()
-                    yield chunk[self.columns]
+                    yield line, chunk[self.columns]
+                    line += len(chunk)
         except ValueError as error:  # pandas' own errors among them, and UnicodeDecodeError
             what, received = "this table cannot be read", str(error).split("C error: ")[-1]
             raise UserError(what, where=self.where, received=received, hint=_COPY_AGAIN) from None
@@ -109,20 +109,18 @@ class Table:
         self, table: pd.DataFrame, names: Sequence[str], line: int | None = None, hint: str = "correct the value"
     ) -> np.ndarray:
         """Return columns as (n, columns) float64, NaN where empty, or raise a UserError; the first row is on `line`."""
-        return np.column_stack([self._numbers(table, name, line or self.first_line, hint) for name in names])
-
-    def _numbers(self, table: pd.DataFrame, name: str, line: int, hint: str) -> np.ndarray:
-        column = table[name]
-        values = numbers_in(column).to_numpy(np.float64)
-        wrong = (np.isnan(values) & column.notna().to_numpy()) | np.isinf(values)
-        if wrong.any():
-            row, number = int(np.argmax(wrong)), int(wrong.sum())
-            text = str(column.iloc[row])
-            what = f"{number:,} of {len(values):,} values {'are' if number > 1 else 'is'} not a number"
-            if re.fullmatch(_COMMA, text):
-                what, hint = f"{what}: it is written with a comma", "write 1.5 for 1,5 and 1000 for 1,000"
-            raise self.bad_cell(what, name, row + line, table.iloc[row, 0], "a number", text, hint)
-        return values
+        found = np.empty((len(table), len(names)))
+        for column, name in enumerate(names):
+            values = found[:, column] = numbers_in(table[name]).to_numpy(np.float64)
+            wrong = np.flatnonzero((np.isnan(values) & table[name].notna().to_numpy()) | np.isinf(values))
+            if len(wrong):
+                text, gene = str(table[name].iloc[wrong[0]]), table.iloc[wrong[0], 0]
+                what = f"{len(wrong):,} of {len(values):,} values {'are' if len(wrong) > 1 else 'is'} not a number"
+                if re.fullmatch(_COMMA, text):
+                    what, hint = f"{what}: it is written with a comma", "write 1.5 for 1,5 and 1000 for 1,000"
+                row = int(wrong[0]) + (line or self.first_line)
+                raise self.bad_cell(what, name, row, gene, "a number", text, hint)
+        return found
 
     def bad_cell(
         self, what: str, column: object, line: int, gene: object, expected: str, received: object, hint: str

@@ -48,7 +48,7 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
         return _from_pairs(_gmt_pairs(path, key), f"{key}={path}", genes, "GMT")
     table = look_at(path, key)
     table.check_rows()
-    head = next(table.chunks())
+    _, head = next(table.chunks())
     texts = text_columns(head)
     numbers = [name for name in head.columns[1:] if name not in texts]
     if not numbers or head.iloc[:, 0].duplicated().any():
@@ -67,8 +67,7 @@ def _wide(table: Table, genes: GeneNames, factors: list[str]) -> Targets:
     names: list[str] = []
     blocks = []
     hint = "write 1 where a factor targets a gene, 0 where it does not, or a score"
-    for chunk in table.chunks():
-        line = table.first_line + len(names)
+    for line, chunk in table.chunks():
         block = table.numbers(chunk, factors, line, hint)
         empty = np.argwhere(np.isnan(block))
         if len(empty):
@@ -86,7 +85,7 @@ def _wide(table: Table, genes: GeneNames, factors: list[str]) -> Targets:
 
 
 def _long(table: Table, genes: GeneNames) -> Targets:
-    rows = pd.concat(list(table.chunks()), ignore_index=True)
+    _, rows = next(table.chunks(None))
     texts = [rows.columns[0], *text_columns(rows)]
     if len(texts) < 2:
         check_unique(rows.iloc[:, 0].tolist(), table.where, table.first_line)

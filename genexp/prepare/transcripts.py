@@ -61,7 +61,6 @@ def choose_transcripts(annotation: Annotation, rules: GenesConfig, ledger: Ledge
 
 
 def _candidates(annotation: Annotation, biotypes: list[str] | None, *, need_cds: bool) -> dict[str, list[Transcript]]:
-    """Return the transcripts of each gene that is kept."""
     every = list(annotation.transcripts.values())
     if need_cds and not any(t.cds for t in every):
         what = "the annotation has no CDS rows, which half-life features need"
