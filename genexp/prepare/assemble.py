@@ -69,14 +69,12 @@ def _too_small(config: Config, name: str, before: splits.Rows, rows: splits.Rows
         (ask.folds and config.recipe == "published" and ask.by == "random", "split.valid", f"set it{default}"),
         (ask.folds, "split.folds", fewer),
         (ask.by == "chromosome", split, "name chromosomes: 'split.valid=[2]' and 'split.test=[8]'"),
-        (ask.by == "group", split, "groups stay whole: ask for larger splits, or give smaller groups"),
+        (ask.by == "group", split, "groups stay whole: ask for other sizes, or give smaller groups"),
         (True, "split.valid, split.test", f"change them{default if config.recipe == 'published' else ''}"),
     ]
     where, hint = next(reason[1:] for reason in reasons if reason[0])
-    what, where = (
-        f"the split '{name}' has {number} gene{'' if number == 1 else 's'}",
-        where + f", fold {fold}" * bool(ask.folds),
-    )
+    where += f", fold {fold}" if ask.folds else ""
+    what = f"the split '{name}' has {number} gene{'' if number == 1 else 's'}"
     return UserError(what, where=where, expected="at least 2 in each split", received=_counts(rows), hint=hint)
 
 
@@ -147,19 +145,17 @@ def _guarded(config: Config, genes: RawGenes, rows: splits.Rows, ledger: Ledger)
             what = f"source={config.source} does not say where promoters lie, so overlaps cannot be found"
             raise UserError(what, where="split.guard", hint="set split.guard=false, or split by chromosome")
         return rows
-    windows = promoter_windows(genes.chromosome, genes.strand, genes.tss, config.upstream, config.downstream)
-    found = splits.overlapping(rows, genes.chromosome, windows.start, config.upstream + config.downstream)
+    windows = promoter_windows(genes, config.upstream, config.downstream)
+    found = splits.overlapping(rows, windows.chromosome, windows.start, config.upstream + config.downstream)
     train, valid = (int(found[name].sum()) for name in ("train", "valid"))
     sentence = f"{train + valid:,} genes whose promoter overlaps one of a held-out split"
     sentence += f" ({train:,} train, {valid:,} valid)" if train + valid else ""
     ledger.rule("guard", sentence + (": dropped" if guard else ": kept"))
-    if not train + valid:
-        return rows
-    if not guard:
+    if train + valid and not guard:
         ledger.warn(f"{sentence}; split.guard=true drops them, and split.by=chromosome avoids them")
-        return rows
-    ledger.note(f"split.guard drops {sentence}")
-    return {name: rows[name][~found[name]] for name in SPLITS}
+    elif train + valid:
+        ledger.note(f"split.guard drops {sentence}")
+    return {name: rows[name][~found[name]] for name in SPLITS} if guard else rows
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
 
 def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
     """Cut promoters and count the bases of UTRs and CDS in one pass over the genome."""
-    windows = promoter_windows(genes.chromosome, genes.strand, genes.tss, config.upstream, config.downstream)
+    windows = promoter_windows(genes, config.upstream, config.downstream)
     pieces = [regions(t, config.genes.stop_codon) for t in genes.transcripts] if config.halflife else []
     flat = [
         (gene, region, start, end)

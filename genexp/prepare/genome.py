@@ -10,6 +10,7 @@ import numpy as np
 from genexp.errors import UserError
 from genexp.features.tokens import ALPHABET, N_TOKEN
 from genexp.prepare.fasta import Stretch, chromosome_aliases, plain_name, read_fasta
+from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Progress, ignore
 from genexp.prepare.sources import few
 
@@ -26,12 +27,10 @@ class Intervals:
     end: np.ndarray
 
 
-def promoter_windows(
-    chromosome: np.ndarray, strand: np.ndarray, tss: np.ndarray, upstream: int, downstream: int
-) -> Intervals:
+def promoter_windows(genes: RawGenes, upstream: int, downstream: int) -> Intervals:
     """Return the window of each promoter (n,): along its strand, the TSS is base number `upstream`, from 0."""
-    start = np.where(strand == "+", tss - upstream, tss + 1 - downstream)
-    return Intervals(chromosome, start, start + upstream + downstream)
+    start = np.where(genes.strand == "+", genes.tss - upstream, genes.tss + 1 - downstream)
+    return Intervals(genes.chromosome, start, start + upstream + downstream)
 
 
 @dataclass(frozen=True)

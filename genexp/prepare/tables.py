@@ -131,11 +131,8 @@ class Table:
 
     def no_header(self, example: Sequence[str]) -> UserError:
         """Return the error for a table that begins with data, with the header that it could have."""
-        what, names = (
-            "this table has no header: its first row holds data",
-            [*example[:6], *["..."] * (len(example) > 6)],
-        )
-        hint = f"add one line at the top: {('<TAB>' if self.separator.isspace() else self.separator).join(names)}"
+        what, separator = "this table has no header: its first row holds data", self.separator.replace("\t", "<TAB>")
+        hint = f"add one line at the top: {separator.join([*example[:6], *['...'] * (len(example) > 6)])}"
         return bad_line(what, self.where, self.skip + 1, "names of columns", few(self.columns, 6), hint)
 
 
