@@ -66,7 +66,7 @@ def _check_words(words: Words) -> None:
             raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
     given = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
     preset = CONF_DIR / "experiment" / f"{given.get('experiment')}.yaml"
-    model = load_conf(preset)["experiment"]["model"] if preset.is_file() else None
+    model = load_conf(preset).get("experiment", {}).get("model")
     if model and given.get("model", model) != model:
         what, received = f"{preset.stem} is a result of model={model}", f"model={given['model']}"
         raise UserError(what, where=f"experiment={preset.stem}", received=received, hint="leave one of the two out")

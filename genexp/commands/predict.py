@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from genexp import console
@@ -19,7 +20,6 @@ from genexp.schema import PathText, Schema
 from genexp.training.config import HardwareConfig
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 ORDER = 25
@@ -105,8 +105,6 @@ def read_table(path: str, key: str) -> pd.DataFrame:
 
 def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
     """Return the ids and the tokens, (n, length) uint8, of the promoters; None for a run without."""
-    import numpy as np
-
     from genexp.api.prediction import fasta_promoters
     from genexp.features.tokens import tokens_from_text
 
@@ -145,7 +143,6 @@ def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -
 
 
 def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
-    import numpy as np
     import pandas as pd
 
     values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
@@ -157,8 +154,6 @@ def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
 
 
 def _scaled(values: np.ndarray, letter: str, names: tuple[str, ...], run: Run, scaled: bool) -> np.ndarray:
-    import numpy as np
-
     scaling: Any = (run.dataset.scaling or {}).get(BLOCKS[letter].input)
     if scaled:
         return values.astype(np.float32)

@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genexp.config.conf import BLOCK_GROUP, CONF_DIR, block_options, groups
+from genexp.blocks import combinations
+from genexp.config.conf import BLOCK_GROUP, CONF_DIR, groups
 from genexp.config.keys import fields
 from genexp.config.validation import check_shown, unknown_key, validate
 from genexp.config.words import COMMAND_LINE, Words, check, parse
@@ -131,7 +132,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
 
 def store_block_options() -> None:
     """Let Hydra know the options of the block group, which have no files."""
-    for name, _ in block_options():
+    for name in combinations():
         ConfigStore.instance().store(group=BLOCK_GROUP, name=name, node={"name": name})
 
 
