@@ -41,7 +41,6 @@ from genexp.training.start import check_start
 
 if TYPE_CHECKING:
     from genexp.training.loop import Fitted
-    from genexp.training.strategy import Hardware
 
 
 class TrainConfig(RunConfig):
@@ -218,13 +217,20 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         from genexp.training.loop import train
 
         write_atomically(run.config, to_yaml(config))
-        write_json(run.environment, _environment(config, read_genes, hardware, command))
+        record, devices = read_genes.record().model_dump(mode="json"), list(hardware.devices)
+        made_with = {"strategy": type(hardware.strategy).__name__, "precision": config.hardware.precision}
+        write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
         console.say(f"run directory: {relative(run.path)}")
         with console.progress("Word2Vec", 1, "epochs") as done:
             vectors = inputs.vectors_for(config.model, read_genes, run.vectors, say=console.say, progress=done)
         dataset = inputs.encode(read_genes, config.model, warn=console.warn)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        console.say(_what_is_trained(config, hardware, inputs.describe(config.model, shapes)))
+        training, fed = config.training, inputs.describe(config.model, shapes)
+        console.say(
+            f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
+            f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
+            f"{', '.join(devices)}, {config.hardware.precision}"
+        )
         fitted = train(config, dataset, shapes, hardware, run)
         if fitted.collapsed:
             what = "the network collapsed in every attempt: it predicts the same value for all genes"
@@ -233,26 +239,6 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
             raise Collapsed(what, where=where, hint=hint)
         _write_results(config, dataset, fitted, run)
     return run
-
-
-def _environment(config: RunConfig, dataset: Dataset, hardware: Hardware, command: str) -> dict[str, Any]:
-    return provenance(
-        command,
-        config.seed,
-        dataset.record().model_dump(mode="json"),
-        devices=list(hardware.devices),
-        strategy=type(hardware.strategy).__name__,
-        precision=config.hardware.precision,
-    )
-
-
-def _what_is_trained(config: RunConfig, hardware: Hardware, fed: str) -> str:
-    training = config.training
-    return (
-        f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
-        f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
-        f"{', '.join(hardware.devices)}, {config.hardware.precision}"
-    )
 
 
 def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory) -> None:

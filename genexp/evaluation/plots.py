@@ -119,7 +119,12 @@ def plot_density(path: str | Path, labels: ArrayLike, predictions: ArrayLike, ti
     with _figure(path, (11, 4.8), title) as figure:
         left, right = figure.subplots(1, 2)
         _draw_distributions(left, y, p, collapsed)
-        _draw_residuals(figure, right, y, p)
+        low, high = _limits(y, p)
+        shown = (p >= low) & (p <= high)
+        _draw_cloud(figure, right, p, y - p, _padded(p[shown]), _padded((y - p)[shown]))
+        right.axhline(0, color="black", linewidth=1, linestyle="--")
+        right.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        right.set(xlabel=_PREDICTION_AXIS, ylabel="residual (measured - predicted)")
         if collapsed:
             right.set_title(_CONSTANT, loc="left", color=_ORANGE)
         else:
@@ -275,17 +280,6 @@ def _smooth(values: np.ndarray, limits: tuple[float, float], bins: int = 1024) -
     bandwidth = 0.9 * min(values.std(), quartiles or np.inf) * values.size**-0.2
     density = gaussian_filter1d(counts / (values.size * step), sigma=max(bandwidth / step, 1), mode="constant")
     return (edges[:-1] + edges[1:]) / 2, density
-
-
-def _draw_residuals(figure: Figure, axes: Axes, labels: np.ndarray, predictions: np.ndarray) -> None:
-    residuals = labels - predictions
-    low, high = _limits(labels, predictions)
-    shown = (predictions >= low) & (predictions <= high)
-    xlim, ylim = (_padded(v[shown]) for v in (predictions, residuals))
-    _draw_cloud(figure, axes, predictions, residuals, xlim, ylim)
-    axes.axhline(0, color="black", linewidth=1, linestyle="--")
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set(xlabel=_PREDICTION_AXIS, ylabel="residual (measured - predicted)")
 
 
 def _draw_running_median(axes: Axes, predictions: np.ndarray, residuals: np.ndarray) -> None:
