@@ -69,21 +69,17 @@ class ExperimentConfig(Schema):
 
 
 Logger = Annotated[str, OneOf(("csv", *LOGGERS))]
+Loggers = Annotated[
+    list[Logger],
+    BeforeValidator(lambda x: [x] if isinstance(x, str) else x, json_schema_input_type=Logger | list[Logger]),
+]
 
 
 class RunConfig(Schema):
     """The whole config of a run."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
-    logger: (
-        Annotated[
-            list[Logger],
-            BeforeValidator(
-                lambda given: [given] if isinstance(given, str) else given, json_schema_input_type=Logger | list[Logger]
-            ),
-        ]
-        | None
-    ) = Field(description="where each epoch is written beside history.csv")
+    logger: Loggers | None = Field(description="where each epoch is written beside history.csv")
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
     data: DataConfig
     dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
