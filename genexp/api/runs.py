@@ -194,6 +194,7 @@ class Run:
         """
         from genexp.api.training import resume
 
+        console.forget()
         with console.quiet(not progress):
             resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
         return Run(self.path)

@@ -169,7 +169,6 @@ def start(
     `command` is what environment.json records; `verbose` lets TensorFlow's own messages through; `created` is called
     with the run directory when it is made.
     """
-    console.forget()
     check_free(directory)
     plan = check(config)
 
@@ -196,7 +195,6 @@ def resume(
     """
     from genexp.training.state import resumed
 
-    console.forget()
     run = find_run(directory, "resume")
     plan = check(resumed(run, epochs, patience, hardware), run)
     return _train(plan, lambda: run, command, verbose)
