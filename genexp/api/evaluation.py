@@ -12,9 +12,9 @@ from genexp import console
 from genexp.api.training import folder_dataset, read
 from genexp.config.validation import validate
 from genexp.dataset.config import DatasetConfig, DemoConfig
-from genexp.dataset.description import DatasetDescription
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import SPLITS, Dataset
-from genexp.dataset.sources import Source, check_inputs, inspect
+from genexp.dataset.sources import check_inputs, inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from genexp import console
-from genexp.blocks import PROMOTER
 from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
+from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
-from genexp.dataset.sources import Source, choose_window, inspect, load
+from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
@@ -120,13 +120,6 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
     description = source.description
-    missing = [letter for letter in blocks if letter not in description.blocks]
-    if missing:
-        where, expected = f"data={blocks}, {description.source}", f"a combination of {description.blocks}"
-        raise UserError(f"the dataset has no block {', '.join(missing)}", where=where, expected=expected)
-    if description.promoter == "embedded" and PROMOTER in blocks and config.data.window is not None:
-        what = "a window cannot be cut from precomputed promoter embeddings"
-        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
     window, note = choose_window(config.data, config.model, description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
@@ -142,12 +135,10 @@ def folder_dataset(**settings: object) -> DatasetConfig:
 
 def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset:
     """Load a dataset with progress, and print what was found."""
-    from genexp.dataset.reading import describe
-
     total = sum(source.description.genes.values())
     with console.progress("reading genes", total, "genes") as done:
         dataset = load(source, blocks, window, done)
-    console.say(describe(dataset))
+    console.say(str(dataset))
     for line in dataset.warnings:
         console.warn(line)
     ceiling = (dataset.ceiling or {}).get(blocks)

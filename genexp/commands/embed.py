@@ -12,7 +12,8 @@ from genexp.api.training import read
 from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
 from genexp.dataset.config import DataConfig
-from genexp.dataset.sources import Source, choose_window, inspect
+from genexp.dataset.description import Source
+from genexp.dataset.sources import choose_window, inspect
 from genexp.errors import UserError
 from genexp.features.config import KmerLength, Word2VecConfig
 from genexp.features.kmers import check_chunks
@@ -102,7 +103,7 @@ def embed(plan: Plan) -> Path:
         folder.mkdir()
         tokens = dataset.splits["train"].blocks[PROMOTER]
         with console.progress("Word2Vec", config.epochs, "epochs") as done:
-            vectors = train_word2vec(tokens, k=config.k, dimension=config.dimension, **config.word2vec(), progress=done)
+            vectors = train_word2vec(tokens, config.k, config.dimension, config, done)
         console.say(f"embedding: {vectors.summary()}")
         vectors.save(folder / "vectors.npz")
         if config.write_dataset:

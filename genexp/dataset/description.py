@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from genexp.blocks import PROMOTER, in_order
+from genexp.dataset.config import DatasetConfig, DemoConfig
+
+if TYPE_CHECKING:
+    from genexp.dataset.hdf5 import StoredArray
 
 
 class DatasetDescription(BaseModel):
@@ -61,3 +69,28 @@ class DatasetDescription(BaseModel):
     def blocks(self) -> str:
         """Letters of the blocks present, in joining order: ``"PHT"``."""
         return in_order({*self.widths, *(PROMOTER if self.promoter else "")})
+
+    def __str__(self) -> str:
+        fold = f", fold {self.fold}" if self.fold is not None else ""
+        genes = " / ".join(f"{number:,}" for number in self.genes.values())
+        promoter = ""
+        if self.promoter == "bases":
+            promoter = f", promoter {self.promoter_length:,} nt (TSS at {self.tss:,})"
+        elif self.promoter:
+            promoter = f", promoter embedded in {self.promoter_length:,} chunks"
+        blocks = [f"{block}({self.widths[block]:,})" if block in self.widths else block for block in self.blocks]
+        return f"{self.layout} layout in {self.source}{fold}: {genes} genes{promoter}, blocks {' '.join(blocks)}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset that was inspected but not read: its description, and where each array lies.
+
+    `arrays` is by split, then by block letter, label and gene (see `genexp.dataset.layouts`); `warnings` has one
+    sentence for each oddity.
+    """
+
+    description: DatasetDescription
+    config: DatasetConfig | DemoConfig
+    arrays: Mapping[str, Mapping[str, StoredArray]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

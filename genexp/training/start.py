@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp.blocks import PROMOTER
-from genexp.dataset.description import DatasetDescription
-from genexp.dataset.sources import Source, check_inputs
+from genexp.dataset.description import DatasetDescription, Source
+from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig

@@ -52,9 +52,19 @@ def test_a_given_window_is_taken_as_it_is():
     assert choose_window(data("P", [3, 1003]), model(-7000, 3500), info(2000, 1000)) == ((3, 1003), None)
 
 
-def test_a_given_window_must_fit():
-    with pytest.raises(UserError, match="does not fit"):
-        choose_window(data("P", [0, 2001]), model(-7000, 3500), info(2000, 1000))
+@pytest.mark.parametrize("window", [[0, 2001], [2500, 2600], [9, 9], [9, 3]])
+def test_a_given_window_must_fit(window):
+    with pytest.raises(UserError, match="does not fit") as caught:
+        choose_window(data("P", window), model(-7000, 3500), info(2000, 1000))
+    assert "data.window" in str(caught.value)
+    assert f"received: {window}" in str(caught.value)
+
+
+def test_a_window_of_embedded_promoters():
+    found = DatasetDescription(source="here", layout="e", genes={"train": 1}, promoter="embedded", widths={"H": 3})
+    with pytest.raises(UserError, match=r"data\.window"):
+        choose_window(data("P", [0, 3]), model(-1, 1), found)
+    assert choose_window(data("H", [0, 3]), model(-1, 1), found) == (None, None)
 
 
 def test_a_published_window_beyond_the_promoters_is_an_error():
