@@ -121,7 +121,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command.name):
             whole = compose(command.name, forced, return_hydra_config=True)
     except yaml.YAMLError as error:
-        mark = " ".join(str(getattr(error, "problem_mark", "the config files")).split())
+        mark = " ".join(str(getattr(error, "problem_mark", None) or "the config files").split())
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError("a config file is not valid YAML", where=mark, received=reason) from None
     except (HydraException, OmegaConfBaseException) as error:
