@@ -67,7 +67,7 @@ def sweep(module: ModuleType, command: Command[Any], words: Words) -> int:
                 raise
             close_sweep(directory)
             raise KeyboardInterrupt("reported") from None
-        codes = job.exit_codes()
+        codes = [int(path.read_text()) for path in Path(folder).glob("*.code")]
     by_status = close_sweep(directory) if directory else []
     return max(codes if len(codes) >= len(by_status) else [*codes, *by_status], default=0)
 
@@ -123,10 +123,6 @@ class Job:
         metrics = read_metrics(RunDirectory(directory)) or {}
         loss: float | None = metrics.get("best", {}).get("valid", {}).get("mse")
         return loss
-
-    def exit_codes(self) -> list[int]:
-        """Return the exit codes of the jobs that ended."""
-        return [int(path.read_text()) for path in self.codes.glob("*.code")]
 
 
 def run_alone(words: Sequence[str]) -> int:

@@ -26,10 +26,6 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, protected_namespaces=())
 
 
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
 def repeated(length: int) -> BeforeValidator:
     """Let one number stand for `length` equal ones: ``model.dropout=0.2`` where there are two dropouts."""
 
@@ -47,7 +43,7 @@ Positive = Annotated[float, Field(gt=0, strict=False)]
 Index = Annotated[int, Field(ge=0)]
 #: Half-open slice [left, right).
 Window = Annotated[list[Index], Field(min_length=2, max_length=2)]
-Lower = BeforeValidator(_lower)
+Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,12 @@
 
 import json
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 from conftest import QUICK
 
 from genexp.evaluation.sweep import statuses
-from genexp.launch import Job, close_sweep
+from genexp.launch import close_sweep
 
 
 def needs(package):
@@ -52,10 +51,3 @@ def test_a_job_without_a_result_counts_as_failed(tmp_path, capsys):
     (tmp_path / "3-job").mkdir()
     assert close_sweep(tmp_path) == [0, 2, 2, 2]
     assert f"genexp train resume={tmp_path / '2-job'}" in capsys.readouterr().out
-
-
-def test_exit_codes_are_found_whichever_process_ran_the_job(tmp_path):
-    for number, code in enumerate((0, 1)):
-        (tmp_path / f"{number}.code").write_text(str(code))
-    assert sorted(Job("train", (), True, tmp_path).exit_codes()) == [0, 1]
-    assert Job("train", (), True, Path("elsewhere")).exit_codes() == []

@@ -52,7 +52,7 @@ def check(
     trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
     check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
-    window = _same_window(config, trained_on, source.description)
+    window = _same_window(trained_on, source.description)
     choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
     if split not in choices:
         names = [name for name in choices if name]
@@ -66,17 +66,12 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
     if own is None and "root" not in changes:
         hint = f"genexp evaluate run_dir={run.path} dataset.root=DIR"
         raise UserError("this run was imported, and has no dataset of its own", where="dataset.root", hint=hint)
-    if isinstance(own, DemoConfig) and changes and "root" not in changes:
-        where = ", ".join(f"dataset.{name}" for name in changes)
-        raise UserError("the demo genes have no such setting", where=where, hint="leave it out")
     if own is not None and "root" not in changes:
         return validate({**own.model_dump(mode="json"), **changes}, type(own), "dataset")
     return folder_dataset(**changes)
 
 
-def _same_window(
-    config: RunConfig, trained_on: DatasetDescription, found: DatasetDescription
-) -> tuple[int, int] | None:
+def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
     """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
     if trained_on.window is None or trained_on.tss is None or found.promoter != "bases" or found.tss is None:
         return None

@@ -82,13 +82,17 @@ def _wrong(where: str, expected: str, received: object) -> UserError:
 
 
 def fasta_promoters(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read a FASTA file of promoters that all have one length: their names, and (n, length) uint8 tokens."""
+    """Read a FASTA file of promoters: the first words of its headers, and (n, length) uint8 tokens."""
     from genexp.prepare.fasta import read_fasta
 
     by_name = groupby(read_fasta(path), lambda stretch: stretch.chromosome)
-    found = {name: np.concatenate([stretch.tokens for stretch in stretches]) for name, stretches in by_name}
-    lengths = {len(sequence) for sequence in found.values()}
+    return stacked({name: np.concatenate([part.tokens for part in parts]) for name, parts in by_name}, path)
+
+
+def stacked(sequences: Mapping[str, np.ndarray], where: object) -> tuple[list[str], np.ndarray]:
+    """Return the names of promoters and their tokens, (n, length), which must have one length."""
+    lengths = {len(sequence) for sequence in sequences.values()}
     if len(lengths) != 1:
-        received = f"{len(found)} of {min(lengths, default=0):,} to {max(lengths, default=0):,} nt"
-        raise UserError("promoters of one length are needed", where=path, received=received)
-    return list(found), np.stack(list(found.values()))
+        received = f"{len(sequences)} of {min(lengths, default=0):,} to {max(lengths, default=0):,} nt"
+        raise UserError("promoters of one length are needed", where=where, received=received)
+    return list(sequences), np.stack(list(sequences.values()))

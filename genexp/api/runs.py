@@ -13,6 +13,7 @@ from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.run import RunDirectory, check_checkpoint, find_run, read_environment, read_metrics
 from genexp.training.config import HardwareConfig, RunConfig, read_config
+from genexp.training.strategy import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -85,9 +86,10 @@ class Run:
 
     def checkpoint(self, name: str) -> keras.Model:
         """Return the model of the ``best`` or ``last`` checkpoint."""
+        check_checkpoint(self.files, name)
+        import_tensorflow()
         from genexp.evaluation.report import load_checkpoint
 
-        check_checkpoint(self.files, name)
         return load_checkpoint(self.files, name)
 
     def evaluate(
@@ -126,6 +128,7 @@ class Run:
         """
         with console.quiet(not progress):
             plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
+            import_tensorflow()
             folder = None if out is None else evaluation.results_folder(self.files, checkpoint, split, None, str(out))
             return evaluation.evaluate(plan, folder)
 
@@ -194,6 +197,7 @@ class Run:
         """
         from genexp.api.training import resume
 
+        console.forget()
         with console.quiet(not progress):
             resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
         return Run(self.path)
@@ -223,4 +227,6 @@ class Run:
         from genexp.api import exporting
 
         with console.quiet():
-            return exporting.export(exporting.check(self.files, checkpoint, format, None if out is None else str(out)))
+            plan = exporting.check(self.files, checkpoint, format, None if out is None else str(out))
+            import_tensorflow()
+            return exporting.export(plan)

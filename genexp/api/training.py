@@ -41,7 +41,6 @@ from genexp.training.start import check_start
 
 if TYPE_CHECKING:
     from genexp.training.loop import Fitted
-    from genexp.training.strategy import Hardware
 
 
 class TrainConfig(RunConfig):
@@ -66,7 +65,7 @@ def _check_words(words: Words) -> None:
             raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
     given = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
     preset = CONF_DIR / "experiment" / f"{given.get('experiment')}.yaml"
-    model = load_conf(preset)["experiment"]["model"] if preset.is_file() else None
+    model = load_conf(preset).get("experiment", {}).get("model")
     if model and given.get("model", model) != model:
         what, received = f"{preset.stem} is a result of model={model}", f"model={given['model']}"
         raise UserError(what, where=f"experiment={preset.stem}", received=received, hint="leave one of the two out")
@@ -161,7 +160,6 @@ def start(
     `command` is what environment.json records; `verbose` lets TensorFlow's own messages through; `created` is called
     with the run directory when it is made.
     """
-    console.forget()
     check_free(directory)
     plan = check(config)
 
@@ -188,7 +186,6 @@ def resume(
     """
     from genexp.training.state import resumed
 
-    console.forget()
     run = find_run(directory, "resume")
     plan = check(resumed(run, epochs, patience, hardware), run)
     return _train(plan, lambda: run, command, verbose)
@@ -209,13 +206,20 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         from genexp.training.loop import train
 
         write_atomically(run.config, to_yaml(config))
-        write_json(run.environment, _environment(config, read_genes, hardware, command))
+        record, devices = read_genes.record().model_dump(mode="json"), list(hardware.devices)
+        made_with = {"strategy": type(hardware.strategy).__name__, "precision": config.hardware.precision}
+        write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
         console.say(f"run directory: {relative(run.path)}")
         with console.progress("Word2Vec", 1, "epochs") as done:
             vectors = inputs.vectors_for(config.model, read_genes, run.vectors, say=console.say, progress=done)
         dataset = inputs.encode(read_genes, config.model, warn=console.warn)
         shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        console.say(_what_is_trained(config, hardware, inputs.describe(config.model, shapes)))
+        training, fed = config.training, inputs.describe(config.model, shapes)
+        console.say(
+            f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
+            f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
+            f"{', '.join(devices)}, {config.hardware.precision}"
+        )
         fitted = train(config, dataset, shapes, hardware, run)
         if fitted.collapsed:
             what = "the network collapsed in every attempt: it predicts the same value for all genes"
@@ -224,26 +228,6 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
             raise Collapsed(what, where=where, hint=hint)
         _write_results(config, dataset, fitted, run)
     return run
-
-
-def _environment(config: RunConfig, dataset: Dataset, hardware: Hardware, command: str) -> dict[str, Any]:
-    return provenance(
-        command,
-        config.seed,
-        dataset.record().model_dump(mode="json"),
-        devices=list(hardware.devices),
-        strategy=type(hardware.strategy).__name__,
-        precision=config.hardware.precision,
-    )
-
-
-def _what_is_trained(config: RunConfig, hardware: Hardware, fed: str) -> str:
-    training = config.training
-    return (
-        f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
-        f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
-        f"{', '.join(hardware.devices)}, {config.hardware.precision}"
-    )
 
 
 def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory) -> None:

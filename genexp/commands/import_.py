@@ -94,7 +94,6 @@ def read(config: Config, verbose: bool) -> tuple[RunConfig, Ported]:
 
 def run(composed: Composed[Config]) -> None:
     """Make a run directory of a checkpoint."""
-    console.forget()
     config = composed.config
     check_free(composed.run_dir)
     run_config, ported = read(config, composed.verbose)

@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genexp.config.conf import BLOCK_GROUP, CONF_DIR, block_options, groups
+from genexp.blocks import combinations
+from genexp.config.conf import BLOCK_GROUP, CONF_DIR, groups
 from genexp.config.keys import fields
 from genexp.config.validation import check_shown, unknown_key, validate
 from genexp.config.words import COMMAND_LINE, Words, check, parse
@@ -120,7 +121,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command.name):
             whole = compose(command.name, forced, return_hydra_config=True)
     except yaml.YAMLError as error:
-        mark = " ".join(str(getattr(error, "problem_mark", "the config files")).split())
+        mark = " ".join(str(getattr(error, "problem_mark", None) or "the config files").split())
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError("a config file is not valid YAML", where=mark, received=reason) from None
     except (HydraException, OmegaConfBaseException) as error:
@@ -131,7 +132,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
 
 def store_block_options() -> None:
     """Let Hydra know the options of the block group, which have no files."""
-    for name, _ in block_options():
+    for name in combinations():
         ConfigStore.instance().store(group=BLOCK_GROUP, name=name, node={"name": name})
 
 

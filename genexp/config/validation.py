@@ -60,8 +60,7 @@ def check_shown(values: Mapping[str, Any], schema: type[Schema], source: str) ->
     try:
         schema.model_validate(_without_missing(values))
     except ValidationError as error:
-        problems = [p for p in _problems(schema, error, source, values) if not isinstance(p, Missing)]
-        if problems:
+        if problems := [p for p in _problems(schema, error, source, values) if not isinstance(p, Missing)]:
             raise _joined(problems, source) from None
 
 

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from genexp.errors import UserError
@@ -29,7 +30,6 @@ class Hardware:
     """The devices of a run, ready for use: model, optimizer and metrics are made inside the strategy's scope."""
 
     strategy: tf.distribute.Strategy
-    kind: str
     devices: tuple[str, ...]
     #: Whether every batch must have the same size.
     static_batches: bool
@@ -45,11 +45,15 @@ def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardwar
     """Import TensorFlow and configure it for the devices asked for; `verbose` lets its start-up messages through."""
     if verbose:
         return _set_up(config)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_start():
-        found = _set_up(config)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of retracing, where a split fills no whole batch
-    return found
+        return _set_up(config)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up messages, for work on whatever devices the process uses."""
+    if "tensorflow" not in sys.modules:
+        with _quiet_start():
+            import_module("keras")
 
 
 @contextmanager
@@ -58,6 +62,8 @@ def _quiet_start() -> Iterator[None]:
 
     TensorFlow's first lines come before any of its own settings can silence them.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of retracing, where a split fills no whole batch
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as real:
         os.dup2(held.fileno(), 2)
@@ -81,13 +87,20 @@ def _set_up(config: HardwareConfig) -> Hardware:
     tpu_named = os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR")
     best = "gpu" if tf.config.list_physical_devices("GPU") else "tpu" if tpu_named else "cpu"
     kind = best if config.name == "auto" else config.name
-    strategy, devices = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind](config)
+    try:
+        strategy, devices = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind](config)
+    except RuntimeError as error:  # as TensorFlow refuses to change devices that are in use
+        what, hint = (
+            "TensorFlow uses other devices already in this process",
+            "restart the process (the notebook kernel)",
+        )
+        raise UserError(what, where=f"hardware={config.name}", received=error, hint=hint) from None
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic and kind != "tpu":
         tf.config.experimental.enable_op_determinism()
     # Keras 3 cannot jit-compile under TPUStrategy, where XLA compiles the step anyway.
     jit = False if kind == "tpu" else ("auto" if config.jit is None else config.jit)
-    return Hardware(strategy, kind, devices, kind == "tpu" or len(devices) > 1, jit)
+    return Hardware(strategy, devices, kind == "tpu" or len(devices) > 1, jit)
 
 
 def _cpu(config: HardwareConfig) -> Devices:

@@ -1,5 +1,7 @@
 """The library as a notebook uses it: several runs in one process, errors to catch, nothing printed on demand."""
 
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -76,6 +78,15 @@ def test_without_progress_nothing_is_printed(run, xpresso_root, tmp_path, capfd)
     copy.export(out=tmp_path / "model.keras")
     genexp.load_dataset(xpresso_root, progress=False)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_new_process_prints_nothing_either(run):
+    """TensorFlow's start-up lines included."""
+    code = (
+        "import sys, genexp; run = genexp.open_run(sys.argv[1]); run.evaluate(progress=False); run.checkpoint('last')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, run.path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(
