@@ -1,10 +1,7 @@
 """From genes in memory to batches of a tf.data pipeline; the only place that feeds a model.
 
-TensorFlow gathers the rows of a batch itself, from the arrays where they are: no Python runs per batch and no promoter
-is held twice. Per batch of 128 promoters of 10,500 nt that takes 0.4 ms, as long as the pipeline that Keras makes of
-arrays; a Python function per batch takes 1.0 ms and a generator 1.6 ms (benchmarks/training_speed.py compares whole
-epochs). A streamed dataset has its promoters in a memory-mapped file: the same rows in the same order, which the
-operating system reads from disk when they are not in memory.
+TensorFlow gathers the rows of a batch itself, from the arrays where they are: no Python runs per batch, and no promoter
+is held twice (benchmarks/training_speed.py). A streamed dataset gives the same rows in the same order from disk.
 """
 
 from __future__ import annotations
@@ -24,31 +21,10 @@ if TYPE_CHECKING:
 class TrainingBatches:
     """The training genes, in an order that depends on nothing but seed and epoch.
 
-    So an epoch can be repeated, a resumed run sees the genes in the order of an uninterrupted one, and a dataset that
-    is streamed gives the same results as in memory: its genes come in the same order.
-
-    Parameters
-    ----------
-    split
-        The training genes.
-    batch_size
-        Genes per batch, over all replicas.
-    seed
-        Governs the order: ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``.
-    shuffle
-        False keeps the order of the file.
-    static
-        Every batch has the full size, as TPUs and several replicas need it; the genes left over at the end of an
-        epoch, others each time, are skipped. Otherwise the last batch is smaller.
-
-    Attributes
-    ----------
-    epoch : int
-        Set before each epoch.
-    steps : int
-        Batches per epoch.
-    dataset : tf.data.Dataset
-        One epoch: (inputs by name, labels (batch, 1) float32).
+    So a resumed run sees the genes in the order of an uninterrupted one: with `shuffle`, that of
+    ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``. With `static` every batch has the full size, as TPUs and
+    several replicas need it; the genes left over at the end of an epoch, others each time, are skipped. `epoch` is set
+    before each epoch; `steps` is the batches per epoch, and `dataset` one epoch of (inputs by name, (batch, 1) labels).
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, *, shuffle: bool, static: bool) -> None:

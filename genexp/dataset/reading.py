@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from genexp.blocks import PROMOTER, feature_blocks, in_order
 from genexp.dataset.checks import (
@@ -27,7 +28,7 @@ from genexp.dataset.inspection import ONE_HOT
 from genexp.dataset.layouts import GENE, LABEL
 from genexp.dataset.problems import FOR_BASES, unlike, wrong
 from genexp.features.tokens import N_TOKEN, rows_with_n, tokens_from_one_hot
-from genexp.memory import allocate, available, check_size, in_words
+from genexp.memory import allocate, available, check_size
 
 Progress = Callable[[int], None]
 Window = tuple[int, int]
@@ -69,7 +70,7 @@ def load_files(
         check_labels(split.labels, name, source.arrays[name][LABEL])
     warnings = [*source.warnings, *ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
     if on_disk and config.stream is None:
-        warnings.append(f"The promoters exceed half of the memory ({in_words(available())}): they stream from disk.")
+        warnings.append(f"The promoters exceed half of the memory ({decimal(available())}): they stream from disk.")
     warnings += oddities(kept, found.feature_names)
     loaded = found.model_copy(update={"window": looked_at if PROMOTER in blocks else None})
     return Dataset(loaded, _one_type_per_block(kept), tuple(warnings))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.layouts import GENE, LABEL, MARK, VERSION, keys
-from genexp.errors import UserError
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
@@ -31,57 +29,21 @@ GENES_AT_ONCE = 512
 
 
 def write_dataset(
-    root: str | Path,
+    folder: Path,
     dataset: Dataset,
     *,
     source: str,
     scaling: Mapping[str, Any] | None = None,
     fold: int | None = None,
-) -> list[Path]:
-    """Write train.h5, valid.h5 and test.h5; files that are there already are replaced, all at the end.
+) -> None:
+    """Write train.h5, valid.h5 and test.h5 (with `fold`: 1train.h5 ...) to a folder that exists.
 
-    Parameters
-    ----------
-    root
-        Folder, made if it is missing.
-    dataset
-        The genes, with the blocks to write. Promoters are written as they are in memory: a window of them becomes
-        the whole promoter, and the TSS index moves with it.
-    source
-        Where the genes come from, for readers of the file.
-    scaling
-        How labels and features were scaled, as JSON can hold it.
-    fold
-        Number of a cross-validation fold, which is put before the file names.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    UserError
-        If they cannot be written.
+    Promoters are written as they are in memory: a window of them becomes the whole promoter, and the TSS index moves
+    with it. `source` and `scaling`, as JSON can hold it, are what readers of the files are told of the raw values.
     """
-    root = Path(root)
-    names = {split: f"{'' if fold is None else fold}{split}.h5" for split in dataset.splits}
-    partial = {split: root / f".{name}.{os.getpid()}.partial" for split, name in names.items()}
     attributes = _attributes(dataset, source, scaling)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        try:
-            for name, split in dataset.splits.items():
-                _write_split(partial[name], split, attributes)
-            for name, path in partial.items():
-                path.replace(root / names[name])
-        finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
-    except OSError as error:
-        hint = "check the free space and the permission to write"
-        raise UserError("the dataset cannot be written", where=root, received=error, hint=hint) from error
-    return [root / name for name in names.values()]
+    for name, split in dataset.splits.items():
+        _write_split(folder / f"{'' if fold is None else fold}{name}.h5", split, attributes)
 
 
 def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -131,23 +93,8 @@ def write_embedded(
 ) -> int:
     """Write etrain.h5, evalidation.h5 and etest.h5, a few hundred genes at a time.
 
-    Parameters
-    ----------
-    folder
-        Where to; exists.
-    dataset
-        Promoters as tokens, (n, window) uint8, and any feature blocks.
-    vectors
-        Of the k-mers.
-    chunk
-        Length of a chunk in nt; divides the window.
-    progress
-        Called with the number of genes written and of all genes.
-
-    Returns
-    -------
-    int
-        Number of chunks without any k-mer, because of N; they are written as zeros.
+    The promoters are (n, window) uint8 tokens, and `chunk` divides the window. Return the number of chunks without any
+    k-mer, because of N; they are written as zeros. `progress` is called with the genes written, and all.
     """
     total, before, empty = sum(map(len, dataset.splits.values())), 0, 0
     for name, split in dataset.splits.items():
