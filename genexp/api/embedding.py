@@ -17,7 +17,6 @@ from genexp.errors import UserError
 from genexp.features.config import KmerLength, Word2VecConfig
 from genexp.features.kmers import check_chunks
 from genexp.files import free_folder, whole_or_nothing
-from genexp.models import ModelConfig
 from genexp.schema import Count, Schema, Window
 from genexp.training.config import AnyDataset
 
@@ -40,15 +39,6 @@ class EmbedConfig(Word2VecConfig):
     write_dataset: bool = Field(description="write the embedded dataset too")
     data: WindowConfig
     dataset: AnyDataset
-
-
-class _Chunks(ModelConfig):
-    """What `choose_window` must know of a model that reads chunks."""
-
-    chunk: int
-
-    def multiple(self) -> int:
-        return self.chunk
 
 
 @dataclass(frozen=True)
@@ -88,8 +78,8 @@ def check(config: EmbedConfig) -> Plan:
             received=f"layout {description.layout}",
             hint="give the folder of the original dataset",
         )
-    model = _Chunks(name="embed", window=[-7000, 3500], chunk=config.chunk)  # the published window
-    window, note = choose_window(DataConfig(name=PROMOTER, window=config.data.window), model, description)
+    data, published = DataConfig(name=PROMOTER, window=config.data.window), [-7000, 3500]
+    window, note = choose_window(data, published, config.chunk, description)
     if window is None:
         raise TypeError("promoters of bases have a window")
     if config.write_dataset:

@@ -96,7 +96,7 @@ def prepare(config: ImportConfig, *, verbose: bool = False) -> Prepared:
     )
     if run.dataset is not None:
         source = inspect(run.dataset, run.data.name)
-        choose_window(run.data, run.model, source.description)
+        choose_window(run.data, run.model.window, run.model.multiple(), source.description)
         check_inputs(trained_on(ported), run.data.name, source.description, HINT)
     return Prepared(run, ported)
 

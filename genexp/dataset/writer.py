@@ -16,8 +16,7 @@ from genexp.dataset.layouts import GENE, LABEL, MARK, VERSION, keys
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
-#: Genes and positions in a chunk of tokens: a window costs little more than its own bases, one gene little more
-#: than itself.
+#: Genes and positions in a chunk of tokens: reading a window, or one gene, costs little more than its own bases.
 TOKEN_CHUNK = (64, 4096)
 CHUNK_BYTES = 256 << 10
 
@@ -29,21 +28,20 @@ GENES_AT_ONCE = 512
 
 
 def write_dataset(
-    folder: Path,
-    dataset: Dataset,
-    *,
-    source: str,
-    scaling: Mapping[str, Any] | None = None,
-    fold: int | None = None,
+    folder: Path, dataset: Dataset, *, source: str, scaling: Mapping[str, Any] | None = None, fold: int | None = None
 ) -> None:
     """Write train.h5, valid.h5 and test.h5 (with `fold`: 1train.h5 ...) to a folder that exists.
 
     Promoters are written as they are in memory: a window of them becomes the whole promoter, and the TSS index moves
-    with it. `source` and `scaling`, as JSON can hold it, are what readers of the files are told of the raw values.
+    with it. `source` and `scaling`, as JSON can hold it, are what the files say of the raw values.
     """
-    attributes = _attributes(dataset, source, scaling)
     for name, split in dataset.splits.items():
-        _write_split(folder / f"{'' if fold is None else fold}{name}.h5", split, attributes)
+        with h5py.File(folder / f"{'' if fold is None else fold}{name}.h5", "w") as file:
+            file.attrs.update(_attributes(dataset, source, scaling))
+            _write_columns(file, split, keys()[GENE][0])
+            for block, values in split.blocks.items():
+                options = {"chunks": _chunk(values), "compression": "gzip", "compression_opts": 4}
+                file.create_dataset(BLOCKS[block].keys[0], data=values, **options)
 
 
 def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -59,16 +57,6 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
         if bases and found.tss is not None:
             attributes["tss"] = found.tss - (dataset.window[0] if dataset.window else 0)
     return attributes
-
-
-def _write_split(path: Path, split: Split, attributes: Mapping[str, Any]) -> None:
-    """Write one file, chunked and compressed."""
-    with h5py.File(path, "w") as file:
-        file.attrs.update(attributes)
-        _write_columns(file, split, keys()[GENE][0])
-        for block, values in split.blocks.items():
-            options = {"chunks": _chunk(values), "compression": "gzip", "compression_opts": 4}
-            file.create_dataset(BLOCKS[block].keys[0], data=values, **options)
 
 
 def _write_columns(file: h5py.File, split: Split, gene_key: str) -> None:
