@@ -10,25 +10,12 @@ from typing import Any
 import numpy as np
 
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks
+from genexp.dataset import layouts
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import StoredArray
-from genexp.dataset.layouts import (
-    GENE,
-    LABEL,
-    LAYOUTS,
-    MARK,
-    SPLIT_NAMES,
-    VERSION,
-    Contents,
-    FoundSet,
-    choose_set,
-    find_sets,
-    keys,
-    look_into,
-    named,
-)
+from genexp.dataset.layouts import GENE, LABEL, LAYOUTS, Contents, FoundSet, keys, look_into, named
 from genexp.dataset.problems import damaged, unlike, wrong
 
 #: Where the promoters of the set beside a token file lie, which must be the same.
@@ -41,8 +28,8 @@ _Arrays = dict[str, StoredArray]
 def inspect_files(config: DatasetConfig, need: str) -> Source:
     """Look at a dataset that must have the blocks in `need`: reads names, shapes, types and attributes only."""
     root = Path(config.root).expanduser()
-    sets = find_sets(root, config.fold)
-    chosen = choose_set(root, sets, config.layout, need)
+    sets = layouts.find_sets(root, config.fold)
+    chosen = layouts.choose_set(root, sets, config.layout, need)
     found = {split: _look_at(chosen, split, config) for split in SPLITS}
     arrays = {split: arrays for split, (arrays, _) in found.items()}
     facts = {split: _facts(*pair) for split, pair in found.items()}
@@ -91,7 +78,7 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
     if found.tokens is not None:
         if PROMOTER in arrays:
             arrays[ONE_HOT] = arrays[PROMOTER]
-        tokens = look_into(found.tokens).find(SPLIT_NAMES[split])
+        tokens = look_into(found.tokens).find(layouts.SPLIT_NAMES[split])
         if tokens is not None:  # as it was when the set was recognised
             arrays[PROMOTER] = tokens
     _check_arrays(arrays)
@@ -121,9 +108,9 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
 
 def _attributes(contents: Contents) -> dict[str, Any]:
     """Return the root attributes that genexp writes; None, or its JSON, for those that are not there."""
-    if not np.array_equal(contents.attributes.get(MARK, VERSION), VERSION):
-        what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{MARK}'"
-        raise wrong(what, where, VERSION, contents.attributes[MARK], "update genexp")
+    if not np.array_equal(contents.attributes.get(layouts.MARK, layouts.VERSION), layouts.VERSION):
+        what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{layouts.MARK}'"
+        raise wrong(what, where, layouts.VERSION, contents.attributes[layouts.MARK], "update genexp")
     absent = {"promoter": None, "tss": None, "source": None, "feature_names": "{}", "scaling": "null"}
     return {**absent, **contents.attributes}
 

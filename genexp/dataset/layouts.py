@@ -187,17 +187,16 @@ def choose_set(root: Path, sets: list[FoundSet], layout: str, need: str) -> Foun
 
 def _list_files(root: Path) -> list[str]:
     """Return the names of the HDF5 files in a folder, sorted."""
-    if root.is_dir():
-        try:
-            return sorted(path.name for path in root.iterdir() if path.suffix.lower() in (".h5", ".hdf5"))
-        except OSError as error:
-            raise wrong("the dataset folder cannot be read", root, None, error, "ask for the permission") from error
-    if root.exists():
+    try:
+        return sorted(path.name for path in root.iterdir() if path.suffix.lower() in (".h5", ".hdf5"))
+    except NotADirectoryError:
         what, hint = "the dataset is a file, not a folder", f"set dataset.root={root.parent}, the folder it is in"
-    else:
-        siblings = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        what = "the dataset folder does not exist"
-        hint = f"{nearest(root.name, siblings)}set dataset.root to the folder that holds train.h5, valid.h5 and test.h5"
+    except FileNotFoundError:
+        siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        what, files = "the dataset folder does not exist", "train.h5, valid.h5 and test.h5"
+        hint = f"{nearest(root.name, siblings)}set dataset.root to the folder that holds {files}"
+    except OSError as error:
+        what, hint = f"the dataset folder cannot be read: {error.strerror}", "ask for the permission to read it"
     raise wrong(what, "dataset.root", "a folder with the HDF5 files of each split", root, hint)
 
 
@@ -206,9 +205,8 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
     _, prefix, suffix = affixes
     sets = [row for row in _TABLE if not row.beside]
     hinted = [row for row in sets if row.prefix.lower() in prefix and row.suffix in suffix and row.prefix + row.suffix]
-    marked, embedded, present = False, any(row.embedded for row in hinted), ""
+    marked, embedded, present, problem = False, any(row.embedded for row in hinted), "", None
     first = {split: files[split][0] for split in SPLITS if split in files}
-    problem = _wrong_files(root, affixes, files, others)
     try:
         found = look_into(next(iter(first.values())))
         marked = bool(found.attributes)
@@ -216,6 +214,7 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
         promoter = found.find(BLOCKS[PROMOTER].keys)
         if promoter is not None:  # chunk vectors, not one-hot bases, are floats without four channels on either axis
             embedded |= promoter.kind == "f" and len(promoter.shape) == 3 and 4 not in promoter.shape[1:]
+        _check_files(root, affixes, files, others)
     except UserError as error:
         problem = error
     blocks = in_order(present + "".join(row.blocks for row in hinted))
@@ -226,22 +225,21 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
     return FoundSet(layout, first, blocks, problem=problem)
 
 
-def _wrong_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> UserError | None:
-    """Return the error for a split that has no file, or two."""
+def _check_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> None:
+    """Raise an error for a split that has no file, or two."""
     fold, prefix, suffix = affixes
-    there = ", ".join(path.name for paths in files.values() for path in paths)
-    for split in SPLITS:
+    for split, labels in SPLIT_NAMES.items():
         if len(files.get(split, ())) > 1:
             twice = " and ".join(path.name for path in files[split])
-            return wrong(f"the split '{split}' has two files: {twice}", root, None, None, "keep one of them")
+            raise wrong(f"the split '{split}' has two files: {twice}", root, None, None, "keep one of them")
         if split not in files:
             prefix = next((row.prefix for row in _TABLE if row.prefix.lower() == prefix), prefix)
-            names = [f"{fold}{prefix}{name}{suffix}.h5" for name in SPLIT_NAMES[split]]
+            names = [f"{fold}{prefix}{label}{suffix}.h5" for label in labels]
             close = [match for name in names for match in get_close_matches(name, others, n=1, cutoff=0.7)]
             rename = f"is it '{close[0]}'? Rename it to '{names[0]}'" if close else "add the file"
+            there = ", ".join(path.name for paths in files.values() for path in paths)
             what, hint = f"the file of the split '{split}' is missing", f"{rename}, or choose another dataset.layout"
-            return wrong(what, root, " or ".join(names), there, hint)
-    return None
+            raise wrong(what, root, " or ".join(names), there, hint)
 
 
 def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -> list[FoundSet]:
@@ -249,8 +247,11 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
     found = []
     by_layout = {other.layout: other for other in reversed(sets)}
     for name in names:
-        match, path = _TOKEN_FILE.fullmatch(name), root / name
-        problem = _token_problem(path)
+        match, path, problem = _TOKEN_FILE.fullmatch(name), root / name, None
+        try:
+            _check_tokens(path)
+        except UserError as error:
+            problem = error
         if (match[1] if match else "") != fold or (problem and not match):
             continue  # another fold, or some other file
         row = next(row for row in reversed(_TABLE) if row.beside and path.stem.lower().endswith(row.suffix))
@@ -265,15 +266,11 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
     return found
 
 
-def _token_problem(path: Path) -> UserError | None:
-    """Return what keeps a file from being a token file: it has one (n, length) array per split."""
-    try:
-        contents = look_into(path)
-    except UserError as error:
-        return error
+def _check_tokens(path: Path) -> None:
+    """Raise an error for a file that is no token file: it has one (n, length) array per split."""
+    contents = look_into(path)
     for split, names in SPLIT_NAMES.items():
         array = contents.find(names)
         if array is None or not array.shape:
             what, hint = f"a token file has no key for the split '{split}'", "write its tokens under such a key"
-            return contents.lacking(what, names, hint)
-    return None
+            raise contents.lacking(what, names, hint)

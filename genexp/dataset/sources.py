@@ -10,6 +10,12 @@ from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.problems import wrong
 
+Progress = Callable[[int, int], None]
+
+
+def ignore(done: int, total: int) -> None:
+    """Report no progress."""
+
 
 def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
     """Look at a dataset that must have these blocks: layout, sizes, names; fast, and reads no gene."""
@@ -22,12 +28,7 @@ def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
     return inspect_files(config, blocks)
 
 
-def load(
-    source: Source,
-    blocks: str,
-    window: tuple[int, int] | None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
+def load(source: Source, blocks: str, window: tuple[int, int] | None, progress: Progress = ignore) -> Dataset:
     """Read the genes that `inspect` found: only these blocks, and the slice of the promoter from `choose_window`.
 
     `progress` is called with the number of genes read and of all genes.
