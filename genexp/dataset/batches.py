@@ -6,16 +6,12 @@ is held twice (benchmarks/training_speed.py). A streamed dataset gives the same 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import tensorflow as tf
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Split
 from genexp.memory import aligned
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 class TrainingBatches:
@@ -28,9 +24,7 @@ class TrainingBatches:
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, *, shuffle: bool, static: bool) -> None:
-        import tensorflow as tf
-
-        self.epoch = 0
+            self.epoch = 0
         self._genes, self._seed, self._shuffle = len(split), seed, shuffle
         size = min(batch_size, len(split))
         whole, left = divmod(len(split), size)
@@ -54,8 +48,6 @@ class TrainingBatches:
 
 def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Return the genes of a split in order, in batches of one size; the last is filled up with the first gene."""
-    import tensorflow as tf
-
     rows = np.arange(len(split), dtype=np.int32)
     padded = np.concatenate([rows, np.zeros(-len(rows) % batch_size, np.int32)]).reshape(-1, batch_size)
     return _gathered(split, tf.data.Dataset.from_tensor_slices(padded), len(padded))
@@ -63,8 +55,6 @@ def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
 def _gathered(split: Split, batches_of_rows: tf.data.Dataset, steps: int) -> tf.data.Dataset:
     """Turn batches of row numbers into batches of inputs and labels."""
-    import tensorflow as tf
-
     arrays = {BLOCKS[letter].input: _tensor(array) for letter, array in split.blocks.items()}
     labels = _tensor(split.labels[:, None].astype(np.float32))
     promoter = BLOCKS[PROMOTER].input
@@ -80,6 +70,4 @@ def _gathered(split: Split, batches_of_rows: tf.data.Dataset, steps: int) -> tf.
 
 def _tensor(array: np.ndarray) -> tf.Tensor:
     """Return an array as a tensor in main memory, without a copy where its memory is aligned."""
-    import tensorflow as tf
-
     return tf.experimental.dlpack.from_dlpack(aligned(array).__dlpack__())
