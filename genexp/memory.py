@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -60,15 +61,13 @@ def available() -> int:
     """Return the bytes of memory that this process may use: those of the machine, or of its container."""
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for path in LIMITS:
-        try:
+        with suppress(OSError, ValueError):  # not there, or "max": no limit
             found.append(int(path.read_text()))
-        except (OSError, ValueError):  # not there, or "max": no limit
-            continue
     return min(found)
 
 
 def check_size(size: int, where: object, hint: str) -> None:
     """Raise a UserError if arrays of this size do not fit into memory."""
-    if size > available():
-        most, what = f"at most {decimal(available())}", "the genes do not fit into memory"
-        raise UserError(what, where=where, expected=most, received=decimal(size), hint=hint)
+    if size > (limit := available()):
+        what, expected = "the genes do not fit into memory", f"at most {decimal(limit)}"
+        raise UserError(what, where=where, expected=expected, received=decimal(size), hint=hint)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run directory.
+    """A run directory, which `genexp.train`, ``genexp train`` or ``genexp import`` wrote.
 
     Parameters
     ----------
     path
-        A directory that `genexp.train`, ``genexp train`` or ``genexp import`` wrote.
+        The directory.
 
     Raises
     ------
@@ -171,7 +171,27 @@ class Run:
         hardware: HardwareConfig | None = None,
         progress: bool = True,
     ) -> Run:
-        """Resume an interrupted run in its own directory, or train a finished one for more epochs."""
+        """Resume an interrupted run in its own directory, or train a finished one for more epochs.
+
+        Parameters
+        ----------
+        epochs, hardware
+            What replaces the run's own settings; None keeps them.
+        patience
+            Likewise, but None is no early stopping.
+        progress
+            Print what is done.
+
+        Returns
+        -------
+        Run
+            The run, opened again.
+
+        Raises
+        ------
+        UserError
+            If the run cannot be resumed, or has nothing left to do.
+        """
         from genexp.api.training import resume
 
         with console.quiet(not progress):
@@ -179,12 +199,26 @@ class Run:
         return Run(self.path)
 
     def export(self, format: str = "keras", out: str | Path | None = None, *, checkpoint: str = "best") -> Path:
-        """Write the model as ``keras``, ``saved_model`` or ``onnx``; see ``genexp export``.
+        """Write the model in another format, and compare its predictions with the original's.
+
+        Parameters
+        ----------
+        format
+            ``keras``, ``saved_model`` or ``onnx``.
+        out
+            The file or folder to write; None: in ``export/`` of the run.
+        checkpoint
+            ``best`` or ``last``.
 
         Returns
         -------
         Path
             What was written.
+
+        Raises
+        ------
+        UserError
+            If a package is missing, the target exists, or the predictions differ.
         """
         from genexp.api import exporting
 

@@ -24,7 +24,7 @@ class TrainingBatches:
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, *, shuffle: bool, static: bool) -> None:
-            self.epoch = 0
+        self.epoch = 0
         self._genes, self._seed, self._shuffle = len(split), seed, shuffle
         size = min(batch_size, len(split))
         whole, left = divmod(len(split), size)

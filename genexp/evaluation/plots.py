@@ -1,8 +1,4 @@
-"""The three plots of a run: its training history, and its predictions against the labels.
-
-Figures are built from objects, never through pyplot, so that they need no display, keep no state between calls and
-look the same whatever the user's matplotlib settings. Files are replaced atomically.
-"""
+"""The three plots of a run, built without pyplot: no display, no state between calls, no settings of the user."""
 
 from __future__ import annotations
 
@@ -69,22 +65,8 @@ _CONSTANT = "The predictions do not vary: the model has collapsed."
 def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> None:
     """Draw losses, validation r2 and, where it changes, the learning rate over the epochs.
 
-    Parameters
-    ----------
-    path
-        The PNG to write; its folder is made when it is missing.
-    history
-        One mapping per epoch with ``epoch``, ``loss``, ``val_loss``, ``val_r2`` and ``lr``; other keys are ignored, a
-        missing or non-finite value leaves a gap.
-    best_epoch
-        The ``epoch`` whose weights were kept; none is marked when no row has it.
-    title
-        One line, wrapped when it is long.
-
-    Notes
-    -----
-    A few huge losses, usually the first ones, are cut off and counted in the picture rather than allowed to flatten
-    everything else.
+    A missing or non-finite value of a row of the history leaves a gap. A few huge losses, usually the first ones, are
+    cut off and counted in the picture rather than allowed to flatten everything else.
     """
     epoch, loss, val_loss, val_r2, lr = (_column(history, key) for key in ("epoch", "loss", "val_loss", "val_r2", "lr"))
     changes = _changes(epoch, lr)
@@ -113,23 +95,7 @@ def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_ep
 def plot_scatter(
     path: str | Path, labels: ArrayLike, predictions: ArrayLike, metrics: Mapping[str, Any], title: str
 ) -> None:
-    """Draw predictions against labels, coloured by density, with the identity line.
-
-    Parameters
-    ----------
-    path
-        The PNG to write; its folder is made when it is missing.
-    labels, predictions : (n,) array of finite numbers
-    metrics
-        What `genexp.evaluation.metrics.metrics` returns for them; all of it is shown.
-    title
-        One line, wrapped when it is long.
-
-    Raises
-    ------
-    ValueError
-        Arrays that cannot be compared gene by gene, or values that are not finite.
-    """
+    """Draw predictions against labels, (n,) numbers each, coloured by density, with all their metrics."""
     collapsed = is_collapsed(predictions, labels)
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     low, high = _limits(y, p)
@@ -147,21 +113,7 @@ def plot_scatter(
 
 
 def plot_density(path: str | Path, labels: ArrayLike, predictions: ArrayLike, title: str) -> None:
-    """Draw the distributions of labels and predictions, and the residuals against the predictions.
-
-    Parameters
-    ----------
-    path
-        The PNG to write; its folder is made when it is missing.
-    labels, predictions : (n,) array of finite numbers
-    title
-        One line, wrapped when it is long.
-
-    Raises
-    ------
-    ValueError
-        Arrays that cannot be compared gene by gene, or values that are not finite.
-    """
+    """Draw the distributions of labels and predictions, (n,) numbers each, and the residuals."""
     collapsed = is_collapsed(predictions, labels)
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     with _figure(path, (11, 4.8), title) as figure:
@@ -199,9 +151,7 @@ def _metric_lines(metrics: Mapping[str, Any]) -> str:
     """Return r2 with its interval and the number of genes in one line, all other metrics below."""
     low, high = metrics["r2_ci95"]
     first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
-    others = [
-        f"{TITLES.get(name, name)} = {as_text(metrics[name])}" for name in METRICS if name != "r2" and name in metrics
-    ]
+    others = [f"{TITLES.get(m, m)} = {as_text(metrics[m])}" for m in METRICS if m != "r2" and m in metrics]
     return "\n".join([first, *("    ".join(others[n : n + 3]) for n in range(0, len(others), 3))])
 
 
@@ -221,7 +171,6 @@ def _changes(epoch: np.ndarray, lr: np.ndarray) -> list[float]:
 
 
 def _largest(values: np.ndarray) -> float:
-    """Return the largest finite value, 0 when there is none."""
     return float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
 
 
@@ -276,12 +225,9 @@ def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2
     row = rows[-1]
     for axis in axes:
         axis.axvline(best_epoch, color="black", linewidth=1, linestyle="--", zorder=1)
-    names = (
-        f"best epoch {best_epoch}: loss {val_loss[row]:.4g}",
-        f"best epoch {best_epoch}: Pearson r² {val_r2[row]:.3f}",
-    )
-    for axis, values, name in zip(axes, (val_loss, val_r2), names, strict=False):
-        axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=name, zorder=5)
+    for axis, values, shown in ((axes[0], val_loss, "loss {:.4g}"), (axes[1], val_r2, "Pearson r² {:.3f}")):
+        label = f"best epoch {best_epoch}: {shown.format(values[row])}"
+        axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=label, zorder=5)
     _legend_above(axes[1])
 
 
@@ -300,14 +246,10 @@ def _limits(labels: np.ndarray, predictions: np.ndarray, margin: float = 0.04) -
     return _padded(np.array([low, high]), margin)
 
 
-def _draw_cloud(
-    figure: Figure,
-    axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    xlim: tuple[float, float],
-    ylim: tuple[float, float],
-) -> None:
+Range = tuple[float, float]
+
+
+def _draw_cloud(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range) -> None:
     """Draw points coloured by how dense they lie, or counts in hexagons when there are many."""
     axes.grid(False)
     inside = (x >= xlim[0]) & (x <= xlim[1]) & (y >= ylim[0]) & (y <= ylim[1])
@@ -327,9 +269,7 @@ def _draw_cloud(
         _note(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=_GREY)
 
 
-def _density_at(
-    x: np.ndarray, y: np.ndarray, xlim: tuple[float, float], ylim: tuple[float, float], bins: int = 128
-) -> np.ndarray:
+def _density_at(x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range, bins: int = 128) -> np.ndarray:
     """Return the density of the cloud at its own points: a smoothed histogram, so linear in the number of points."""
     counts, _, _ = np.histogram2d(x, y, bins=bins, range=(xlim, ylim))
     at = [(v - low) / (high - low) * bins - 0.5 for v, (low, high) in ((x, xlim), (y, ylim))]
@@ -337,7 +277,6 @@ def _density_at(
 
 
 def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray, collapsed: bool) -> None:
-    """Draw a histogram and its smooth curve for labels and predictions."""
     limits = _limits(labels, predictions, margin=0.1)
     bins = int(np.clip(3 * np.cbrt(labels.size), 10, 60))
     peaks = []
@@ -368,7 +307,6 @@ def _smooth(values: np.ndarray, limits: tuple[float, float], bins: int = 1024) -
 
 
 def _draw_residuals(figure: Figure, axes: Axes, labels: np.ndarray, predictions: np.ndarray) -> None:
-    """Draw residuals against predictions."""
     residuals = labels - predictions
     low, high = _limits(labels, predictions)
     shown = (predictions >= low) & (predictions <= high)

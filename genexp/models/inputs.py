@@ -179,8 +179,7 @@ def _made_vectors(config: KmerConfig, tokens: np.ndarray, *, progress: Progress 
         return random_vectors(config.k, config.embed_dim, settings.seed)
     if settings.kind != "word2vec":
         return None
-    made = settings.word2vec()
-    return train_word2vec(tokens, k=config.k, dimension=config.embed_dim, **made, progress=progress)
+    return train_word2vec(tokens, config.k, config.embed_dim, settings, progress)
 
 
 def _kmers_of(dataset: Dataset, config: ModelConfig) -> KmerConfig | None:

@@ -102,13 +102,7 @@ class RunConfig(Schema):
 
 
 def check_combination(data: DataConfig, model: ModelConfig) -> None:
-    """Raise a PydanticCustomError where ``data`` and ``model`` are impossible together, whatever the dataset.
-
-    Raises
-    ------
-    PydanticCustomError
-        Of type ``combination``; its context has ``where``, ``expected``, ``received`` and ``hint``.
-    """
+    """Raise the error of `combination` where ``data`` and ``model`` are impossible together, whatever the dataset."""
     name, window = data.name, data.window
     reads = type(model).reads
     letters = ", ".join(f"{letter} ({block.title})" for letter, block in BLOCKS.items())
@@ -131,11 +125,5 @@ def check_combination(data: DataConfig, model: ModelConfig) -> None:
 
 
 def read_config(run: RunDirectory) -> RunConfig:
-    """Return the config of a run, as its ``config.yaml`` holds it.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged, or holds keys that this version does not know.
-    """
+    """Return the config of a run, as its ``config.yaml`` holds it."""
     return validate(read_yaml(run.config), RunConfig, str(run.config))

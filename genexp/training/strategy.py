@@ -24,50 +24,25 @@ if TYPE_CHECKING:
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
-#: A strategy and the names of its devices.
-Devices = tuple["tf.distribute.Strategy", tuple[str, ...]]
-
-
 @dataclass(frozen=True)
 class Hardware:
-    """The devices of a run, ready for use.
-
-    Attributes
-    ----------
-    strategy
-        Model, optimiser and metrics are made inside its scope.
-    kind
-        ``cpu``, ``gpu`` or ``tpu``.
-    devices
-        Names of the devices computed on.
-    static_batches
-        Whether every batch must have the same size.
-    jit
-        The argument ``jit_compile`` of ``compile``: True, False or "auto".
-    """
+    """The devices of a run, ready for use: model, optimizer and metrics are made inside the strategy's scope."""
 
     strategy: tf.distribute.Strategy
     kind: str
     devices: tuple[str, ...]
+    #: Whether every batch must have the same size.
     static_batches: bool
+    #: The argument ``jit_compile`` of ``compile``: True, False or "auto".
     jit: bool | str
 
 
+#: A strategy and the names of its devices.
+Devices = tuple["tf.distribute.Strategy", tuple[str, ...]]
+
+
 def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardware:
-    """Import TensorFlow, find the devices asked for and configure TensorFlow for them.
-
-    Parameters
-    ----------
-    config
-        The ``hardware`` group.
-    verbose
-        Let TensorFlow's start-up messages through.
-
-    Raises
-    ------
-    UserError
-        If a requested device is not available.
-    """
+    """Import TensorFlow and configure it for the devices asked for; `verbose` lets its start-up messages through."""
     if verbose:
         return _set_up(config)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -103,23 +78,16 @@ def _set_up(config: HardwareConfig) -> Hardware:
     import keras
     import tensorflow as tf
 
-    kind = config.name if config.name != "auto" else _best_kind()
-    make = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind]
-    strategy, devices = make(config)
+    tpu_named = os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR")
+    best = "gpu" if tf.config.list_physical_devices("GPU") else "tpu" if tpu_named else "cpu"
+    kind = best if config.name == "auto" else config.name
+    strategy, devices = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind](config)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic and kind != "tpu":
         tf.config.experimental.enable_op_determinism()
     # Keras 3 cannot jit-compile under TPUStrategy, where XLA compiles the step anyway.
     jit = False if kind == "tpu" else ("auto" if config.jit is None else config.jit)
     return Hardware(strategy, kind, devices, kind == "tpu" or len(devices) > 1, jit)
-
-
-def _best_kind() -> str:
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
-        return "gpu"
-    return "tpu" if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR") else "cpu"
 
 
 def _cpu(config: HardwareConfig) -> Devices:

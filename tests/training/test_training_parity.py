@@ -17,8 +17,7 @@ from genexp.api import compose
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.models import InputShapes, load_model
-from genexp.run import RunDirectory
-from genexp.run.record import HISTORY_COLUMNS
+from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training import loop
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware
