@@ -161,7 +161,7 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
-    check_model(config.model, inputs.expected_shapes(config.model, description, blocks, window, own))
+    check_model(config.model, inputs.input_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
 
 
@@ -245,9 +245,10 @@ def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
         write_json(run.environment, _environment(prepared, command))
         console.say(f"run directory: {relative(run.path)}")
         with console.progress("Word2Vec", 1, "epochs") as done:
-            vectors = inputs.vectors_for(config.model, prepared.dataset, run.vectors, say=console.say, progress=done)
-        dataset = inputs.encode(prepared.dataset, config.model, warn=console.warn)
-        shapes = inputs.actual_shapes(config.model, dataset, vectors)
+            inputs.vectors_for(config.model, prepared.dataset, run.vectors, console.say, done)
+        dataset = inputs.encode(prepared.dataset, config.model, console.warn)
+        seen = dataset.description
+        shapes = inputs.input_shapes(config.model, seen, config.data.name, seen.window, run.vectors)
         console.say(_what_is_trained(prepared, inputs.describe(config.model, shapes)))
         fitted = train(config, dataset, shapes, prepared.hardware, run)
         if fitted.collapsed:
