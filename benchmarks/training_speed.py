@@ -57,13 +57,15 @@ class Setting:
 def inputs_of(config: Any) -> tuple[Any, Any, Any]:
     """Return the genes as the model takes them, and the shapes of its inputs."""
     from genexp.dataset.sources import inspect, load
-    from genexp.models.inputs import actual_shapes, encode, make_vectors
+    from genexp.models.inputs import encode, input_shapes, vectors_for
 
     dataset = load(inspect(config.dataset, config.data.name), config.data.name, config.data.window)
-    reads_kmers = config.model.reads == "kmers"
-    vectors = make_vectors(config.model, dataset.splits["train"].blocks["P"]) if reads_kmers else None
-    encoded = encode(dataset, config.model)
-    return encoded, actual_shapes(config.model, encoded, vectors), vectors
+    seen = dataset.description
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "vectors.npz"
+        vectors = vectors_for(config.model, dataset, file, print)
+        shapes = input_shapes(config.model, seen, config.data.name, seen.window, file)
+    return encode(dataset, config.model, print), shapes, vectors
 
 
 def genexp_side(setting: Setting, link: Connection) -> None:
@@ -72,7 +74,7 @@ def genexp_side(setting: Setting, link: Connection) -> None:
     from genexp.training.strategy import set_up_hardware
 
     hardware = set_up_hardware(config.hardware)
-    from genexp.run.directory import RunDirectory
+    from genexp.run import RunDirectory
     from genexp.training.loop import compiled_model, fit
     from genexp.training.state import Progress
 
@@ -94,7 +96,7 @@ def plain_side(setting: Setting, link: Connection) -> None:
 
     from genexp.blocks import BLOCKS
     from genexp.models import build_model
-    from genexp.training.optimizers import OPTIMIZERS
+    from genexp.training.optimizers import build_optimizer
 
     if setting.plain == "deterministic":
         tf.config.experimental.enable_op_determinism()
@@ -103,7 +105,7 @@ def plain_side(setting: Setting, link: Connection) -> None:
     train = dataset.splits["train"]
     x = {BLOCKS[b].input: v if b == "P" else v.astype(np.float32) for b, v in train.blocks.items()}
     model = build_model(config.model, shapes)
-    model.compile(OPTIMIZERS[config.training.optimizer](config.training), loss=config.training.loss)
+    model.compile(build_optimizer(config.training), loss=config.training.loss)
     while epochs := link.recv():
         seconds = []
         for _ in range(epochs):

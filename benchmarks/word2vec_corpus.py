@@ -21,6 +21,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from genexp.features.config import Word2VecConfig
 from genexp.features.kmer_vectors import KmerVectors, random_vectors
 from genexp.features.kmers import chunk_counts, mean_vectors
 from genexp.features.tokens import tokens_from_one_hot
@@ -44,22 +45,26 @@ def main() -> None:
     options.add_argument("--k", type=int, default=3)
     chosen = options.parse_args()
     splits = read(chosen.dataset, chosen.genes, chosen.length)
-    settings = {name: getattr(chosen, name) for name in ("k", "epochs", "subsample", "workers")}
-    study(splits, chosen.promoters, settings)
+    settings = {name: getattr(chosen, name) for name in ("epochs", "subsample", "workers")}
+    study(splits, chosen.promoters, chosen.k, settings)
 
 
-def study(splits: Splits, sizes: list[int], settings: dict[str, Any]) -> None:
+def fit(tokens: np.ndarray, k: int, **settings: Any) -> KmerVectors:
+    """Return vectors of 64 numbers."""
+    return train_word2vec(tokens, k, 64, Word2VecConfig(window=5, negative=5, **settings))
+
+
+def study(splits: Splits, sizes: list[int], k: int, settings: dict[str, Any]) -> None:
     """Fit, compare and print row by row."""
-    k = settings["k"]
     tokens, labels = splits["train"]
     counts = {name: chunk_counts(x, k) for name, (x, _) in splits.items()} if labels is not None else {}
     score = (lambda v: f"{downstream(splits, counts, v):.4f}") if counts else (lambda v: "-")
-    full, again = (train_word2vec(tokens, promoters="all", seed=s, **settings) for s in (1, 2))
+    full, again = (fit(tokens, k, promoters="all", seed=s, **settings) for s in (1, 2))
     print("| promoters | words per epoch | seconds | correlation | neighbours | chunk sd | chunk mean | test r2 |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     spread = counts.get("test", chunk_counts(tokens[:200], k))
     for size in [s for s in sizes if s < len(tokens)]:
-        show(str(size), train_word2vec(tokens, promoters=size, seed=0, **settings), full, spread, score)
+        show(str(size), fit(tokens, k, promoters=size, seed=0, **settings), full, spread, score)
     show("all", full, full, spread, score)
     show("all, other seed", again, full, spread, score)
     random = random_vectors(k, full.dimension, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,7 +24,3 @@ class Word2VecConfig(Schema):
     )
     workers: Count = Field(description="Word2Vec: threads; only with one does the same seed give the same vectors")
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(description="of the vectors, fitted or random")
-
-    def word2vec(self) -> dict[str, Any]:
-        """Return these keys as arguments of `genexp.features.word2vec.train_word2vec`."""
-        return {key: getattr(self, key) for key in Word2VecConfig.model_fields}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
-from collections import OrderedDict, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +12,18 @@ import numpy as np
 
 from genexp.errors import UserError
 
-#: Names in a pickle that may stand for their real objects.
-_CONTAINERS = {("collections", "defaultdict"): defaultdict, ("collections", "OrderedDict"): OrderedDict}
-
-#: What a damaged pickle raises, beside ValueError and EOFError.
-_PICKLE_ERRORS = (
-    pickle.UnpicklingError, AttributeError, TypeError, LookupError, ImportError, MemoryError, OverflowError
-)  # fmt: skip
+#: What beside gensim and NumPy a pickle of word vectors may name; in protocol 2, bytes are written by codecs.encode.
+_HARMLESS = {
+    ("collections", "defaultdict"), ("collections", "OrderedDict"), ("_codecs", "encode"),
+    ("builtins", "hash"), ("builtins", "int"), ("__builtin__", "hash"), ("__builtin__", "int"),
+}  # fmt: skip
 
 
 def read_words(path: Path) -> tuple[list[str], np.ndarray, dict[str, str]]:
-    """Read words and their vectors.
+    """Return n words, their (n, dimension) float vectors, and the file with its format.
 
-    Parameters
-    ----------
-    path
-        A file of gensim's ``Word2Vec.save`` or ``KeyedVectors.save``, or one in the word2vec text or binary format;
-        plain or gzipped.
-
-    Returns
-    -------
-    words : list of n str
-    vectors : (n, dimension) float
-    provenance
-        The file and its format.
-
-    Raises
-    ------
-    UserError
-        If a pickle contains anything but word vectors.
-    OSError, EOFError, ValueError, TypeError
-        If the file is damaged or of another kind.
+    The file is one of gensim's ``Word2Vec.save`` or ``KeyedVectors.save``, or in the word2vec text or binary format;
+    plain or gzipped. A damaged file raises an OSError, EOFError, ValueError or TypeError.
     """
     content = path.read_bytes()
     if content.startswith(b"\x1f\x8b"):
@@ -61,14 +41,13 @@ def _from_word2vec(content: bytes) -> tuple[list[str], np.ndarray, str]:
     fields = header.split()
     if len(fields) != 2 or not all(field.isdigit() for field in fields):
         raise ValueError("no header with the number of words and the dimension")
-    count, dimension = (int(field) for field in fields)
+    count, dimension = map(int, fields)
     if b"\0" in body or not body.isascii():
         return *_from_binary(body, count, dimension), "word2vec binary"
     rows = [line.split() for line in body.decode("ascii").splitlines() if line.strip()]
     if len(rows) != count or any(len(row) != dimension + 1 for row in rows):
         raise ValueError(f"not {count} lines of a word and {dimension} numbers")
-    vectors = np.array([row[1:] for row in rows], np.float64)
-    return [row[0] for row in rows], vectors, "word2vec text"
+    return [row[0] for row in rows], np.array([row[1:] for row in rows], np.float64), "word2vec text"
 
 
 def _from_binary(body: bytes, count: int, dimension: int) -> tuple[list[str], np.ndarray]:
@@ -88,15 +67,14 @@ def _from_gensim(content: bytes, path: Path) -> tuple[list[str], np.ndarray]:
     if not content.endswith(b"."):  # the opcode that ends every pickle
         raise ValueError("the file is truncated")
     try:
-        model = _Restricted(io.BytesIO(content)).load()
-    except _PICKLE_ERRORS as error:
+        data, prefix = _state(_Restricted(io.BytesIO(content)).load()), ""
+    except Exception as error:  # a damaged pickle raises almost anything
         raise UserError(
             "this pickle is not word vectors, and opening it could run code",
             where=path,
             received=error,
             hint="in the environment that made it, save the vectors with wv.save_word2vec_format(path)",
         ) from error
-    data, prefix = _state(model), ""
     if "wv" in data:
         data, prefix = _state(data["wv"]), ".wv"
     words = data.get("index_to_key") or data.get("index2word")
@@ -112,7 +90,7 @@ def _from_gensim(content: bytes, path: Path) -> tuple[list[str], np.ndarray]:
 
 
 class _Inert:
-    """Stands for an object of NumPy or gensim: it stores its arguments and state and does nothing."""
+    """Stands for everything that a pickle names: it keeps its arguments and state, and does nothing."""
 
     arguments: tuple[Any, ...] = ()
     state: Any = None
@@ -123,35 +101,18 @@ class _Inert:
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Leave out what a container holds."""
+
 
 class _Restricted(pickle.Unpickler):
-    """An unpickler that imports nothing: it builds plain containers and inert stand-ins.
+    """An unpickler that imports nothing: no object of a library is built, since a forged dtype can corrupt memory."""
 
-    Arrays are not rebuilt by NumPy's own functions, since a forged dtype can corrupt memory.
-    """
-
-    def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file)
-        self._inert = type("Inert", (_Inert,), {})  # new for each file, which may change its class
-
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> type[_Inert]:
         """Return what stands for a name in the pickle, or refuse it."""
-        if module.partition(".")[0] in ("gensim", "numpy"):
-            return self._inert
-        if module in ("builtins", "__builtin__") and name in ("hash", "int"):
-            return self._inert
-        if (module, name) in _CONTAINERS:
-            return _CONTAINERS[module, name]
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
+        if module.partition(".")[0] in ("gensim", "numpy") or (module, name) in _HARMLESS:
+            return _Inert
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Replace ``codecs.encode``, with which old pickles write bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it asks for the encoding {encoding}")
-    return text.encode("latin1")
 
 
 def _state(stand_in: Any) -> dict[str, Any]:
@@ -163,7 +124,9 @@ def _array(stand_in: Any) -> np.ndarray | None:
     """Return the array of floats that a stand-in for an ndarray describes, or None."""
     match getattr(stand_in, "state", None):
         # The states of ndarray.__reduce__ and dtype.__reduce__.
-        case (_, shape, _Inert(arguments=(kind, *_), state=(_, order, *_)), in_columns, bytes() as content):
+        case (_, shape, _Inert(arguments=(kind, *_), state=(_, order, *_)), in_columns, content):
+            if isinstance(content, _Inert) and len(content.arguments) == 2:
+                content = str(content.arguments[0]).encode("latin1")
             if kind not in ("f2", "f4", "f8") or order not in ("<", ">"):
                 raise ValueError(f"vectors of type {kind!r}")
             return np.frombuffer(content, order + kind).reshape(shape, order="F" if in_columns else "C")

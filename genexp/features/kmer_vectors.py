@@ -22,26 +22,13 @@ from genexp.units import duration
 #: Largest number, and smallest difference between vectors, that a model can be trained on.
 LARGEST, SMALLEST = 1e6, 1e-9
 
-_FORMATS = "vectors of genexp embed (.npz), of gensim, or in the word2vec text or binary format"
-
 
 @dataclass(frozen=True, eq=False)
 class KmerVectors:
-    """One vector per k-mer.
+    """One vector per k-mer: (4**k, dimension) float32, in lexicographic order over A, C, G, T.
 
-    Attributes
-    ----------
-    k
-        Length of a k-mer.
-    vectors : (4**k, dimension) float32
-        In lexicographic order over A, C, G, T.
-    provenance
-        The method, its settings and what it was fitted on: anything that JSON can hold.
-
-    Raises
-    ------
-    UserError
-        If the shape does not fit k, a number is not finite, or no model can be trained on the vectors.
+    The provenance is the method, its settings and what it was fitted on: anything that JSON can hold. Vectors on which
+    no model can be trained raise a UserError.
     """
 
     k: int
@@ -77,7 +64,7 @@ class KmerVectors:
         content = io.BytesIO()
         provenance = np.array(json.dumps(dict(self.provenance)))
         np.savez(content, vectors=self.vectors, kmers=np.array(kmer_words(self.k)), provenance=provenance)
-        write_atomically(Path(path), content.getvalue())
+        write_atomically(path, content.getvalue())
 
 
 def _unusable(k: int, vectors: np.ndarray) -> str | None:
@@ -90,42 +77,9 @@ def _unusable(k: int, vectors: np.ndarray) -> str | None:
     largest = float(np.abs(vectors).max())
     if largest > LARGEST:
         return f"are too large, no model can be trained on them: up to {largest:g}, the limit is {LARGEST:g}"
-    if len(vectors) > 1 and float(np.ptp(vectors, axis=0).max()) < SMALLEST:
+    if float(np.ptp(vectors, axis=0).max()) < SMALLEST:
         return "are all (almost) equal, no model can be trained on them"
     return None
-
-
-def load_vectors(path: Path) -> KmerVectors:
-    """Read k-mer vectors; the format is recognised by the content.
-
-    Parameters
-    ----------
-    path
-        A file of `KmerVectors.save`, of gensim's ``Word2Vec.save`` or ``KeyedVectors.save``, or in the word2vec text
-        or binary format; the last three may be gzipped.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, damaged or of another kind, or its words are not exactly the k-mers of one length.
-    """
-    path = Path(path)
-    if not path.is_file():
-        received = f"{path}, {'a folder' if path.is_dir() else 'which does not exist'}"
-        raise UserError("no such file of k-mer vectors", where="model.embedding.vectors", received=received)
-    try:
-        with path.open("rb") as file:
-            own = file.read(4) == b"PK\x03\x04"
-        words, vectors, provenance = _read_npz(path) if own else read_words(path)
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            "the file of k-mer vectors cannot be read",
-            where=path,
-            expected=_FORMATS,
-            received=error,
-            hint="copy the file again, or make new vectors with genexp embed",
-        ) from error
-    return _in_order(words, vectors, path, provenance)
 
 
 def random_vectors(k: int, dimension: int, seed: int) -> KmerVectors:
@@ -137,6 +91,26 @@ def random_vectors(k: int, dimension: int, seed: int) -> KmerVectors:
     half = 0.5 / dimension
     vectors = np.random.default_rng(seed).uniform(-half, half, (4**k, dimension))
     return KmerVectors(k, vectors, {"method": "random", "k": k, "dimension": dimension, "seed": seed})
+
+
+def load_vectors(path: Path) -> KmerVectors:
+    """Read a file of `KmerVectors.save`, of gensim, or of word2vec (text or binary), recognised by its content."""
+    if not path.is_file():
+        received = f"{path}, {'a folder' if path.is_dir() else 'which does not exist'}"
+        raise UserError("no such file of k-mer vectors", where="model.embedding.vectors", received=received)
+    try:
+        with path.open("rb") as file:
+            own = file.read(4) == b"PK\x03\x04"
+        words, vectors, provenance = _read_npz(path) if own else read_words(path)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            "the file of k-mer vectors cannot be read",
+            where=path,
+            expected="vectors of genexp embed (.npz), of gensim, or in the word2vec text or binary format",
+            received=error,
+            hint="copy the file again, or make new vectors with genexp embed",
+        ) from error
+    return _in_order(words, vectors, path, provenance)
 
 
 def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:

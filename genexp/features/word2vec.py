@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from itertools import count
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from genexp.config.validation import validate
 from genexp.errors import UserError
 from genexp.features.config import Word2VecConfig
 from genexp.features.kmer_vectors import KmerVectors
-from genexp.features.kmers import MAX_K, kmer_index, kmer_words
+from genexp.features.kmers import kmer_index, kmer_words
 from genexp.features.tokens import rows_with_n
-from genexp.schema import Count
 
 if TYPE_CHECKING:
     from gensim.models import Word2Vec
@@ -39,28 +35,13 @@ Progress = Callable[[int, int], None]
 
 def enough_promoters(length: int, k: int) -> int:
     """Return how many promoters of `length` nt contain the words needed for 4**k vectors."""
-    return math.ceil(ENOUGH_WORDS * float(4 ** max(0, k - 3)) / (length - k + 1))
-
-
-class _Settings(Word2VecConfig):
-    k: Annotated[int, Field(ge=1, le=MAX_K)]
-    dimension: Count
+    return math.ceil(ENOUGH_WORDS * float(4 ** max(0, k - 3)) / max(length - k + 1, 1))
 
 
 class Sentences:
-    """The k-mers of promoters as sentences of words; unlike a generator it can be iterated repeatedly.
+    """The k-mers of (n, length) uint8 promoters without N as sentences of words; can be iterated repeatedly.
 
-    Parameters
-    ----------
-    tokens : (n, length) uint8
-        Promoters without N.
-    k
-        Length of a k-mer.
-
-    Attributes
-    ----------
-    words
-        Total number of words.
+    `words` is the total number of words.
     """
 
     def __init__(self, tokens: np.ndarray, k: int) -> None:
@@ -84,65 +65,34 @@ class Sentences:
 
 
 def train_word2vec(
-    tokens: np.ndarray,
-    *,
-    k: int = 3,
-    dimension: int = 64,
-    window: int = 5,
-    epochs: int = 10,
-    negative: int = 5,
-    subsample: float = 0.0,
-    workers: int = 1,
-    seed: int = 0,
-    promoters: int | Literal["auto", "all"] = "auto",
-    progress: Progress | None = None,
+    tokens: np.ndarray, k: int, dimension: int, settings: Word2VecConfig, progress: Progress | None = None
 ) -> KmerVectors:
-    """Fit skip-gram Word2Vec on promoters with gensim; reproducible to the last bit with one worker.
+    """Fit skip-gram Word2Vec with gensim on those of (n, length) uint8 promoters that have no N.
 
-    Parameters
-    ----------
-    tokens : (n, length) uint8
-        Training promoters; those with N are left out.
-    k, dimension, window, negative
-        Length of a k-mer and of its vector; words to either side of a word; noise words per context word.
-    epochs, workers, seed
-        Passes over the promoters, threads, and seed of the choice of promoters and of the training.
-    subsample
-        Frequency above which words are dropped at random; gensim's default of 1e-3 drops two thirds of 64 words.
-    promoters
-        Number to draw without replacement, ``"all"``, or ``"auto"`` for `enough_promoters`.
-
-    Returns
-    -------
-    KmerVectors
-        Zeros for a k-mer that does not occur. The provenance has the settings, promoters, words and seconds.
-
-    Raises
-    ------
-    UserError
-        If a setting is out of range, or no promoter is free of N.
+    With one worker, the same seed gives the same vectors to the last bit. A k-mer that does not occur has the zero
+    vector. The provenance has the settings, and the numbers of promoters, words and seconds.
     """
-    settings = {
-        "k": k, "dimension": dimension, "window": window, "epochs": epochs, "negative": negative,
-        "subsample": subsample, "workers": workers, "seed": seed, "promoters": promoters,
-    }  # fmt: skip
-    validate(settings, _Settings, "train_word2vec")
     start = time.perf_counter()
-    chosen, without_n = _choose(tokens, promoters, k, seed)
-    vectors, fitted = _fit(Sentences(chosen, k), settings, progress)
-    fitted = {"promoters_used": len(chosen), "promoters_with_n": len(tokens) - without_n, **fitted}
-    fitted["seconds"] = round(time.perf_counter() - start, 2)
-    return KmerVectors(k, vectors, {"method": "word2vec", **settings, **fitted})
+    rows = free = promoters_without_n(tokens)
+    named = {"auto": enough_promoters(tokens.shape[1], k), "all": len(free)}
+    wanted = named.get(str(settings.promoters)) or int(settings.promoters)
+    if wanted < len(free):
+        rows = np.sort(np.random.default_rng(settings.seed).choice(free, wanted, replace=False))
+    sentences = Sentences(tokens[rows], k)
+    model, trained = _fit(sentences, dimension, settings, progress)
+    vectors = np.zeros((4**k, dimension), np.float32)
+    for row, word in enumerate(kmer_words(k)):
+        if word in model.wv.key_to_index:
+            vectors[row] = model.wv[word]
+    made = {"method": "word2vec", "k": k, "dimension": dimension}
+    made |= settings.model_dump(include=set(Word2VecConfig.model_fields))
+    made |= {"promoters_used": len(rows), "promoters_with_n": len(tokens) - len(free)}
+    made |= {"words_per_epoch": sentences.words, "words_trained": trained, "absent_kmers": 4**k - len(model.wv)}
+    return KmerVectors(k, vectors, {**made, "seconds": round(time.perf_counter() - start, 2)})
 
 
 def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
-    """Return the rows of (n, window) tokens that contain no N.
-
-    Raises
-    ------
-    UserError
-        If there is none, so that Word2Vec cannot be fitted.
-    """
+    """Return the rows of (n, window) tokens that contain no N; without any, raise a UserError."""
     rows = np.flatnonzero(~rows_with_n(tokens))
     if not rows.size:
         raise UserError(
@@ -153,58 +103,32 @@ def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
     return rows
 
 
-def _choose(tokens: np.ndarray, promoters: int | str, k: int, seed: int) -> tuple[np.ndarray, int]:
-    """Return the promoters to train on, and how many there are without N."""
-    if tokens.shape[1] < k:
-        raise UserError(
-            "promoters are shorter than one k-mer", where="k", expected=f"k <= {tokens.shape[1]}", received=k
-        )
-    rows = promoters_without_n(tokens)
-    wanted = {"auto": enough_promoters(tokens.shape[1], k), "all": rows.size}.get(str(promoters)) or int(promoters)
-    if wanted < rows.size:
-        return tokens[np.sort(np.random.default_rng(seed).choice(rows, wanted, replace=False))], rows.size
-    return tokens[rows], rows.size
-
-
 def _fit(
-    sentences: Sentences, settings: Mapping[str, Any], progress: Progress | None
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return (4**k, dimension) vectors in lexicographic order, and numbers for the provenance."""
+    sentences: Sentences, dimension: int, settings: Word2VecConfig, progress: Progress | None
+) -> tuple[Word2Vec, int]:
+    """Return a fitted model, and the number of words that it was trained on."""
     from gensim.models import Word2Vec  # takes a second, which loading vectors does not need
+    from gensim.models.callbacks import CallbackAny2Vec
 
-    k, epochs, dimension = settings["k"], settings["epochs"], settings["dimension"]
-    options = {key: settings[key] for key in ("window", "negative", "workers", "seed")}
-    options |= {"vector_size": dimension, "sample": settings["subsample"], "batch_words": GENSIM_SENTENCE_LIMIT}
-    model = Word2Vec(sg=1, hs=0, min_count=1, **options)
+    model = Word2Vec(
+        sg=1,
+        hs=0,
+        min_count=1,
+        vector_size=dimension,
+        sample=settings.subsample,
+        batch_words=GENSIM_SENTENCE_LIMIT,
+        **settings.model_dump(include={"window", "negative", "workers", "seed"}),
+    )
     model.build_vocab_from_freq(sentences.frequencies())
     untrained = model.wv.vectors.copy()
-    trained, seen = model.train(
-        sentences, total_words=sentences.words, epochs=epochs, callbacks=_callbacks(epochs, progress)
-    )
+    report, epochs, done = CallbackAny2Vec(), settings.epochs, count(1)
+    if progress:
+        report.on_epoch_end = lambda model: progress(next(done), epochs)
+    trained, seen = model.train(sentences, total_words=sentences.words, epochs=epochs, callbacks=[report])
     _check_training(model, sentences.words * epochs, seen, trained)
     if np.array_equal(model.wv.vectors, untrained):
         raise RuntimeError("Word2Vec did not change any vector")
-    vectors = np.zeros((4**k, dimension), np.float32)
-    for row, word in enumerate(kmer_words(k)):
-        if word in model.wv.key_to_index:
-            vectors[row] = model.wv[word]
-    absent = 4**k - len(model.wv)
-    return vectors, {"words_per_epoch": sentences.words, "words_trained": trained, "absent_kmers": absent}
-
-
-def _callbacks(epochs: int, progress: Progress | None) -> list[SimpleNamespace]:
-    """Return gensim callbacks that report each finished epoch."""
-    done = count(1)
-
-    def nothing(model: Word2Vec) -> None:
-        """Do nothing."""
-
-    def report(model: Word2Vec) -> None:
-        if progress:
-            progress(next(done), epochs)
-
-    other = dict.fromkeys(("on_train_begin", "on_train_end", "on_epoch_begin"), nothing)
-    return [SimpleNamespace(**other, on_epoch_end=report)]
+    return model, trained
 
 
 def _check_training(model: Word2Vec, given: int, seen: int, trained: int) -> None:

@@ -134,7 +134,7 @@ def attack_old_protocol(trace) -> bytes:
 
 def attack_dotted_name(trace) -> bytes:
     # numpy is allowed in parts; a path through it to something else is not
-    return b"\x80\x04\x8c\x05numpy\x8c\x0bf2py.os.path\x93."
+    return b"\x80\x04\x8c\x05numpy\x8c\x0cf2py.os.path\x93."
 
 
 def attack_builtin(trace) -> bytes:
@@ -147,9 +147,16 @@ def attack_builtin(trace) -> bytes:
 def test_pickles_run_no_code(attack, tmp_path):
     trace = tmp_path / "trace"
     (tmp_path / "vectors").write_bytes(attack(trace))
-    with pytest.raises(UserError, match="save_word2vec_format"):
+    with pytest.raises(UserError, match=r"save_word2vec_format|a pickle without word vectors"):
         load_vectors(tmp_path / "vectors")
     assert not trace.exists()
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_arrays_of_every_protocol_are_read(tmp_path, protocol):
+    saved = keyed_vectors()
+    (tmp_path / "vectors").write_bytes(pickle.dumps(saved, protocol))
+    np.testing.assert_array_equal(load_vectors(tmp_path / "vectors").vectors, [saved[w] for w in kmer_words(2)])
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,8 @@ def test_blocks_of_genes_and_threads_do_not_show(monkeypatch):
     vectors = np.random.default_rng(2).normal(size=(64, 5))
     whole = chunk_counts(tokens, 3, 50)
     means = mean_vectors(whole, vectors)
-    for size, span, thread in [(1, 1, 1), (1000, 1700, 10_000), (1200, 5000, 3000), (5000, 1200, 1500)]:
+    for size, thread in [(1, 1), (1000, 10_000), (1200, 3000), (5000, 1500)]:
         monkeypatch.setattr(kmers, "_BLOCK_TOKENS", size)
-        monkeypatch.setattr(kmers, "_SPAN_TOKENS", span)
         monkeypatch.setattr(kmers, "_THREAD_TOKENS", thread)
         monkeypatch.setattr(kmers, "_THREAD_CHUNKS", thread // 100 + 1)
         monkeypatch.setattr(kmers, "_BLOCK_CHUNKS", size // 100 + 1)

@@ -21,18 +21,15 @@ def test_every_row_is_worked_on_once(monkeypatch, cores, n):
 
 
 @pytest.mark.parametrize("bad", [0, 60])
-def test_an_error_of_any_slice_is_raised_when_all_have_ended(monkeypatch, bad):
+def test_an_error_of_any_slice_is_raised(monkeypatch, bad):
     monkeypatch.setattr(threads, "processors", lambda: 4)
-    ended = []
 
     def work(rows: slice) -> None:
-        ended.append(rows)
         if bad in range(rows.start, rows.stop):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         in_threads(work, 64, 1)
-    assert len(ended) == 4
 
 
 def test_there_is_a_processor():

@@ -5,11 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from genexp.errors import UserError
 from genexp.features import word2vec
+from genexp.features.config import Word2VecConfig
+from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import kmer_words
-from genexp.features.word2vec import Sentences, enough_promoters, train_word2vec
+from genexp.features.word2vec import Progress, Sentences, enough_promoters, train_word2vec
 
 
 @pytest.fixture(scope="module")
@@ -17,12 +20,16 @@ def tokens() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 4, (20, 400), dtype=np.uint8)
 
 
-FAST = {"dimension": 8, "epochs": 2, "promoters": "all"}
+SETTINGS = Word2VecConfig(window=5, epochs=2, negative=5, subsample=0, promoters="all", workers=1, seed=0)
+
+
+def fit(tokens: np.ndarray, progress: Progress | None = None, **changes: object) -> KmerVectors:
+    return train_word2vec(tokens, 3, 8, SETTINGS.model_copy(update=changes), progress)
 
 
 def test_training_moves_the_vectors_and_says_on_what(tokens):
     done = []
-    fitted = train_word2vec(tokens, **FAST, progress=lambda epoch, epochs: done.append((epoch, epochs)))
+    fitted = fit(tokens, progress=lambda epoch, epochs: done.append((epoch, epochs)))
     assert (fitted.k, fitted.vectors.shape, fitted.vectors.dtype) == (3, (64, 8), np.float32)
     assert done == [(1, 2), (2, 2)]
     made = fitted.provenance
@@ -37,7 +44,7 @@ def test_neighbours_in_the_sequence_become_alike(tokens):
     # Two kinds of promoters that share no 3-mer: repeats over A and C, and over G and T.
     letters = np.random.default_rng(1).integers(0, 2, (40, 400), dtype=np.uint8)
     letters[20:] += 2
-    fitted = train_word2vec(letters, **{**FAST, "epochs": 5})
+    fitted = fit(letters, epochs=5)
     words = kmer_words(3)
     first = [i for i, w in enumerate(words) if set(w) <= set("AC")]
     second = [i for i, w in enumerate(words) if set(w) <= set("GT")]
@@ -51,26 +58,28 @@ def test_neighbours_in_the_sequence_become_alike(tokens):
 def test_same_seed_same_vectors_in_any_process(tokens):
     script = (
         "import numpy as np\n"
+        "from genexp.features.config import Word2VecConfig\n"
         "from genexp.features.word2vec import train_word2vec\n"
         "tokens = np.random.default_rng(0).integers(0, 4, (20, 400), dtype=np.uint8)\n"
-        "print(train_word2vec(tokens, dimension=8, epochs=2, promoters=7, seed=3).vectors.tobytes().hex())"
+        "made = Word2VecConfig(window=5, epochs=2, negative=5, subsample=0, promoters=7, workers=1, seed=3)\n"
+        "print(train_word2vec(tokens, 3, 8, made).vectors.tobytes().hex())"
     )
-    here = train_word2vec(tokens, dimension=8, epochs=2, promoters=7, seed=3)
+    here = fit(tokens, promoters=7, seed=3)
     environment = {**os.environ, "PYTHONHASHSEED": "123"}
     there = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert there.stdout.strip() == here.vectors.tobytes().hex()
-    other = train_word2vec(tokens, dimension=8, epochs=2, promoters=7, seed=4)
+    other = fit(tokens, promoters=7, seed=4)
     assert not np.array_equal(here.vectors, other.vectors)
 
 
 def test_promoters_with_n_are_left_out(tokens):
     with_n = np.concatenate([tokens, np.full((5, 400), 4, np.uint8)])
     with_n[22:, 10:] = 1
-    fitted = train_word2vec(with_n, **FAST)
+    fitted = fit(with_n)
     assert (fitted.provenance["promoters_used"], fitted.provenance["promoters_with_n"]) == (20, 5)
-    np.testing.assert_array_equal(fitted.vectors, train_word2vec(tokens, **FAST).vectors)
+    np.testing.assert_array_equal(fitted.vectors, fit(tokens).vectors)
     with pytest.raises(UserError, match="free of N"):
-        train_word2vec(with_n[20:], **FAST)
+        fit(with_n[20:])
 
 
 def test_long_promoters_are_used_to_the_last_word():
@@ -80,7 +89,7 @@ def test_long_promoters_are_used_to_the_last_word():
     assert len(lengths) == 6
     assert max(lengths) <= 10_000
     assert sum(lengths) == sentences.words == 2 * 24_998
-    fitted = train_word2vec(tokens, **{**FAST, "epochs": 1})
+    fitted = fit(tokens, epochs=1)
     assert fitted.provenance["words_trained"] == 2 * 24_998
 
 
@@ -95,7 +104,7 @@ def test_sentences_can_be_gone_through_again(tokens):
 
 
 def test_subsampling_drops_words_and_says_so(tokens):
-    fitted = train_word2vec(tokens, **{**FAST, "subsample": 1e-3})
+    fitted = fit(tokens, subsample=1e-3)
     assert 0.2 < fitted.provenance["words_trained"] / (2 * 20 * 398) < 0.5
 
 
@@ -106,17 +115,17 @@ def test_longer_promoters_and_shorter_kmers_need_fewer_promoters(length, k, enou
 
 def test_promoters_are_drawn_from_all(tokens, monkeypatch):
     monkeypatch.setattr(word2vec, "ENOUGH_WORDS", 5 * 398)
-    drawn = train_word2vec(tokens, dimension=8, epochs=1)
+    drawn = fit(tokens, epochs=1, promoters="auto")
     assert drawn.provenance["promoters_used"] == 5
     assert drawn.provenance["promoters"] == "auto"
     seen = []
     monkeypatch.setattr(word2vec, "Sentences", lambda chosen, k: seen.append(chosen) or Sentences(chosen, k))
-    train_word2vec(tokens, dimension=8, epochs=1, seed=1)
+    fit(tokens, epochs=1, promoters="auto", seed=1)
     rows = [next(i for i, row in enumerate(tokens) if np.array_equal(row, one)) for one in seen[0]]
     assert len(set(rows)) == 5
     assert rows == sorted(rows)
     assert rows != [0, 1, 2, 3, 4]
-    assert train_word2vec(tokens[:3], dimension=8, epochs=1).provenance["promoters_used"] == 3
+    assert fit(tokens[:3], epochs=1, promoters="auto").provenance["promoters_used"] == 3
 
 
 class OneShot(Sentences):
@@ -139,15 +148,20 @@ def test_words_lost_in_gensim_are_noticed(sentences, monkeypatch):
     tokens = np.random.default_rng(0).integers(0, 4, (1, 15_000), dtype=np.uint8)
     monkeypatch.setattr(word2vec, "Sentences", sentences)
     with pytest.raises(RuntimeError, match="words"):
-        train_word2vec(tokens, **FAST)
+        fit(tokens)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("k", 0), ("k", 9), ("dimension", 0), ("window", 0), ("epochs", 0), ("negative", 0), ("subsample", -1.0),
-     ("workers", 0), ("promoters", 0), ("promoters", "some"), ("seed", -1)],
+    [("window", 0), ("epochs", 0), ("negative", 0), ("subsample", -1.0), ("workers", 0), ("promoters", 0),
+     ("promoters", "some"), ("seed", -1)],
 )  # fmt: skip
-def test_settings_out_of_range_are_named(tokens, key, value):
-    with pytest.raises(UserError) as error:
-        train_word2vec(tokens, **{**FAST, key: value})
-    assert f"{key} is impossible" in str(error.value) or f"{key} has the wrong type" in str(error.value)
+def test_settings_out_of_range_are_named(key, value):
+    with pytest.raises(ValidationError, match=key):
+        Word2VecConfig(**{**SETTINGS.model_dump(), key: value})
+
+
+def test_promoters_shorter_than_a_kmer_are_named(tokens):
+    for length in (1, 2):
+        with pytest.raises(UserError, match="shorter than one k-mer"):
+            fit(tokens[:, :length], promoters="auto")
