@@ -45,14 +45,14 @@ def pair(
     """
     pairs, missing, rest = [], [], list(theirs.layers)
     for layer in ours.layers:
+        if layer.name == without:
+            continue
         shapes = layer.shapes
         if layer.name == HEAD:
             shapes["kernel"] = (shapes["kernel"][0] + surplus, shapes["kernel"][1])
         alike = [x for x in rest if x.kind == layer.kind and x.shapes == shapes]
         before = [operation.what for operation in layer.before or ()]
         alike.sort(key=lambda x: [operation.what for operation in x.before or ()] != before)
-        if layer.name == without:
-            continue
         if alike:
             rest = [x for x in rest if x is not alike[0]]
             pairs.append((layer, alike[0]))
@@ -173,7 +173,7 @@ def mismatch(config: Any, ours: Checkpoint, theirs: Checkpoint) -> UserError:
 def _keys(config: Any, own: LayerWeights, other: LayerWeights) -> str:
     """Return the config keys that set the sizes in which two layers differ: those with our value."""
     sizes = {n for role, shape in own.shapes.items() for n in shape if n not in other.shapes.get(role, ())}
-    group = {key: value for key, value in config.model_dump().items() if key != "window"}
+    group = {k: v for k, v in config.model_dump().items() if k != "window" and not isinstance(v, dict)}
     keys = [k for k, v in group.items() if sizes.intersection(v if isinstance(v, list) else [v])]
     if own.name == HEAD or not keys:
         keys = [key for key in ("pools", "pool", "parts") if key in group]

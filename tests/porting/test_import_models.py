@@ -166,6 +166,12 @@ def test_a_mismatch_is_shown_layer_by_layer(tmp_path):
         load(path, "xpresso", "P")
 
 
+def test_a_mismatch_names_the_keys_of_a_model_with_an_embedding(tmp_path):
+    path = write(other.plain_biolstm(210, 64, 8), ".keras", tmp_path)
+    with pytest.raises(UserError, match=r"\(model\.units\)"):
+        load(path, "biolstm", "PH", units=60)
+
+
 def test_a_window_that_contradicts_the_weights_is_refused(tmp_path):
     path = write(other.plain_xpresso(10_500, 8), ".keras", tmp_path)
     with pytest.raises(UserError, match=r"10,500 nt"):
