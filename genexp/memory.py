@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
+from rich.filesize import decimal
 
 from genexp.errors import UserError
 
@@ -23,7 +24,7 @@ LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False) -> np.ndarray:
     """Return an array of arbitrary values whose memory TensorFlow can use in place.
 
-    `on_disk` maps it from a file without a name in ``TMPDIR`` (or else /var/tmp, which is on a disk); the operating
+    On disk it is mapped from a file without a name in ``TMPDIR`` (or else /var/tmp, which is on a disk); the operating
     system keeps as much of it in memory as there is space for, and removes it with the array.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -38,8 +39,7 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False)
                 os.posix_fallocate(file.fileno(), 0, size)  # an error now, in place of a crash when it is written
             return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
-        hint = "set TMPDIR to a folder on a disk with more space"
-        what = f"no space for {in_words(size)} of streamed genes"
+        what, hint = f"no space for {decimal(size)} of streamed genes", "set TMPDIR to a folder with more space"
         raise UserError(what, where=folder, received=error, hint=hint) from error
 
 
@@ -66,17 +66,8 @@ def available() -> int:
     return min(found)
 
 
-def in_words(size: float) -> str:
-    """Return a number of bytes with its unit: ``"1.5 GB"``."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.0f} PB" if size >= 100 else f"{size:.1f} PB"
-
-
 def check_size(size: int, where: object, hint: str) -> None:
     """Raise a UserError if arrays of this size do not fit into memory."""
     if size > (limit := available()):
-        what, expected = "the genes do not fit into memory", f"at most {in_words(limit)}"
-        raise UserError(what, where=where, expected=expected, received=in_words(size), hint=hint)
+        what, expected = "the genes do not fit into memory", f"at most {decimal(limit)}"
+        raise UserError(what, where=where, expected=expected, received=decimal(size), hint=hint)

@@ -120,7 +120,7 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
     description = source.description
-    window, note = choose_window(config.data, config.model, description)
+    window, note = choose_window(config.data, config.model.window, config.model.multiple(), description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None

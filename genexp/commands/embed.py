@@ -18,7 +18,6 @@ from genexp.errors import UserError
 from genexp.features.config import KmerLength, Word2VecConfig
 from genexp.features.kmers import check_chunks
 from genexp.files import free_folder, whole_or_nothing
-from genexp.models import ModelConfig
 from genexp.schema import Count, Schema, Window
 from genexp.training.config import AnyDataset
 
@@ -53,15 +52,6 @@ class Config(Word2VecConfig):
     dataset: AnyDataset
 
 
-class _Chunks(ModelConfig):
-    """What `choose_window` must know of a model that reads chunks."""
-
-    chunk: int
-
-    def multiple(self) -> int:
-        return self.chunk
-
-
 @dataclass(frozen=True)
 class Plan:
     """An embedding that can be started: its settings, the dataset, the slice of the promoter, the folder to write."""
@@ -80,8 +70,8 @@ def check(config: Config) -> Plan:
         what, where = "the promoters of this dataset are already embedded", f"dataset.root={description.source}"
         received, hint = f"layout {description.layout}", "give the folder of the original dataset"
         raise UserError(what, where=where, received=received, hint=hint)
-    model = _Chunks(name="embed", window=[-7000, 3500], chunk=config.chunk)  # the published window
-    window, note = choose_window(DataConfig(name=PROMOTER, window=config.data.window), model, description)
+    data, published = DataConfig(name=PROMOTER, window=config.data.window), [-7000, 3500]
+    window, note = choose_window(data, published, config.chunk, description)
     if window is None:
         raise TypeError("promoters of bases have a window")
     if config.write_dataset:

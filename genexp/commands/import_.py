@@ -86,7 +86,7 @@ def read(config: Config, verbose: bool) -> tuple[RunConfig, Ported]:
     run = RunConfig(logger=None, data=data, model=ported.config, **same)
     if run.dataset is not None:
         source = inspect(run.dataset, data.name)
-        choose_window(data, run.model, source.description)
+        choose_window(data, run.model.window, run.model.multiple(), source.description)
         hint = "leave dataset= out here, and evaluate on one that fits"
         check_inputs(trained_on(ported), data.name, source.description, hint)
     return run, ported

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ MEAN_LIMIT = 0.5
 DEVIATION_RANGE = (0.5, 2.0)
 
 
-def check_finite(values: np.ndarray, array: StoredArray, genes: np.ndarray, columns: tuple[str, ...] | None) -> None:
+def check_finite(values: np.ndarray, array: StoredArray, genes: np.ndarray, columns: Sequence[str] = ()) -> None:
     """Raise an error that names the first of (n, ...) float32 values that is NaN or infinite."""
     row_step = max(1, (1 << 22) // max(1, values[:1].size))
     number, first = 0, None

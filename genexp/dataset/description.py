@@ -20,24 +20,18 @@ class DatasetDescription(BaseModel):
 
     Attributes
     ----------
-    source
-        Where the genes come from: a folder, or ``"demo"``.
-    layout
-        Name of the file layout that was recognised.
+    source, layout
+        Where the genes come from (a folder, or ``"demo"``), and the name of the file layout that was recognised.
     genes
         Number of genes per split.
     promoter
         ``"bases"`` (one-hot or tokens on disk), ``"embedded"`` (precomputed chunk vectors), or None without promoters.
-    promoter_length
-        Length of the promoter on disk, in nt; for embedded promoters the number of chunks.
+    promoter_length, embed_dim
+        Length of the promoter on disk, in nt; for embedded promoters the number of chunks, and the length of a vector.
     tss
         Index of the transcription start site in the promoter, or None without bases.
-    embed_dim
-        Length of the vector of a chunk, for embedded promoters.
-    widths
-        Width of each feature block: ``{"H": 8, "T": 181}``.
-    feature_names
-        Column names of each block whose names the data brings.
+    widths, feature_names
+        Width of each feature block, ``{"H": 8, "T": 181}``, and the column names of those that have names.
     fold
         Number of the cross-validation fold, or None.
     made_from, scaling

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from rich.filesize import decimal
 
 from genexp.dataset.problems import damaged, wrong
 from genexp.errors import UserError
 from genexp.features.threads import processors
-from genexp.memory import available, in_words
+from genexp.memory import available
 
 #: Bytes of a tile that is read in one go; a tile larger than this is one chunk on disk.
 TILE_BYTES = 4 << 20
@@ -84,7 +85,7 @@ def look_at(file: h5py.File, path: Path, key: str) -> StoredArray:
         what, stated = "an array is stored in chunks too large to read", chunk
     else:
         return found
-    raise damaged(what, found, f"{in_words(stated)}, in a file of {in_words(on_disk)}")
+    raise damaged(what, found, f"{decimal(stated)}, in a file of {decimal(on_disk)}")
 
 
 def _open(path: Path) -> h5py.File:

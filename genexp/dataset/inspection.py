@@ -10,25 +10,12 @@ from typing import Any
 import numpy as np
 
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks
+from genexp.dataset import layouts
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import StoredArray
-from genexp.dataset.layouts import (
-    GENE,
-    LABEL,
-    LAYOUTS,
-    MARK,
-    SPLIT_NAMES,
-    VERSION,
-    Contents,
-    FoundSet,
-    choose_set,
-    find_sets,
-    keys,
-    look_into,
-    named,
-)
+from genexp.dataset.layouts import GENE, LABEL, LAYOUTS, Contents, FoundSet, keys, look_into, named
 from genexp.dataset.problems import damaged, unlike, wrong
 
 #: Where the promoters of the set beside a token file lie, which must be the same.
@@ -41,19 +28,26 @@ _Arrays = dict[str, StoredArray]
 def inspect_files(config: DatasetConfig, need: str) -> Source:
     """Look at a dataset that must have the blocks in `need`: reads names, shapes, types and attributes only."""
     root = Path(config.root).expanduser()
-    sets = find_sets(root, config.fold)
-    chosen = choose_set(root, sets, config.layout, need)
+    sets = layouts.find_sets(root, config.fold)
+    chosen = layouts.choose_set(root, sets, config.layout, need)
     found = {split: _look_at(chosen, split, config) for split in SPLITS}
-    train_arrays, train = found["train"]
-    for split, (arrays, description) in found.items():
-        _check_agreement(split, train_arrays, train, arrays, description)
+    arrays = {split: arrays for split, (arrays, _) in found.items()}
+    facts = {split: _facts(*pair) for split, pair in found.items()}
+    for split in SPLITS[1:]:
+        ours, theirs = facts["train"], facts[split]
+        differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        if differing:
+            what, name = differing[0]
+            where = f"{arrays['train'][name]}; {arrays[split][name]}"
+            expected, received = (x.get(differing[0], "missing") for x in (ours, theirs))
+            raise unlike(f"the splits 'train' and '{split}' disagree: {what}", where, expected, received)
+    train = found["train"][1]
     if config.drop_ambiguous and train.promoter != "bases":
         what, where = "genes with N need bases, and there are none", f"dataset.drop_ambiguous; {root}"
         raise wrong(what, where, "bases", chosen.layout, "leave it out")
-    genes = {split: description.genes[split] for split, (_, description) in found.items()}
+    genes = {split: described.genes[split] for split, (_, described) in found.items()}
     description = train.model_copy(update={"source": str(root), "genes": genes})
-    by_split = {split: arrays for split, (arrays, _) in found.items()}
-    return Source(description, config, by_split, tuple(_oddities(chosen, sets, by_split)))
+    return Source(description, config, arrays, tuple(_oddities(chosen, sets, arrays)))
 
 
 def _oddities(chosen: FoundSet, sets: list[FoundSet], arrays: Mapping[str, _Arrays]) -> list[str]:
@@ -74,11 +68,17 @@ def _oddities(chosen: FoundSet, sets: list[FoundSet], arrays: Mapping[str, _Arra
 def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Arrays, DatasetDescription]:
     """Return where the arrays of one split lie, which must agree with each other, and what it says of itself."""
     contents = look_into(found.files[split])
-    arrays, attributes = _locate(contents, found), _attributes(contents)
+    arrays = {name: array for name, known in keys().items() if (array := contents.find(known))}
+    for name, known in keys().items():
+        promised = name == LABEL or (name in found.blocks and not (name == PROMOTER and found.tokens))
+        if promised and name not in arrays:
+            what = f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}"
+            raise contents.lacking(what, known, "add it to the file, or choose another dataset.layout")
+    attributes = _attributes(contents)
     if found.tokens is not None:
         if PROMOTER in arrays:
             arrays[ONE_HOT] = arrays[PROMOTER]
-        tokens = look_into(found.tokens).find(SPLIT_NAMES[split])
+        tokens = look_into(found.tokens).find(layouts.SPLIT_NAMES[split])
         if tokens is not None:  # as it was when the set was recognised
             arrays[PROMOTER] = tokens
     _check_arrays(arrays)
@@ -106,24 +106,11 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
     return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss)})
 
 
-def _locate(contents: Contents, found: FoundSet) -> _Arrays:
-    """Find every array that the set has."""
-    arrays = {}
-    for name, known in keys().items():
-        array = contents.find(known)
-        if array is not None:
-            arrays[name] = array
-        elif name == LABEL or (name in found.blocks and not (name == PROMOTER and found.tokens)):
-            what = f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}"
-            raise contents.lacking(what, known, "add it to the file, or choose another dataset.layout")
-    return arrays
-
-
 def _attributes(contents: Contents) -> dict[str, Any]:
     """Return the root attributes that genexp writes; None, or its JSON, for those that are not there."""
-    if not np.array_equal(contents.attributes.get(MARK, VERSION), VERSION):
-        what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{MARK}'"
-        raise wrong(what, where, VERSION, contents.attributes[MARK], "update genexp")
+    if not np.array_equal(contents.attributes.get(layouts.MARK, layouts.VERSION), layouts.VERSION):
+        what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{layouts.MARK}'"
+        raise wrong(what, where, layouts.VERSION, contents.attributes[layouts.MARK], "update genexp")
     absent = {"promoter": None, "tss": None, "source": None, "feature_names": "{}", "scaling": "null"}
     return {**absent, **contents.attributes}
 
@@ -152,17 +139,15 @@ def _check_arrays(arrays: _Arrays) -> None:
 
 def _promoter_kind(array: StoredArray, *, embedded: bool) -> str:
     """Return ``"bases"`` or ``"embedded"``, whichever the shape and type allow."""
-    shape = array.shape
-    vectors = 0 not in shape and len(shape) == 3 and array.kind == "f"
-    if not embedded and 0 not in shape and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 4)):
+    shape, turned = array.shape, array.shape[1:2] == (4,) and len(array.shape) == 3
+    if 0 not in shape and not embedded and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 4)):
         return "bases"
-    if vectors and (embedded or shape[1] != 4):
+    if 0 not in shape and len(shape) == 3 and array.kind == "f" and (embedded or not turned):
         return "embedded"
-    bases = "(genes, length, 4) one-hot bases, (genes, length) tokens or "
-    expected = f"{'' if embedded else bases}(genes, chunks, dimension) float vectors"
-    turned = len(shape) == 3 and shape[1] == 4
+    bases = "" if embedded else "(genes, length, 4) one-hot bases, (genes, length) tokens or "
     hint = "exchange the last two axes: the channels ACGT come last" if turned else "write them with that shape"
     received = f"{shape} {({'b': 'bool', 'f': 'float'}).get(array.kind, 'integer')}"
+    expected = f"{bases}(genes, chunks, dimension) float vectors"
     raise wrong("the promoters have the wrong shape", array, expected, received, hint)
 
 
@@ -194,37 +179,17 @@ def _tss_index(found: DatasetDescription, stored: int | None, given: int | None)
     return tss
 
 
-def _check_agreement(
-    split: str, train_arrays: _Arrays, train: DatasetDescription, arrays: _Arrays, other: DatasetDescription
-) -> None:
-    """Check that a split has what the training genes have."""
-    for block in BLOCKS:
-        if (block in train_arrays) != (block in arrays):
-            there, lacking = (train_arrays, arrays) if block in train_arrays else (arrays, train_arrays)
-            what = f"block {named(block)} is in one split but not in another"
-            expected = f"a key {' or '.join(keys()[block])}, as in {there[block].path.name}"
-            raise unlike(what, lacking[LABEL].path, expected)
+def _facts(arrays: _Arrays, found: DatasetDescription) -> dict[tuple[str, str], object]:
+    """Return what every split must have in common; with the name of each fact goes the array that it is about."""
+    facts: dict[tuple[str, str], object] = {
+        (f"block {named(block)}", LABEL): "present" if block in arrays else "missing" for block in BLOCKS
+    }
     # One-hot and token promoters of one length are the same.
-    promoters: list[object] = [
-        " x ".join(str(part) for part in (found.promoter, found.promoter_length, found.embed_dim) if part is not None)
-        for found in (train, other)
-    ]
-    facts: list[tuple[str, str, object, object]] = [
-        ("promoters", PROMOTER, promoters[0], promoters[1]),
-        *((BLOCKS[block].input, block, width, other.widths[block]) for block, width in train.widths.items()),
-        ("TSS index", LABEL, train.tss, other.tss),
-    ]
-    for name, key, ours, theirs in facts:
-        if ours != theirs:
-            where = f"{train_arrays[key]}; {arrays[key]}"
-            raise unlike(f"the splits 'train' and '{split}' disagree: {name}", where, ours, theirs)
-    for block in train.widths:
-        first, second = (found.feature_names.get(block, ()) for found in (train, other))
-        if first != second:
-            ordered = sorted(first) == sorted(second)
-            column = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), 0)
-            expected, received = (names[column] if names else "no name" for names in (first, second))
-            fix = "put the columns of both files into one order" if ordered else "use files with the same features"
-            what = f"the columns of two splits {'come in another order' if ordered else 'differ'}"
-            where = f"{train_arrays[block]}; {arrays[block]}; column {column}"
-            raise wrong(what, where, expected, received, f"{fix}; otherwise values of one column are read as another's")
+    shape = (found.promoter, found.promoter_length, found.embed_dim)
+    facts["promoters", PROMOTER] = " x ".join(str(part) for part in shape if part is not None)
+    facts["TSS index", LABEL] = found.tss
+    for block, width in found.widths.items():
+        facts[f"number of {BLOCKS[block].input} columns", block] = width
+        for i, name in enumerate(found.feature_names.get(block, ())):
+            facts[f"column {i} of {BLOCKS[block].input}", block] = name
+    return facts

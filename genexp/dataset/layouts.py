@@ -135,26 +135,31 @@ _Affixes = tuple[str, str, str]
 
 
 def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
-    """Return every set of files in a folder, in the order of `LAYOUTS`; opens one file of each.
-
-    Only the files with the number of the cross-validation fold count, or those without a number.
-    """
+    """Return every set of files (of a cross-validation fold) in a folder, in the order of `LAYOUTS`."""
     names, others = _list_files(root), []
     groups: dict[_Affixes, dict[str, list[Path]]] = {}
     for name in names:
         if match := _SPLIT_FILE.fullmatch(name):
-            number, prefix, label, suffix = match.group(1, 2, 3, 4)
-            split = next(split for split, known in SPLIT_NAMES.items() if label.lower() in known)
-            files = groups.setdefault((number, prefix.lower(), suffix.lower()), {})
-            files.setdefault(split, []).append(root / name)
+            number, prefix, label, suffix = match[1], match[2].lower(), match[3].lower(), match[4].lower()
+            split = next(split for split, known in SPLIT_NAMES.items() if label in known)
+            groups.setdefault((number, prefix, suffix), {}).setdefault(split, []).append(root / name)
         else:
             others.append(name)
     wanted = "" if fold is None else str(fold)
     sets = [_recognise(root, *group, others) for group in sorted(groups.items()) if group[0][0] == wanted]
     sets += _token_sets(root, others, wanted, sets)
-    if not sets:
-        raise _no_set(root, names, sorted({int(affixes[0]) for affixes in groups if affixes[0]}), fold)
-    return sorted(sets, key=lambda found: list(LAYOUTS).index(found.layout))
+    if sets:
+        return sorted(sets, key=lambda found: list(LAYOUTS).index(found.layout))
+    folds = sorted({int(number) for number, _, _ in groups if number})
+    hint = "set dataset.root to the folder that holds the files, or write them with genexp prepare"
+    if folds and fold not in folds:
+        hint = f"set dataset.fold among {', '.join(map(str, folds))}"
+    elif fold is not None and names:
+        hint = "leave dataset.fold out"
+    there = ", ".join((names or sorted(path.name for path in root.iterdir()))[:12]) or "an empty folder"
+    expected = "one of" + "".join(f"\n    {layout.name}: {layout.files}" for layout in _TABLE)
+    what = f"the folder holds no known set of files{'' if fold is None else f' of fold {fold}'}"
+    raise wrong(what, root, expected, there + (f" and {len(names) - 12} more" if len(names) > 12 else ""), hint)
 
 
 def choose_set(root: Path, sets: list[FoundSet], layout: str, need: str) -> FoundSet:
@@ -167,33 +172,31 @@ def choose_set(root: Path, sets: list[FoundSet], layout: str, need: str) -> Foun
     if not right:
         what, hint = f"the folder has no set of the layout '{layout}'", "set dataset.layout to one of these, or to auto"
         raise wrong(what, root, LAYOUTS[layout].files, there, hint)
-    chosen = next((found for found in right if set(need) <= set(found.blocks)), None)
-    if chosen is None:
-        lacking = named(letter for letter in in_order(need) if all(letter not in found.blocks for found in right))
-        better = [found.layout for found in sets if set(need) <= set(found.blocks)]
-        hint = "use a folder that has them, or choose other blocks (data=...)"
-        hint = f"set dataset.layout={better[0]}" if better else hint
-        what = f"no set in the folder has {f'the block {lacking}' if lacking else f'all of {need}'}"
-        what = f"the {layout} set has no block {lacking}" if lacking and layout != "auto" else what
-        raise wrong(what, root, f"the blocks of data={need}", there, hint)
-    if chosen.problem is not None:
-        raise chosen.problem
-    return chosen
+    for found in right:
+        if set(need) <= set(found.blocks):
+            if found.problem is not None:
+                raise found.problem
+            return found
+    lacking = named(letter for letter in in_order(need) if all(letter not in found.blocks for found in right))
+    what = f"no set in the folder has {f'the block {lacking}' if lacking else f'all of {need}'}"
+    what = f"the {layout} set has no block {lacking}" if lacking and layout != "auto" else what
+    better = [f"set dataset.layout={found.layout}" for found in sets if set(need) <= set(found.blocks)]
+    hint = better[0] if better else "use a folder that has them, or choose other blocks (data=...)"
+    raise wrong(what, root, f"the blocks of data={need}", there, hint)
 
 
 def _list_files(root: Path) -> list[str]:
     """Return the names of the HDF5 files in a folder, sorted."""
-    if root.is_dir():
-        try:
-            return sorted(path.name for path in root.iterdir() if path.suffix.lower() in (".h5", ".hdf5"))
-        except OSError as error:
-            raise wrong("the dataset folder cannot be read", root, None, error, "ask for the permission") from error
-    if root.exists():
+    try:
+        return sorted(path.name for path in root.iterdir() if path.suffix.lower() in (".h5", ".hdf5"))
+    except NotADirectoryError:
         what, hint = "the dataset is a file, not a folder", f"set dataset.root={root.parent}, the folder it is in"
-    else:
-        siblings = [path.name for path in root.parent.iterdir() if path.is_dir()] if root.parent.is_dir() else []
-        what = "the dataset folder does not exist"
-        hint = f"{nearest(root.name, siblings)}set dataset.root to the folder that holds train.h5, valid.h5 and test.h5"
+    except FileNotFoundError:
+        siblings = [path.name for path in root.parent.iterdir()] if root.parent.is_dir() else []
+        what, files = "the dataset folder does not exist", "train.h5, valid.h5 and test.h5"
+        hint = f"{nearest(root.name, siblings)}set dataset.root to the folder that holds {files}"
+    except OSError as error:
+        what, hint = f"the dataset folder cannot be read: {error.strerror}", "ask for the permission to read it"
     raise wrong(what, "dataset.root", "a folder with the HDF5 files of each split", root, hint)
 
 
@@ -202,17 +205,16 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
     _, prefix, suffix = affixes
     sets = [row for row in _TABLE if not row.beside]
     hinted = [row for row in sets if row.prefix.lower() in prefix and row.suffix in suffix and row.prefix + row.suffix]
-    marked, embedded, present = False, any(row.embedded for row in hinted), ""
+    marked, embedded, present, problem = False, any(row.embedded for row in hinted), "", None
     first = {split: files[split][0] for split in SPLITS if split in files}
-    problem = _wrong_files(root, affixes, files, others)
     try:
         found = look_into(next(iter(first.values())))
         marked = bool(found.attributes)
         present = "".join(letter for letter, block in BLOCKS.items() if found.find(block.keys))
         promoter = found.find(BLOCKS[PROMOTER].keys)
-        # Chunk vectors, not one-hot bases: floats, and not four channels on either axis.
-        vectors = promoter is not None and promoter.kind == "f" and len(promoter.shape) == 3
-        embedded = embedded or (vectors and promoter is not None and 4 not in promoter.shape[1:])
+        if promoter is not None:  # chunk vectors, not one-hot bases, are floats without four channels on either axis
+            embedded |= promoter.kind == "f" and len(promoter.shape) == 3 and 4 not in promoter.shape[1:]
+        _check_files(root, affixes, files, others)
     except UserError as error:
         problem = error
     blocks = in_order(present + "".join(row.blocks for row in hinted))
@@ -223,22 +225,21 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
     return FoundSet(layout, first, blocks, problem=problem)
 
 
-def _wrong_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> UserError | None:
-    """Return the error for a split that has no file, or two."""
+def _check_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> None:
+    """Raise an error for a split that has no file, or two."""
     fold, prefix, suffix = affixes
-    there = ", ".join(path.name for paths in files.values() for path in paths)
-    for split in SPLITS:
+    for split, labels in SPLIT_NAMES.items():
         if len(files.get(split, ())) > 1:
             twice = " and ".join(path.name for path in files[split])
-            return wrong(f"the split '{split}' has two files: {twice}", root, None, None, "keep one of them")
+            raise wrong(f"the split '{split}' has two files: {twice}", root, None, None, "keep one of them")
         if split not in files:
             prefix = next((row.prefix for row in _TABLE if row.prefix.lower() == prefix), prefix)
-            names = [f"{fold}{prefix}{name}{suffix}.h5" for name in SPLIT_NAMES[split]]
+            names = [f"{fold}{prefix}{label}{suffix}.h5" for label in labels]
             close = [match for name in names for match in get_close_matches(name, others, n=1, cutoff=0.7)]
             rename = f"is it '{close[0]}'? Rename it to '{names[0]}'" if close else "add the file"
+            there = ", ".join(path.name for paths in files.values() for path in paths)
             what, hint = f"the file of the split '{split}' is missing", f"{rename}, or choose another dataset.layout"
-            return wrong(what, root, " or ".join(names), there, hint)
-    return None
+            raise wrong(what, root, " or ".join(names), there, hint)
 
 
 def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -> list[FoundSet]:
@@ -246,12 +247,13 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
     found = []
     by_layout = {other.layout: other for other in reversed(sets)}
     for name in names:
-        match, path = _TOKEN_FILE.fullmatch(name), root / name
-        if (match[1] if match else "") != fold:
-            continue
-        problem = _token_problem(path)
-        if problem is not None and match is None:
-            continue  # some other file
+        match, path, problem = _TOKEN_FILE.fullmatch(name), root / name, None
+        try:
+            _check_tokens(path)
+        except UserError as error:
+            problem = error
+        if (match[1] if match else "") != fold or (problem and not match):
+            continue  # another fold, or some other file
         row = next(row for row in reversed(_TABLE) if row.beside and path.stem.lower().endswith(row.suffix))
         companion = next((by_layout[other] for other in row.beside if other in by_layout), None)
         if companion is None:
@@ -264,32 +266,11 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
     return found
 
 
-def _token_problem(path: Path) -> UserError | None:
-    """Return what keeps a file from being a token file: it has one (n, length) array per split."""
-    try:
-        contents = look_into(path)
-    except UserError as error:
-        return error
+def _check_tokens(path: Path) -> None:
+    """Raise an error for a file that is no token file: it has one (n, length) array per split."""
+    contents = look_into(path)
     for split, names in SPLIT_NAMES.items():
         array = contents.find(names)
         if array is None or not array.shape:
             what, hint = f"a token file has no key for the split '{split}'", "write its tokens under such a key"
-            return contents.lacking(what, names, hint)
-    return None
-
-
-def _no_set(root: Path, names: list[str], folds: list[int], fold: int | None) -> UserError:
-    """Return the error for a folder without any set of the fold asked for."""
-    there = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-    if folds and fold not in folds:
-        what = "the folder holds cross-validation folds only" if fold is None else f"the folder has no fold {fold}"
-        return wrong(
-            what, root, f"dataset.fold among {', '.join(map(str, folds))}", there, f"set dataset.fold={folds[0]}"
-        )
-    if fold is not None and names:
-        expected, hint = f"{fold}train.h5 {fold}valid.h5 {fold}test.h5", "leave dataset.fold out"
-        return wrong("the folder has no cross-validation folds", root, expected, there, hint)
-    there = there or ", ".join(sorted(path.name for path in root.iterdir())[:12]) or "an empty folder"
-    expected = "one of" + "".join(f"\n    {layout.name}: {layout.files}" for layout in LAYOUTS.values())
-    hint = "set dataset.root to the folder that holds the files, or write them with genexp prepare"
-    return wrong("the folder holds no known set of files", root, expected, there, hint)
+            raise contents.lacking(what, names, hint)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
-from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from genexp.blocks import PROMOTER, feature_blocks, in_order
-from genexp.dataset.checks import (
-    LOOKED_AT,
-    ambiguous_sentence,
-    check_bases,
-    check_finite,
-    check_labels,
-    oddities,
-    settle_shared_genes,
-)
+from genexp.dataset import checks
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset, Split
@@ -27,7 +19,7 @@ from genexp.dataset.inspection import ONE_HOT
 from genexp.dataset.layouts import GENE, LABEL
 from genexp.dataset.problems import FOR_BASES, unlike, wrong
 from genexp.features.tokens import N_TOKEN, rows_with_n, tokens_from_one_hot
-from genexp.memory import allocate, available, check_size, in_words
+from genexp.memory import allocate, available, check_size
 
 Progress = Callable[[int], None]
 Window = tuple[int, int]
@@ -37,11 +29,7 @@ STREAM_ABOVE = 0.5
 
 
 def load_files(
-    source: Source,
-    config: DatasetConfig,
-    blocks: str,
-    window: Window | None,
-    progress: Callable[[int, int], None] | None = None,
+    source: Source, config: DatasetConfig, blocks: str, window: Window | None, progress: Callable[[int, int], None]
 ) -> Dataset:
     """Read the genes; see `genexp.dataset.sources.load`."""
     found = source.description
@@ -54,8 +42,7 @@ def load_files(
     done, total = 0, sum(found.genes.values())
 
     def report(rows: int) -> None:
-        if progress:
-            progress(done + rows, total)
+        progress(done + rows, total)
 
     for name in source.arrays:
         splits[name], ambiguous = _read_split(source, name, blocks, looked_at, report, on_disk=on_disk)
@@ -64,13 +51,13 @@ def load_files(
             splits[name] = splits[name].take(~ambiguous)
         done += found.genes[name]
         report(0)
-    kept, sentences = settle_shared_genes(splits, config.shared_genes, found.source)
+    kept, sentences = checks.settle_shared_genes(splits, config.shared_genes, found.source)
     for name, split in kept.items():
-        check_labels(split.labels, name, source.arrays[name][LABEL])
-    warnings = [*source.warnings, *ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
+        checks.check_labels(split.labels, name, source.arrays[name][LABEL])
+    warnings = [*source.warnings, *checks.ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
     if on_disk and config.stream is None:
-        warnings.append(f"The promoters exceed half of the memory ({in_words(available())}): they stream from disk.")
-    warnings += oddities(kept, found.feature_names)
+        warnings.append(f"The promoters exceed half of the memory ({decimal(available())}): they stream from disk.")
+    warnings += checks.oddities(kept, found.feature_names)
     loaded = found.model_copy(update={"window": looked_at if PROMOTER in blocks else None})
     return Dataset(loaded, _one_type_per_block(kept), tuple(warnings))
 
@@ -80,15 +67,11 @@ def _streams(source: Source, blocks: str, window: Window | None, stream: bool | 
     found = source.description
     genes = sum(found.genes.values())
     features = genes * sum(4 * width for block, width in found.widths.items() if block in blocks)
-    promoters = 0
-    if window is not None:
-        promoters = genes * (window[1] - window[0])
-    elif PROMOTER in blocks:
-        promoters = genes * 4 * (found.promoter_length or 0) * (found.embed_dim or 0)
+    floats = 4 * (found.promoter_length or 0) * (found.embed_dim or 0) if PROMOTER in blocks else 0
+    promoters = genes * (window[1] - window[0] if window else floats)
     on_disk = bool(promoters) and (features + promoters > STREAM_ABOVE * available() if stream is None else stream)
-    hint = "use fewer blocks or genes, or a machine with more memory"
-    if promoters and not on_disk:
-        hint = "set dataset.stream=true, or choose a shorter data.window"
+    fewer, shorter = "use fewer blocks or genes, or a machine with more memory", "choose a shorter data.window"
+    hint = f"set dataset.stream=true, or {shorter}" if promoters and not on_disk else fewer
     check_size(features + (0 if on_disk else promoters), found.source, hint)
     return on_disk
 
@@ -99,21 +82,23 @@ def _read_split(
     """Read one split; also return which of its genes have N in the window."""
     arrays, size = source.arrays[name], source.description.genes[name]
     genes = _read_names(arrays[GENE]) if GENE in arrays else np.array([f"{name}_{row}" for row in range(size)])
-    labels = _read_floats(arrays[LABEL], genes).reshape(-1)
+    with np.errstate(over="ignore"):
+        labels = _read_column(arrays[LABEL]).astype(np.float32)
+    checks.check_finite(labels, arrays[LABEL], genes)
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (block for block in feature_blocks() if block in blocks):
-        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block))
+        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block, ()))
         if _zeros_and_ones(values[block]):
             values[block] = values[block].astype(np.uint8)
     ambiguous = np.zeros(size, bool)
     if window is not None:
         values[PROMOTER], ambiguous = _read_tokens(arrays[PROMOTER], genes, window, report, on_disk=on_disk)
         _check_same_bases(arrays, values[PROMOTER], genes, window)
-        check_bases(values[PROMOTER], arrays[PROMOTER])
+        checks.check_bases(values[PROMOTER], arrays[PROMOTER])
     elif PROMOTER in blocks:
-        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, None, report, on_disk=on_disk)
-        looked_at = values[PROMOTER][:LOOKED_AT]
+        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, on_disk=on_disk)
+        looked_at = values[PROMOTER][: checks.LOOKED_AT]
         if looked_at.any() and _zeros_and_ones(looked_at):
             what, shape = "the promoters have the shape of embeddings, but hold only 0 and 1", values[PROMOTER].shape
             expected = "(genes, length, 4) one-hot bases, or vectors of real numbers"
@@ -125,17 +110,22 @@ def _zeros_and_ones(values: np.ndarray) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
+def _read_column(array: StoredArray) -> np.ndarray:
+    with open_array(array) as stored:
+        column: np.ndarray = stored[()].reshape(-1)
+    return column
+
+
 def _read_names(array: StoredArray) -> np.ndarray:
     """Read gene names, whatever kind of string (or number) they are stored as."""
-    with open_array(array) as stored:
-        raw = stored[()].reshape(-1).tolist()
-    return np.array([(x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x)).strip() for x in raw])
+    names = _read_column(array).tolist()
+    return np.array([(x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x)).strip() for x in names])
 
 
 def _read_floats(
     array: StoredArray,
     genes: np.ndarray,
-    columns: tuple[str, ...] | None = None,
+    columns: Sequence[str] = (),
     report: Progress | None = None,
     *,
     on_disk: bool = False,
@@ -143,17 +133,13 @@ def _read_floats(
     """Read an array as float32 and check that all of it is finite."""
     values = allocate(array.shape, np.float32, on_disk=on_disk)
 
-    def store(*place_and_tile: Any) -> None:
-        *place, tile = place_and_tile
+    def store(rows: slice, part: slice, tile: np.ndarray) -> None:
         with np.errstate(over="ignore"):  # becomes inf, which is reported with its gene
-            values[tuple(place)] = tile
+            values[rows, part] = tile
 
     with open_array(array) as stored:
-        if stored.ndim == 1:
-            store(stored[()])
-        else:
-            read_tiles(stored, slice(0, stored.shape[1]), store, report)
-    check_finite(values, array, genes, columns)
+        read_tiles(stored, slice(0, array.shape[1]), store, report)
+    checks.check_finite(values, array, genes, columns)
     return values
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
@@ -11,16 +10,11 @@ from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.problems import wrong
 
+Progress = Callable[[int, int], None]
 
-class WindowModel(Protocol):
-    """What the choice of the window needs of a model's config."""
 
-    @property
-    def window(self) -> list[int] | None:
-        """The published window, relative to the TSS; None for the whole promoter."""
-
-    def multiple(self) -> int:
-        """Return the length in nt that must divide the window."""
+def ignore(done: int, total: int) -> None:
+    """Report no progress."""
 
 
 def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
@@ -34,12 +28,7 @@ def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
     return inspect_files(config, blocks)
 
 
-def load(
-    source: Source,
-    blocks: str,
-    window: tuple[int, int] | None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
+def load(source: Source, blocks: str, window: tuple[int, int] | None, progress: Progress = ignore) -> Dataset:
     """Read the genes that `inspect` found: only these blocks, and the slice of the promoter from `choose_window`.
 
     `progress` is called with the number of genes read and of all genes.
@@ -73,45 +62,38 @@ def _in_words(block: str, description: DatasetDescription) -> str:
 
 
 def choose_window(
-    data: DataConfig, model: WindowModel, found: DatasetDescription
+    data: DataConfig, published: Sequence[int] | None, parts: int, found: DatasetDescription
 ) -> tuple[tuple[int, int] | None, str | None]:
-    """Return the window that the model sees, and a sentence where it is not just what was asked for.
+    """Return the window that a model sees, and a sentence where it is not just what was asked for.
 
-    A window that is given must fit. Otherwise it is the model's published window around the TSS, clipped to the
-    promoters and, at its upstream end, to a length that the model can cut into equal parts.
+    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter),
+    clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
     """
-    if PROMOTER not in data.name:
+    length, tss, given = found.promoter_length, found.tss, data.window
+    if PROMOTER not in data.name or found.promoter is None:
         return None, None
-    if found.promoter == "embedded" and data.window is not None:
-        what, where = "a window cannot be cut from precomputed promoter embeddings", f"data.window, {found.source}"
-        raise wrong(what, where, None, data.window, "leave data.window out, or use a dataset with bases")
-    if found.promoter != "bases":
-        return None, None
-    length, tss = found.promoter_length, found.tss
     if length is None or tss is None:
-        raise TypeError(f"a dataset of bases without length or TSS: {found}")
-    if data.window is not None:
-        left, right = data.window
+        if given is not None:
+            what, hint = "a window cannot be cut from precomputed promoter embeddings", "leave data.window out"
+            raise wrong(what, f"data.window, {found.source}", None, given, hint)
+        return None, None
+    left, right = wanted = tuple(given or ((0, length) if published is None else (tss + edge for edge in published)))
+    if given is not None:
         if not left < right <= length:
             expected = f"[left, right) with left < right <= {length:,}, the promoter length of {found.source}"
             what, hint = "the window does not fit the promoters, or is empty", "change data.window, or leave it out"
-            raise wrong(what, "data.window", expected, data.window, hint)
+            raise wrong(what, "data.window", expected, given, hint)
         return (left, right), None
-    wanted = (0, length) if model.window is None else (tss + model.window[0], tss + model.window[1])
-    left, right = max(wanted[0], 0), min(wanted[1], length)
-    parts = model.multiple()
+    left, right = max(left, 0), min(right, length)
     if right <= left:
         what, hint = "the model's published window lies outside the promoters", "give data.window=[left,right)"
         raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
     if right - left < parts:
         what, hint = "the window is shorter than the parts that the model cuts it into", "give a longer data.window"
         raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
-    left += (right - left) % parts
-    if (left, right) == wanted:
-        return (left, right), None
-    reasons = []
-    if wanted[0] < 0 or wanted[1] > length:
-        reasons.append(f"the promoters have {length:,} nt, with the TSS at {tss:,}")
-    if left > max(wanted[0], 0):
+    reasons = [] if (left, right) == wanted else [f"the promoters have {length:,} nt, with the TSS at {tss:,}"]
+    if (right - left) % parts:
+        left += (right - left) % parts
         reasons.append(f"it is cut into parts of {parts:,} nt")
-    return (left, right), f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
+    note = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
+    return (left, right), note if reasons else None

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.sources import inspect, load
+from genexp.dataset.sources import ignore, inspect, load
 
 SIZES = {"train": 12, "valid": 5, "test": 4}
 LENGTH = 40
@@ -102,6 +102,6 @@ def look(root, need="", **settings):
     return inspect(DatasetConfig(**config), need)
 
 
-def read(root, blocks="PH", window=None, progress=None, **settings):
+def read(root, blocks="PH", window=None, progress=ignore, **settings):
     """Inspect a folder and load its genes."""
     return load(look(root, blocks, **settings), blocks, window, progress)

@@ -304,7 +304,8 @@ def test_a_block_that_only_later_splits_have(tmp_path):
         change=lambda split, arrays: arrays.update(tf=np.eye(len(arrays["label"]))) if split == "test" else None,
     )
     message = error_of(tmp_path)
-    assert "block T (tf) is in one split but not in another" in message
+    assert "the splits 'train' and 'test' disagree: block T (tf)" in message
+    assert "expected: missing" in message
     assert str(tmp_path / "train.h5") in message
 
 

@@ -51,6 +51,7 @@ def test_it_is_found_read_and_described(tmp_path, accessibility):
 def test_it_is_written_and_read_again(tmp_path, accessibility):
     write(tmp_path / "raw")
     dataset = read(tmp_path / "raw", "PHA")
+    (tmp_path / "own").mkdir()
     write_dataset(tmp_path / "own", dataset, source="tests")
     again = read(tmp_path / "own", "PHA")
     assert again.fingerprint() == dataset.fingerprint()
