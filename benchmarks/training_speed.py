@@ -57,13 +57,15 @@ class Setting:
 def inputs_of(config: Any) -> tuple[Any, Any, Any]:
     """Return the genes as the model takes them, and the shapes of its inputs."""
     from genexp.dataset.sources import inspect, load
-    from genexp.models.inputs import actual_shapes, encode, make_vectors
+    from genexp.models.inputs import encode, input_shapes, vectors_for
 
     dataset = load(inspect(config.dataset, config.data.name), config.data.name, config.data.window)
-    reads_kmers = config.model.reads == "kmers"
-    vectors = make_vectors(config.model, dataset.splits["train"].blocks["P"]) if reads_kmers else None
-    encoded = encode(dataset, config.model)
-    return encoded, actual_shapes(config.model, encoded, vectors), vectors
+    seen = dataset.description
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "vectors.npz"
+        vectors = vectors_for(config.model, dataset, file, print)
+        shapes = input_shapes(config.model, seen, config.data.name, seen.window, file)
+    return encode(dataset, config.model, print), shapes, vectors
 
 
 def genexp_side(setting: Setting, link: Connection) -> None:

@@ -124,7 +124,7 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
-    check_model(config.model, inputs.expected_shapes(config.model, description, blocks, window, own))
+    check_model(config.model, inputs.input_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
 
 
@@ -211,14 +211,14 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
         console.say(f"run directory: {relative(run.path)}")
         with console.progress("Word2Vec", 1, "epochs") as done:
-            vectors = inputs.vectors_for(config.model, read_genes, run.vectors, say=console.say, progress=done)
-        dataset = inputs.encode(read_genes, config.model, warn=console.warn)
-        shapes = inputs.actual_shapes(config.model, dataset, vectors)
-        training, fed = config.training, inputs.describe(config.model, shapes)
+            inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
+        dataset = inputs.encode(read_genes, config.model, console.warn)
+        seen, training = dataset.description, config.training
+        shapes = inputs.input_shapes(config.model, seen, config.data.name, seen.window, run.vectors)
         console.say(
-            f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
-            f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
-            f"{', '.join(devices)}, {config.hardware.precision}"
+            f"model: {config.model.name} on {config.data.name}, input: {inputs.describe(config.model, shapes)}; "
+            f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, at most "
+            f"{training.epochs} epochs; {', '.join(devices)}, {config.hardware.precision}"
         )
         fitted = train(config, dataset, shapes, hardware, run)
         if fitted.collapsed:

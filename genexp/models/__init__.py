@@ -1,8 +1,8 @@
 """The architectures: a promoter encoder, optional feature blocks and a regression head.
 
-Every module of this package but `inputs` is one architecture. It holds ``Config``, its keys of the ``model`` group;
-``check(config, shapes)``; and ``build(config, shapes)``. What several share stands in `genexp.models.layers`. A model
-is found by its plain name; no dotted path is ever followed. TensorFlow is imported when the first model is built.
+Every module of this package but `inputs` is one architecture: a class ``Config`` with its keys of the ``model`` group,
+its limits and `ModelConfig.build`. What several share is in `genexp.models.layers`. A model is found by its plain name;
+no dotted path is ever followed. TensorFlow is imported when the first model is built.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from os import PathLike
 from pkgutil import iter_modules
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -34,42 +33,9 @@ Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
 RatePair = Annotated[list[Rate], Field(min_length=2, max_length=2), repeated(2)]
 #: Keras' initializers by name.
 Initializer = Literal[
-    "glorot_normal",
-    "glorot_uniform",
-    "he_normal",
-    "he_uniform",
-    "lecun_normal",
-    "lecun_uniform",
-    "orthogonal",
-    "random_normal",
-    "random_uniform",
-    "truncated_normal",
-    "variance_scaling",
-]
-
-
-class ModelConfig(Schema):
-    """The keys of the ``model`` group that every architecture has."""
-
-    #: What the architecture reads of a promoter of bases; None for feature blocks alone.
-    reads: ClassVar[Literal["bases", "kmers"] | None] = "bases"
-
-    name: str = Field(description="The architecture")
-    window: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
-        description="Published slice [left, right) of the promoter, relative to the TSS; null for the whole promoter"
-    )
-
-    def multiple(self) -> int:
-        """Return the length in nt that must divide the window."""
-        return 1
-
-    def decided(self, given: Collection[str]) -> Self:
-        """Return the config with every ``auto`` decided; `given` are the dotted keys of the command line."""
-        return self
-
-    def idle(self, given: Collection[str]) -> list[str]:
-        """Return those of the keys given that have no effect beside the others."""
-        return []
+    "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal",
+    "random_normal", "random_uniform", "truncated_normal", "variance_scaling",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,6 +69,49 @@ class InputShapes:
         return self.promoter[0]
 
 
+class ModelConfig(Schema):
+    """The keys of the ``model`` group that every architecture has, and what an architecture defines."""
+
+    #: What the architecture reads of a promoter of bases; None for feature blocks alone.
+    reads: ClassVar[Literal["bases", "kmers"] | None] = "bases"
+
+    name: str = Field(description="The architecture")
+    window: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
+        description="Published slice [left, right) of the promoter, relative to the TSS; null for the whole promoter"
+    )
+
+    def multiple(self) -> int:
+        """Return the length in nt that must divide the window."""
+        return 1
+
+    def shortest(self) -> int:
+        """Return the length in nt of the shortest window of bases that pooling does not leave empty."""
+        return 1
+
+    def decided(self, given: Collection[str]) -> Self:
+        """Return the config with every ``auto`` decided; `given` are the dotted keys of the command line."""
+        return self
+
+    def idle(self, given: Collection[str]) -> list[str]:
+        """Return those of the keys given that have no effect beside the others."""
+        return []
+
+    def check(self, shapes: InputShapes) -> None:
+        """Raise a UserError if the network cannot be built for these inputs; imports no TensorFlow."""
+        if self.reads and shapes.window < self.shortest():
+            raise UserError(
+                f"the window is too short for model={self.name}",
+                where="data.window (or the promoters of the dataset)",
+                expected=f"at least {self.shortest():,} nt",
+                received=f"{shapes.window:,} nt",
+                hint="use a longer data.window, or smaller model.pools",
+            )
+
+    def build(self, shapes: InputShapes) -> keras.Model:
+        """Build the network for inputs that passed `check`."""
+        raise NotImplementedError
+
+
 def names() -> list[str]:
     """Return the names of all architectures, found by looking at the package; imports none of them."""
     return [found.name for found in iter_modules(__path__) if not found.ispkg and found.name not in HELPERS]
@@ -110,23 +119,16 @@ def names() -> list[str]:
 
 def config_class(name: str) -> type[ModelConfig]:
     """Return the class that validates the ``model`` group of an architecture; imports no TensorFlow."""
-    found: type[ModelConfig] = _module(name).Config
-    return found
-
-
-def _module(name: str) -> ModuleType:
     if name not in names():
-        raise UserError(
-            f"there is no model {name}",
-            expected=f"one of {', '.join(names())}",
-            hint=f"{nearest(name, names())}choose one with model=...",
-        )
-    return import_module(f"{__name__}.{name}")
+        hint = f"{nearest(name, names())}choose one with model=..."
+        raise UserError(f"there is no model {name}", expected=f"one of {', '.join(names())}", hint=hint)
+    found: type[ModelConfig] = import_module(f"{__name__}.{name}").Config
+    return found
 
 
 def check_model(config: ModelConfig, shapes: InputShapes) -> None:
     """Raise a UserError if the architecture cannot be built for these inputs; imports no TensorFlow."""
-    _module(config.name).check(config, shapes)
+    config.check(shapes)
 
 
 def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
@@ -145,9 +147,8 @@ def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
         Inputs by name: ``promoter`` (see `InputShapes`) and each feature block, (batch, width) float32.
         Output (batch, 1) float32.
     """
-    check_model(config, shapes)
-    model: keras.Model = _module(config.name).build(config, shapes)
-    return model
+    config.check(shapes)
+    return config.build(shapes)
 
 
 def load_model(path: str | PathLike[str]) -> keras.Model:
@@ -173,14 +174,3 @@ def load_model(path: str | PathLike[str]) -> keras.Model:
     import keras
 
     return keras.saving.load_model(path, compile=False, safe_mode=True)
-
-
-def too_short(config: ModelConfig, window: int, shortest: int) -> UserError:
-    """Return the error for a window that pooling would leave empty."""
-    return UserError(
-        f"the window is too short for model={config.name}",
-        where="data.window (or the promoters of the dataset)",
-        expected=f"at least {shortest:,} nt",
-        received=f"{window:,} nt",
-        hint="use a longer data.window, or smaller model.pools",
-    )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from genexp.models import InputShapes
-from genexp.models.layers.kmer_config import KmerConfig, check_promoter
+from genexp.models.layers.kmer_config import KmerConfig
 from genexp.schema import Count, Rate
 
 if TYPE_CHECKING:
@@ -23,21 +23,11 @@ class Config(KmerConfig):
     dense: Count = Field(description="Units of the hidden layer")
     dropout: Rate = Field(description="Dropout after the hidden layer")
 
+    def build(self, shapes: InputShapes) -> keras.Model:
+        from keras import layers
 
-def check(config: Config, shapes: InputShapes) -> None:
-    """Raise a UserError if promoter, vectors and embedding do not fit each other."""
-    check_promoter(config, shapes)
+        from genexp.models.layers import common, kmers
 
-
-def build(config: Config, shapes: InputShapes) -> keras.Model:
-    """Build the model; see `genexp.models.build_model`."""
-    from keras import layers
-
-    from genexp.models.layers import common as shared
-    from genexp.models.layers import kmers
-
-    promoter, x = kmers.promoter_input(config, shapes)
-    features = shared.feature_inputs(shapes)
-    x = layers.LSTM(config.units, name="lstm")(x)
-    x = shared.regression_head(shared.join_blocks(x, features), [config.dense], [config.dropout])
-    return shared.make_model(config.name, promoter, features, x)
+        promoter, x = kmers.promoter_input(self, shapes)
+        x = layers.LSTM(self.units, name="lstm")(x)
+        return common.regression(self.name, shapes, promoter, x, [self.dense], [self.dropout])

@@ -6,12 +6,13 @@ the convolutions after the join see across the cuts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from genexp.errors import UserError
-from genexp.models import Initializer, InputShapes, ModelConfig, Pair, RatePair, too_short
+from genexp.models import Initializer, InputShapes, ModelConfig, Pair, RatePair
 from genexp.schema import Count
 
 if TYPE_CHECKING:
@@ -30,64 +31,43 @@ class Config(ModelConfig):
     initializer: Initializer = Field(description="Of the convolutions")
 
     def multiple(self) -> int:
-        """The parts are equal."""
         return self.parts
 
+    def shortest(self) -> int:
+        # Two pools in each part have to leave enough for the one after the join.
+        return self.parts * self.pool**2 * -(-self.pool // self.parts)
 
-def check(config: Config, shapes: InputShapes) -> None:
-    """Raise a UserError if the parts are not equal, or pooling leaves nothing of them."""
-    if shapes.window % config.parts:
-        down = shapes.window - shapes.window % config.parts
-        raise UserError(
-            f"the window cannot be cut into {config.parts} equal parts",
-            where="data.window and model.parts",
-            expected=f"a window that divides by {config.parts}, such as {down:,} or {down + config.parts:,} nt",
-            received=f"{shapes.window:,} nt",
-            hint="change data.window=[left,right) or model.parts",
-        )
-    joined = shapes.window // config.parts // config.pool // config.pool * config.parts
-    if joined // config.pool == 0:
-        raise too_short(config, shapes.window, config.parts * config.pool**2)
+    def check(self, shapes: InputShapes) -> None:
+        if shapes.window % self.parts:
+            down = shapes.window - shapes.window % self.parts
+            raise UserError(
+                f"the window cannot be cut into {self.parts} equal parts",
+                where="data.window and model.parts",
+                expected=f"a window that divides by {self.parts}, such as {down:,} or {down + self.parts:,} nt",
+                received=f"{shapes.window:,} nt",
+                hint="change data.window=[left,right) or model.parts",
+            )
+        super().check(shapes)
 
+    def build(self, shapes: InputShapes) -> keras.Model:
+        from keras import layers
 
-def build(config: Config, shapes: InputShapes) -> keras.Model:
-    """Build the model; see `genexp.models.build_model`."""
-    from keras import layers
+        from genexp.models.layers import common
 
-    from genexp.models.layers import common as shared
-
-    promoter, bases = shared.one_hot_promoter(shapes)
-    features = shared.feature_inputs(shapes)
-    part = shapes.window // config.parts
-    encoded = []
-    for n in range(config.parts):
-        x = bases[:, n * part : (n + 1) * part, :]
-        x = _pooled(x, config, f"part_{n}_1")
-        x = _convolved(x, config, f"part_{n}_2")
-        encoded.append(_pooled(x, config, f"part_{n}_3"))
-    x = layers.Concatenate(axis=1, name="join_parts")(encoded) if config.parts > 1 else encoded[0]
-    x = _pooled(x, config, "joined_1")
-    for n in (2, 3, 4):
-        x = _convolved(x, config, f"joined_{n}")
-    x = shared.join_blocks(layers.Flatten(name="flatten")(x), features)
-    x = shared.regression_head(x, config.dense, config.dropout)
-    return shared.make_model(config.name, promoter, features, x)
-
-
-def _pooled(x: Any, config: Config, name: str) -> Any:
-    from genexp.models.layers import common as shared
-
-    return shared.convolve_and_pool(x, config.filters, config.kernel, config.pool, config.initializer, name)
-
-
-def _convolved(x: Any, config: Config, name: str) -> Any:
-    from keras import layers
-
-    return layers.Conv1D(
-        config.filters,
-        config.kernel,
-        padding="same",
-        activation="relu",
-        kernel_initializer=config.initializer,
-        name=f"{name}_conv",
-    )(x)
+        sizes, initializer = (self.filters, self.kernel), self.initializer
+        pooled = partial(common.convolve_and_pool, filters=sizes[0], kernel=sizes[1], pool=self.pool)
+        pooled = partial(pooled, initializer=initializer)
+        convolved = partial(layers.Conv1D, *sizes, padding="same", activation="relu", kernel_initializer=initializer)
+        promoter, bases = common.one_hot_promoter(shapes)
+        part = shapes.window // self.parts
+        encoded = []
+        for n in range(self.parts):
+            x = pooled(bases[:, n * part : (n + 1) * part, :], name=f"part_{n}_1")
+            x = convolved(name=f"part_{n}_2_conv")(x)
+            encoded.append(pooled(x, name=f"part_{n}_3"))
+        x = layers.Concatenate(axis=1, name="join_parts")(encoded) if self.parts > 1 else encoded[0]
+        x = pooled(x, name="joined_1")
+        for n in (2, 3, 4):
+            x = convolved(name=f"joined_{n}_conv")(x)
+        x = layers.Flatten(name="flatten")(x)
+        return common.regression(self.name, shapes, promoter, x, self.dense, self.dropout)

@@ -1,4 +1,4 @@
-"""Fully connected net on feature blocks alone, which tells what they say without the promoter."""
+"""Fully connected net on feature blocks alone, which shows what they predict without the promoter."""
 
 from __future__ import annotations
 
@@ -20,15 +20,7 @@ class Config(ModelConfig):
     dense: Pair = Field(description="Units of the two hidden layers")
     dropout: RatePair = Field(description="Dropout after each hidden layer; one number stands for both")
 
+    def build(self, shapes: InputShapes) -> keras.Model:
+        from genexp.models.layers import common
 
-def check(config: Config, shapes: InputShapes) -> None:
-    """Every combination of feature blocks can be built."""
-
-
-def build(config: Config, shapes: InputShapes) -> keras.Model:
-    """Build the model; see `genexp.models.build_model`."""
-    from genexp.models.layers import common as shared
-
-    features = shared.feature_inputs(shapes)
-    x = shared.regression_head(shared.join_blocks(None, features), config.dense, config.dropout)
-    return shared.make_model(config.name, None, features, x)
+        return common.regression(self.name, shapes, None, None, self.dense, self.dropout)

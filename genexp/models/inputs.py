@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
@@ -25,19 +23,7 @@ Progress = Callable[[int, int], None]
 def promoter_kind(config: ModelConfig, promoter: str | None, blocks: str) -> PromoterKind | None:
     """Return what a model is fed of a promoter: every other question about it is answered by this.
 
-    Parameters
-    ----------
-    config
-        The ``model`` group.
-    promoter
-        What the dataset holds: ``"bases"``, ``"embedded"`` or None.
-    blocks
-        The blocks that are used.
-
-    Raises
-    ------
-    UserError
-        If the model reads bases and the dataset holds precomputed embeddings.
+    `promoter` is what the dataset holds, `blocks` are those that are used.
     """
     if PROMOTER not in blocks or promoter is None:
         return None
@@ -52,27 +38,22 @@ def promoter_kind(config: ModelConfig, promoter: str | None, blocks: str) -> Pro
     return "embedded"
 
 
-def expected_shapes(
+def _counted(config: ModelConfig, promoter: str | None, blocks: str) -> KmerConfig | None:
+    """Return the config if the model is fed with k-mers that have to be counted, else None."""
+    counted = promoter_kind(config, promoter, blocks) == "kmers"
+    return config if counted and isinstance(config, KmerConfig) else None
+
+
+def input_shapes(
     config: ModelConfig,
     description: DatasetDescription,
     blocks: str,
     window: tuple[int, int] | None,
     vectors: Path | None = None,
 ) -> InputShapes:
-    """Return the shapes of a model's inputs from what is known before the genes are read.
+    """Return the shapes of a model's inputs, which are known before the genes are read.
 
-    Parameters
-    ----------
-    config, description, blocks, window
-        The ``model`` group, the dataset, the blocks that are used, the slice of the promoter.
-    vectors
-        The file with the k-mer vectors of a resumed run; where it exists, ``model.embedding.vectors`` is not read.
-
-    Raises
-    ------
-    UserError
-        When the model cannot read these promoters, the window does not divide into chunks, or the file of vectors
-        cannot be read.
+    `vectors` is the file with the k-mer vectors of a run; where it exists, ``model.embedding.vectors`` is not read.
     """
     widths = {letter: width for letter, width in description.widths.items() if letter in blocks}
     kind = promoter_kind(config, description.promoter, blocks)
@@ -89,29 +70,14 @@ def expected_shapes(
     return InputShapes((length // config.chunk, 4**config.k), widths, kind, loaded)
 
 
-def actual_shapes(config: ModelConfig, dataset: Dataset, vectors: KmerVectors | None) -> InputShapes:
-    """Return the shapes of an encoded dataset, with the vectors that the model is built on."""
-    blocks = dataset.splits["train"].blocks
-    widths = {letter: values.shape[1] for letter, values in blocks.items() if letter != PROMOTER}
-    kind = promoter_kind(config, dataset.description.promoter, "".join(blocks))
-    promoter = None if kind is None else tuple(blocks[PROMOTER].shape[1:])
-    return InputShapes(promoter, widths, kind, None if vectors is None else vectors.vectors)
+def encode(dataset: Dataset, config: ModelConfig, warn: Report) -> Dataset:
+    """Return the dataset with promoters as k-mer counts where the model reads k-mers.
 
-
-def encode(dataset: Dataset, config: ModelConfig, *, warn: Report | None = None) -> Dataset:
-    """Return the dataset as the model is fed with it: promoters as k-mer counts where the model reads k-mers.
-
-    Parameters
-    ----------
-    dataset
-        As it was loaded.
-    config
-        The ``model`` group.
-    warn
-        Called with a sentence if chunks hold no k-mer, because of N.
+    `warn` is called with a sentence if chunks hold no k-mer, because of N.
     """
-    splits = {name: encode_split(split, config, dataset.description.promoter) for name, split in dataset.splits.items()}
-    if warn and _kmers_of(dataset, config):
+    promoter = dataset.description.promoter
+    splits = {name: encode_split(split, config, promoter) for name, split in dataset.splits.items()}
+    if _counted(config, promoter, "".join(splits["train"].blocks)):
         empty = sum(empty_chunks(split.blocks[PROMOTER]) for split in splits.values())
         if empty:
             warn(f"{empty:,} chunks contain no k-mer without N; the model is fed zeros there")
@@ -120,72 +86,48 @@ def encode(dataset: Dataset, config: ModelConfig, *, warn: Report | None = None)
 
 def encode_split(split: Split, config: ModelConfig, promoter: str | None) -> Split:
     """Return one split as the model is fed with it; `promoter` is what it holds, ``"bases"`` or ``"embedded"``."""
-    if promoter_kind(config, promoter, "".join(split.blocks)) != "kmers" or not isinstance(config, KmerConfig):
+    kmers = _counted(config, promoter, "".join(split.blocks))
+    if kmers is None:
         return split
-    counts = chunk_counts(split.blocks[PROMOTER], config.k, config.chunk)
+    counts = chunk_counts(split.blocks[PROMOTER], kmers.k, kmers.chunk)
     return replace(split, blocks={**split.blocks, PROMOTER: counts})
 
 
 def vectors_for(
-    config: ModelConfig, dataset: Dataset, path: Path, *, say: Report | None = None, progress: Progress | None = None
+    config: ModelConfig, dataset: Dataset, path: Path, say: Report, progress: Progress | None = None
 ) -> KmerVectors | None:
-    """Return the k-mer vectors that a model starts from, kept in the run.
+    """Return the k-mer vectors that a model starts from, kept in the run; None where it learns its own or has none.
 
-    Parameters
-    ----------
-    config
-        The ``model`` group.
-    dataset
-        As it was loaded; Word2Vec is fitted on the training promoters alone.
-    path
-        The file of the run for them. If it exists, the run is resumed or retried, and uses the same vectors.
-    say
-        Called with a sentence about the vectors that were made.
-    progress
-        Called with (epochs done, epochs) while Word2Vec is fitted.
-
-    Returns
-    -------
-    KmerVectors or None
-        None where the model learns its vectors from the start, uses none, or does not read k-mers.
+    The file at `path` exists if the run is resumed or retried, which uses the same vectors. Otherwise they are read,
+    drawn, or fitted on the training promoters alone; `say` is called with a sentence about them.
     """
-    kmers = _kmers_of(dataset, config)
+    training = dataset.splits["train"].blocks
+    kmers = _counted(config, dataset.description.promoter, "".join(training))
     if kmers is None:
         return None
+    settings = kmers.embedding
     if path.is_file():
         return load_vectors(path)
-    found = _made_vectors(kmers, dataset.splits["train"].blocks[PROMOTER], progress=progress)
-    if found is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found.save(path)
-        if say:
-            say(f"embedding: {found.summary()}")
+    if settings.vectors is not None:
+        found = load_vectors(Path(settings.vectors))
+    elif settings.kind == "random":
+        found = random_vectors(kmers.k, kmers.embed_dim, settings.seed)
+    elif settings.kind == "word2vec":
+        found = train_word2vec(training[PROMOTER], kmers.k, kmers.embed_dim, settings, progress)
+    else:
+        return None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.save(path)
+    say(f"embedding: {found.summary()}")
     return found
 
 
 def check_vectors(config: ModelConfig, dataset: Dataset) -> None:
     """Raise a UserError if Word2Vec is to be fitted and cannot be, before a run directory is made."""
-    kmers = _kmers_of(dataset, config)
+    training = dataset.splits["train"].blocks
+    kmers = _counted(config, dataset.description.promoter, "".join(training))
     if kmers and kmers.embedding.kind == "word2vec" and kmers.embedding.vectors is None:
-        promoters_without_n(dataset.splits["train"].blocks[PROMOTER])
-
-
-def _made_vectors(config: KmerConfig, tokens: np.ndarray, *, progress: Progress | None) -> KmerVectors | None:
-    """Read, draw or fit the vectors that ``model.embedding`` asks for; None where it asks for none."""
-    settings = config.embedding
-    if settings.vectors is not None:
-        return load_vectors(Path(settings.vectors))
-    if settings.kind == "random":
-        return random_vectors(config.k, config.embed_dim, settings.seed)
-    if settings.kind != "word2vec":
-        return None
-    return train_word2vec(tokens, config.k, config.embed_dim, settings, progress)
-
-
-def _kmers_of(dataset: Dataset, config: ModelConfig) -> KmerConfig | None:
-    """Return the config if the model is fed with k-mers that have to be counted, else None."""
-    kind = promoter_kind(config, dataset.description.promoter, "".join(dataset.splits["train"].blocks))
-    return config if kind == "kmers" and isinstance(config, KmerConfig) else None
+        promoters_without_n(training[PROMOTER])
 
 
 def describe(config: ModelConfig, shapes: InputShapes) -> str:

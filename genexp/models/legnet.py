@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from genexp.errors import UserError
-from genexp.models import InputShapes, ModelConfig, too_short
+from genexp.models import InputShapes, ModelConfig
 from genexp.schema import Count, Rate
 
 if TYPE_CHECKING:
@@ -27,38 +27,33 @@ class Config(ModelConfig):
     dense: Count = Field(description="Units of the hidden layer")
     dropout: Rate = Field(description="Dropout after the hidden layer")
 
+    def shortest(self) -> int:
+        return prod(self.pools)
 
-def check(config: Config, shapes: InputShapes) -> None:
-    """Raise a UserError if stages and pools differ in number, groups are not equal, or pooling leaves nothing."""
-    stages = len(config.filters) - 1
-    if len(config.pools) != stages:
-        expected, where = f"{stages} pools, one per stage", "model.pools and model.filters"
-        raise UserError("every stage has one pool", where=where, expected=expected, received=config.pools)
-    for filters in config.filters[:-1]:
-        if filters * config.expansion % config.group:
-            where = "model.filters, model.expansion and model.group"
-            what = f"{filters * config.expansion} channels cannot be divided into groups of {config.group}"
-            raise UserError(what, where=where)
-    if shapes.window < prod(config.pools):
-        raise too_short(config, shapes.window, prod(config.pools))
+    def check(self, shapes: InputShapes) -> None:
+        stages = len(self.filters) - 1
+        if len(self.pools) != stages:
+            expected, where = f"{stages} pools, one per stage", "model.pools and model.filters"
+            raise UserError("every stage has one pool", where=where, expected=expected, received=self.pools)
+        for filters in self.filters[:-1]:
+            if filters * self.expansion % self.group:
+                what = f"{filters * self.expansion} channels cannot be divided into groups of {self.group}"
+                raise UserError(what, where="model.filters, model.expansion and model.group")
+        super().check(shapes)
 
+    def build(self, shapes: InputShapes) -> keras.Model:
+        from keras import layers
 
-def build(config: Config, shapes: InputShapes) -> keras.Model:
-    """Build the model; see `genexp.models.build_model`."""
-    from keras import layers
+        from genexp.models.layers import common
 
-    from genexp.models.layers import common as shared
-
-    promoter, x = shared.one_hot_promoter(shapes)
-    features = shared.feature_inputs(shapes)
-    x = _convolved(x, config.filters[0], config.kernel, "stem")
-    for n, (filters, pool) in enumerate(zip(config.filters[1:], config.pools, strict=True), 1):
-        x = layers.Concatenate(name=f"stage_{n}_residual")([x, _block(x, config, f"stage_{n}")])
-        x = _convolved(x, filters, config.kernel, f"stage_{n}_local")
-        x = layers.MaxPooling1D(pool, name=f"stage_{n}_pool")(x)
-    x = layers.GlobalAveragePooling1D(name="pool")(x)
-    x = shared.regression_head(shared.join_blocks(x, features), [config.dense], [config.dropout])
-    return shared.make_model(config.name, promoter, features, x)
+        promoter, x = common.one_hot_promoter(shapes)
+        x = _convolved(x, self.filters[0], self.kernel, "stem")
+        for n, (filters, pool) in enumerate(zip(self.filters[1:], self.pools, strict=True), 1):
+            x = layers.Concatenate(name=f"stage_{n}_residual")([x, _block(x, self, f"stage_{n}")])
+            x = _convolved(x, filters, self.kernel, f"stage_{n}_local")
+            x = layers.MaxPooling1D(pool, name=f"stage_{n}_pool")(x)
+        x = layers.GlobalAveragePooling1D(name="pool")(x)
+        return common.regression(self.name, shapes, promoter, x, [self.dense], [self.dropout])
 
 
 def _block(x: Any, config: Config, name: str) -> Any:

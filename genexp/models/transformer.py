@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from genexp.models import InputShapes
-from genexp.models.layers.kmer_config import KmerConfig, check_promoter
+from genexp.models.layers.kmer_config import KmerConfig
 from genexp.schema import Count, Rate
 
 if TYPE_CHECKING:
@@ -24,32 +24,14 @@ class Config(KmerConfig):
     dense: Count = Field(description="Units of the hidden layer")
     dropout: Rate = Field(description="Dropout after the positions, in the encoder blocks and after the hidden layer")
 
+    def build(self, shapes: InputShapes) -> keras.Model:
+        from keras import layers
 
-def check(config: Config, shapes: InputShapes) -> None:
-    """Raise a UserError if promoter, vectors and embedding do not fit each other."""
-    check_promoter(config, shapes)
+        from genexp.models.layers import attention, common, kmers
 
-
-def build(config: Config, shapes: InputShapes) -> keras.Model:
-    """Build the model; see `genexp.models.build_model`."""
-    from keras import layers
-
-    from genexp.models.layers import attention, kmers
-    from genexp.models.layers import common as shared
-
-    promoter, x = kmers.promoter_input(config, shapes)
-    features = shared.feature_inputs(shapes)
-    x = attention.add_positions(x)
-    x = layers.Dropout(config.dropout, name="positions_dropout")(x)
-    for n in range(1, config.depth + 1):
-        x = attention.encoder_block(
-            x,
-            heads=config.heads,
-            key_dim=config.key_dim,
-            ff_dim=config.ff_dim,
-            dropout=config.dropout,
-            name=f"encoder_{n}",
-        )
-    x = layers.GlobalAveragePooling1D(name="pool")(x)
-    x = shared.regression_head(shared.join_blocks(x, features), [config.dense], [config.dropout])
-    return shared.make_model(config.name, promoter, features, x)
+        promoter, x = kmers.promoter_input(self, shapes)
+        x = layers.Dropout(self.dropout, name="positions_dropout")(attention.add_positions(x))
+        for n in range(1, self.depth + 1):
+            x = attention.encoder_block(x, self.heads, self.key_dim, self.ff_dim, self.dropout, name=f"encoder_{n}")
+        x = layers.GlobalAveragePooling1D(name="pool")(x)
+        return common.regression(self.name, shapes, promoter, x, [self.dense], [self.dropout])

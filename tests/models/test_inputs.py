@@ -54,26 +54,27 @@ def test_a_model_that_reads_bases_refuses_embedded_promoters() -> None:
 
 def test_shapes_are_known_before_the_genes_are_read() -> None:
     bases = describe("bases", widths={"H": 8, "T": 5})
-    shapes = inputs.expected_shapes(model_config("xpresso"), bases, "PT", (10, 90))
+    shapes = inputs.input_shapes(model_config("xpresso"), bases, "PT", (10, 90))
     assert (shapes.promoter, shapes.widths, shapes.promoter_kind) == ((80,), {"T": 5}, "bases")
-    shapes = inputs.expected_shapes(model_config("biolstm"), bases, "P", (0, 100))
+    shapes = inputs.input_shapes(model_config("biolstm"), bases, "P", (0, 100))
     assert (shapes.promoter, shapes.widths, shapes.promoter_kind) == ((2, 64), {}, "kmers")
     with pytest.raises(UserError, match=r"model\.chunk"):
-        inputs.expected_shapes(model_config("biolstm"), bases, "P", (0, 90))
-    shapes = inputs.expected_shapes(model_config("biolstm"), describe("embedded", embed_dim=64), "P", None)
+        inputs.input_shapes(model_config("biolstm"), bases, "P", (0, 90))
+    shapes = inputs.input_shapes(model_config("biolstm"), describe("embedded", embed_dim=64), "P", None)
     assert (shapes.promoter, shapes.promoter_kind) == ((2, 64), "embedded")
-    shapes = inputs.expected_shapes(model_config("fc_net"), bases, "HT", None)
+    shapes = inputs.input_shapes(model_config("fc_net"), bases, "HT", None)
     assert (shapes.promoter, shapes.widths, shapes.promoter_kind) == (None, {"H": 8, "T": 5}, None)
 
 
 def test_promoters_become_counts_where_the_model_reads_kmers(tmp_path: Path) -> None:
     config, dataset, said = model_config("biolstm", embedding={"kind": "random"}), dataset_of(), []
-    encoded = inputs.encode(dataset, config, warn=said.append)
+    encoded = inputs.encode(dataset, config, said.append)
     tokens = dataset.splits["train"].blocks["P"]
     np.testing.assert_array_equal(encoded.splits["train"].blocks["P"], chunk_counts(tokens, 3, 50))
     assert said == ["2 chunks contain no k-mer without N; the model is fed zeros there"]
-    vectors = inputs.vectors_for(config, dataset, tmp_path / "vectors.npz")
-    shapes = inputs.actual_shapes(config, encoded, vectors)
+    path = tmp_path / "vectors.npz"
+    vectors = inputs.vectors_for(config, dataset, path, said.append)
+    shapes = inputs.input_shapes(config, dataset.description, "P", (0, LENGTH), path)
     assert (shapes.promoter, shapes.promoter_kind) == ((2, 64), "kmers")
     assert vectors is not None
     np.testing.assert_array_equal(shapes.vectors, vectors.vectors)
@@ -81,28 +82,26 @@ def test_promoters_become_counts_where_the_model_reads_kmers(tmp_path: Path) -> 
 
 def test_other_models_are_fed_the_bases() -> None:
     config, dataset = model_config("xpresso"), dataset_of(H=np.zeros((3, 8), np.float32))
-    encoded = inputs.encode(dataset, config)
+    encoded = inputs.encode(dataset, config, print)
     assert encoded.splits["train"].blocks["P"] is dataset.splits["train"].blocks["P"]
-    assert inputs.vectors_for(config, dataset, Path("nowhere")) is None
-    shapes = inputs.actual_shapes(config, encoded, None)
-    assert (shapes.promoter, shapes.widths, shapes.promoter_kind) == ((LENGTH,), {"H": 8}, "bases")
+    assert inputs.vectors_for(config, dataset, Path("nowhere"), print) is None
 
 
 def test_the_vectors_of_a_run_are_made_once_and_kept(tmp_path: Path) -> None:
     dataset, said, done = dataset_of(), [], []
     settings = {"kind": "word2vec", "epochs": 2, "promoters": "all"}
     config, path = model_config("biolstm", embed_dim=4, embedding=settings), tmp_path / "run" / "vectors.npz"
-    found = inputs.vectors_for(config, dataset, path, say=said.append, progress=lambda n, of: done.append((n, of)))
+    found = inputs.vectors_for(config, dataset, path, said.append, progress=lambda n, of: done.append((n, of)))
     assert done == [(1, 2), (2, 2)]
     assert len(said) == 1
     assert "2 training promoters (1 with N left out)" in said[0]
-    again = inputs.vectors_for(config, dataset, path, say=said.append)
+    again = inputs.vectors_for(config, dataset, path, said.append)
     assert found is not None
     assert again is not None
     np.testing.assert_array_equal(again.vectors, found.vectors)
     assert len(said) == 1
     learned = model_config("biolstm", embedding={"kind": "learned"})
-    assert inputs.vectors_for(learned, dataset, tmp_path / "none.npz") is None
+    assert inputs.vectors_for(learned, dataset, tmp_path / "none.npz", print) is None
     assert not (tmp_path / "none.npz").exists()
 
 
@@ -117,7 +116,5 @@ def test_word2vec_without_a_promoter_free_of_n_is_refused_early() -> None:
 
 def test_a_new_block_is_one_more_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BLOCKS, "A", Block("A", "accessibility", "accessibility", ("accessibility",)))
-    dataset = dataset_of(A=np.zeros((3, 11), np.float32))
-    assert inputs.actual_shapes(model_config("xpresso"), dataset, None).widths == {"A": 11}
-    shapes = inputs.expected_shapes(model_config("fc_net"), describe(None, widths={"H": 8, "A": 11}), "A", None)
+    shapes = inputs.input_shapes(model_config("fc_net"), describe(None, widths={"H": 8, "A": 11}), "A", None)
     assert shapes.widths == {"A": 11}

@@ -11,24 +11,11 @@ from keras import layers
 EPSILON = 1e-6
 
 
-def encoder_block(x: Any, *, heads: int, key_dim: int, ff_dim: int, dropout: float, name: str) -> Any:
-    """Apply self-attention and a feed-forward net, each with dropout, a residual and LayerNorm after it (post-norm).
+def encoder_block(x: Any, heads: int, key_dim: int, ff_dim: int, dropout: float, *, name: str) -> Any:
+    """Apply self-attention and a feed-forward net to (batch, length, width), each followed by a residual and LayerNorm.
 
-    Parameters
-    ----------
-    x : (batch, length, width)
-    heads, key_dim
-        Number of heads, and the size of the queries, keys and values of each.
-    ff_dim
-        Units of the hidden layer of the feed-forward net.
-    dropout
-        Of what attention and feed-forward add, not of the attention weights.
-    name
-        Prefix of the layers' names.
-
-    Returns
-    -------
-    (batch, length, width)
+    `key_dim` is the size of the queries, keys and values of each head, `ff_dim` that of the hidden layer. Dropout is of
+    what attention and feed-forward add, not of the attention weights.
     """
     attended = layers.MultiHeadAttention(heads, key_dim, name=f"{name}_attention")(x, x)
     attended = layers.Dropout(dropout, name=f"{name}_dropout_1")(attended)

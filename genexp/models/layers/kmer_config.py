@@ -40,11 +40,10 @@ class KmerConfig(ModelConfig):
     embedding: EmbeddingConfig
 
     def multiple(self) -> int:
-        """No k-mer spans two chunks, and chunks are equal."""
         return self.chunk
 
     def decided(self, given: Collection[str]) -> Self:
-        """Return the config with ``model.embedding=auto`` decided: Word2Vec if one of its keys is given."""
+        # Word2Vec if one of its keys is given.
         if self.embedding.kind != "auto":
             return self
         asked = any(f"model.embedding.{name}" in given for name in WORD2VEC_SETTINGS)
@@ -52,56 +51,40 @@ class KmerConfig(ModelConfig):
         return self.model_copy(update={"embedding": self.embedding.model_copy(update={"kind": kind})})
 
     def idle(self, given: Collection[str]) -> list[str]:
-        """Return those of the keys given that have no effect beside the others."""
-        kind, unused = self.embedding.kind, [*WORD2VEC_SETTINGS]
-        if self.embedding.vectors:
-            unused += ["seed", "kind"]
-        elif kind != "random":
-            unused = [*unused, "seed"] if kind != "word2vec" else []
-        return [key for key in (f"model.embedding.{name}" for name in unused) if key in given]
+        names, kind = ("kind", "seed", *WORD2VEC_SETTINGS), self.embedding.kind
+        read = names[: {"word2vec": len(names), "random": 2}.get(kind, 1)]
+        unused = [f"model.embedding.{name}" for name in names if self.embedding.vectors or name not in read]
+        return [key for key in unused if key in given]
 
-
-def check_promoter(config: KmerConfig, shapes: InputShapes) -> None:
-    """Raise a UserError if the promoter, the vectors and the settings of the embedding do not fit each other.
-
-    Parameters
-    ----------
-    config
-        The ``model`` group of a model that reads k-mers.
-    shapes
-        The inputs; the promoter comes as counts of k-mers or precomputed embeddings, bases are a programming error.
-    """
-    if shapes.promoter is None or shapes.promoter_kind not in ("kmers", "embedded"):
-        raise TypeError(f"model={config.name} reads k-mer counts or embedded promoters, not {shapes}")
-    if shapes.promoter_kind == "embedded":
-        _check_width(config, shapes.promoter[-1], f"{shapes.promoter[-1]} numbers per chunk in the dataset")
-        _refuse_vectors(config, "on precomputed promoter embeddings")
-    elif config.embedding.kind == "counts":
-        _check_width(config, 4**config.k, f"one number per k-mer, 4**k for model.k={config.k}")
-        _refuse_vectors(config, "with model.embedding.kind=counts, which has no vectors")
-    elif shapes.vectors is not None and shapes.vectors.shape != (4**config.k, config.embed_dim):
-        raise UserError(
-            "the k-mer vectors do not fit the model",
-            where="model.k, model.embed_dim and model.embedding.vectors",
-            expected=f"{4**config.k:,} vectors of {config.embed_dim} numbers",
-            received=" of ".join(f"{n:,}" for n in shapes.vectors.shape),
-            hint="set model.k and model.embed_dim to those of the vectors, or make new vectors",
-        )
-
-
-def _check_width(config: KmerConfig, width: int, why: str) -> None:
-    if config.embed_dim != width:
-        raise UserError(
-            "the promoters do not fit the model",
-            where="model.embed_dim",
-            expected=f"{width:,}: {why}",
-            received=config.embed_dim,
-            hint=f"set model.embed_dim={width}",
-        )
-
-
-def _refuse_vectors(config: KmerConfig, when: str) -> None:
-    for key in ("trainable", "vectors"):
-        if getattr(config.embedding, key):
-            where = f"model.embedding.{key}"
-            raise UserError(f"{where} has no effect {when}", hint=f"leave {where} out")
+    def check(self, shapes: InputShapes) -> None:
+        """Raise a UserError if the promoter, the vectors and the settings of the embedding do not fit each other."""
+        if shapes.promoter is None or shapes.promoter_kind not in ("kmers", "embedded"):
+            raise TypeError(f"model={self.name} reads k-mer counts or embedded promoters, not {shapes}")
+        if shapes.promoter_kind == "embedded":
+            width = shapes.promoter[-1]
+            why, idle = f"{width} numbers per chunk in the dataset", "on precomputed promoter embeddings"
+        elif self.embedding.kind == "counts":
+            width = 4**self.k
+            why, idle = f"one number per k-mer, 4**k for model.k={self.k}", "with model.embedding.kind=counts"
+        elif shapes.vectors is None or shapes.vectors.shape == (4**self.k, self.embed_dim):
+            return
+        else:
+            raise UserError(
+                "the k-mer vectors do not fit the model",
+                where="model.k, model.embed_dim and model.embedding.vectors",
+                expected=f"{4**self.k:,} vectors of {self.embed_dim} numbers",
+                received=" of ".join(f"{n:,}" for n in shapes.vectors.shape),
+                hint="set model.k and model.embed_dim to those of the vectors, or make new vectors",
+            )
+        if self.embed_dim != width:
+            raise UserError(
+                "the promoters do not fit the model",
+                where="model.embed_dim",
+                expected=f"{width:,}: {why}",
+                received=self.embed_dim,
+                hint=f"set model.embed_dim={width}",
+            )
+        for key in ("trainable", "vectors"):
+            if getattr(self.embedding, key):
+                where = f"model.embedding.{key}"
+                raise UserError(f"{where} has no effect {idle}", hint=f"leave {where} out")

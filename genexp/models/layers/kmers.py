@@ -18,59 +18,33 @@ from genexp.models.layers.kmer_config import KmerConfig
 
 
 def promoter_input(config: KmerConfig, shapes: InputShapes) -> tuple[Any, Any]:
-    """Return the promoter input and its normalised chunks.
+    """Return the promoter input and its normalised (batch, chunks, dimension) chunks.
 
-    Parameters
-    ----------
-    config
-        The ``model`` group of a model that reads k-mers.
-    shapes
-        The inputs, which have passed `genexp.models.layers.kmer_config.check_promoter`.
-
-    Returns
-    -------
-    input, chunks
-        The input, (batch, chunks, 4**k) counts, uint8, or uint16 where a chunk holds more than 255 k-mers; or
-        (batch, chunks, dimension) float32, embedded. The chunks, (batch, chunks, dimension) float32 whatever the
-        precision of the model, so that the normalisation sees unrounded means.
+    The input is (batch, chunks, 4**k) counts, uint8, or uint16 where a chunk holds more than 255 k-mers; or
+    (batch, chunks, dimension) float32, embedded. The chunks are float32 whatever the precision of the model, so that
+    the normalisation sees unrounded means.
     """
     if shapes.promoter_kind == "embedded":
         promoter = chunks = keras.Input(shapes.promoter, dtype="float32", name=BLOCKS[PROMOTER].input)
     else:
-        largest = max(config.chunk - config.k + 1, 1)
-        dtype = np.min_scalar_type(largest).name
+        dtype = np.min_scalar_type(max(config.chunk - config.k + 1, 1)).name
         promoter = keras.Input(shapes.promoter, dtype=dtype, name=BLOCKS[PROMOTER].input)
         chunks = embedded(config, frequencies(promoter), shapes.vectors)
     return promoter, layers.BatchNormalization(dtype="float32", name="normalise_chunks")(chunks)
 
 
 def frequencies(counts: Any) -> Any:
-    """Return the frequency of each k-mer in each chunk, in float32; a chunk without k-mers, because of N, has zeros.
-
-    Parameters
-    ----------
-    counts : (batch, chunks, 4**k) of any integer type
-    """
+    """Return the float32 frequency of each k-mer from (batch, chunks, 4**k) counts; zeros where a chunk has none."""
     counts = ops.cast(counts, "float32")
     return counts / ops.maximum(ops.sum(counts, axis=-1, keepdims=True), 1.0)
 
 
 def embedded(config: KmerConfig, frequency: Any, vectors: np.ndarray | None) -> Any:
-    """Return the mean vector of the k-mers of each chunk, (batch, chunks, dimension) float32, as the config asks for.
+    """Return the (batch, chunks, dimension) float32 mean vector of the k-mers of each chunk, from their frequencies.
 
-    Parameters
-    ----------
-    config
-        The ``model`` group.
-    frequency : (batch, chunks, 4**k) float32
-    vectors : (4**k, dimension) float32
-        The vectors, or what trainable ones start from; None starts learned ones uniformly within +-0.5 / dimension,
-        as Word2Vec does.
-
-    Notes
-    -----
-    Frozen vectors are a constant of the graph, not a weight: no optimiser, no parameter count and no training state
-    contains them, and the config in the ``.keras`` file does.
+    `vectors` (4**k, dimension) are fixed, or what trainable ones start from; None starts learned ones uniformly within
+    +-0.5 / dimension, as Word2Vec does. Fixed vectors are a constant of the graph, not a weight: no optimiser, no
+    parameter count and no training state contains them, and the config in the ``.keras`` file does.
     """
     kind, dimension = config.embedding.kind, config.embed_dim
     if kind == "counts":
