@@ -74,7 +74,7 @@ def genexp_side(setting: Setting, link: Connection) -> None:
     from genexp.training.strategy import set_up_hardware
 
     hardware = set_up_hardware(config.hardware)
-    from genexp.run.directory import RunDirectory
+    from genexp.run import RunDirectory
     from genexp.training.loop import compiled_model, fit
     from genexp.training.state import Progress
 
@@ -96,7 +96,7 @@ def plain_side(setting: Setting, link: Connection) -> None:
 
     from genexp.blocks import BLOCKS
     from genexp.models import build_model
-    from genexp.training.optimizers import OPTIMIZERS
+    from genexp.training.optimizers import build_optimizer
 
     if setting.plain == "deterministic":
         tf.config.experimental.enable_op_determinism()
@@ -105,7 +105,7 @@ def plain_side(setting: Setting, link: Connection) -> None:
     train = dataset.splits["train"]
     x = {BLOCKS[b].input: v if b == "P" else v.astype(np.float32) for b, v in train.blocks.items()}
     model = build_model(config.model, shapes)
-    model.compile(OPTIMIZERS[config.training.optimizer](config.training), loss=config.training.loss)
+    model.compile(build_optimizer(config.training), loss=config.training.loss)
     while epochs := link.recv():
         seconds = []
         for _ in range(epochs):

@@ -14,17 +14,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, JustifyMethod
+from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-from rich.table import Column, Table
+from rich.table import Table
 from rich.text import Text
 
 from genexp.units import clock, per_second
 from genexp.units import duration as duration
 
-#: They neither wrap nor crop: `wrapped` and `fitted` do.
+#: They neither wrap nor crop: `wrapped` does.
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -72,14 +71,11 @@ def fail(message: str) -> None:
 
 
 def table(content: Table) -> None:
-    """Show a table, and log it as it is; where the terminal is too narrow, `fitted` narrows it."""
-    if not _quiet.get():
-        shown, same = fitted(content, _width(out))
-        for line in same:
-            out.print(Text(wrapped(line, _width(out))))
-        Console(highlight=False, width=max(_width(out), natural_width(shown))).print(shown)
+    """Show a table, and log it; a terminal that is too narrow for it breaks its lines, but nothing is cut off."""
+    width = Measurement.get(out, out.options.update(max_width=10_000), content).maximum
     text = io.StringIO()
-    Console(file=text, width=natural_width(content)).print(content)
+    for file in (None, text) if not _quiet.get() else (text,):
+        Console(file=file, highlight=False, width=width).print(content)
     for line in text.getvalue().splitlines():
         _log(line.rstrip())
 
@@ -102,62 +98,6 @@ def wrapped(text: str, width: int) -> str:
         wrap = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         lines += [*wrap.wrap(sentence), *(indent + words for words in command)]
     return "\n".join(lines)
-
-
-def natural_width(content: Table) -> int:
-    """Return the columns that a table needs without wrapping."""
-    return Measurement.get(out, out.options.update(max_width=10_000), content).maximum
-
-
-def fitted(content: Table, width: int) -> tuple[Table, list[str]]:
-    """Narrow a table to `width` columns without cutting off anything.
-
-    Column titles are wrapped. If that is not enough, columns that have one value in all rows are taken out, and last,
-    left-justified cells are wrapped to 12 characters at least; numbers never are.
-
-    Returns
-    -------
-    table
-        The narrow table.
-    same
-        A line for each column that was taken out.
-    """
-    if natural_width(content) <= width:
-        return content, []
-    columns = [(str(column.header), [str(cell) for cell in column.cells], column.justify) for column in content.columns]
-    narrow = _table_of(content, columns)
-    if natural_width(narrow) <= width:
-        return narrow, []
-    alike = [column for column in columns if len(column[1]) > 1 and len(set(column[1])) == 1]
-    columns = [column for column in columns if column not in alike]
-    narrow = _table_of(content, columns)
-    excess = natural_width(narrow) - width
-    texts = [column for column in narrow.columns if column.justify == "left"]
-    for column in sorted(texts, key=_longest, reverse=True):
-        cut = max(0, min(excess, _longest(column) - 12))
-        column.width, column.no_wrap, column.overflow = _longest(column) - cut, False, "fold"
-        excess -= cut
-    return narrow, [f"{title}: {cells[0]} in all rows" for title, cells, _ in alike]
-
-
-def _longest(column: Column) -> int:
-    """Return the number of characters of the longest line of a column."""
-    return max(len(line) for cell in (column.header, *column.cells) for line in str(cell).splitlines() or [""])
-
-
-def _table_of(content: Table, columns: list[tuple[str, list[str], JustifyMethod]]) -> Table:
-    """Return a table with the title of `content`, these columns with wrapped titles, and no vertical lines."""
-    table = Table(title=content.title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for title, cells, justify in columns:
-        lines, longest = [""], max(map(len, cells), default=0)
-        for piece in re.split(r"(?<=[ ._])", title):
-            if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > longest:
-                lines.append("")
-            lines[-1] += piece
-        table.add_column("\n".join(line.rstrip() for line in lines), justify=justify, no_wrap=True)
-    for row in zip(*(cells for _, cells, _ in columns), strict=True):
-        table.add_row(*row)
-    return table
 
 
 def _log(line: str) -> None:
@@ -190,13 +130,9 @@ def forget() -> None:
 class _Rate(ProgressColumn):
     """Items per second."""
 
-    def __init__(self, unit: str) -> None:
-        super().__init__()
-        self.unit = unit
-
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else per_second(speed, self.unit), style="cyan")
+        return Text("" if speed is None else per_second(speed, task.fields["unit"]), style="cyan")
 
 
 @contextmanager
@@ -207,9 +143,9 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
     ``PLAIN_EVERY_S`` seconds, unless `plain` is False because the job prints its own lines.
     """
     if out.is_terminal and not _quiet.get():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(unit))
-        with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
-            task = bar.add_task(what, total=total)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        with Progress(*columns, console=out, transient=True) as bar:
+            task = bar.add_task(what, total=total, unit=unit)
             yield lambda done, total=total: bar.update(task, completed=done, total=total)
         return
     started = last = time.monotonic()

@@ -66,13 +66,7 @@ def why_not_writable(path: Path) -> str | None:
 
 
 def free_folder(wanted: str) -> Path:
-    """Return the folder to write, after a check that it is new or empty and can be made.
-
-    Raises
-    ------
-    UserError
-        If it contains files, is a file, has too long a name, or its parent cannot be written.
-    """
+    """Return the folder to write, after a check that it is new or empty and can be made."""
     out = Path(wanted).expanduser().resolve()
     longest, limit = max(len(os.fsencode(name)) for name in (*out.parts, _partial(out).name)), _name_limit(out)
     found: object = None
@@ -111,7 +105,9 @@ def sigterm_interrupts() -> Iterator[None]:
     The same on SIGHUP, when a terminal is closed, unless ``nohup`` ignores it. Only the first signal counts: some
     senders signal a process and then its group, and the second signal would interrupt the clean-up after the first.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # Python allows handlers in the main thread only; in another one, as of a notebook, signals are left alone.
+    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -120,7 +116,7 @@ def sigterm_interrupts() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if _interrupt not in before.values():
+        if before and _interrupt not in before.values():
             _INTERRUPTED.clear()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -26,17 +27,7 @@ from genexp.run import RunDirectory, create, read_metrics, resume_command
 
 
 def launch(module: ModuleType, command: Command[Any], words: Sequence[str]) -> int:
-    """Run a subcommand and return its exit code.
-
-    Parameters
-    ----------
-    module
-        One of `genexp.commands`.
-    command
-        What the config machinery knows of it.
-    words
-        Those behind the subcommand.
-    """
+    """Run a subcommand, a module of `genexp.commands`, and return its exit code."""
     parsed = checked_words(command, words)
     if parsed.cfg:
         sys.stdout.write(show(command, parsed))
@@ -65,21 +56,20 @@ def sweep(module: ModuleType, command: Command[Any], words: Words) -> int:
     makes_runs = getattr(module, "MAKES_RUNS", False)
     whole = composed(command, words.single(), words.config_dir)
     directory = create(whole.hydra.sweep.dir).path if makes_runs else None
-    flags = ["--config-dir", words.config_dir] if words.config_dir else []
-    job = Job(command.name, tuple(flags), makes_runs)
-    codes: list[int] = []
-    try:
-        with TemporaryDirectory() as nowhere:  # what Hydra writes for jobs without a run directory is of no use
-            extra = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory or nowhere)}"]
-            hydra_main(command.name, lambda: job.run(codes), [*words.raw, *extra])
-    except KeyboardInterrupt:
-        if not directory:
-            raise
-        close_sweep(directory)
-        raise KeyboardInterrupt("reported") from None
-    if directory:
-        close_sweep(directory)
-    return max(codes, default=0)
+    flags = ("--config-dir", words.config_dir) if words.config_dir else ()
+    with TemporaryDirectory() as folder:  # what Hydra writes for jobs without a run directory is of no use
+        extra = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory or folder)}"]
+        job = Job(command.name, flags, makes_runs, Path(folder))
+        try:
+            hydra_main(command.name, job.run, [*words.raw, *extra])
+        except KeyboardInterrupt:
+            if not directory:
+                raise
+            close_sweep(directory)
+            raise KeyboardInterrupt("reported") from None
+        codes = [int(path.read_text()) for path in Path(folder).glob("*.code")]
+    by_status = close_sweep(directory) if directory else []
+    return max(codes if len(codes) >= len(by_status) else [*codes, *by_status], default=0)
 
 
 def _check_targets(words: Words) -> None:
@@ -91,26 +81,33 @@ def _check_targets(words: Words) -> None:
         raise UserError("all jobs of this sweep would write to the same place", received=out.input_line, hint=hint)
 
 
-def close_sweep(directory: Path) -> None:
-    """Print a table of the jobs of a sweep, and how to resume those that were interrupted."""
-    from genexp.evaluation.sweep import interrupted_jobs, sweep_table
+def close_sweep(directory: Path) -> list[int]:
+    """Print a table of the jobs, and how to resume interrupted ones; return the exit code that each status means."""
+    from genexp.evaluation.sweep import statuses, sweep_table
 
     console.table(sweep_table(directory))
     console.say(f"runs: {directory}")
-    for job in interrupted_jobs(directory):
-        console.warn(f"interrupted; resume with: {resume_command(job)}")
+    found = statuses(directory)
+    for job, status in found.items():
+        if status == "interrupted":
+            console.warn(f"interrupted; resume with: {resume_command(job)}")
+    return [0 if status == "completed" else 2 for status in found.values()]
 
 
+@dataclass(frozen=True)
 class Job:
-    """One job of a sweep: a single run in a process of its own.
+    """A job of a sweep: a single run in a process of its own, wherever the launcher runs this object.
 
     Hydra would run all jobs in one process, where TensorFlow's memory, seeds and policies leak from one to the next.
+    A launcher for several jobs at once calls `run` in processes of its own, so exit codes are kept in files.
     """
 
-    def __init__(self, command: str, flags: tuple[str, ...], makes_runs: bool) -> None:
-        self.command, self.flags, self.makes_runs = command, flags, makes_runs
+    command: str
+    flags: tuple[str, ...]
+    makes_runs: bool
+    codes: Path
 
-    def run(self, codes: list[int]) -> float | None:
+    def run(self) -> float | None:
         """Run the current job of Hydra's; return the best validation loss, for sweepers that search."""
         job = HydraConfig.get()
         overrides = list(job.overrides.task)
@@ -121,7 +118,8 @@ class Job:
         code = run_alone([sys.executable, "-m", "genexp", self.command, *overrides, *self.flags])
         if code == 130:
             raise KeyboardInterrupt
-        codes.append(code)
+        if self.codes.is_dir():  # not on another machine
+            (self.codes / f"{job.job.num}.code").write_text(str(code))
         metrics = read_metrics(RunDirectory(directory)) or {}
         loss: float | None = metrics.get("best", {}).get("valid", {}).get("mse")
         return loss

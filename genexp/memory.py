@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import DTypeLike
+from rich.filesize import decimal
 
 from genexp.errors import UserError
 
@@ -20,20 +22,10 @@ LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.
 
 
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False) -> np.ndarray:
-    """Return an array whose memory TensorFlow can use in place; its values are arbitrary.
+    """Return an array of arbitrary values whose memory TensorFlow can use in place.
 
-    Parameters
-    ----------
-    shape, dtype
-        As for `numpy.empty`.
-    on_disk
-        Map the array from a file without a name in ``TMPDIR`` (or else /var/tmp, which is on a disk); the operating
-        system keeps as much of it in memory as there is space for, and removes it with the array.
-
-    Raises
-    ------
-    UserError
-        If the disk has no space for it.
+    On disk it is mapped from a file without a name in ``TMPDIR`` (or else /var/tmp, which is on a disk); the operating
+    system keeps as much of it in memory as there is space for, and removes it with the array.
     """
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if not on_disk or size == 0:
@@ -47,10 +39,8 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False)
                 os.posix_fallocate(file.fileno(), 0, size)  # an error now, in place of a crash when it is written
             return np.memmap(file, dtype, "r+", shape=shape)
     except OSError as error:
-        hint = "set TMPDIR to a folder on a disk with more space"
-        raise UserError(
-            f"no space for {in_words(size)} of streamed genes", where=folder, received=error, hint=hint
-        ) from error
+        what, hint = f"no space for {decimal(size)} of streamed genes", "set TMPDIR to a folder with more space"
+        raise UserError(what, where=folder, received=error, hint=hint) from error
 
 
 def is_on_disk(array: np.ndarray) -> bool:
@@ -71,29 +61,13 @@ def available() -> int:
     """Return the bytes of memory that this process may use: those of the machine, or of its container."""
     found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     for path in LIMITS:
-        try:
+        with suppress(OSError, ValueError):  # not there, or "max": no limit
             found.append(int(path.read_text()))
-        except (OSError, ValueError):  # not there, or "max": no limit
-            continue
     return min(found)
-
-
-def in_words(size: float) -> str:
-    """Return a number of bytes with its unit: ``"1.5 GB"``."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
-        if size < 1000 or unit == "PB":
-            return f"{size:,.0f} {unit}" if unit == "bytes" or size >= 100 else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError
 
 
 def check_size(size: int, where: object, hint: str) -> None:
     """Raise a UserError if arrays of this size do not fit into memory."""
-    if size > available():
-        raise UserError(
-            "the genes do not fit into memory",
-            where=where,
-            expected=f"at most {in_words(available())}",
-            received=in_words(size),
-            hint=hint,
-        )
+    if size > (limit := available()):
+        what, expected = "the genes do not fit into memory", f"at most {decimal(limit)}"
+        raise UserError(what, where=where, expected=expected, received=decimal(size), hint=hint)

@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import GetCoreSchemaHandler as CoreHandler
+from pydantic import GetJsonSchemaHandler as JsonHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
@@ -30,10 +24,6 @@ class Schema(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, protected_namespaces=())
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
 
 
 def repeated(length: int) -> BeforeValidator:
@@ -53,7 +43,7 @@ Positive = Annotated[float, Field(gt=0, strict=False)]
 Index = Annotated[int, Field(ge=0)]
 #: Half-open slice [left, right).
 Window = Annotated[list[Index], Field(min_length=2, max_length=2)]
-Lower = BeforeValidator(_lower)
+Lower = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
 @dataclass(frozen=True)
@@ -62,29 +52,21 @@ class OneOf:
 
     words: Iterable[str]
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: CoreHandler) -> CoreSchema:
         return core_schema.literal_schema(list(self.words))
 
 
 @dataclass(frozen=True)
 class ByName:
-    """A config group whose class depends on its key ``name``.
+    """A config group whose class depends on its key ``name``; errors are located as in any group.
 
-    The classes are looked up when a config is validated, so that a model is imported only when it is used. Errors are
-    located as those of any other group: ``("model", "dropout")``.
-
-    Attributes
-    ----------
-    group
-        Name of the group, for messages.
-    choose
-        From a name to its class, or to None when there is none.
-    names
-        The names to list: all of them, or one for each class.
+    The classes are looked up when a config is validated, so that a model is imported only when it is used.
     """
 
+    #: Name of the group, for messages.
     group: str
     choose: Callable[[str], type[Schema] | None]
+    #: The names to list: all of them, or one for each class.
     names: Callable[[], Iterable[str]]
 
     def validate(self, value: Any) -> Schema:
@@ -103,11 +85,11 @@ class ByName:
             raise combination(f"there is no {self.group} {name}", where, f"one of {', '.join(known)}", name, hint)
         return chosen.model_validate(value)
 
-    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: CoreHandler) -> CoreSchema:
         dump = core_schema.plain_serializer_function_ser_schema(lambda group: group.model_dump(mode="json"))
         return core_schema.no_info_plain_validator_function(self.validate, serialization=dump)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: JsonHandler) -> JsonSchemaValue:
         classes = dict.fromkeys(self.choose(name) for name in self.names())
         return {"anyOf": [handler(found.__pydantic_core_schema__) for found in classes if found is not None]}
 

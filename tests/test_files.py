@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 
 import pytest
 
@@ -88,6 +89,21 @@ def test_only_the_first_signal_interrupts():
         with pytest.raises(KeyboardInterrupt):
             work()
     assert len(cleaned) == 2
+
+
+def test_in_another_thread_signals_are_left_alone(tmp_path):
+    before, made = signal.getsignal(signal.SIGTERM), []
+
+    def work():
+        with files.whole_or_nothing(tmp_path / "out") as out:
+            made.append(signal.getsignal(signal.SIGTERM))
+            out.mkdir()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert made == [before]
+    assert (tmp_path / "out").is_dir()
 
 
 def test_a_folder_that_another_process_filled_is_reported(tmp_path):

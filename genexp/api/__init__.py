@@ -66,6 +66,7 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
         raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")
     chosen = whole[0] if whole else decided(composed)
     place = directory or composed.run_dir_of(chosen.model.name, chosen.data.name)
+    console.forget()
     with console.quiet(not progress):
         run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")
     return Run(run.path)

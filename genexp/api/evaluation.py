@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from genexp import console
 from genexp.api.training import folder_dataset, read
+from genexp.config.validation import validate
 from genexp.dataset.config import DatasetConfig, DemoConfig
-from genexp.dataset.description import DatasetDescription
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import SPLITS, Dataset
-from genexp.dataset.sources import Source, check_inputs, inspect
+from genexp.dataset.sources import check_inputs, inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
-from genexp.run import RunDirectory, check_checkpoint, read_environment, read_metrics
+from genexp.run import HELD_OUT, RunDirectory, check_checkpoint, read_environment, read_metrics
 from genexp.training.config import RunConfig, read_config
 
 #: What an evaluation writes.
@@ -28,27 +29,15 @@ RESULTS = {"metrics.json", "predictions.csv", "plots"}
 class Plan:
     """An evaluation that can be started.
 
-    Attributes
-    ----------
-    run, config
-        The run and its config.
-    trained_on
-        The dataset of training.
-    checkpoint
-        ``best`` or ``last``.
-    splits
-        Those to evaluate.
-    source, window
-        The dataset, and the slice of its promoters that the model sees.
-    own_data
-        Whether it is the run's own dataset, with its own settings.
+    `trained_on` describes the dataset of training; `source` and `window` are what is evaluated on; `own_data` tells
+    whether that is the run's own dataset, with its own settings.
     """
 
     run: RunDirectory
     config: RunConfig
     trained_on: DatasetDescription
     checkpoint: str
-    splits: tuple[str, ...]
+    splits: Sequence[str]
     source: Source
     window: tuple[int, int] | None
     own_data: bool
@@ -57,32 +46,18 @@ class Plan:
 def check(
     run: RunDirectory, *, checkpoint: str = "best", split: str | None = None, dataset: Mapping[str, Any] | None = None
 ) -> Plan:
-    """Look at the run and the dataset; no TensorFlow.
-
-    Parameters
-    ----------
-    run
-        A finished run.
-    checkpoint
-        ``best`` or ``last``.
-    split
-        ``train``, ``valid``, ``test`` or ``all``; None for the held-out splits, as in the run's own metrics.json.
-    dataset
-        Keys of the group ``dataset`` that replace the run's own: ``{"root": "elsewhere"}``.
-
-    Raises
-    ------
-    UserError
-        If the run has no such checkpoint, or the dataset is not one that its model can read.
-    """
+    """Look at the run and the dataset; no TensorFlow. The parameters are those of `genexp.api.Run.evaluate`."""
     config = read_config(run)
     check_checkpoint(run, checkpoint)
     trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
     check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
-    window = _same_window(config, trained_on, source.description)
-    splits = {None: ("valid", "test"), "all": SPLITS}.get(split, (str(split),))
-    return Plan(run, config, trained_on, checkpoint, splits, source, window, not dataset)
+    window = _same_window(trained_on, source.description)
+    choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
+    if split not in choices:
+        names = [name for name in choices if name]
+        raise UserError("split is impossible", expected=f"one of {', '.join(names)}", received=split)
+    return Plan(run, config, trained_on, checkpoint, choices[split], source, window, not dataset)
 
 
 def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, Any]) -> DatasetConfig | DemoConfig:
@@ -91,42 +66,27 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
     if own is None and "root" not in changes:
         hint = f"genexp evaluate run_dir={run.path} dataset.root=DIR"
         raise UserError("this run was imported, and has no dataset of its own", where="dataset.root", hint=hint)
-    if isinstance(own, DemoConfig) and changes and "root" not in changes:
-        where = ", ".join(f"dataset.{name}" for name in changes)
-        raise UserError("the demo genes have no such setting", where=where, hint="leave it out")
     if own is not None and "root" not in changes:
-        return own.model_copy(update=dict(changes))
+        return validate({**own.model_dump(mode="json"), **changes}, type(own), "dataset")
     return folder_dataset(**changes)
 
 
-def _same_window(
-    config: RunConfig, trained_on: DatasetDescription, found: DatasetDescription
-) -> tuple[int, int] | None:
+def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
     """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
     if trained_on.window is None or trained_on.tss is None or found.promoter != "bases" or found.tss is None:
         return None
     left, right = (edge + found.tss - trained_on.tss for edge in trained_on.window)
     if left < 0 or right > (found.promoter_length or 0):
-        raise UserError(
-            "the model's window does not fit the promoters of this dataset",
-            where=found.source,
-            expected=f"promoters that hold [{left - found.tss}, {right - found.tss}) around the TSS",
-            received=f"{found.promoter_length:,} nt with the TSS at {found.tss:,}",
-            hint="use a dataset with longer promoters, or set dataset.tss if the TSS is elsewhere",
-        )
+        what = "the model's window does not fit the promoters of this dataset"
+        expected = f"promoters that hold [{left - found.tss}, {right - found.tss}) around the TSS"
+        received = f"{found.promoter_length:,} nt with the TSS at {found.tss:,}"
+        hint = "use a dataset with longer promoters, or set dataset.tss if the TSS is elsewhere"
+        raise UserError(what, where=found.source, expected=expected, received=received, hint=hint)
     return left, right
 
 
 def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
-    """Evaluate, print the results and return them in the form of metrics.json.
-
-    Parameters
-    ----------
-    plan
-        What `check` returned.
-    out
-        Folder for metrics.json, predictions.csv and plots/; None writes nothing.
-    """
+    """Evaluate, print the results, write them into folder `out` unless it is None, and return them as metrics.json."""
     from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
     config, run = plan.config, plan.run
@@ -135,10 +95,8 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
         console.warn(f"this run is {status}: its checkpoints are those of the epochs that it completed")
     dataset = read(plan.source, config.data.name, plan.window)
     encoded = inputs.encode(dataset, config.model, warn=console.warn)
-    batch_size = config.training.batch_size
-    result = evaluate_checkpoint(
-        run, plan.checkpoint, encoded, batch_size=batch_size, seed=config.seed, splits=plan.splits
-    )
+    sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
+    result = evaluate_checkpoint(run, plan.checkpoint, encoded, splits=plan.splits, **sizes)
     found = {
         "model": config.model.name,
         "data": config.data.name,

@@ -29,16 +29,9 @@ GENES, BATCHES = 16, (16, 1)
 
 @dataclass(frozen=True)
 class Format:
-    """An export format.
+    """An export format: the name of what it writes, the packages it needs, and a function.
 
-    Attributes
-    ----------
-    file
-        Name of what it writes.
-    packages
-        What it needs beyond genexp's own dependencies.
-    write
-        Writes a model to a path and returns how to ask what was written.
+    `write` writes a model to a path and returns how to ask what was written.
     """
 
     file: str
@@ -58,23 +51,9 @@ class Plan:
 
 
 def check(run: RunDirectory, checkpoint: str, format: str, out: str | None, tolerance: float = 1e-4) -> Plan:
-    """Look at run, packages and target.
+    """Look at run, packages and target; `out` is what to write, None: in ``export/`` of the run.
 
-    Parameters
-    ----------
-    run, checkpoint
-        The run, and ``best`` or ``last``.
-    format
-        A name in `FORMATS`.
-    out
-        What to write; None: in ``export/`` of the run.
-    tolerance
-        How far the answers may differ, in units of the label.
-
-    Raises
-    ------
-    UserError
-        If the run has no such checkpoint, a package is missing, or the target exists.
+    `tolerance` is how far the answers may differ, in units of the label.
     """
     check_checkpoint(run, checkpoint)
     chosen = FORMATS.get(format)
@@ -103,20 +82,17 @@ def export(plan: Plan) -> Path:
         answer = FORMATS[plan.format].write(model, written)
         error = float(np.abs(answers_of(answer, inputs) - expected).max())
         if not error <= plan.tolerance:  # a NaN is no agreement
-            raise UserError(
-                "the exported model's answers differ from the original's; nothing was written",
-                where=f"format={plan.format}",
-                expected=f"a difference of at most {plan.tolerance:g} on {GENES} random genes",
-                received=f"{error:.3g}",
-                hint="use format=keras; a run with hardware.precision=mixed_... may need a larger tolerance",
-            )
+            what = "the exported model's answers differ from the original's; nothing was written"
+            limit = f"a difference of at most {plan.tolerance:g} on {GENES} random genes"
+            hint = "use format=keras; a run with hardware.precision=mixed_... may need a larger tolerance"
+            raise UserError(what, where=f"format={plan.format}", expected=limit, received=f"{error:.3g}", hint=hint)
     console.say(f"{plan.format}: read back, compared on {GENES} random genes: maximum difference {error:.2g}")
     return plan.out
 
 
-def random_inputs(model: keras.Model, seed: int = 0) -> dict[str, np.ndarray]:
+def random_inputs(model: keras.Model) -> dict[str, np.ndarray]:
     """Return inputs of the shapes and types that a model reads: bases with N, counts of k-mers, or numbers."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     inputs = {}
     for tensor in model.inputs:
         shape, dtype = (GENES, *tensor.shape[1:]), np.dtype(tensor.dtype)

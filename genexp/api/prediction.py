@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def predict(
     features: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Return the predictions, (n,) float32; see `genexp.api.Run.predict`."""
-    from genexp.evaluation.predict import predict_split
+    from genexp.evaluation.report import predict_split
 
     blocks = config.data.name
     given = {letter: np.asarray(values, np.float32) for letter, values in features.items()}
@@ -36,17 +37,16 @@ def predict(
     if sorted(given) != sorted(wanted):
         raise _wrong("features", f"blocks {', '.join(wanted) or 'none'}", ", ".join(given) or "none")
     for letter, values in given.items():
-        width = trained_on.widths[letter]
+        width, block = trained_on.widths[letter], f"block {letter} ({BLOCKS[letter].title})"
         if values.ndim != 2 or values.shape[1] != width:
-            raise _wrong(f"block {letter} ({BLOCKS[letter].title})", f"(n, {width}) numbers", values.shape)
+            raise _wrong(block, f"(n, {width}) numbers", values.shape)
         if not np.isfinite(values).all():
-            raise _wrong(f"block {letter} ({BLOCKS[letter].title})", "finite numbers", "NaN or infinity")
-    if PROMOTER in blocks:
-        if promoters is None:
-            raise _wrong("promoters", "tokens or a FASTA file", "none")
+            raise _wrong(block, "finite numbers", "NaN or infinity")
+    if (promoters is None) == (PROMOTER in blocks):
+        expected = "tokens or a FASTA file" if promoters is None else f"none, as the run reads {blocks}"
+        raise _wrong("promoters", expected, "none" if promoters is None else "promoters")
+    if promoters is not None:
         given[PROMOTER] = _promoters(promoters, trained_on)
-    elif promoters is not None:
-        raise _wrong("promoters", f"none, as the run reads {blocks}", "promoters")
     rows = {len(values) for values in given.values()}
     if len(rows) > 1:
         raise _wrong("numbers of rows", "one row per gene in every block", sorted(rows))
@@ -56,7 +56,7 @@ def predict(
     ordered = {letter: given[letter] for letter in BLOCKS if letter in given}
     split = Split(np.arange(n).astype(str), np.zeros(n, np.float32), ordered)
     encoded = inputs.encode_split(split, config.model, trained_on.promoter)
-    return predict_split(model, encoded, min(config.training.batch_size, n))
+    return predict_split(model, encoded, config.training.batch_size)
 
 
 def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescription) -> np.ndarray:
@@ -82,28 +82,17 @@ def _wrong(where: str, expected: str, received: object) -> UserError:
 
 
 def fasta_promoters(path: Path) -> tuple[list[str], np.ndarray]:
-    """Read a FASTA file of promoters that all have one length.
-
-    Returns
-    -------
-    names
-        The first word of each header.
-    tokens : (n, length) uint8
-        A=0 C=1 G=2 T=3 N=4.
-    """
+    """Read a FASTA file of promoters: the first words of its headers, and (n, length) uint8 tokens."""
     from genexp.prepare.fasta import read_fasta
 
-    names: list[str] = []
-    parts: list[list[np.ndarray]] = []
-    for stretch in read_fasta(path):
-        if not len(stretch.tokens):
-            names.append(stretch.chromosome)
-            parts.append([])
-        else:
-            parts[-1].append(stretch.tokens)
-    sequences = [np.concatenate(pieces) if pieces else np.empty(0, np.uint8) for pieces in parts]
-    lengths = {len(sequence) for sequence in sequences}
+    by_name = groupby(read_fasta(path), lambda stretch: stretch.chromosome)
+    return stacked({name: np.concatenate([part.tokens for part in parts]) for name, parts in by_name}, path)
+
+
+def stacked(sequences: Mapping[str, np.ndarray], where: object) -> tuple[list[str], np.ndarray]:
+    """Return the names of promoters and their tokens, (n, length), which must have one length."""
+    lengths = {len(sequence) for sequence in sequences.values()}
     if len(lengths) != 1:
         received = f"{len(sequences)} of {min(lengths, default=0):,} to {max(lengths, default=0):,} nt"
-        raise UserError("promoters of one length are needed", where=path, received=received)
-    return names, np.stack(sequences)
+        raise UserError("promoters of one length are needed", where=where, received=received)
+    return list(sequences), np.stack(list(sequences.values()))

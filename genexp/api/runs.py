@@ -13,6 +13,7 @@ from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.run import RunDirectory, check_checkpoint, find_run, read_environment, read_metrics
 from genexp.training.config import HardwareConfig, RunConfig, read_config
+from genexp.training.strategy import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A run directory.
+    """A run directory, which `genexp.train`, ``genexp train`` or ``genexp import`` wrote.
 
     Parameters
     ----------
     path
-        A directory that `genexp.train`, ``genexp train`` or ``genexp import`` wrote.
+        The directory.
 
     Raises
     ------
@@ -85,9 +86,10 @@ class Run:
 
     def checkpoint(self, name: str) -> keras.Model:
         """Return the model of the ``best`` or ``last`` checkpoint."""
+        check_checkpoint(self.files, name)
+        import_tensorflow()
         from genexp.evaluation.report import load_checkpoint
 
-        check_checkpoint(self.files, name)
         return load_checkpoint(self.files, name)
 
     def evaluate(
@@ -126,6 +128,7 @@ class Run:
         """
         with console.quiet(not progress):
             plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
+            import_tensorflow()
             folder = None if out is None else evaluation.results_folder(self.files, checkpoint, split, None, str(out))
             return evaluation.evaluate(plan, folder)
 
@@ -171,22 +174,59 @@ class Run:
         hardware: HardwareConfig | None = None,
         progress: bool = True,
     ) -> Run:
-        """Resume an interrupted run in its own directory, or train a finished one for more epochs."""
+        """Resume an interrupted run in its own directory, or train a finished one for more epochs.
+
+        Parameters
+        ----------
+        epochs, hardware
+            What replaces the run's own settings; None keeps them.
+        patience
+            Likewise, but None is no early stopping.
+        progress
+            Print what is done.
+
+        Returns
+        -------
+        Run
+            The run, opened again.
+
+        Raises
+        ------
+        UserError
+            If the run cannot be resumed, or has nothing left to do.
+        """
         from genexp.api.training import resume
 
+        console.forget()
         with console.quiet(not progress):
             resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
         return Run(self.path)
 
     def export(self, format: str = "keras", out: str | Path | None = None, *, checkpoint: str = "best") -> Path:
-        """Write the model as ``keras``, ``saved_model`` or ``onnx``; see ``genexp export``.
+        """Write the model in another format, and compare its predictions with the original's.
+
+        Parameters
+        ----------
+        format
+            ``keras``, ``saved_model`` or ``onnx``.
+        out
+            The file or folder to write; None: in ``export/`` of the run.
+        checkpoint
+            ``best`` or ``last``.
 
         Returns
         -------
         Path
             What was written.
+
+        Raises
+        ------
+        UserError
+            If a package is missing, the target exists, or the predictions differ.
         """
         from genexp.api import exporting
 
         with console.quiet():
-            return exporting.export(exporting.check(self.files, checkpoint, format, None if out is None else str(out)))
+            plan = exporting.check(self.files, checkpoint, format, None if out is None else str(out))
+            import_tensorflow()
+            return exporting.export(plan)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from genexp import console
-from genexp.blocks import PROMOTER
 from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
+from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
-from genexp.dataset.sources import Source, choose_window, inspect, load
+from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
@@ -41,7 +41,6 @@ from genexp.training.start import check_start
 
 if TYPE_CHECKING:
     from genexp.training.loop import Fitted
-    from genexp.training.strategy import Hardware
 
 
 class TrainConfig(RunConfig):
@@ -66,7 +65,7 @@ def _check_words(words: Words) -> None:
             raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
     given = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
     preset = CONF_DIR / "experiment" / f"{given.get('experiment')}.yaml"
-    model = load_conf(preset)["experiment"]["model"] if preset.is_file() else None
+    model = load_conf(preset).get("experiment", {}).get("model")
     if model and given.get("model", model) != model:
         what, received = f"{preset.stem} is a result of model={model}", f"model={given['model']}"
         raise UserError(what, where=f"experiment={preset.stem}", received=received, hint="leave one of the two out")
@@ -97,17 +96,7 @@ def decided(composed: Composed[TrainConfig]) -> RunConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can be started, as far as that can be known without reading genes.
-
-    Attributes
-    ----------
-    config, source
-        What is trained, on which dataset.
-    window
-        Slice of the promoter that the model sees, or None without bases.
-    notes
-        Sentences for the user.
-    """
+    """A run that can be started: what is trained, on which dataset and window, and sentences for the user."""
 
     config: RunConfig
     source: Source
@@ -115,29 +104,10 @@ class Plan:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A run with its genes in memory and its devices found."""
-
-    config: RunConfig
-    dataset: Dataset
-    hardware: Hardware
-
-
 def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     """Look at everything that can be looked at quickly: dataset, window, model; no TensorFlow.
 
-    Parameters
-    ----------
-    config
-        What is to be trained.
-    resumed
-        The run, where one is resumed: its own k-mer vectors are used.
-
-    Raises
-    ------
-    UserError
-        If the run cannot be right.
+    A resumed run uses its own k-mer vectors.
     """
     blocks, notes = config.data.name, []
     published = config.experiment
@@ -150,32 +120,12 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     check_loggers(config.logger)
     source = inspect(config.dataset, blocks)
     description = source.description
-    missing = [letter for letter in blocks if letter not in description.blocks]
-    if missing:
-        where, expected = f"data={blocks}, {description.source}", f"a combination of {description.blocks}"
-        raise UserError(f"the dataset has no block {', '.join(missing)}", where=where, expected=expected)
-    if description.promoter == "embedded" and PROMOTER in blocks and config.data.window is not None:
-        what = "a window cannot be cut from precomputed promoter embeddings"
-        raise UserError(what, where=f"data.window, {description.source}", hint="leave data.window out")
-    window, note = choose_window(config.data, config.model, description)
+    window, note = choose_window(config.data, config.model.window, config.model.multiple(), description)
     if config.training.start_from and resumed is None:
         check_start(config, source, window)
     own = resumed.vectors if resumed else None
     check_model(config.model, inputs.input_shapes(config.model, description, blocks, window, own))
     return Plan(config, source, window, (*notes, *([note] if note else ())))
-
-
-def prepare(plan: Plan, *, verbose: bool = False) -> Prepared:
-    """Do everything that a user's error can stop, before a run directory is made."""
-    from genexp.training.strategy import set_up_hardware
-
-    config = plan.config
-    hardware = set_up_hardware(config.hardware, verbose=verbose)
-    dataset = read(plan.source, config.data.name, plan.window)
-    inputs.check_vectors(config.model, dataset)
-    for line in plan.notes:
-        console.say(line)
-    return Prepared(config, dataset, hardware)
 
 
 def folder_dataset(**settings: object) -> DatasetConfig:
@@ -185,12 +135,10 @@ def folder_dataset(**settings: object) -> DatasetConfig:
 
 def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset:
     """Load a dataset with progress, and print what was found."""
-    from genexp.dataset.reading import describe
-
     total = sum(source.description.genes.values())
     with console.progress("reading genes", total, "genes") as done:
-        dataset = load(source, blocks, window, lambda genes, _: done(genes))
-    console.say(describe(dataset))
+        dataset = load(source, blocks, window, done)
+    console.say(str(dataset))
     for line in dataset.warnings:
         console.warn(line)
     ceiling = (dataset.ceiling or {}).get(blocks)
@@ -209,72 +157,77 @@ def start(
 ) -> RunDirectory:
     """Check, read, make the run directory and train.
 
-    Parameters
-    ----------
-    config
-        What is trained.
-    directory
-        Where the run lands; a trailing ``XXXX`` makes the name unique.
-    command
-        The command or call that environment.json records.
-    verbose
-        Let TensorFlow's own messages through.
-    created
-        Called with the run directory when it is made.
-
-    Raises
-    ------
-    UserError
-        For whatever the user can correct.
+    `command` is what environment.json records; `verbose` lets TensorFlow's own messages through; `created` is called
+    with the run directory when it is made.
     """
     check_free(directory)
-    prepared = prepare(check(config), verbose=verbose)
-    run = create(directory)
-    created(run.path)
-    write(prepared, run, command)
-    return run
+    plan = check(config)
+
+    def make() -> RunDirectory:
+        run = create(directory)
+        created(run.path)
+        return run
+
+    return _train(plan, make, command, verbose)
 
 
-def write(prepared: Prepared, run: RunDirectory, command: str) -> None:
-    """Train, evaluate and write everything into the run directory."""
-    from genexp.training.loop import train
+def resume(
+    directory: str | Path,
+    *,
+    epochs: int | None = None,
+    patience: int | Literal["unchanged"] | None = "unchanged",
+    hardware: HardwareConfig | None = None,
+    command: str,
+    verbose: bool = False,
+) -> RunDirectory:
+    """Resume an interrupted run in its own directory, or train a finished one for more epochs.
 
-    config = prepared.config
+    What is None keeps the run's own setting, except that `patience` of None is no early stopping.
+    """
+    from genexp.training.state import resumed
+
+    run = find_run(directory, "resume")
+    plan = check(resumed(run, epochs, patience, hardware), run)
+    return _train(plan, lambda: run, command, verbose)
+
+
+def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: bool) -> RunDirectory:
+    """Do everything that a user's error can stop before a run directory is made; then train, evaluate and write."""
+    from genexp.training.strategy import set_up_hardware
+
+    config = plan.config
+    hardware = set_up_hardware(config.hardware, verbose=verbose)
+    read_genes = read(plan.source, config.data.name, plan.window)
+    inputs.check_vectors(config.model, read_genes)
+    for line in plan.notes:
+        console.say(line)
+    run = make()
     with sole_writer(run), console.log_to(run.log), reported_status(run, config):
+        from genexp.training.loop import train
+
         write_atomically(run.config, to_yaml(config))
-        write_json(run.environment, _environment(prepared, command))
+        record, devices = read_genes.record().model_dump(mode="json"), list(hardware.devices)
+        made_with = {"strategy": type(hardware.strategy).__name__, "precision": config.hardware.precision}
+        write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
         console.say(f"run directory: {relative(run.path)}")
         with console.progress("Word2Vec", 1, "epochs") as done:
-            inputs.vectors_for(config.model, prepared.dataset, run.vectors, console.say, done)
-        dataset = inputs.encode(prepared.dataset, config.model, console.warn)
-        seen = dataset.description
-        shapes = inputs.input_shapes(config.model, seen, config.data.name, seen.window, run.vectors)
-        console.say(_what_is_trained(prepared, inputs.describe(config.model, shapes)))
-        fitted = train(config, dataset, shapes, prepared.hardware, run)
+            inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
+        dataset = inputs.encode(read_genes, config.model, console.warn)
+        shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
+        training, fed = config.training, inputs.describe(config.model, shapes)
+        console.say(
+            f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
+            f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
+            f"{', '.join(devices)}, {config.hardware.precision}"
+        )
+        fitted = train(config, dataset, shapes, hardware, run)
         if fitted.collapsed:
-            raise _collapsed(config)
+            what = "the network collapsed in every attempt: it predicts the same value for all genes"
+            where = f"model={config.model.name}, training.restarts={config.training.restarts}"
+            hint = "lower training.learning_rate, try another seed or model.initializer, or widen model.dense"
+            raise Collapsed(what, where=where, hint=hint)
         _write_results(config, dataset, fitted, run)
-
-
-def _environment(prepared: Prepared, command: str) -> dict[str, Any]:
-    config, hardware = prepared.config, prepared.hardware
-    return provenance(
-        command,
-        config.seed,
-        prepared.dataset.record().model_dump(mode="json"),
-        devices=list(hardware.devices),
-        strategy=type(hardware.strategy).__name__,
-        precision=config.hardware.precision,
-    )
-
-
-def _what_is_trained(prepared: Prepared, fed: str) -> str:
-    config, training = prepared.config, prepared.config.training
-    return (
-        f"model: {config.model.name} on {config.data.name}, input: {fed}; {training.optimizer}, learning rate "
-        f"{training.learning_rate:g}, batch {training.batch_size}, at most {training.epochs} epochs; "
-        f"{', '.join(prepared.hardware.devices)}, {config.hardware.precision}"
-    )
+    return run
 
 
 def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory) -> None:
@@ -282,11 +235,11 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     from genexp.evaluation.plots import plot_history
     from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
 
-    progress = fitted.progress
+    progress, batch_size = fitted.progress, config.training.batch_size
     best, last = (
-        evaluate_checkpoint(run, name, dataset, batch_size=config.training.batch_size, seed=config.seed)
-        for name in CHECKPOINTS
+        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
     )
+    ceiling = (dataset.ceiling or {}).get(config.data.name)
     metrics = {
         "status": "completed",
         **identity(config),
@@ -296,11 +249,10 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
         "train_seconds": round(progress.seconds, 3),
         "attempts": progress.attempt + 1,
         "seed_used": fitted.seed,
+        **({} if ceiling is None else {"noise_ceiling_r2": ceiling}),
+        "best": best.metrics,
+        "last": last.metrics,
     }
-    ceiling = (dataset.ceiling or {}).get(config.data.name)
-    if ceiling is not None:
-        metrics["noise_ceiling_r2"] = ceiling
-    metrics |= {"best": best.metrics, "last": last.metrics}
     title = f"{config.model.name}, {config.data.name}"
     plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
     write_report(best, run.predictions, run.plots, title)
@@ -312,6 +264,10 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
 def identity(config: RunConfig) -> dict[str, Any]:
     """Return what every metrics.json says of its run."""
     return {"model": config.model.name, "data": config.data.name, "seed": config.seed}
+
+
+class Collapsed(UserError):
+    """A run in which every attempt collapsed."""
 
 
 @contextmanager
@@ -346,56 +302,6 @@ def reported_status(run: RunDirectory, config: RunConfig) -> Iterator[None]:
         raise
 
 
-class Collapsed(UserError):
-    """A run in which every attempt collapsed."""
-
-
-def _collapsed(config: RunConfig) -> Collapsed:
-    return Collapsed(
-        "the network collapsed in every attempt: it predicts the same value for all genes, so there is no result",
-        where=f"model={config.model.name}, training.restarts={config.training.restarts}",
-        hint="lower training.learning_rate, try another seed or model.initializer, or widen model.dense",
-    )
-
-
-def resume(
-    directory: str | Path,
-    *,
-    epochs: int | None = None,
-    patience: int | Literal["unchanged"] | None = "unchanged",
-    hardware: HardwareConfig | None = None,
-    command: str,
-    verbose: bool = False,
-) -> RunDirectory:
-    """Resume an interrupted run in its own directory, or train a finished one for more epochs.
-
-    Parameters
-    ----------
-    directory
-        The run.
-    epochs, hardware
-        What replaces the run's own settings; None keeps them.
-    patience
-        Likewise; None is no early stopping.
-    command, verbose
-        As in `start`.
-
-    Raises
-    ------
-    UserError
-        If the run cannot be resumed, or has nothing left to do.
-    """
-    from genexp.training.resume import resumed
-
-    run = find_run(directory, "resume")
-    config = resumed(run, epochs=epochs, patience=patience, hardware=hardware)
-    write(prepare(check(config, run), verbose=verbose), run, command)
-    return run
-
-
 def relative(path: Path) -> str:
-    """Return a path relative to the current folder where that is shorter."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    """Return a path relative to the current folder where it is below it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)

@@ -1,14 +1,10 @@
 """The subcommands, one file each; a new file here is a new command.
 
-A command's file has
-
-- a docstring whose first line is ````genexp NAME``: summary``, and ``ORDER``, its place in the help;
-- ``EXAMPLES``, command lines with their meaning;
-- ``Config``, the schema of ``conf/NAME.yaml``; ``check(config)``, a quick look at everything that can be wrong, which
-  imports no TensorFlow; and ``run(composed)``, which does the work. A command without a config has
-  ``run_words(words)`` instead.
-- perhaps ``SHORT_FORMS``, ``IMPLIED`` and ``before`` (`genexp.config.compose.Command`), and ``MAKES_RUNS`` where its
-  jobs have run directories.
+A command's file has a docstring whose first line is ````genexp NAME``: summary``, and ``ORDER``, its place in the help;
+``EXAMPLES``, command lines with their meaning; ``Config``, the schema of ``conf/NAME.yaml``; ``check(config)``, a quick
+look at everything that can be wrong, without TensorFlow; and ``run(composed)``. A command without a config has
+``run_words(words)`` instead. Optional: ``SHORT_FORMS``, ``IMPLIED`` and ``before`` (`genexp.config.compose.Command`),
+and ``MAKES_RUNS`` where its jobs have run directories.
 """
 
 from __future__ import annotations
@@ -30,23 +26,13 @@ def summaries() -> dict[str, str]:
     for path in Path(__file__).parent.glob("[!_]*.py"):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         summary = (ast.get_docstring(tree) or "").partition("\n")[0].partition("``: ")[2].rstrip(".")
-        orders = [ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign) and _name(n) == "ORDER"]
-        found.append((*orders, path.stem.rstrip("_"), summary))
+        names = {getattr(n.targets[0], "id", ""): n.value for n in tree.body if isinstance(n, ast.Assign)}
+        found.append((ast.literal_eval(names["ORDER"]), path.stem.rstrip("_"), summary))
     return {name: summary for _, name, summary in sorted(found)}
 
 
-def _name(node: ast.Assign) -> str:
-    return getattr(node.targets[0], "id", "")
-
-
 def load(name: str) -> ModuleType:
-    """Return the module of a command.
-
-    Raises
-    ------
-    UserError
-        If there is no such command.
-    """
+    """Return the module of a command."""
     if name not in summaries():
         expected = f"one of {', '.join(summaries())}"
         hint = f"{nearest(name, summaries())}see genexp --help"

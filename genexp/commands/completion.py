@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from genexp import commands
+from genexp.config.conf import chosen_options, groups
+from genexp.config.keys import fields, is_path
 from genexp.errors import UserError, nearest
 
 ORDER = 80
@@ -67,6 +70,22 @@ def candidates(line: Sequence[str]) -> list[str]:
     module = commands.load(line[1])
     if not hasattr(module, "Config"):
         return [name for name in SCRIPTS if name.startswith(line[-1])] if line[1] == "completion" else []
-    from genexp.config import completion
+    words, current = line[2:], line[-1]
+    options = groups(line[1])
+    typed = dict(word.split("=", 1) for word in words[:-1] if "=" in word)
+    keys = dict(fields(module.Config, chosen_options(line[1], typed)))
+    if "=" in current:
+        key, _, value = current.partition("=")
+        if key in options:
+            return [f"{key}={option}" for option in options[key] if option.startswith(value)]
+        return list(_paths(key, value)) if key in keys and is_path(keys[key]) else []
+    names = [*(f"{group}=" for group in options), *(f"{key}=" for key in keys)]
+    return sorted({name for name in names if name.startswith(current)})
 
-    return completion.candidates(line[1], module.Config, line[2:])
+
+def _paths(key: str, value: str) -> Iterator[str]:
+    head, _, start = value.rpartition("/")
+    folder = Path(value[: len(head) + 1] or ".").expanduser()
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith(start) and not path.name.startswith("."):
+            yield f"{key}={value[: len(value) - len(start)]}{path.name}{'/' if path.is_dir() else ''}"

@@ -48,13 +48,8 @@ class Config(Schema):
 
 def check(config: Config) -> tuple[evaluation.Plan, RunDirectory]:
     """Look at the run, the dataset and the folder for the results."""
-    run = find_run(config.run_dir)
-    plan = evaluation.check(run, checkpoint=config.checkpoint, split=config.split, dataset=_changes(config))
-    return plan, run
-
-
-def _changes(config: Config) -> dict[str, object]:
-    return config.dataset.model_dump(exclude_none=True)
+    run, changes = find_run(config.run_dir), config.dataset.model_dump(exclude_none=True)
+    return evaluation.check(run, checkpoint=config.checkpoint, split=config.split, dataset=changes), run
 
 
 def run(composed: Composed[Config]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from genexp import console
@@ -19,7 +20,6 @@ from genexp.schema import PathText, Schema
 from genexp.training.config import HardwareConfig
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 ORDER = 25
@@ -105,9 +105,7 @@ def read_table(path: str, key: str) -> pd.DataFrame:
 
 def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
     """Return the ids and the tokens, (n, length) uint8, of the promoters; None for a run without."""
-    import numpy as np
-
-    from genexp.api.prediction import fasta_promoters
+    from genexp.api.prediction import fasta_promoters, stacked
     from genexp.features.tokens import tokens_from_text
 
     if config.fasta:
@@ -117,12 +115,8 @@ def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
     table = read_table(config.table, "table")
     if "sequence" not in table:
         raise UserError("this table has no column sequence", where=config.table, received=", ".join(table.columns))
-    sequences = [tokens_from_text(text.strip()) for text in table["sequence"]]
-    lengths = sorted({len(sequence) for sequence in sequences})
-    if len(lengths) > 1:
-        received = f"{lengths[0]:,} to {lengths[-1]:,} nt"
-        raise UserError("promoters of one length are needed", where=config.table, received=received)
-    return list(table.index), np.stack(sequences)
+    sequences = {str(name): tokens_from_text(text.strip()) for name, text in table["sequence"].items()}
+    return stacked(sequences, config.table)
 
 
 def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -> dict[str, np.ndarray]:
@@ -145,7 +139,6 @@ def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -
 
 
 def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
-    import numpy as np
     import pandas as pd
 
     values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
@@ -157,17 +150,13 @@ def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
 
 
 def _scaled(values: np.ndarray, letter: str, names: tuple[str, ...], run: Run, scaled: bool) -> np.ndarray:
-    import numpy as np
-
     scaling: Any = (run.dataset.scaling or {}).get(BLOCKS[letter].input)
-    if scaled:
-        return values.astype(np.float32)
-    if scaling is None:
-        if not np.isin(values, (0, 1)).all():
+    if scaled or scaling is None:
+        if not scaled and not np.isin(values, (0, 1)).all():
             console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
         return values.astype(np.float32)
-    columns = [scaling[name] for name in names]
-    offset, mean, sd = (np.array([column[key] for column in columns], float) for key in ("log10_offset", "mean", "sd"))
+    keys = ("log10_offset", "mean", "sd")
+    offset, mean, sd = (np.array([scaling[name][key] for name in names], float) for key in keys)
     with np.errstate(invalid="ignore", divide="ignore"):
         logged = np.log10(np.maximum(values, 0) + np.nan_to_num(offset))
     found: np.ndarray = (np.where(np.isnan(offset), values, logged) - mean) / sd

@@ -33,15 +33,11 @@ EXAMPLES = (
     ),
 )
 
-
-def check(config: Config) -> None:
-    """Check everything that can be checked without reading: the files, the keys together, the folder to write."""
-    library.check(config)
+check = library.check
 
 
 def run(composed: Composed[Config]) -> None:
     """Make the dataset, and print what is done."""
-    check(composed.config)
     started = time.monotonic()
     with _bar() as progress:
         out = library.prepare(

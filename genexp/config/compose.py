@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genexp.config.conf import BLOCK_GROUP, CONF_DIR, block_options, groups
+from genexp.blocks import combinations
+from genexp.config.conf import BLOCK_GROUP, CONF_DIR, groups
 from genexp.config.keys import fields
 from genexp.config.validation import check_shown, unknown_key, validate
 from genexp.config.words import COMMAND_LINE, Words, check, parse
@@ -27,18 +28,10 @@ S = TypeVar("S", bound=Schema)
 
 @dataclass(frozen=True)
 class Command(Generic[S]):
-    """What the machinery must know of a subcommand.
+    """What the machinery must know of a subcommand: its name, also that of its file in ``conf/``, and its schema.
 
-    Attributes
-    ----------
-    name
-        Its name, and that of its file in ``conf/``.
-    schema
-        The class that its config is held to.
-    short_forms, implied
-        See `genexp.config.words.parse`.
-    before
-        Called with the parsed words before anything is composed; it may raise a UserError.
+    For `short_forms` and `implied` see `genexp.config.words.parse`. `before` is called with the parsed words before
+    anything is composed; it may raise a UserError.
     """
 
     name: str
@@ -50,19 +43,7 @@ class Command(Generic[S]):
 
 @dataclass(frozen=True)
 class Composed(Generic[S]):
-    """A config and where it came from.
-
-    Attributes
-    ----------
-    name
-        The subcommand.
-    config
-        Held to the schema.
-    words
-        The command line.
-    whole
-        The config as Hydra composed it, its own node included.
-    """
+    """A config held to its schema, the words it was made from, and all that Hydra composed, its own node included."""
 
     name: str
     config: S
@@ -104,13 +85,7 @@ class Composed(Generic[S]):
 
 
 def compose_words(command: Command[S], words: Sequence[str]) -> Composed[S]:
-    """Turn the words of a command line into a config.
-
-    Raises
-    ------
-    UserError
-        For whatever is wrong with them.
-    """
+    """Turn the words of a command line into a config."""
     return compose_parsed(command, checked_words(command, words))
 
 
@@ -136,7 +111,9 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
     A key is set whether it exists or not (``++``): an unknown one is found by the schema, which knows its neighbours.
     """
     known = groups(command.name, config_dir)
-    forced = [word if _is_hydras(word, known) else "++" + word.lstrip("+") for word in overrides]
+    keys = [word.partition("=")[0].lstrip("+") for word in overrides]
+    own = [key not in known and not key.startswith(("hydra.", "hydra/")) for key in keys]
+    forced = ["++" + word.lstrip("+") if is_own else word for word, is_own in zip(overrides, own, strict=True)]
     if config_dir:
         forced.append(f"hydra.searchpath=['file://{Path(config_dir).resolve()}']")
     store_block_options()
@@ -144,7 +121,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command.name):
             whole = compose(command.name, forced, return_hydra_config=True)
     except yaml.YAMLError as error:
-        mark = " ".join(str(getattr(error, "problem_mark", "")).split()) or "the config files"
+        mark = " ".join(str(getattr(error, "problem_mark", None) or "the config files").split())
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise UserError("a config file is not valid YAML", where=mark, received=reason) from None
     except (HydraException, OmegaConfBaseException) as error:
@@ -155,24 +132,19 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
 
 def store_block_options() -> None:
     """Let Hydra know the options of the block group, which have no files."""
-    for name, _ in block_options():
+    for name in combinations():
         ConfigStore.instance().store(group=BLOCK_GROUP, name=name, node={"name": name})
 
 
-def _is_hydras(word: str, groups_known: Mapping[str, Any]) -> bool:
-    key = word.partition("=")[0].lstrip("+")
-    return key in groups_known or key.startswith(("hydra.", "hydra/"))
-
-
 def _explained(
-    error: Exception, command: Command[Any], overrides: list[str], groups_known: Mapping[str, Any]
+    error: Exception, command: Command[Any], overrides: list[str], known_groups: Collection[str]
 ) -> UserError:
     """Return what Hydra found wrong; it stops at a group of keys that is given one value."""
     known = [key for key, _ in fields(command.schema, {})]
     for word in overrides:
         key = word.partition("=")[0].lstrip("+")
         below = [name for name in known if name.startswith(key + ".")]
-        if below and key not in groups_known:
+        if below and key not in known_groups:
             expected = f"one of its keys: {', '.join(below)}"
             return UserError(f"{key} is a group of keys", where=COMMAND_LINE, expected=expected, received=word)
         parent = key.rpartition(".")[0]
@@ -185,11 +157,8 @@ def _explained(
 def _plain(whole: DictConfig) -> dict[str, Any]:
     """Return our part of a composed config as plain values, interpolations resolved."""
     try:
-        plain = {key: whole[key] for key in whole if key != "hydra" and not OmegaConf.is_missing(whole, key)}
-        return {
-            str(key): OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            for key, value in plain.items()
-        }
+        plain = {str(key): whole[key] for key in whole if key != "hydra" and not OmegaConf.is_missing(whole, key)}
+        return {k: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v for k, v in plain.items()}
     except OmegaConfBaseException as error:
         key, reason = getattr(error, "full_key", None), str(error).splitlines()[0]
         expected = "a value, or ${KEY} with the name of another key"

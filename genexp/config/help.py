@@ -8,16 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from genexp.config.conf import (
-    BLOCK_GROUP,
-    CONF_DIR,
-    block_options,
-    chosen_options,
-    groups,
-    has_config,
-    included_files,
-    option_files,
-)
+from genexp.config import conf
 from genexp.version import __version__
 
 WIDTH = 80
@@ -56,13 +47,13 @@ def command_help(command: str, summary: str, examples: Sequence[tuple[str, str]]
     """Return what ``genexp COMMAND --help`` prints; `words` may choose the groups whose keys are shown."""
     lines = [f"  {example}\n      {meaning}" for example, meaning in examples]
     parts = [f"genexp {command}: {summary}", "\n".join(["Examples", *lines])]
-    if has_config(command):
-        typed = dict(word.split("=", 1) for word in words if "=" in word)
-        chosen = chosen_options(command, typed)
+    path = conf.CONF_DIR / f"{command}.yaml"
+    if path.is_file():
+        chosen = conf.chosen_options(command, dict(word.split("=", 1) for word in words if "=" in word))
         if chosen:
             parts.append(f"Groups (GROUP=OPTION)\n{group_lines(command)}")
-        parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{_keys(CONF_DIR / f'{command}.yaml')}")
-        parts += [_keys(path) for path in included_files(command)]
+        parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{_keys(path)}")
+        parts += [_keys(path) for path in conf.included_files(command)]
         parts += [_group_keys(group, option) for group, option in chosen.items() if option]
         parts.append(FLAGS)
     return "\n\n".join(part for part in parts if part)
@@ -71,44 +62,38 @@ def command_help(command: str, summary: str, examples: Sequence[tuple[str, str]]
 def columns(rows: Mapping[str, str]) -> str:
     """Return names and texts in two columns that fit the width."""
     width = max(map(len, rows), default=0)
-    shown = []
-    for name, text in rows.items():
-        head = f"  {name:<{width}}  "
-        shown.append(textwrap.fill(text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head)))
-    return "\n".join(shown)
+    indent = " " * (width + 4)
+    wrapped = (textwrap.fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent) for text in rows.values())
+    return "\n".join(f"  {name:<{width}}{text[width + 2 :]}" for name, text in zip(rows, wrapped, strict=True))
 
 
 def group_lines(command: str) -> str:
     """Return the groups of a command with their options."""
-    return columns({group: ", ".join(options) for group, options in groups(command).items()})
+    return columns({group: ", ".join(options) for group, options in conf.groups(command).items()})
 
 
 def _group_keys(group: str, option: str) -> str:
     """Return the keys of one option with their comments."""
-    files = list(option_files(group, option))
-    if group == BLOCK_GROUP and not files:
-        return f"Keys of {group}={option}\n  {dict(block_options())[option]}"
-    whole = any(path.read_text(encoding="utf-8").startswith("# @package _global_") for path in files)
+    files = list(conf.option_files(group, option))
+    if group == conf.BLOCK_GROUP and not files:
+        return f"Keys of {group}={option}\n  {conf.block_options()[option]}"
     keys = "\n".join(_keys(path) for path in files)
-    if whole:
-        return f"Keys of {group}={option}\n{keys}"
-    return f"Keys of {group}={option}\n  {group}:\n{textwrap.indent(keys, '  ')}"
+    if not any(path.read_text(encoding="utf-8").startswith("# @package _global_") for path in files):
+        keys = f"  {group}:\n{textwrap.indent(keys, '  ')}"
+    return f"Keys of {group}={option}\n{keys}"
 
 
 def _keys(path: Path) -> str:
     """Return a config file with its comments, without what is Hydra's own."""
     text = path.read_text(encoding="utf-8")
-    hidden: set[int] = set()
-    lines = text.splitlines()
     root = yaml.compose(text)
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    hidden: set[int] = set()
     for key, value in pairs:
         if key.value in ("defaults", "hydra"):
             hidden.update(range(key.start_mark.line, value.end_mark.line + (value.end_mark.column > 0)))
-    first = next((key.start_mark.line for key, _ in pairs), 0)
-    if any(key.value == "defaults" for key, _ in pairs[:1]):  # what stands above is about the file, not a key
-        hidden.update(range(first))
-    kept = [
-        f"  {line}".rstrip() for n, line in enumerate(lines) if n not in hidden and not line.startswith("# @package")
-    ]
+    if pairs and pairs[0][0].value == "defaults":  # what stands above is about the file, not a key
+        hidden.update(range(pairs[0][0].start_mark.line))
+    lines = enumerate(text.splitlines())
+    kept = [f"  {line}".rstrip() for n, line in lines if n not in hidden and not line.startswith("# @package")]
     return "\n".join(kept).strip("\n")

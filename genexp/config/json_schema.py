@@ -12,22 +12,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema(schema: type[Schema], group: str | None = None, *, partial: bool = False) -> dict[str, Any]:
-    """Return the JSON Schema of a config class, or of one of its groups.
+    """Return the JSON Schema of a config class, or of one of its groups such as ``model``.
 
-    Parameters
-    ----------
-    schema
-        The class.
-    group
-        Name of a group of keys: ``model``, ``dataset``, ...
-    partial
-        For the files of ``conf/``, each of which holds some of the keys: no key is required, and Hydra's own keys
-        ``defaults`` and ``hydra`` are allowed.
-
-    Raises
-    ------
-    UserError
-        If there is no such group.
+    `partial` is for the files of ``conf/``, each of which holds some of the keys: no key is required, and Hydra's own
+    keys ``defaults`` and ``hydra`` are allowed.
     """
     found: dict[str, Any] = schema.model_json_schema(mode="validation")
     if group is not None:

@@ -32,15 +32,7 @@ def _metadata(field: FieldInfo) -> list[Any]:
 
 
 def fields(schema: type[Schema], names: Mapping[str, str | None], path: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Yield every dotted key of a schema with its field.
-
-    Parameters
-    ----------
-    schema
-        The class.
-    names
-        The option of each group, for groups whose keys depend on their name: ``{"model": "transformer"}``.
-    """
+    """Yield every dotted key of a schema with its field; `names` has the option of groups whose keys depend on it."""
     for name, field in schema.model_fields.items():
         inner = group_class(field, names.get(path + name))
         if inner is None:

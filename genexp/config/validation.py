@@ -45,21 +45,9 @@ class Missing(UserError):
 
 
 def validate(values: Mapping[str, Any], schema: type[S], source: str) -> S:
-    """Turn plain values into a config.
+    """Turn plain values, in which ``???`` stands for a missing one, into a config; `source` is where they come from.
 
-    Parameters
-    ----------
-    values
-        What YAML holds: nested dicts, lists, numbers and text. The text ``???`` stands for a value that is missing.
-    schema
-        The class.
-    source
-        Where the values come from, for messages.
-
-    Raises
-    ------
-    UserError
-        Naming every unknown key, wrong type, missing or impossible value and impossible combination.
+    The UserError names every unknown key, wrong type, missing or impossible value and impossible combination.
     """
     try:
         return schema.model_validate(_without_missing(values))
@@ -72,8 +60,7 @@ def check_shown(values: Mapping[str, Any], schema: type[Schema], source: str) ->
     try:
         schema.model_validate(_without_missing(values))
     except ValidationError as error:
-        problems = [p for p in _problems(schema, error, source, values) if not isinstance(p, Missing)]
-        if problems:
+        if problems := [p for p in _problems(schema, error, source, values) if not isinstance(p, Missing)]:
             raise _joined(problems, source) from None
 
 

@@ -28,31 +28,18 @@ NOT_HONOURED = ("hydra.job.chdir", "hydra.job.env_set", "hydra.callbacks")
 
 @dataclass(frozen=True)
 class Words:
-    """The words behind a subcommand.
+    """The words behind a subcommand."""
 
-    Attributes
-    ----------
-    overrides
-        ``key=value`` words, parsed.
-    multirun
-        Whether ``-m`` was given.
-    cfg
-        What ``--cfg`` is to print, where no other flag changes how.
-    hydra_only
-        Whether Hydra is to print something by itself (``--info``, ``--cfg`` with ``--resolve``, ...).
-    config_dir
-        A folder with config files of the user's own.
-    raw
-        All words in the order that Hydra requires: flags first.
-    typed
-        All words as they were typed.
-    """
-
+    #: ``key=value`` words, parsed.
     overrides: tuple[Override, ...]
     multirun: bool = False
+    #: What ``--cfg`` is to print, where no other flag changes how.
     cfg: str | None = None
+    #: Whether Hydra is to print something by itself (``--info``, ``--cfg`` with ``--resolve``, ...).
     hydra_only: bool = False
+    #: A folder with config files of the user's own.
     config_dir: str | None = None
+    #: All words in the order that Hydra requires, flags first; and as they were typed.
     raw: tuple[str, ...] = field(default=(), repr=False)
     typed: tuple[str, ...] = field(default=(), repr=False)
 
@@ -78,29 +65,16 @@ class Words:
 def parse(words: Sequence[str], short_forms: Mapping[str, str], implied: Mapping[str, str]) -> Words:
     """Split the words behind a subcommand into flags and overrides.
 
-    Parameters
-    ----------
-    words
-        As typed.
-    short_forms
-        What users type, and the key it stands for.
-    implied
-        A key, and the ``group=option`` that it implies where no option of the group is chosen.
-
-    Raises
-    ------
-    UserError
-        At a flag that does not exist, or a word that is no override.
+    `short_forms` are what users type and the keys that they stand for; `implied` maps a key to the ``group=option``
+    that it implies where no option of the group is chosen.
     """
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--multirun", "-m", action="store_true")
-    parser.add_argument("--config-dir", "-cd")
-    parser.add_argument("--cfg", "-c")
     parser.add_argument("--info", "-i", nargs="?", const="all")
-    parser.add_argument("--package", "-p")
-    parser.add_argument("--resolve", action="store_true")
-    parser.add_argument("--hydra-help", action="store_true")
+    for flag, short in (("--config-dir", "-cd"), ("--cfg", "-c"), ("--package", "-p")):
+        parser.add_argument(flag, short)
+    for switch in (("--multirun", "-m"), ("--resolve",), ("--hydra-help",)):
+        parser.add_argument(*switch, action="store_true")
     try:
         found, unknown = parser.parse_known_intermixed_args(list(words))
     except argparse.ArgumentError as error:
@@ -141,10 +115,9 @@ def _check_flags(found: argparse.Namespace, unknown: list[str]) -> None:
 
 
 def _for_hydra(found: argparse.Namespace, overrides: Sequence[str]) -> tuple[str, ...]:
-    values = {"config-dir": found.config_dir, "cfg": found.cfg, "info": found.info, "package": found.package}
-    switches = {"multirun": found.multirun, "resolve": found.resolve, "hydra-help": found.hydra_help}
-    flags = [f"--{name}={value}" for name, value in values.items() if value]
-    return (*flags, *(f"--{name}" for name, on in switches.items() if on), *overrides)
+    given = {name.replace("_", "-"): value for name, value in vars(found).items() if name != "overrides" and value}
+    flags = [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
+    return (*sorted(flags), *overrides)
 
 
 def _spelled_out(word: str, short_forms: Mapping[str, str]) -> str:
@@ -169,14 +142,10 @@ def parse_override(word: str) -> Override:
     try:
         return OverridesParser.create().parse_overrides([word])[0]
     except HydraException:
-        key = word.partition("=")[0]
-        raise UserError(
-            "this is no valid key=value",
-            where=COMMAND_LINE,
-            expected="key=value, for example model=xpresso or training.epochs=10; lists as 'data.window=[0,2000]'",
-            received=word,
-            hint=f"""quote a value with spaces or commas within the quotes of the shell: "{key}='...'\"""",
-        ) from None
+        example = "key=value, for example model=xpresso or training.epochs=10; lists as 'data.window=[0,2000]'"
+        hint = f"quote a value with spaces or commas within the quotes of the shell: \"{word.partition('=')[0]}='...'\""
+        what = "this is no valid key=value"
+        raise UserError(what, where=COMMAND_LINE, expected=example, received=word, hint=hint) from None
 
 
 def first_value(override: Override) -> str:

@@ -1,59 +1,29 @@
 """From genes in memory to batches of a tf.data pipeline; the only place that feeds a model.
 
-TensorFlow gathers the rows of a batch itself, from the arrays where they are: no Python runs per batch and no promoter
-is held twice. Per batch of 128 promoters of 10,500 nt that takes 0.4 ms, as long as the pipeline that Keras makes of
-arrays; a Python function per batch takes 1.0 ms and a generator 1.6 ms (benchmarks/training_speed.py compares whole
-epochs). A streamed dataset has its promoters in a memory-mapped file: the same rows in the same order, which the
-operating system reads from disk when they are not in memory.
+TensorFlow gathers the rows of a batch itself, from the arrays where they are: no Python runs per batch, and no promoter
+is held twice (benchmarks/training_speed.py). A streamed dataset gives the same rows in the same order from disk.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import tensorflow as tf
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Split
 from genexp.memory import aligned
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
 
 class TrainingBatches:
     """The training genes, in an order that depends on nothing but seed and epoch.
 
-    So an epoch can be repeated, a resumed run sees the genes in the order of an uninterrupted one, and a dataset that
-    is streamed gives the same results as in memory: its genes come in the same order.
-
-    Parameters
-    ----------
-    split
-        The training genes.
-    batch_size
-        Genes per batch, over all replicas.
-    seed
-        Governs the order: ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``.
-    shuffle
-        False keeps the order of the file.
-    static
-        Every batch has the full size, as TPUs and several replicas need it; the genes left over at the end of an
-        epoch, others each time, are skipped. Otherwise the last batch is smaller.
-
-    Attributes
-    ----------
-    epoch : int
-        Set before each epoch.
-    steps : int
-        Batches per epoch.
-    dataset : tf.data.Dataset
-        One epoch: (inputs by name, labels (batch, 1) float32).
+    So a resumed run sees the genes in the order of an uninterrupted one: with `shuffle`, that of
+    ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``. With `static` every batch has the full size, as TPUs and
+    several replicas need it; the genes left over at the end of an epoch, others each time, are skipped. `epoch` is set
+    before each epoch; `steps` is the batches per epoch, and `dataset` one epoch of (inputs by name, (batch, 1) labels).
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, *, shuffle: bool, static: bool) -> None:
-        import tensorflow as tf
-
         self.epoch = 0
         self._genes, self._seed, self._shuffle = len(split), seed, shuffle
         size = min(batch_size, len(split))
@@ -78,8 +48,6 @@ class TrainingBatches:
 
 def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """Return the genes of a split in order, in batches of one size; the last is filled up with the first gene."""
-    import tensorflow as tf
-
     rows = np.arange(len(split), dtype=np.int32)
     padded = np.concatenate([rows, np.zeros(-len(rows) % batch_size, np.int32)]).reshape(-1, batch_size)
     return _gathered(split, tf.data.Dataset.from_tensor_slices(padded), len(padded))
@@ -87,8 +55,6 @@ def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 
 def _gathered(split: Split, batches_of_rows: tf.data.Dataset, steps: int) -> tf.data.Dataset:
     """Turn batches of row numbers into batches of inputs and labels."""
-    import tensorflow as tf
-
     arrays = {BLOCKS[letter].input: _tensor(array) for letter, array in split.blocks.items()}
     labels = _tensor(split.labels[:, None].astype(np.float32))
     promoter = BLOCKS[PROMOTER].input
@@ -104,6 +70,4 @@ def _gathered(split: Split, batches_of_rows: tf.data.Dataset, steps: int) -> tf.
 
 def _tensor(array: np.ndarray) -> tf.Tensor:
     """Return an array as a tensor in main memory, without a copy where its memory is aligned."""
-    import tensorflow as tf
-
     return tf.experimental.dlpack.from_dlpack(aligned(array).__dlpack__())

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import get_args
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.config import SharedGenes
 from genexp.dataset.genes import Split
-from genexp.dataset.hdf5 import Location
+from genexp.dataset.hdf5 import StoredArray
 from genexp.dataset.problems import FOR_BASES, wrong
-from genexp.errors import UserError, nearest
 from genexp.features.tokens import N_TOKEN
 
 #: Genes of a split on which r2 has no meaning.
@@ -26,25 +24,15 @@ MEAN_LIMIT = 0.5
 DEVIATION_RANGE = (0.5, 2.0)
 
 
-def check_finite(values: np.ndarray, location: Location, genes: np.ndarray, columns: tuple[str, ...] | None) -> None:
-    """Raise a UserError that names the first value that is NaN or infinite.
-
-    Parameters
-    ----------
-    values : (n, ...) float32
-    location
-        Where they come from.
-    genes : (n,) array of str
-    columns
-        Names of the columns, if there are any.
-    """
+def check_finite(values: np.ndarray, array: StoredArray, genes: np.ndarray, columns: Sequence[str] = ()) -> None:
+    """Raise an error that names the first of (n, ...) float32 values that is NaN or infinite."""
     row_step = max(1, (1 << 22) // max(1, values[:1].size))
     number, first = 0, None
     for start in range(0, len(values), row_step):
         bad = ~np.isfinite(values[start : start + row_step])
         count = int(bad.sum())
         if count and first is None:
-            first = [int(i) for i in np.argwhere(bad)[0]]
+            first = np.argwhere(bad)[0].tolist()
             first[0] += start
         number += count
     if first is None:
@@ -52,133 +40,74 @@ def check_finite(values: np.ndarray, location: Location, genes: np.ndarray, colu
     row, *rest = first
     column = f", column {columns[rest[0]] if columns else rest[0]}" if len(rest) == 1 and values.shape[1] > 1 else ""
     what = f"{number:,} of {values.size:,} values {'is' if number == 1 else 'are'} not finite"
-    where, expected = f"{location}, row {row} (gene {genes[row]}){column}", "finite numbers within the range of float32"
+    where, expected = f"{array}, row {row} (gene {genes[row]}){column}", "finite numbers within the range of float32"
     raise wrong(what, where, expected, values[tuple(first)], "correct or remove these genes")
 
 
-def check_labels(labels: np.ndarray, split: str, location: Location) -> None:
-    """Raise a UserError if a split has no gene (left) or if all its labels are the same: nothing to learn or score."""
+def check_labels(labels: np.ndarray, split: str, array: StoredArray) -> None:
+    """Raise an error if a split has less than two genes (left) or if all its labels are the same."""
     if len(labels) == 0:
         hint = "see the settings dataset.drop_ambiguous and dataset.shared_genes, which drop genes"
-        raise UserError(f"no gene is left in the split '{split}'", where=location.path, hint=hint)
+        raise wrong(f"no gene is left in the split '{split}'", array.path, None, None, hint)
     if len(labels) == 1:
         hint = "split the genes in another way, for example with genexp prepare"
-        raise UserError(f"the split '{split}' has one gene", where=location, expected="at least two genes", hint=hint)
+        raise wrong(f"the split '{split}' has one gene", array, "at least two genes", None, hint)
     if (labels == labels[0]).all():
         what, received = f"all labels of the split '{split}' are the same", f"{labels[0]:g}, {len(labels):,} times"
-        raise wrong(what, location, "labels that differ", received, "write the labels of the genes")
+        raise wrong(what, array, "labels that differ", received, "write the labels of the genes")
+
+
+def check_bases(tokens: np.ndarray, array: StoredArray) -> None:
+    """Raise an error if (n, window) tokens are all N, or numbered from 1: A never occurs then, and T would be N."""
+    few = tokens[:LOOKED_AT]
+    if (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
+        what, received = "the promoters hold no bases at all, only N", f"N everywhere, in all {len(tokens):,} genes"
+        raise wrong(what, array, "A, C, G and T", received, "write the bases, or choose another data.window")
+    if few.min() > 0 and (few == N_TOKEN).any(axis=1).mean() > 0.5:
+        what, received = "the bases seem to be numbered from 1", "no 0, and a 4 in most promoters"
+        raise wrong(what, array, FOR_BASES, received, "subtract 1 from the tokens")
 
 
 def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None, dropped: bool) -> list[str]:
     """Return a sentence that counts the genes with N in the window, if there are any."""
-    total = sum(counts.values())
-    if not total or window is None:
+    if window is None or not any(counts.values()):
         return []
-    genes = f"{_counted(total)} ({_each(counts)}) with N in the window [{window[0]}, {window[1]})"
+    genes = f"{counted(counts)} with N in the window [{window[0]}, {window[1]})"
     return [f"Dropped {genes}." if dropped else f"Kept {genes}; dataset.drop_ambiguous=true drops them."]
 
 
-def few_genes_sentence(splits: Mapping[str, Split]) -> list[str]:
-    """Return a sentence that counts the genes of splits too small to score a model on, if there are any."""
-    counts = {name: len(split) for name, split in splits.items() if name != "train" and len(split) < FEW_GENES}
-    return [f"Few genes ({_each(counts)}): their r2 has no meaning."] if counts else []
-
-
-def check_bases(tokens: np.ndarray, location: Location) -> None:
-    """Raise a UserError if there are no bases, or if they are numbered from 1: A never occurs then, and T would be N.
-
-    Parameters
-    ----------
-    tokens : (n, window) uint8
-    location
-        Where they come from.
-    """
-    few = tokens[:LOOKED_AT]
-    if tokens.size and (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
-        what, received = "the promoters hold no bases at all, only N", f"N everywhere, in all {len(tokens):,} genes"
-        raise wrong(what, location, "A, C, G and T", received, "write the bases, or choose another data.window")
-    if few.size and few.min() > 0 and few.max() == N_TOKEN and (few == N_TOKEN).any(axis=1).mean() > 0.5:
-        what, received = "the bases seem to be numbered from 1", "no 0, and a 4 in most promoters"
-        raise wrong(what, location, FOR_BASES, received, "subtract 1 from the tokens")
-
-
-def duplicate_sentence(splits: Mapping[str, Split]) -> list[str]:
-    """Return a sentence that counts the genes which a split holds more than once, if there are any."""
-    counts, example = {}, ""
+def oddities(splits: Mapping[str, Split], names: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Return a sentence for each of: genes twice in a split, too few genes, values that are not standardised."""
+    sentences = []
+    twice = {}
     for name, split in splits.items():
         genes, number = np.unique(split.genes, return_counts=True)
-        counts[name] = int((number > 1).sum())
-        if counts[name] and not example:
-            example = str(genes[number > 1][0])
-    total = sum(counts.values())
-    return [f"Found {_counted(total)} more than once in a split ({_each(counts)}), first {example}."] if total else []
+        twice[name] = genes[number > 1]
+    first = [str(gene) for genes in twice.values() for gene in genes[:1]]
+    if first:
+        numbers = {name: len(genes) for name, genes in twice.items()}
+        sentences.append(f"Found {counted(numbers, ' more than once in a split')}, first {first[0]}.")
+    few = {name: len(split) for name, split in splits.items() if name != "train" and len(split) < FEW_GENES}
+    if few:
+        sentences.append(f"Few genes ({_each(few)}): their r2 has no meaning.")
+    return sentences + _not_standardised(splits["train"], names)
 
 
-def settle_shared_genes(splits: Mapping[str, Split], setting: str, source: str) -> tuple[dict[str, Split], list[str]]:
-    """Find genes that are in two splits and do what the setting says.
-
-    Parameters
-    ----------
-    splits
-        ``train``, ``valid`` and ``test``.
-    setting
-        ``"error"``, ``"drop"`` (from train, and from valid if they are in test) or ``"keep"``.
-    source
-        Folder, for the message.
-
-    Returns
-    -------
-    splits, sentences
-
-    Raises
-    ------
-    UserError
-        If there are any and the setting is ``"error"``, or if there is no such setting.
-    """
-    known = get_args(SharedGenes)
-    if setting not in known:
-        hint, where = f"{nearest(setting, known)}set it to one of these", "dataset.shared_genes"
-        raise UserError(f"there is no setting '{setting}'", where=where, expected=", ".join(known), hint=hint)
-    result, shared = dict(splits), {}
-    for name, later in (("train", ("valid", "test")), ("valid", ("test",))):
-        other = np.concatenate([splits[split].genes for split in later])
-        shared[name] = np.isin(splits[name].genes, other)
-    counts = {name: int(rows.sum()) for name, rows in shared.items()}
-    total = sum(counts.values())
-    if not total:
-        return result, []
-    found = f"{_counted(total)} in two splits ({_each(counts)})"
-    if setting == "keep":
-        return result, [f"Kept {found}: results look better than they are."]
-    if setting == "drop":
-        for name in shared:
-            result[name] = splits[name].take(~shared[name])
-        return result, [f"Dropped {found}; they stay in the later one."]
-    first = [str(gene) for name in shared for gene in splits[name].genes[shared[name]]][:3]
-    expected = "each gene in one split: otherwise the test scores genes that were trained on"
-    hint = "dataset.shared_genes=drop removes them from training, dataset.shared_genes=keep trains anyway"
-    raise UserError(f"found {found}, first {', '.join(first)}", where=source, expected=expected, hint=hint)
-
-
-def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _not_standardised(train: Split, names: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Return a sentence for training labels, and one for features, that are far from mean 0 and deviation 1."""
-    sentences = []
-    mean, deviation = float(train.labels.mean(dtype=float)), float(train.labels.std(dtype=float))
-    if _far(np.array(mean), np.array(deviation)):
+    sentences, far, total = [], [], 0
+    if _far(train.labels[:, None])[0]:
+        mean, deviation = train.labels.mean(dtype=float), train.labels.std(dtype=float)
         sentences.append(
             f"The {len(train):,} training labels have mean {mean:.3g} and standard deviation {deviation:.3g}: "
             "the models' settings are for standardised labels."
         )
-    far: list[str] = []
-    total = 0
     for block, values in train.blocks.items():
-        if block == PROMOTER or values.dtype == np.uint8:
-            continue
-        columns = names.get(block) or [f"{BLOCKS[block].input} {i}" for i in range(values.shape[1])]
-        binary = ((values == 0) | (values == 1)).all(axis=0)
-        odd = _far(values.mean(axis=0, dtype=float), values.std(axis=0, dtype=float)) & ~binary
-        total += values.shape[1]
-        far += [columns[i] for i in np.flatnonzero(odd)]
+        if block != PROMOTER and values.dtype != np.uint8:
+            columns = names.get(block) or [f"{BLOCKS[block].input} {i}" for i in range(values.shape[1])]
+            binary = ((values == 0) | (values == 1)).all(axis=0)
+            far += [columns[i] for i in np.flatnonzero(_far(values) & ~binary)]
+            total += values.shape[1]
     if far:
         more = f" and {len(far) - 8} more" if len(far) > 8 else ""
         sentences.append(
@@ -188,15 +117,40 @@ def standardised_sentences(train: Split, names: Mapping[str, tuple[str, ...]]) -
     return sentences
 
 
-def _far(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    low, high = DEVIATION_RANGE
-    return np.asarray((np.abs(mean) > MEAN_LIMIT) | (deviation < low) | (deviation > high))
+def _far(values: np.ndarray) -> np.ndarray:
+    """Return which columns are not standardised."""
+    (low, high), deviation = DEVIATION_RANGE, values.std(axis=0, dtype=float)
+    far: np.ndarray = (np.abs(values.mean(axis=0, dtype=float)) > MEAN_LIMIT) | (deviation < low) | (deviation > high)
+    return far
 
 
-def _counted(genes: int) -> str:
-    return f"{genes:,} gene{'' if genes == 1 else 's'}"
+def settle_shared_genes(
+    splits: Mapping[str, Split], setting: SharedGenes, source: str
+) -> tuple[Mapping[str, Split], list[str]]:
+    """Refuse, drop (from train, and from valid if they are in test) or keep genes in two splits; return a sentence."""
+    shared = {}
+    for name, later in (("train", ("valid", "test")), ("valid", ("test",))):
+        shared[name] = np.isin(splits[name].genes, np.concatenate([splits[split].genes for split in later]))
+    counts = {name: int(rows.sum()) for name, rows in shared.items()}
+    if not any(counts.values()):
+        return splits, []
+    found = counted(counts, " in two splits")
+    if setting == "keep":
+        return splits, [f"Kept {found}: results look better than they are."]
+    if setting == "drop":
+        kept = {name: splits[name].take(~rows) for name, rows in shared.items()}
+        return {**splits, **kept}, [f"Dropped {found}; they stay in the later one."]
+    first = [str(gene) for name in shared for gene in splits[name].genes[shared[name]]][:3]
+    expected = "each gene in one split: otherwise the test scores genes that were trained on"
+    hint = "dataset.shared_genes=drop removes them from training, dataset.shared_genes=keep trains anyway"
+    raise wrong(f"found {found}, first {', '.join(first)}", source, expected, None, hint)
+
+
+def counted(counts: Mapping[str, int], which: str = "") -> str:
+    """Write counts of genes by split: ``"4 genes (train 3, test 1)"``."""
+    total = sum(counts.values())
+    return f"{total:,} gene{'' if total == 1 else 's'}{which} ({_each(counts)})"
 
 
 def _each(counts: Mapping[str, int]) -> str:
-    """Write counts by split: ``"train 3, test 1"``."""
     return ", ".join(f"{name} {count:,}" for name, count in counts.items() if count)

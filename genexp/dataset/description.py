@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from genexp.blocks import PROMOTER, in_order
+from genexp.dataset.config import DatasetConfig, DemoConfig
+
+if TYPE_CHECKING:
+    from genexp.dataset.hdf5 import StoredArray
 
 
 class DatasetDescription(BaseModel):
@@ -12,24 +20,18 @@ class DatasetDescription(BaseModel):
 
     Attributes
     ----------
-    source
-        Where the genes come from: a folder, or ``"demo"``.
-    layout
-        Name of the file layout that was recognised.
+    source, layout
+        Where the genes come from (a folder, or ``"demo"``), and the name of the file layout that was recognised.
     genes
         Number of genes per split.
     promoter
         ``"bases"`` (one-hot or tokens on disk), ``"embedded"`` (precomputed chunk vectors), or None without promoters.
-    promoter_length
-        Length of the promoter on disk, in nt; for embedded promoters the number of chunks.
+    promoter_length, embed_dim
+        Length of the promoter on disk, in nt; for embedded promoters the number of chunks, and the length of a vector.
     tss
         Index of the transcription start site in the promoter, or None without bases.
-    embed_dim
-        Length of the vector of a chunk, for embedded promoters.
-    widths
-        Width of each feature block: ``{"H": 8, "T": 181}``.
-    feature_names
-        Column names of each block whose names the data brings.
+    widths, feature_names
+        Width of each feature block, ``{"H": 8, "T": 181}``, and the column names of those that have names.
     fold
         Number of the cross-validation fold, or None.
     made_from, scaling
@@ -61,3 +63,28 @@ class DatasetDescription(BaseModel):
     def blocks(self) -> str:
         """Letters of the blocks present, in joining order: ``"PHT"``."""
         return in_order({*self.widths, *(PROMOTER if self.promoter else "")})
+
+    def __str__(self) -> str:
+        fold = f", fold {self.fold}" if self.fold is not None else ""
+        genes = " / ".join(f"{number:,}" for number in self.genes.values())
+        promoter = ""
+        if self.promoter == "bases":
+            promoter = f", promoter {self.promoter_length:,} nt (TSS at {self.tss:,})"
+        elif self.promoter:
+            promoter = f", promoter embedded in {self.promoter_length:,} chunks"
+        blocks = [f"{block}({self.widths[block]:,})" if block in self.widths else block for block in self.blocks]
+        return f"{self.layout} layout in {self.source}{fold}: {genes} genes{promoter}, blocks {' '.join(blocks)}"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset that was inspected but not read: its description, and where each array lies.
+
+    `arrays` is by split, then by block letter, label and gene (see `genexp.dataset.layouts`); `warnings` has one
+    sentence for each oddity.
+    """
+
+    description: DatasetDescription
+    config: DatasetConfig | DemoConfig
+    arrays: Mapping[str, Mapping[str, StoredArray]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription
+from genexp.features.tokens import rows_with_n
 from genexp.memory import allocate, is_on_disk
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
@@ -40,9 +42,14 @@ class Split:
         return len(self.genes)
 
     def take(self, rows: np.ndarray) -> Split:
-        """Return the genes selected by an index or boolean array."""
+        """Return the genes selected by an index or boolean array; what is on disk stays there."""
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows
-        return Split(self.genes[rows], self.labels[rows], {b: _rows(x, rows) for b, x in self.blocks.items()})
+        blocks = {}
+        for block, values in self.blocks.items():
+            blocks[block] = allocate((len(rows), *values.shape[1:]), values.dtype, on_disk=is_on_disk(values))
+            for first in range(0, len(rows), ROWS_AT_ONCE):
+                blocks[block][first : first + ROWS_AT_ONCE] = values[rows[first : first + ROWS_AT_ONCE]]
+        return Split(self.genes[rows], self.labels[rows], blocks)
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,12 @@ class Dataset:
     def record(self) -> DatasetDescription:
         """Return the description of what is in memory: its genes, its blocks and their fingerprint."""
         found, blocks = self.description, self.splits["train"].blocks
-        changes = {
-            "genes": {name: len(split) for name, split in self.splits.items()},
-            "widths": {block: width for block, width in found.widths.items() if block in blocks},
-            "feature_names": {block: names for block, names in found.feature_names.items() if block in blocks},
-            "fingerprint": self.fingerprint(),
+        by_block = {
+            name: {block: value for block, value in getattr(found, name).items() if block in blocks}
+            for name in ("widths", "feature_names")
         }
-        return found.model_copy(update=changes)
+        genes = {name: len(split) for name, split in self.splits.items()}
+        return found.model_copy(update={"genes": genes, **by_block, "fingerprint": self.fingerprint()})
 
     def fingerprint(self) -> str:
         """Return 16 hex digits that change when any gene, label, base or feature in memory changes."""
@@ -94,10 +100,8 @@ class Dataset:
                     digest.update(np.ascontiguousarray(array[first : first + ROWS_AT_ONCE]).data)
         return digest.hexdigest()
 
-
-def _rows(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return some rows of an array, on disk if the array is."""
-    taken = allocate((len(rows), *array.shape[1:]), array.dtype, on_disk=is_on_disk(array))
-    for first in range(0, len(rows), ROWS_AT_ONCE):
-        taken[first : first + ROWS_AT_ONCE] = array[rows[first : first + ROWS_AT_ONCE]]
-    return taken
+    def __str__(self) -> str:
+        if self.window is None:
+            return str(self.description)
+        with_n = sum(int(rows_with_n(split.blocks[PROMOTER]).sum()) for split in self.splits.values())
+        return f"{self.description}, {with_n:,} gene{'' if with_n == 1 else 's'} with N"

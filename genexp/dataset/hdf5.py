@@ -9,14 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise, product
 from pathlib import Path
 
 import h5py
 import numpy as np
+from rich.filesize import decimal
 
 from genexp.dataset.problems import damaged, wrong
 from genexp.errors import UserError
 from genexp.features.threads import processors
+from genexp.memory import available
 
 #: Bytes of a tile that is read in one go; a tile larger than this is one chunk on disk.
 TILE_BYTES = 4 << 20
@@ -24,42 +27,65 @@ TILE_BYTES = 4 << 20
 PARALLEL_BYTES = 64 << 20
 #: Chunks smaller than this are left to HDF5: handing them to threads costs more than it brings.
 SMALLEST_PARALLEL_CHUNK = 16 << 10
+#: Bytes that one byte of a gzip file can hold at most, and a few more.
+MOST_COMPRESSED = 1100
+#: Bytes of a chunk that may be larger than its array.
+LARGE_CHUNK = 64 << 20
+
+#: What h5py raises when it meets damage, at any place.
+DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, zlib.error)
 
 #: What `read_tiles` calls for each tile: rows and columns (counted from the first one read), and the values.
 Store = Callable[[slice, slice, np.ndarray], None]
 
 
 @dataclass(frozen=True)
-class Location:
-    """Where an array lies: a file and the key in it."""
+class StoredArray:
+    """What a file says of one array; a group has the shape () and no kind of values."""
 
     path: Path
     key: str
+    shape: tuple[int, ...]
+    kind: str
 
     def __str__(self) -> str:
         return f"{self.path}, key '{self.key}'"
 
 
 @contextmanager
-def open_file(path: Path) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading, unlocked: it may lie on a read-only disk and have many readers.
-
-    Raises
-    ------
-    UserError
-        If the file is empty, truncated, damaged, not HDF5 or not readable.
-    """
+def open_file(path: Path, where: object = None) -> Iterator[h5py.File]:
+    """Open a file for reading, unlocked; all damage, also what is found later, is a UserError at `where`."""
     try:
-        file = _open(path)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    with file:
-        try:
+        with _open(path) as file:
             yield file
-        except BrokenPipeError:
-            raise
-        except (OSError, RuntimeError) as error:  # what h5py raises when it meets damage further in
-            raise _unreadable(path, error) from error
+    except BrokenPipeError:
+        raise
+    except DAMAGE as error:
+        raise _unreadable(path, where or path, error) from error
+
+
+@contextmanager
+def open_array(array: StoredArray) -> Iterator[h5py.Dataset]:
+    """Open one array for reading."""
+    with open_file(array.path, array) as file:
+        yield file[array.key]
+
+
+def look_at(file: h5py.File, path: Path, key: str) -> StoredArray:
+    """Return what a file says of an array, whose declared size must be possible."""
+    array = file[key]
+    if not isinstance(array, h5py.Dataset) or array.shape is None:
+        return StoredArray(path, key, (), "")
+    found, on_disk = StoredArray(path, key, array.shape, array.dtype.kind), path.stat().st_size
+    size = math.prod(array.shape)
+    declared, chunk = size * array.dtype.itemsize, math.prod(array.chunks or (0,)) * array.dtype.itemsize
+    if size > available() and declared > MOST_COMPRESSED * on_disk:
+        what, stated = "an array is declared far larger than its file can hold", declared
+    elif chunk > available() // 8 or (chunk > LARGE_CHUNK and chunk > 16 * declared):
+        what, stated = "an array is stored in chunks too large to read", chunk
+    else:
+        return found
+    raise damaged(what, found, f"{decimal(stated)}, in a file of {decimal(on_disk)}")
 
 
 def _open(path: Path) -> h5py.File:
@@ -71,61 +97,43 @@ def _open(path: Path) -> h5py.File:
         return h5py.File(path, "r")  # this process has it open with locks, in a notebook for instance
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
+def _unreadable(path: Path, where: object, error: Exception) -> UserError:
     if path.is_dir():
         return wrong("a folder has the name of a file", path, "an HDF5 file", None, "rename the folder")
-    size = path.stat().st_size if path.exists() else None
-    received = None if size is None else f"{size:,} bytes ({str(error).splitlines()[0][:200]})"
     if isinstance(error, PermissionError):
         return wrong("a file may not be read", path, None, None, "ask for the permission to read it")
-    if size == 0:
-        return damaged("a file is empty", path)
-    truncated = "truncated" in str(error)
-    return damaged(f"a file is {'truncated' if truncated else 'not HDF5, or is damaged'}", path, received)
-
-
-@contextmanager
-def open_array(location: Location) -> Iterator[h5py.Dataset]:
-    """Open one array for reading; damage that is found while it is read ends in a UserError."""
-    with open_file(location.path) as file:
-        try:
-            yield file[location.key]
-        except (OSError, KeyError, zlib.error) as error:
-            raise damaged("an array cannot be read: the file is damaged", location, str(error)) from error
+    size = path.stat().st_size if path.exists() else 0
+    kind = "empty" if size == 0 else "truncated" if "truncated" in str(error) else "not HDF5, or is damaged"
+    return damaged(f"a file is {kind}", where, f"{size:,} bytes ({str(error)[:200]})".replace("\n", " "))
 
 
 def read_tiles(
     dataset: h5py.Dataset, columns: slice, store: Store, progress: Callable[[int], None] | None = None
 ) -> None:
-    """Read some columns of all rows, a tile at a time.
+    """Read some columns (start and stop) of all rows of an (n, m) or (n, m, k) array, a tile at a time.
 
     Chunks compressed with gzip are decompressed on all processor cores; everything else is read by HDF5 itself.
-
-    Parameters
-    ----------
-    dataset : (n, m) or (n, m, k)
-    columns
-        Part of the second axis, with start and stop.
-    store
-        Called as ``store(rows, columns, values)`` for each tile, in any order and from several threads at once;
-        never twice for the same element.
-    progress
-        Called with the number of rows done so far, from the calling thread.
+    ``store(rows, columns, values)`` is called in any order and from several threads at once, never twice for the same
+    element; `progress`, from the calling thread, with the number of rows done.
     """
     if 0 in dataset.shape or columns.start >= columns.stop:
         return
-    parallel = _decompresses_in_parallel(dataset)
-    rows_per, columns_per = dataset.chunks[:2] if parallel else _tile_shape(dataset, columns)
+    gzip = _gzip_position(dataset)
+    rows_per, columns_per = _tile_shape(dataset, columns) if gzip is None else dataset.chunks[:2]
     tile_bytes = rows_per * columns_per * math.prod(dataset.shape[2:]) * dataset.dtype.itemsize
     workers = max(1, min(processors(), PARALLEL_BYTES // tile_bytes))
     waiting: deque[Future[None]] = deque()
+
+    def finish(rows: slice, part: slice, values: Callable[[], np.ndarray]) -> None:
+        store(rows, slice(part.start - columns.start, part.stop - columns.start), values())
+
     with ThreadPoolExecutor(workers) as pool:
         try:
             # HDF5 itself reads in this thread only; NumPy and zlib let other threads run beside it.
             for rows in _cuts(slice(0, len(dataset)), rows_per):
                 for part in _cuts(columns, columns_per):
-                    tile = _PackedTile(dataset, rows, part) if parallel else _Tile(dataset, rows, part)
-                    waiting.append(pool.submit(tile.store, columns.start, store))
+                    values = _plain(dataset, rows, part) if gzip is None else _packed(dataset, rows, part, gzip)
+                    waiting.append(pool.submit(finish, rows, part, values))
                     if len(waiting) > 2 * workers:
                         waiting.popleft().result()
                 if progress:
@@ -138,26 +146,38 @@ def read_tiles(
         progress(len(dataset))
 
 
-class _Tile:
-    """A part of an array, read by HDF5."""
-
-    def __init__(self, dataset: h5py.Dataset, rows: slice, columns: slice) -> None:
-        self.rows, self.columns = rows, columns
-        apart = dataset.ndim == 3 and dataset.chunks is not None and dataset.chunks[2] < dataset.shape[2]
-        self.values = _read_channels(dataset, rows, columns) if apart else dataset[rows, columns]
-
-    def store(self, start: int, store: Store) -> None:
-        """Hand the values on; columns count from `start`."""
-        store(self.rows, slice(self.columns.start - start, self.columns.stop - start), self.values)
+def _plain(dataset: h5py.Dataset, rows: slice, columns: slice) -> Callable[[], np.ndarray]:
+    """Read a tile by HDF5; return what returns it."""
+    if dataset.ndim == 3 and dataset.chunks is not None and dataset.chunks[2] < dataset.shape[2]:
+        # One channel after the other is twice as fast as across their chunks.
+        channels = np.stack([dataset[rows, columns, channel] for channel in range(dataset.shape[2])])
+        return lambda: np.moveaxis(channels, 0, 2)
+    values: np.ndarray = dataset[rows, columns]
+    return lambda: values
 
 
-def _read_channels(dataset: h5py.Dataset, rows: slice, columns: slice) -> np.ndarray:
-    """Read a tile whose last axis is cut into chunks: channel by channel is twice as fast as across them."""
-    shape = (dataset.shape[2], rows.stop - rows.start, columns.stop - columns.start)
-    channels = np.empty(shape, dataset.dtype)
-    for channel in range(len(channels)):
-        dataset.read_direct(channels, np.s_[rows, columns, channel], np.s_[channel])
-    return np.moveaxis(channels, 0, -1)
+def _packed(dataset: h5py.Dataset, rows: slice, columns: slice, gzip: int) -> Callable[[], np.ndarray]:
+    """Read a tile as it is on disk: the chunks side by side along the third axis; return what decompresses them."""
+    shape, dtype, depth = dataset.chunks, dataset.dtype, dataset.shape[2:]
+    left, size = columns.start // shape[1] * shape[1], math.prod(shape) * dtype.itemsize
+    corners = product([rows.start], [left], *(range(0, end, step) for end, step in zip(depth, shape[2:], strict=True)))
+    chunks = [dataset.id.read_direct_chunk(corner) for corner in corners]
+
+    def chunk_values(mask: int, raw: bytes) -> np.ndarray:
+        # The mask has a bit for each filter that has left the chunk as it was.
+        data = raw if mask >> gzip & 1 else zlib.decompress(raw, bufsize=size)
+        if len(data) != size:
+            raise zlib.error(f"a chunk of {size} bytes has {len(data)}")
+        values = np.frombuffer(data, dtype).reshape(shape)
+        return values[: rows.stop - rows.start, columns.start - left : columns.stop - left]
+
+    def decompress() -> np.ndarray:
+        parts = [chunk_values(mask, raw) for mask, raw in chunks]
+        if len(parts) > 1:  # channels apart on disk stay apart in memory, which makes tokens_from_one_hot fast
+            parts = [np.moveaxis(np.concatenate([np.moveaxis(part, 2, 0) for part in parts]), 0, 2)]
+        return parts[0][:, :, : depth[0]] if depth else parts[0]
+
+    return decompress
 
 
 def _tile_shape(dataset: h5py.Dataset, columns: slice) -> tuple[int, int]:
@@ -172,66 +192,17 @@ def _tile_shape(dataset: h5py.Dataset, columns: slice) -> tuple[int, int]:
 
 def _cuts(whole: slice, step: int) -> Iterator[slice]:
     """Cut a slice at the multiples of `step`."""
-    start = whole.start
-    while start < whole.stop:
-        stop = min(whole.stop, (start // step + 1) * step)
-        yield slice(start, stop)
-        start = stop
+    edges = [whole.start, *range((whole.start // step + 1) * step, whole.stop, step), whole.stop]
+    return (slice(start, stop) for start, stop in pairwise(edges))
 
 
-def _deflate_position(dataset: h5py.Dataset) -> int | None:
-    """Return where gzip stands among the filters, or None if there is a filter that matters besides it."""
-    properties = dataset.id.get_create_plist()
+def _gzip_position(dataset: h5py.Dataset) -> int | None:
+    """Return where gzip stands among the filters, where all chunks are there, of a good size, and need gzip alone."""
+    if dataset.chunks is None or dataset.dtype.kind not in "biuf":
+        return None
+    properties, itemsize = dataset.id.get_create_plist(), dataset.dtype.itemsize
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
-    if dataset.dtype.itemsize == 1 and filters[:1] == [h5py.h5z.FILTER_SHUFFLE]:  # which changes no single bytes
-        return 1 if filters[1:] == [h5py.h5z.FILTER_DEFLATE] else None
-    return 0 if filters == [h5py.h5z.FILTER_DEFLATE] else None
-
-
-def _decompresses_in_parallel(dataset: h5py.Dataset) -> bool:
-    """Tell whether all chunks are there, of a good size, and gzip is all that is between them and the values."""
-    if dataset.chunks is None or dataset.dtype.kind not in "biuf" or _deflate_position(dataset) is None:
-        return False
-    chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    gzip = int(itemsize == 1 and filters[:1] == [h5py.h5z.FILTER_SHUFFLE])  # which changes no single bytes
     grid = math.prod(-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True))
-    return chunk_bytes >= SMALLEST_PARALLEL_CHUNK and bool(dataset.id.get_num_chunks() == grid)
-
-
-class _PackedTile:
-    """A part of an array as it is on disk: the compressed chunks that lie side by side along the third axis."""
-
-    def __init__(self, dataset: h5py.Dataset, rows: slice, columns: slice) -> None:
-        """Read the chunks; HDF5 does not allow this in several threads."""
-        self.rows, self.columns = rows, columns
-        self.chunk, self.dtype = dataset.chunks, dataset.dtype
-        self.depth = dataset.shape[2] if dataset.ndim == 3 else None
-        self.first_column = columns.start // self.chunk[1] * self.chunk[1]
-        third: list[tuple[int, ...]] = [()]
-        if self.depth is not None:
-            third = [(channel,) for channel in range(0, self.depth, self.chunk[2])]
-        # HDF5 marks a chunk that a filter has left as it was, by a bit that stands for the filter's position.
-        left_alone = 1 << (_deflate_position(dataset) or 0)
-        chunks = [dataset.id.read_direct_chunk((rows.start, self.first_column, *k)) for k in third]
-        self.chunks = [(bool(mask & left_alone), raw) for mask, raw in chunks]
-
-    def store(self, start: int, store: Store) -> None:
-        """Decompress the chunks, put them together and store what lies in the tile; columns count from `start`."""
-        rows = slice(0, self.rows.stop - self.rows.start)
-        columns = slice(self.columns.start - self.first_column, self.columns.stop - self.first_column)
-        parts = [self._values(plain, raw)[rows, columns] for plain, raw in self.chunks]
-        if self.depth is None:
-            values = parts[0]
-        elif len(parts) == 1:
-            values = parts[0][..., : self.depth]
-        else:
-            # Channels that lie apart on disk stay apart in memory, as tokens_from_one_hot likes them.
-            channels = np.concatenate([np.moveaxis(part, 2, 0) for part in parts])
-            values = np.moveaxis(channels[: self.depth], 0, -1)
-        store(self.rows, slice(self.columns.start - start, self.columns.stop - start), values)
-
-    def _values(self, plain: bool, raw: bytes) -> np.ndarray:
-        size = math.prod(self.chunk) * self.dtype.itemsize
-        data = raw if plain else zlib.decompress(raw, bufsize=size)
-        if len(data) != size:
-            raise zlib.error(f"a chunk of {size} bytes has {len(data)}")
-        return np.frombuffer(data, self.dtype).reshape(self.chunk)
+    suited = filters[gzip:] == [h5py.h5z.FILTER_DEFLATE] and dataset.id.get_num_chunks() == grid
+    return gzip if suited and math.prod(dataset.chunks) * itemsize >= SMALLEST_PARALLEL_CHUNK else None

@@ -3,152 +3,60 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import h5py
+import numpy as np
 
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks
-from genexp.dataset.description import DatasetDescription
+from genexp.dataset import layouts
+from genexp.dataset.config import DatasetConfig
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import SPLITS
-from genexp.dataset.hdf5 import Location, open_file
-from genexp.dataset.layouts import (
-    GENE,
-    LABEL,
-    MARK,
-    SPLIT_NAMES,
-    VERSION,
-    FoundSet,
-    choose_set,
-    find_key,
-    find_sets,
-    keys,
-    list_sets,
-    named,
-)
+from genexp.dataset.hdf5 import StoredArray
+from genexp.dataset.layouts import GENE, LABEL, LAYOUTS, Contents, FoundSet, keys, look_into, named
 from genexp.dataset.problems import damaged, unlike, wrong
-from genexp.errors import UserError
-from genexp.memory import available, in_words
 
 #: Where the promoters of the set beside a token file lie, which must be the same.
 ONE_HOT = "one_hot"
 
-#: Bytes that one byte of a gzip file can hold at most, and a few more.
-MOST_COMPRESSED = 1100
-
-#: Bytes of a chunk that may be larger than its array.
-LARGE_CHUNK = 64 << 20
+#: The arrays of a split: by block letter, `LABEL`, `GENE` (missing without gene names) and `ONE_HOT`.
+_Arrays = dict[str, StoredArray]
 
 
-@dataclass(frozen=True)
-class FileSet:
-    """A dataset on disk: what it holds, and where each array lies.
-
-    Attributes
-    ----------
-    description
-        What is known of the dataset.
-    arrays
-        By split, then by block letter, `LABEL`, `GENE` (missing without gene names) and `ONE_HOT`.
-    sets
-        Every set that was recognised in the folder, in words.
-    layouts
-        Blocks of each layout in the folder: ``{"xpresso": "PH", "xpresso_tf": "PHT"}``.
-    warnings
-        One sentence for each oddity.
-    """
-
-    description: DatasetDescription
-    arrays: Mapping[str, Mapping[str, Location]]
-    sets: str = ""
-    layouts: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Array:
-    """What a file says of one array."""
-
-    location: Location
-    shape: tuple[int, ...]
-    kind: str
+def inspect_files(config: DatasetConfig, need: str) -> Source:
+    """Look at a dataset that must have the blocks in `need`: reads names, shapes, types and attributes only."""
+    root = Path(config.root).expanduser()
+    sets = layouts.find_sets(root, config.fold)
+    chosen = layouts.choose_set(root, sets, config.layout, need)
+    found = {split: _look_at(chosen, split, config) for split in SPLITS}
+    arrays = {split: arrays for split, (arrays, _) in found.items()}
+    facts = {split: _facts(*pair) for split, pair in found.items()}
+    for split in SPLITS[1:]:
+        ours, theirs = facts["train"], facts[split]
+        differing = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        if differing:
+            what, name = differing[0]
+            where = f"{arrays['train'][name]}; {arrays[split][name]}"
+            expected, received = (x.get(differing[0], "missing") for x in (ours, theirs))
+            raise unlike(f"the splits 'train' and '{split}' disagree: {what}", where, expected, received)
+    train = found["train"][1]
+    if config.drop_ambiguous and train.promoter != "bases":
+        what, where = "genes with N need bases, and there are none", f"dataset.drop_ambiguous; {root}"
+        raise wrong(what, where, "bases", chosen.layout, "leave it out")
+    genes = {split: described.genes[split] for split, (_, described) in found.items()}
+    description = train.model_copy(update={"source": str(root), "genes": genes})
+    return Source(description, config, arrays, tuple(_oddities(chosen, sets, arrays)))
 
 
-@dataclass(frozen=True)
-class _SplitShape:
-    """What the files say of one split."""
-
-    arrays: dict[str, Location]
-    genes: int
-    widths: dict[str, int]
-    promoter: str | None
-    promoter_shape: tuple[int, ...]
-    attributes: dict[str, Any]
-
-
-def inspect_files(
-    root: str | Path, *, layout: str = "auto", fold: int | None = None, tss: int | None = None, need: str = ""
-) -> FileSet:
-    """Look at a dataset: reads names, shapes, types and attributes only.
-
-    Parameters
-    ----------
-    root
-        Folder with the files.
-    layout
-        Name of a layout (`genexp.dataset.layouts.LAYOUTS`), or ``"auto"`` for the first one that has all blocks
-        in `need`.
-    fold
-        Number of a cross-validation fold, for files such as ``3train.h5``.
-    tss
-        Index of the transcription start site in the promoter, where the files do not say it; the middle otherwise.
-    need
-        Letters of the blocks that the run wants.
-
-    Raises
-    ------
-    UserError
-        For everything that would keep the dataset from being read, except wrong values.
-    """
-    root = Path(root).expanduser()
-    sets = find_sets(root, fold)
-    chosen = choose_set(root, sets, layout, need)
-    splits = {split: _look_at(chosen, split) for split in SPLITS}
-    _check_agreement(splits)
-    train = splits["train"]
-    description = DatasetDescription(
-        source=str(root),
-        layout=chosen.layout,
-        genes={split: shape.genes for split, shape in splits.items()},
-        promoter=train.promoter,
-        promoter_length=train.promoter_shape[0] if train.promoter else None,
-        tss=_tss_index(train, tss),
-        widths=train.widths,
-        feature_names=_feature_names(train),
-        embed_dim=train.promoter_shape[-1] if train.promoter == "embedded" else None,
-        fold=fold,
-        made_from=train.attributes.get("source"),
-        scaling=train.attributes.get("scaling"),
-    )
-    return FileSet(
-        description,
-        arrays={split: shape.arrays for split, shape in splits.items()},
-        sets=list_sets(sets),
-        layouts={found.layout: found.blocks for found in sets if found.problem is None},
-        warnings=tuple(_oddities(chosen, sets, splits)),
-    )
-
-
-def _oddities(chosen: FoundSet, sets: list[FoundSet], splits: Mapping[str, _SplitShape]) -> list[str]:
+def _oddities(chosen: FoundSet, sets: list[FoundSet], arrays: Mapping[str, _Arrays]) -> list[str]:
     """Return a sentence for a layout that is there twice, and one for missing gene names."""
     sentences = []
     same = [str(other) for other in sets if other.layout == chosen.layout and other is not chosen]
     if same:
         sentences.append(f"Besides {chosen} the folder has another {chosen.layout} set, which is not used: {same[0]}.")
-    nameless = [split for split, shape in splits.items() if GENE not in shape.arrays]
+    nameless = [split for split in arrays if GENE not in arrays[split]]
     if nameless:
         sentences.append(
             f"The {chosen.layout} set has no gene names in {', '.join(nameless)}: genes are called {nameless[0]}_0, "
@@ -157,197 +65,131 @@ def _oddities(chosen: FoundSet, sets: list[FoundSet], splits: Mapping[str, _Spli
     return sentences
 
 
-def _look_at(found: FoundSet, split: str) -> _SplitShape:
-    """Read the shapes of one split and check that its arrays agree with each other."""
-    path = found.files[split]
-    with open_file(path) as file:
-        arrays = {name: _array(file, location) for name, location in _locate(file, path, found).items()}
-        attributes = _attributes(file, path)
-    locations = {name: array.location for name, array in arrays.items()}
+def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Arrays, DatasetDescription]:
+    """Return where the arrays of one split lie, which must agree with each other, and what it says of itself."""
+    contents = look_into(found.files[split])
+    arrays = {name: array for name, known in keys().items() if (array := contents.find(known))}
+    for name, known in keys().items():
+        promised = name == LABEL or (name in found.blocks and not (name == PROMOTER and found.tokens))
+        if promised and name not in arrays:
+            what = f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}"
+            raise contents.lacking(what, known, "add it to the file, or choose another dataset.layout")
+    attributes = _attributes(contents)
     if found.tokens is not None:
         if PROMOTER in arrays:
-            locations[ONE_HOT] = locations[PROMOTER]
-        with open_file(found.tokens) as file:
-            key = find_key(file, SPLIT_NAMES[split]) or split
-            arrays[PROMOTER] = _array(file, Location(found.tokens, key))
-        locations[PROMOTER] = arrays[PROMOTER].location
+            arrays[ONE_HOT] = arrays[PROMOTER]
+        tokens = look_into(found.tokens).find(layouts.SPLIT_NAMES[split])
+        if tokens is not None:  # as it was when the set was recognised
+            arrays[PROMOTER] = tokens
     _check_arrays(arrays)
-    promoter: str | None = None
-    shape: tuple[int, ...] = ()
-    if PROMOTER in arrays:
-        embedded = attributes.get("promoter") == "embedded" or (found.embedded and found.tokens is None)
-        promoter, shape = _promoter_kind(arrays[PROMOTER], embedded=embedded), arrays[PROMOTER].shape[1:]
     widths = {block: arrays[block].shape[1] for block in feature_blocks() if block in arrays}
-    return _SplitShape(locations, arrays[LABEL].shape[0], widths, promoter, shape, attributes)
+    facts: dict[str, Any] = {"widths": widths}
+    if PROMOTER in arrays:
+        stated = found.tokens is None and str(attributes["promoter"]) == "embedded"
+        kind = _promoter_kind(arrays[PROMOTER], embedded=stated or LAYOUTS[found.layout].embedded)
+        _, length, *depth = arrays[PROMOTER].shape
+        facts |= {"promoter": kind, "promoter_length": length, "embed_dim": depth[0] if kind == "embedded" else None}
+    try:
+        description = DatasetDescription(
+            source=str(contents.path),
+            layout=found.layout,
+            genes={split: arrays[LABEL].shape[0]},
+            feature_names=_feature_names(arrays, widths, json.loads(attributes["feature_names"])),
+            fold=config.fold,
+            made_from=attributes["source"],
+            scaling=json.loads(attributes["scaling"]),
+            **facts,
+        )
+        stored = None if attributes["tss"] is None else int(attributes["tss"])
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise damaged("the attributes of a file are damaged", contents.path, error) from error
+    return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss)})
 
 
-def _locate(file: h5py.File, path: Path, found: FoundSet) -> dict[str, Location]:
-    """Find the key of every array that the set has."""
-    arrays = {}
-    for name, known in keys().items():
-        key = find_key(file, known)
-        if key is not None:
-            arrays[name] = Location(path, key)
-        elif name == LABEL or (name in found.blocks and not (name == PROMOTER and found.tokens)):
-            what = f"a file has no key for the {'labels' if name == LABEL else f'block {named(name)}'}"
-            there, hint = ", ".join(file) or "no keys", "add it to the file, or choose another dataset.layout"
-            raise wrong(what, path, " or ".join(known), there, hint)
-    return arrays
+def _attributes(contents: Contents) -> dict[str, Any]:
+    """Return the root attributes that genexp writes; None, or its JSON, for those that are not there."""
+    if not np.array_equal(contents.attributes.get(layouts.MARK, layouts.VERSION), layouts.VERSION):
+        what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{layouts.MARK}'"
+        raise wrong(what, where, layouts.VERSION, contents.attributes[layouts.MARK], "update genexp")
+    absent = {"promoter": None, "tss": None, "source": None, "feature_names": "{}", "scaling": "null"}
+    return {**absent, **contents.attributes}
 
 
-def _array(file: h5py.File, location: Location) -> _Array:
-    """Return shape and kind of values of an array, whose declared size must be possible."""
-    array = file[location.key]
-    if not isinstance(array, h5py.Dataset) or array.shape is None:
-        raise wrong("a key holds no array", location, "an HDF5 dataset", None, "write one there")
-    size, on_disk = math.prod(array.shape), location.path.stat().st_size
-    declared = size * array.dtype.itemsize
-    chunk = math.prod(array.chunks or (0,)) * array.dtype.itemsize
-    if size > available() and declared > MOST_COMPRESSED * on_disk:
-        raise _impossible("an array is declared far larger than its file can hold", location, declared, on_disk)
-    if chunk > available() // 8 or (chunk > LARGE_CHUNK and chunk > 16 * declared):
-        raise _impossible("an array is stored in chunks too large to read", location, chunk, on_disk)
-    return _Array(location, array.shape, array.dtype.kind)
-
-
-def _impossible(what: str, location: Location, declared: int, on_disk: int) -> UserError:
-    return damaged(what, location, f"{in_words(declared)}, in a file of {in_words(on_disk)}")
-
-
-def _check_arrays(arrays: Mapping[str, _Array]) -> None:
+def _check_arrays(arrays: _Arrays) -> None:
     """Check ranks, types and row counts of all arrays but the promoter's rank, which `_promoter_kind` checks."""
     for name, array in arrays.items():
         shape, column = array.shape, name in (LABEL, GENE)
         right = (len(shape) > 0 and shape[1:] in ((), (1,))) if column else (len(shape) == 2 and shape[1] > 0)
-        if name != PROMOTER and not right:
+        if name not in (PROMOTER, ONE_HOT) and not right:
             expected = "(genes,)" if column else "(genes, features)"
-            raise wrong("an array has the wrong shape", array.location, expected, shape, "write it with that shape")
-        if name != GENE and array.kind not in "biuf":
-            received = "text" if array.kind in "SUO" else f"an array of kind {array.kind}"
-            raise wrong("an array holds no numbers", array.location, "numbers", received, "write it as numbers")
-    genes = arrays[LABEL].shape[0]
+            raise wrong("an array has the wrong shape", array, expected, shape, "write it with that shape")
+        if name != GENE and array.kind not in [*"biuf"]:
+            received = {"": "a group", "S": "text", "U": "text", "O": "text"}.get(array.kind, f"kind {array.kind}")
+            raise wrong("an array holds no numbers", array, "numbers", received, "write it as numbers")
+    labels = arrays[LABEL]
+    genes = labels.shape[0]
     for array in arrays.values():
         rows = array.shape[0] if array.shape else 0
         if rows != genes:
-            where = f"{array.location}; {arrays[LABEL].location}"
             what = "two arrays of a split disagree about the number of genes"
-            raise unlike(what, where, f"{genes:,} rows, one for each label", f"{rows:,} rows")
+            raise unlike(what, f"{array}; {labels}", f"{genes:,} rows, one for each label", f"{rows:,} rows")
     if genes == 0:
-        path = arrays[LABEL].location.path
-        raise UserError("a split has no genes", where=path, hint="write at least two genes into it")
+        raise wrong("a split has no genes", labels.path, None, None, "write at least two genes into it")
 
 
-def _promoter_kind(array: _Array, *, embedded: bool) -> str:
+def _promoter_kind(array: StoredArray, *, embedded: bool) -> str:
     """Return ``"bases"`` or ``"embedded"``, whichever the shape and type allow."""
-    shape = array.shape
-    if 0 not in shape:
-        if len(shape) == 2 and not embedded:
-            return "bases"
-        if len(shape) == 3 and shape[2] == 4 and not embedded:
-            return "bases"
-        if len(shape) == 3 and array.kind == "f" and (embedded or shape[1] != 4):
-            return "embedded"
-    turned, vectors = len(shape) == 3 and shape[1] == 4, "(genes, chunks, dimension) float"
-    bases = f"(genes, length, 4) one-hot bases, (genes, length) tokens or {vectors} vectors"
-    received = f"{shape} {({'b': 'bool', 'f': 'float'}).get(array.kind, 'integer')}"
+    shape, turned = array.shape, array.shape[1:2] == (4,) and len(array.shape) == 3
+    if 0 not in shape and not embedded and (len(shape) == 2 or (len(shape) == 3 and shape[2] == 4)):
+        return "bases"
+    if 0 not in shape and len(shape) == 3 and array.kind == "f" and (embedded or not turned):
+        return "embedded"
+    bases = "" if embedded else "(genes, length, 4) one-hot bases, (genes, length) tokens or "
     hint = "exchange the last two axes: the channels ACGT come last" if turned else "write them with that shape"
-    what, expected = "the promoters have the wrong shape", vectors if embedded else bases
-    raise wrong(what, array.location, expected, received, hint)
+    received = f"{shape} {({'b': 'bool', 'f': 'float'}).get(array.kind, 'integer')}"
+    expected = f"{bases}(genes, chunks, dimension) float vectors"
+    raise wrong("the promoters have the wrong shape", array, expected, received, hint)
 
 
-def _attributes(file: h5py.File, path: Path) -> dict[str, Any]:
-    """Read the root attributes of a file that genexp wrote; an empty dict for any other."""
-    if MARK not in file.attrs:
-        return {}
-    version = file.attrs[MARK]
-    if version != VERSION:
-        what = "a file has a newer layout than this genexp knows"
-        raise wrong(what, f"{path}, attribute '{MARK}'", VERSION, version, "update genexp")
-    known = ("promoter", "tss", "feature_names", "source", "scaling")
-    values = {name: file.attrs[name] for name in known if name in file.attrs}
-    try:
-        for name in ("feature_names", "scaling"):
-            values[name] = json.loads(values[name]) if name in values else None
-            if not isinstance(values[name], dict | None):
-                raise TypeError(f"attribute '{name}' is no JSON object")
-        values["tss"] = int(values["tss"]) if "tss" in values else None
-    except (TypeError, ValueError) as error:
-        raise damaged("the attributes of a file are damaged", path, error) from error
-    return values
-
-
-def _check_agreement(splits: Mapping[str, _SplitShape]) -> None:
-    """Check that every split has what the training genes have."""
-    train = splits["train"]
-    for split, other in splits.items():
-        for block in BLOCKS:
-            if (block in train.arrays) != (block in other.arrays):
-                there, lacking = (train, other) if block in train.arrays else (other, train)
-                what = f"block {named(block)} is in one split but not in another"
-                expected = f"a key {' or '.join(keys()[block])}, as in {there.arrays[block].path.name}"
-                raise unlike(what, lacking.arrays[LABEL].path, expected)
-        for what, key, ours, theirs in (
-            # One-hot and token promoters of one length are the same.
-            ("promoters", PROMOTER, _promoter_in_words(train), _promoter_in_words(other)),
-            *((BLOCKS[block].input, block, width, other.widths[block]) for block, width in train.widths.items()),
-            ("TSS index", LABEL, train.attributes.get("tss"), other.attributes.get("tss")),
-        ):
-            if ours != theirs:
-                where = f"{train.arrays[key]}; {other.arrays[key]}"
-                raise unlike(f"the splits 'train' and '{split}' disagree: {what}", where, ours, theirs)
-        _check_names(train, other)
-
-
-def _promoter_in_words(split: _SplitShape) -> str:
-    shape = split.promoter_shape if split.promoter == "embedded" else split.promoter_shape[:1]
-    return " x ".join(map(str, (split.promoter, *shape)))
-
-
-def _check_names(train: _SplitShape, other: _SplitShape) -> None:
-    """Check that the columns of two splits have the same names in the same order."""
-    ours, theirs = (shape.attributes.get("feature_names") or {} for shape in (train, other))
-    for block in train.widths:
-        first, second = ours.get(block, []), theirs.get(block, [])
-        if first == second:
-            continue
-        ordered = sorted(first) == sorted(second)
-        pairs = list(zip(first, second, strict=False))
-        column = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
-        expected, received = (names[column] if column < len(names) else "no name" for names in (first, second))
-        fix = "put the columns of both files into one order" if ordered else "use files with the same features"
-        what = f"the columns of two splits {'come in another order' if ordered else 'differ'}"
-        where = f"{train.arrays[block]}; {other.arrays[block]}; column {column}"
-        raise wrong(what, where, expected, received, f"{fix}; otherwise values of one column are read as another's")
-
-
-def _feature_names(train: _SplitShape) -> dict[str, tuple[str, ...]]:
-    """Return the column names that the files bring, else those of a block of exactly that many known columns."""
-    given = train.attributes.get("feature_names") or {}
+def _feature_names(arrays: _Arrays, widths: Mapping[str, int], given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Return the column names that the file brings, else those of a block of exactly that many known columns."""
     names = {}
-    for block, width in train.widths.items():
-        if block in given:
-            names[block] = tuple(map(str, given[block]))
-            if len(names[block]) != width:
-                what, expected = f"a file names {len(names[block])} columns of block {block}", f"{width} names"
-                raise wrong(what, train.arrays[block], expected, None, "write the file again with genexp prepare")
-        elif width == len(BLOCKS[block].features):
-            names[block] = BLOCKS[block].features
-    return names
+    for block, width in widths.items():
+        names[block] = tuple(given.get(block, BLOCKS[block].features))
+        if block in given and len(names[block]) != width:
+            what, expected = f"a file names {len(names[block])} columns of block {block}", f"{width} names"
+            raise wrong(what, arrays[block], expected, None, "write the file again with genexp prepare")
+    return {block: columns for block, columns in names.items() if len(columns) == widths[block]}
 
 
-def _tss_index(train: _SplitShape, given: int | None) -> int | None:
-    """Return the TSS index: the files' own, else the one given, else the middle of the promoter (Xpresso's layout)."""
-    where, stored, leave_out = "dataset.tss", train.attributes.get("tss"), "leave dataset.tss out"
-    if train.promoter != "bases":
+def _tss_index(found: DatasetDescription, stored: int | None, given: int | None) -> int | None:
+    """Return the TSS index: the file's own, else the one given, else the middle of the promoter (Xpresso's layout)."""
+    where, leave_out = "dataset.tss", "leave dataset.tss out"
+    if found.promoter != "bases" or found.promoter_length is None:
         if given is not None:
             raise wrong("a TSS index needs bases, and there are none", where, None, given, leave_out)
         return None
-    length = train.promoter_shape[0]
-    if given is None:
-        return length // 2 if stored is None else int(stored)
-    if stored is not None and stored != given:
-        where = f"{where}; {train.arrays[PROMOTER].path}, attribute 'tss'"
+    if None not in (stored, given) and stored != given:
+        where = f"{where}; {found.source}, attribute 'tss'"
         raise wrong("the TSS index given is not the one that the files bring", where, stored, given, leave_out)
-    if not 0 <= given <= length:
-        raise wrong("the TSS index lies outside the promoter", where, f"0 to {length:,}", given, leave_out)
-    return given
+    tss = next((index for index in (given, stored) if index is not None), found.promoter_length // 2)
+    if not 0 <= tss <= found.promoter_length:
+        what, expected = "the TSS index lies outside the promoter", f"0 to {found.promoter_length:,}"
+        raise wrong(what, f"{where}; {found.source}", expected, tss, leave_out)
+    return tss
+
+
+def _facts(arrays: _Arrays, found: DatasetDescription) -> dict[tuple[str, str], object]:
+    """Return what every split must have in common; with the name of each fact goes the array that it is about."""
+    facts: dict[tuple[str, str], object] = {
+        (f"block {named(block)}", LABEL): "present" if block in arrays else "missing" for block in BLOCKS
+    }
+    # One-hot and token promoters of one length are the same.
+    shape = (found.promoter, found.promoter_length, found.embed_dim)
+    facts["promoters", PROMOTER] = " x ".join(str(part) for part in shape if part is not None)
+    facts["TSS index", LABEL] = found.tss
+    for block, width in found.widths.items():
+        facts[f"number of {BLOCKS[block].input} columns", block] = width
+        for i, name in enumerate(found.feature_names.get(block, ())):
+            facts[f"column {i} of {BLOCKS[block].input}", block] = name
+    return facts

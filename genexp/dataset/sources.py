@@ -2,116 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
-from genexp.dataset.description import DatasetDescription
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.problems import wrong
-from genexp.memory import check_size
 
-if TYPE_CHECKING:
-    from genexp.dataset.inspection import FileSet
-
-#: Bytes that simulating one gene takes at most, beside its promoter.
-DEMO_GENE_BYTES = 4000
+Progress = Callable[[int, int], None]
 
 
-class WindowModel(Protocol):
-    """What the choice of the window needs of a model's config."""
-
-    @property
-    def window(self) -> list[int] | None:
-        """The published window, relative to the TSS; None for the whole promoter."""
-
-    def multiple(self) -> int:
-        """Return the length in nt that must divide the window."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """A dataset that was inspected but not read."""
-
-    description: DatasetDescription
-    config: DatasetConfig | DemoConfig
-    files: FileSet | None = None
+def ignore(done: int, total: int) -> None:
+    """Report no progress."""
 
 
 def inspect(config: DatasetConfig | DemoConfig, blocks: str) -> Source:
-    """Look at a dataset: its layout, sizes and blocks; fast, and reads no gene.
-
-    Raises
-    ------
-    UserError
-        If it is not there, is not a dataset, or lacks one of the blocks.
-    """
+    """Look at a dataset that must have these blocks: layout, sizes, names; fast, and reads no gene."""
     if isinstance(config, DemoConfig):
-        from genexp.dataset.demo import demo_info
+        from genexp.dataset.demo import inspect_demo
 
-        found = demo_info(config.genes)
-        size = config.genes * (DEMO_GENE_BYTES + (found.promoter_length or 0) * (PROMOTER in blocks))
-        check_size(size, f"dataset.genes={config.genes}", "set a smaller dataset.genes")
-        return Source(found, config)
+        return inspect_demo(config, blocks)
     from genexp.dataset.inspection import inspect_files
 
-    files = inspect_files(config.root, layout=config.layout, fold=config.fold, tss=config.tss, need=blocks)
-    return Source(files.description, config, files)
+    return inspect_files(config, blocks)
 
 
-def load(
-    source: Source,
-    blocks: str,
-    window: tuple[int, int] | None,
-    progress: Callable[[int, int], None] | None = None,
-) -> Dataset:
-    """Read the genes: only the blocks and the window that are needed.
+def load(source: Source, blocks: str, window: tuple[int, int] | None, progress: Progress = ignore) -> Dataset:
+    """Read the genes that `inspect` found: only these blocks, and the slice of the promoter from `choose_window`.
 
-    Parameters
-    ----------
-    source
-        What `inspect` found.
-    blocks, window
-        Letters of the blocks, and the slice of the promoter from `choose_window`.
-    progress
-        Called with the number of genes read and of all genes.
+    `progress` is called with the number of genes read and of all genes.
     """
     config = source.config
     if isinstance(config, DemoConfig):
         from genexp.dataset.demo import load_demo
 
-        return load_demo(config.genes, config.seed, blocks, window)
+        return load_demo(source, config, blocks, window)
     from genexp.dataset.reading import load_files
 
-    if source.files is None:
-        raise TypeError(f"files that were not inspected: {source}")
-    return load_files(
-        source.files,
-        blocks,
-        window,
-        drop_ambiguous=config.drop_ambiguous,
-        shared_genes=config.shared_genes,
-        stream=config.stream,
-        progress=progress,
-    )
+    return load_files(source, config, blocks, window, progress)
 
 
 def check_inputs(trained_on: DatasetDescription, blocks: str, found: DatasetDescription, hint: str) -> None:
-    """Refuse a dataset whose promoters or features are not of the kind and width that a model was trained on.
-
-    Parameters
-    ----------
-    trained_on
-        The dataset of training.
-    blocks
-        Those that the model reads.
-    found
-        The other dataset.
-    hint
-        What the user can do about it.
-    """
+    """Refuse a dataset whose promoters or features a model cannot read that was trained on these blocks of another."""
     for block in blocks:
         expected, received = (_in_words(block, description) for description in (trained_on, found))
         if expected != received:
@@ -129,40 +62,38 @@ def _in_words(block: str, description: DatasetDescription) -> str:
 
 
 def choose_window(
-    data: DataConfig, model: WindowModel, found: DatasetDescription
+    data: DataConfig, published: Sequence[int] | None, parts: int, found: DatasetDescription
 ) -> tuple[tuple[int, int] | None, str | None]:
-    """Return the window that the model sees, and a sentence where it is not just what was asked for.
+    """Return the window that a model sees, and a sentence where it is not just what was asked for.
 
-    A window that is given must fit. Otherwise it is the model's published window around the TSS, clipped to the
-    promoters and, at its upstream end, to a length that the model can cut into equal parts.
+    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter),
+    clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
     """
-    if PROMOTER not in data.name or found.promoter != "bases":
+    length, tss, given = found.promoter_length, found.tss, data.window
+    if PROMOTER not in data.name or found.promoter is None:
         return None, None
-    length, tss = found.promoter_length, found.tss
     if length is None or tss is None:
-        raise TypeError(f"a dataset of bases without length or TSS: {found}")
-    if data.window is not None:
-        left, right = data.window
-        if right > length:
-            expected = f"[left, right) within [0, {length}], the promoters of {found.source}"
-            what, hint = "the window does not fit the promoters", "change data.window, or leave it out"
-            raise wrong(what, "data.window", expected, data.window, hint)
+        if given is not None:
+            what, hint = "a window cannot be cut from precomputed promoter embeddings", "leave data.window out"
+            raise wrong(what, f"data.window, {found.source}", None, given, hint)
+        return None, None
+    left, right = wanted = tuple(given or ((0, length) if published is None else (tss + edge for edge in published)))
+    if given is not None:
+        if not left < right <= length:
+            expected = f"[left, right) with left < right <= {length:,}, the promoter length of {found.source}"
+            what, hint = "the window does not fit the promoters, or is empty", "change data.window, or leave it out"
+            raise wrong(what, "data.window", expected, given, hint)
         return (left, right), None
-    wanted = (0, length) if model.window is None else (tss + model.window[0], tss + model.window[1])
-    left, right = max(wanted[0], 0), min(wanted[1], length)
-    parts = model.multiple()
+    left, right = max(left, 0), min(right, length)
     if right <= left:
         what, hint = "the model's published window lies outside the promoters", "give data.window=[left,right)"
         raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
     if right - left < parts:
         what, hint = "the window is shorter than the parts that the model cuts it into", "give a longer data.window"
         raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
-    left += (right - left) % parts
-    if (left, right) == wanted:
-        return (left, right), None
-    reasons = []
-    if wanted[0] < 0 or wanted[1] > length:
-        reasons.append(f"the promoters have {length:,} nt, with the TSS at {tss:,}")
-    if left > max(wanted[0], 0):
+    reasons = [] if (left, right) == wanted else [f"the promoters have {length:,} nt, with the TSS at {tss:,}"]
+    if (right - left) % parts:
+        left += (right - left) % parts
         reasons.append(f"it is cut into parts of {parts:,} nt")
-    return (left, right), f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
+    note = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
+    return (left, right), note if reasons else None

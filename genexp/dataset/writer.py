@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ import numpy as np
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.layouts import GENE, LABEL, MARK, VERSION, keys
-from genexp.errors import UserError
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
-#: Genes and positions in a chunk of tokens: a window costs little more than its own bases, one gene little more
-#: than itself.
+#: Genes and positions in a chunk of tokens: reading a window, or one gene, costs little more than its own bases.
 TOKEN_CHUNK = (64, 4096)
 CHUNK_BYTES = 256 << 10
 
@@ -31,57 +28,20 @@ GENES_AT_ONCE = 512
 
 
 def write_dataset(
-    root: str | Path,
-    dataset: Dataset,
-    *,
-    source: str,
-    scaling: Mapping[str, Any] | None = None,
-    fold: int | None = None,
-) -> list[Path]:
-    """Write train.h5, valid.h5 and test.h5; files that are there already are replaced, all at the end.
+    folder: Path, dataset: Dataset, *, source: str, scaling: Mapping[str, Any] | None = None, fold: int | None = None
+) -> None:
+    """Write train.h5, valid.h5 and test.h5 (with `fold`: 1train.h5 ...) to a folder that exists.
 
-    Parameters
-    ----------
-    root
-        Folder, made if it is missing.
-    dataset
-        The genes, with the blocks to write. Promoters are written as they are in memory: a window of them becomes
-        the whole promoter, and the TSS index moves with it.
-    source
-        Where the genes come from, for readers of the file.
-    scaling
-        How labels and features were scaled, as JSON can hold it.
-    fold
-        Number of a cross-validation fold, which is put before the file names.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    UserError
-        If they cannot be written.
+    Promoters are written as they are in memory: a window of them becomes the whole promoter, and the TSS index moves
+    with it. `source` and `scaling`, as JSON can hold it, are what the files say of the raw values.
     """
-    root = Path(root)
-    names = {split: f"{'' if fold is None else fold}{split}.h5" for split in dataset.splits}
-    partial = {split: root / f".{name}.{os.getpid()}.partial" for split, name in names.items()}
-    attributes = _attributes(dataset, source, scaling)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        try:
-            for name, split in dataset.splits.items():
-                _write_split(partial[name], split, attributes)
-            for name, path in partial.items():
-                path.replace(root / names[name])
-        finally:
-            for path in partial.values():
-                path.unlink(missing_ok=True)
-    except OSError as error:
-        hint = "check the free space and the permission to write"
-        raise UserError("the dataset cannot be written", where=root, received=error, hint=hint) from error
-    return [root / name for name in names.values()]
+    for name, split in dataset.splits.items():
+        with h5py.File(folder / f"{'' if fold is None else fold}{name}.h5", "w") as file:
+            file.attrs.update(_attributes(dataset, source, scaling))
+            _write_columns(file, split, keys()[GENE][0])
+            for block, values in split.blocks.items():
+                options = {"chunks": _chunk(values), "compression": "gzip", "compression_opts": 4}
+                file.create_dataset(BLOCKS[block].keys[0], data=values, **options)
 
 
 def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -97,16 +57,6 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
         if bases and found.tss is not None:
             attributes["tss"] = found.tss - (dataset.window[0] if dataset.window else 0)
     return attributes
-
-
-def _write_split(path: Path, split: Split, attributes: Mapping[str, Any]) -> None:
-    """Write one file, chunked and compressed."""
-    with h5py.File(path, "w") as file:
-        file.attrs.update(attributes)
-        _write_columns(file, split, keys()[GENE][0])
-        for block, values in split.blocks.items():
-            options = {"chunks": _chunk(values), "compression": "gzip", "compression_opts": 4}
-            file.create_dataset(BLOCKS[block].keys[0], data=values, **options)
 
 
 def _write_columns(file: h5py.File, split: Split, gene_key: str) -> None:
@@ -131,23 +81,8 @@ def write_embedded(
 ) -> int:
     """Write etrain.h5, evalidation.h5 and etest.h5, a few hundred genes at a time.
 
-    Parameters
-    ----------
-    folder
-        Where to; exists.
-    dataset
-        Promoters as tokens, (n, window) uint8, and any feature blocks.
-    vectors
-        Of the k-mers.
-    chunk
-        Length of a chunk in nt; divides the window.
-    progress
-        Called with the number of genes written and of all genes.
-
-    Returns
-    -------
-    int
-        Number of chunks without any k-mer, because of N; they are written as zeros.
+    The promoters are (n, window) uint8 tokens, and `chunk` divides the window. Return the number of chunks without any
+    k-mer, because of N; they are written as zeros. `progress` is called with the genes written, and all.
     """
     total, before, empty = sum(map(len, dataset.splits.values())), 0, 0
     for name, split in dataset.splits.items():

@@ -1,8 +1,4 @@
-"""How well predictions match labels, with the uncertainty of a finite test set and of repeated runs.
-
-Everything is computed in float64 and returned as plain Python numbers, ready for JSON. Values in the range of
-float32 neither overflow nor underflow. A new metric is one more entry of `METRICS`.
-"""
+"""How well predictions match labels, computed in float64. A new metric is one more entry of `METRICS`."""
 
 from __future__ import annotations
 
@@ -36,13 +32,7 @@ def _pearson(x: Vector, y: Vector) -> float:
 
 
 def _r2(labels: Vector, predictions: Vector) -> float:
-    """Squared Pearson correlation, as Xpresso reports it."""
     return _pearson(labels, predictions) ** 2
-
-
-def _spearman(labels: Vector, predictions: Vector) -> float:
-    """Pearson correlation of the ranks, ties given their mean rank."""
-    return _pearson(stats.rankdata(labels), stats.rankdata(predictions))
 
 
 def _cod(labels: Vector, predictions: Vector) -> float:
@@ -57,18 +47,15 @@ def _mse(labels: Vector, predictions: Vector) -> float:
     return float(error @ error) / labels.size
 
 
-def _mae(labels: Vector, predictions: Vector) -> float:
-    return float(np.abs(labels - predictions).mean())
-
-
 #: Every metric, by its name in metrics.json: from labels and predictions, (n,) float64 each, to one number.
 METRICS: dict[str, Callable[[Vector, Vector], float]] = {
     "r2": _r2,
     "pearson": _pearson,
-    "spearman": _spearman,
+    # Of the ranks, ties given their mean rank.
+    "spearman": lambda labels, predictions: _pearson(stats.rankdata(labels), stats.rankdata(predictions)),
     "cod": _cod,
     "mse": _mse,
-    "mae": _mae,
+    "mae": lambda labels, predictions: float(np.abs(labels - predictions).mean()),
     "rmse": lambda labels, predictions: _mse(labels, predictions) ** 0.5,
 }
 
@@ -82,27 +69,13 @@ def as_text(value: float) -> str:
 
 
 def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resamples: int = 2000) -> Metrics:
-    """Compare predictions with labels.
-
-    Parameters
-    ----------
-    labels, predictions : (n,) array of numbers
-        One value per gene.
-    seed
-        Of the bootstrap.
-    resamples
-        Number of bootstrap resamples.
+    """Compare predictions with labels, (n,) numbers each; raise a ValueError if they do not fit or are not finite.
 
     Returns
     -------
     dict
-        ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval [low, high] of
-        r2 over genes.
-
-    Raises
-    ------
-    ValueError
-        Unequal or empty input, input of more than one dimension, or values that are not finite.
+        Plain numbers: ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval
+        [low, high] of r2 over genes.
 
     Notes
     -----
@@ -119,13 +92,7 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
 
 
 def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Return the squared Pearson correlation of two (n,) arrays; 0 when either is constant.
-
-    Raises
-    ------
-    ValueError
-        As `metrics` does.
-    """
+    """Return the squared Pearson correlation of two (n,) arrays; 0 when either is constant."""
     return _r2(*_checked(labels, predictions))
 
 
@@ -134,37 +101,10 @@ def is_collapsed(predictions: ArrayLike, labels: ArrayLike) -> bool:
 
     This holds when the standard deviation of the predictions is at most 1e-4 of the labels', or at most 1e-6 of the
     largest absolute prediction, which is what float32 rounding leaves of a constant. For one gene it is False.
-
-    Parameters
-    ----------
-    predictions, labels : (n,) array of numbers
-
-    Raises
-    ------
-    ValueError
-        As `metrics` does.
     """
     y, p = _checked(labels, predictions)
     threshold = max(_COLLAPSED_TO_LABELS * y.std(), _COLLAPSED_TO_SELF * np.abs(p).max())
     return bool(p.size > 1 and p.std() <= threshold)
-
-
-def mean_ci95(values: ArrayLike) -> tuple[float, float, float]:
-    """Return mean, low and high end of the 95% Student t interval of the mean over repeated runs.
-
-    One value has no interval: low and high are then NaN, as is right for a table but not for JSON.
-
-    Raises
-    ------
-    ValueError
-        No values, more than one dimension, or values that are not finite.
-    """
-    x = _finite("values", values)
-    mean = float(x.mean())
-    if x.size == 1:
-        return mean, float("nan"), float("nan")
-    half = float(stats.t.ppf(0.975, x.size - 1) * stats.sem(x))
-    return mean, mean - half, mean + half
 
 
 def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[Vector, Vector]:

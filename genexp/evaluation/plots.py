@@ -1,8 +1,4 @@
-"""The three plots of a run: its training history, and its predictions against the labels.
-
-Figures are built from objects, never through pyplot, so that they need no display, keep no state between calls and
-look the same whatever the user's matplotlib settings. Files are replaced atomically.
-"""
+"""The three plots of a run, built without pyplot: no display, no state between calls, no settings of the user."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
@@ -69,67 +64,38 @@ _CONSTANT = "The predictions do not vary: the model has collapsed."
 def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> None:
     """Draw losses, validation r2 and, where it changes, the learning rate over the epochs.
 
-    Parameters
-    ----------
-    path
-        The PNG to write; its folder is made when it is missing.
-    history
-        One mapping per epoch with ``epoch``, ``loss``, ``val_loss``, ``val_r2`` and ``lr``; other keys are ignored, a
-        missing or non-finite value leaves a gap.
-    best_epoch
-        The ``epoch`` whose weights were kept; none is marked when no row has it.
-    title
-        One line, wrapped when it is long.
-
-    Notes
-    -----
     A few huge losses, usually the first ones, are cut off and counted in the picture rather than allowed to flatten
     everything else.
     """
-    epoch, loss, val_loss, val_r2, lr = (_column(history, key) for key in ("epoch", "loss", "val_loss", "val_r2", "lr"))
-    changes = _changes(epoch, lr)
-    ratios = [3, 2] + [1] * bool(changes)
+    columns = ("epoch", "loss", "val_loss", "val_r2", "lr")
+    epoch, loss, val_loss, val_r2, lr = (np.array([row[key] for row in history], np.float64) for key in columns)
+    # Epochs with another learning rate than the one before; optimizers keep it in float32.
+    changes = epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)]
+    ratios = [3, 2, 1] if changes.size else [3, 2]
     with _figure(path, (8, 2.7 + sum(ratios) * 0.7), title) as figure:
         axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
         _draw_losses(axes[0], epoch, loss, val_loss)
         _draw_curve(axes[1], epoch, val_r2, _GREEN)
-        top = max(0.1, 1.12 * _largest(val_r2))
+        top = max(0.1, 1.12 * val_r2.max())
         axes[1].set(ylabel="validation\nPearson r²", ylim=(-0.03 * top, top))
-        if changes:
+        if changes.size:
             _draw_learning_rate(axes[2], epoch, lr)
         for axis in axes:
-            for change in changes if len(changes) <= _LR_LINES else ():
+            for change in changes if changes.size <= _LR_LINES else ():
                 axis.axvline(change - 0.5, color=_GREY, linewidth=1, linestyle=":")
         _mark_best(axes, epoch, val_loss, val_r2, best_epoch)
         _legend_above(axes[0])
         axes[-1].set_xlabel("epoch")
         axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-        if epoch.size:
-            margin = max(0.5, 0.02 * np.ptp(epoch))
-            axes[-1].set_xlim(epoch.min() - margin, epoch.max() + margin)
+        margin = max(0.5, 0.02 * np.ptp(epoch))
+        axes[-1].set_xlim(epoch.min() - margin, epoch.max() + margin)
         figure.align_ylabels(axes)
 
 
 def plot_scatter(
     path: str | Path, labels: ArrayLike, predictions: ArrayLike, metrics: Mapping[str, Any], title: str
 ) -> None:
-    """Draw predictions against labels, coloured by density, with the identity line.
-
-    Parameters
-    ----------
-    path
-        The PNG to write; its folder is made when it is missing.
-    labels, predictions : (n,) array of finite numbers
-    metrics
-        What `genexp.evaluation.metrics.metrics` returns for them; all of it is shown.
-    title
-        One line, wrapped when it is long.
-
-    Raises
-    ------
-    ValueError
-        Arrays that cannot be compared gene by gene, or values that are not finite.
-    """
+    """Draw predictions against labels, (n,) numbers each, coloured by density, with all their metrics."""
     collapsed = is_collapsed(predictions, labels)
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     low, high = _limits(y, p)
@@ -147,27 +113,18 @@ def plot_scatter(
 
 
 def plot_density(path: str | Path, labels: ArrayLike, predictions: ArrayLike, title: str) -> None:
-    """Draw the distributions of labels and predictions, and the residuals against the predictions.
-
-    Parameters
-    ----------
-    path
-        The PNG to write; its folder is made when it is missing.
-    labels, predictions : (n,) array of finite numbers
-    title
-        One line, wrapped when it is long.
-
-    Raises
-    ------
-    ValueError
-        Arrays that cannot be compared gene by gene, or values that are not finite.
-    """
+    """Draw the distributions of labels and predictions, (n,) numbers each, and the residuals."""
     collapsed = is_collapsed(predictions, labels)
     y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
     with _figure(path, (11, 4.8), title) as figure:
         left, right = figure.subplots(1, 2)
         _draw_distributions(left, y, p, collapsed)
-        _draw_residuals(figure, right, y, p)
+        low, high = _limits(y, p)
+        shown = (p >= low) & (p <= high)
+        _draw_cloud(figure, right, p, y - p, _padded(p[shown]), _padded((y - p)[shown]))
+        right.axhline(0, color="black", linewidth=1, linestyle="--")
+        right.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        right.set(xlabel=_PREDICTION_AXIS, ylabel="residual (measured - predicted)")
         if collapsed:
             right.set_title(_CONSTANT, loc="left", color=_ORANGE)
         else:
@@ -180,7 +137,7 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasAgg(figure)
-        figure.suptitle(_drawable(title, columns=int(size[0] * 9)), parse_math=False)
+        figure.suptitle(textwrap.fill(title, int(size[0] * 9)), parse_math=False)
         yield figure
         buffer = BytesIO()
         # Without matplotlib's version the same data give the same bytes for longer.
@@ -188,55 +145,24 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
     write_atomically(Path(path), buffer.getvalue())
 
 
-def _drawable(text: str, columns: int) -> str:
-    """Return `text` wrapped, with a question mark for each character that the font lacks."""
-    font = get_font(findfont(FontProperties()))
-    lines = textwrap.wrap(text, columns)
-    return "\n".join("".join(c if font.get_char_index(ord(c)) else "?" for c in line) for line in lines)
-
-
 def _metric_lines(metrics: Mapping[str, Any]) -> str:
     """Return r2 with its interval and the number of genes in one line, all other metrics below."""
     low, high = metrics["r2_ci95"]
     first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
-    others = [
-        f"{TITLES.get(name, name)} = {as_text(metrics[name])}" for name in METRICS if name != "r2" and name in metrics
-    ]
+    others = [f"{TITLES.get(m, m)} = {as_text(metrics[m])}" for m in METRICS if m != "r2" and m in metrics]
     return "\n".join([first, *("    ".join(others[n : n + 3]) for n in range(0, len(others), 3))])
-
-
-def _column(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray:
-    """Return one column as (epochs,) float64 with NaN for what is missing or not finite."""
-    raw = (row.get(key) for row in history)
-    values = np.array([np.nan if value in (None, "") else float(value) for value in raw], dtype=np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
-
-
-def _changes(epoch: np.ndarray, lr: np.ndarray) -> list[float]:
-    """Return the epochs that were trained with another learning rate than the one before."""
-    known = np.isfinite(lr)
-    epoch, lr = epoch[known], lr[known]
-    # Optimisers keep the rate in float32.
-    return [float(at) for at in epoch[1:][~np.isclose(lr[1:], lr[:-1], rtol=1e-6, atol=0)]]
-
-
-def _largest(values: np.ndarray) -> float:
-    """Return the largest finite value, 0 when there is none."""
-    return float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
 
 
 def _draw_curve(axes: Axes, epoch: np.ndarray, values: np.ndarray, color: str, label: str | None = None) -> None:
     """Draw one value per epoch; a dot for each where there are few."""
     few = epoch.size < _MARKERS_BELOW
     axes.plot(epoch, values, color=color, label=label, marker="o" if few else None, markersize=4)
-    if not np.isfinite(values).any():
-        _note(axes, "no finite values", (0.5, 0.5), ha="center", va="center")
 
 
 def _draw_learning_rate(axes: Axes, epoch: np.ndarray, lr: np.ndarray) -> None:
     """Draw the learning rate of each epoch; it changes between epochs, not along them."""
     axes.step(epoch, lr, where="mid", color=_GREY)
-    values = np.unique(lr[np.isfinite(lr)])
+    values = np.unique(lr)
     if values[0] > 0:
         axes.set_yscale("log")
     axes.set_ylabel("learning\nrate")
@@ -251,20 +177,19 @@ def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.n
     _draw_curve(axes, epoch, loss, _BLUE, "training")
     _draw_curve(axes, epoch, val_loss, _ORANGE, "validation")
     axes.set_ylabel("loss")
-    both = np.fmax(loss, val_loss)
+    both = np.concatenate([loss, val_loss])
     late = np.concatenate([x[len(x) // 10 + 1 :] for x in (loss, val_loss)])
-    late = late[np.isfinite(late)]
     if late.size < 6:
         return
-    low, usual = float(np.nanmin(np.fmin(loss, val_loss))), float(np.percentile(late, 95))
+    low, high, usual = both.min(), both.max(), np.percentile(late, 95)
     # Not less than a twentieth of the loss, or the rounding error of a flat loss would fill the panel.
     spread = max(usual - low, 0.05 * abs(low))
     # Cut only where most of the training would otherwise be squeezed into the lowest part of the panel.
-    if _largest(both) - low > 12 * spread > 0:
+    if high - low > 12 * spread > 0:
         top = low + 4 * spread
         axes.set_ylim(low - 0.2 * spread, top)
-        cut = int(np.count_nonzero(both > top))
-        note = f"{cut:,} of {epoch.size:,} epochs lie above, up to {_largest(both):,.4g}"
+        cut = np.count_nonzero(np.maximum(loss, val_loss) > top)
+        note = f"{cut:,} of {epoch.size:,} epochs lie above, up to {high:,.4g}"
         _note(axes, note, (0.98, 0.95), ha="right", va="top", color=_GREY)
 
 
@@ -276,12 +201,9 @@ def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2
     row = rows[-1]
     for axis in axes:
         axis.axvline(best_epoch, color="black", linewidth=1, linestyle="--", zorder=1)
-    names = (
-        f"best epoch {best_epoch}: loss {val_loss[row]:.4g}",
-        f"best epoch {best_epoch}: Pearson r² {val_r2[row]:.3f}",
-    )
-    for axis, values, name in zip(axes, (val_loss, val_r2), names, strict=False):
-        axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=name, zorder=5)
+    for axis, values, shown in ((axes[0], val_loss, "loss {:.4g}"), (axes[1], val_r2, "Pearson r² {:.3f}")):
+        label = f"best epoch {best_epoch}: {shown.format(values[row])}"
+        axis.plot([best_epoch], [values[row]], "D", color="black", markersize=6, label=label, zorder=5)
     _legend_above(axes[1])
 
 
@@ -300,14 +222,10 @@ def _limits(labels: np.ndarray, predictions: np.ndarray, margin: float = 0.04) -
     return _padded(np.array([low, high]), margin)
 
 
-def _draw_cloud(
-    figure: Figure,
-    axes: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
-    xlim: tuple[float, float],
-    ylim: tuple[float, float],
-) -> None:
+Range = tuple[float, float]
+
+
+def _draw_cloud(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range) -> None:
     """Draw points coloured by how dense they lie, or counts in hexagons when there are many."""
     axes.grid(False)
     inside = (x >= xlim[0]) & (x <= xlim[1]) & (y >= ylim[0]) & (y <= ylim[1])
@@ -327,9 +245,7 @@ def _draw_cloud(
         _note(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=_GREY)
 
 
-def _density_at(
-    x: np.ndarray, y: np.ndarray, xlim: tuple[float, float], ylim: tuple[float, float], bins: int = 128
-) -> np.ndarray:
+def _density_at(x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range, bins: int = 128) -> np.ndarray:
     """Return the density of the cloud at its own points: a smoothed histogram, so linear in the number of points."""
     counts, _, _ = np.histogram2d(x, y, bins=bins, range=(xlim, ylim))
     at = [(v - low) / (high - low) * bins - 0.5 for v, (low, high) in ((x, xlim), (y, ylim))]
@@ -337,7 +253,6 @@ def _density_at(
 
 
 def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray, collapsed: bool) -> None:
-    """Draw a histogram and its smooth curve for labels and predictions."""
     limits = _limits(labels, predictions, margin=0.1)
     bins = int(np.clip(3 * np.cbrt(labels.size), 10, 60))
     peaks = []
@@ -365,18 +280,6 @@ def _smooth(values: np.ndarray, limits: tuple[float, float], bins: int = 1024) -
     bandwidth = 0.9 * min(values.std(), quartiles or np.inf) * values.size**-0.2
     density = gaussian_filter1d(counts / (values.size * step), sigma=max(bandwidth / step, 1), mode="constant")
     return (edges[:-1] + edges[1:]) / 2, density
-
-
-def _draw_residuals(figure: Figure, axes: Axes, labels: np.ndarray, predictions: np.ndarray) -> None:
-    """Draw residuals against predictions."""
-    residuals = labels - predictions
-    low, high = _limits(labels, predictions)
-    shown = (predictions >= low) & (predictions <= high)
-    xlim, ylim = (_padded(v[shown]) for v in (predictions, residuals))
-    _draw_cloud(figure, axes, predictions, residuals, xlim, ylim)
-    axes.axhline(0, color="black", linewidth=1, linestyle="--")
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.set(xlabel=_PREDICTION_AXIS, ylabel="residual (measured - predicted)")
 
 
 def _draw_running_median(axes: Axes, predictions: np.ndarray, residuals: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""From a checkpoint to metrics, a table of predictions, and plots."""
+"""From a model or checkpoint to predictions, metrics, a table, and plots."""
 
 from __future__ import annotations
 
@@ -10,20 +10,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.table import Table
 
-from genexp.dataset.genes import Dataset
+from genexp.dataset.batches import inference_batches
+from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, metrics
 from genexp.evaluation.plots import plot_density, plot_scatter
-from genexp.evaluation.predict import predict_split
 from genexp.files import write_csv
 from genexp.models import load_model
-from genexp.run import RunDirectory
-from genexp.run.directory import unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
-#: The splits that metrics.json reports; training genes say nothing about new ones.
-HELD_OUT = ("valid", "test")
+
+def predict(model: keras.Model, batches: tf.data.Dataset, genes: int) -> np.ndarray:
+    """Return the predictions for the first `genes` genes of `inference_batches`, (genes,) float32."""
+    return np.asarray(model.predict(batches, verbose=0), np.float32)[:genes, 0]
+
+
+def predict_split(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
+    """Return the predictions for a split, (n,) float32.
+
+    Batches are always full and have the size of training, or of a smaller split: the same model on the same machine
+    always gives the same digits, and a TPU compiles one shape.
+    """
+    return predict(model, inference_batches(split, min(batch_size, len(split))), len(split))
 
 
 @dataclass(frozen=True)
@@ -40,42 +51,20 @@ def evaluate_checkpoint(
 ) -> Evaluated:
     """Read a checkpoint back from disk and evaluate it.
 
-    Parameters
-    ----------
-    run, name
-        The run, and ``best`` or ``last``.
-    dataset
-        The genes, as the model reads them.
-    batch_size
-        That of training, so that the same model on the same machine gives the same digits.
-    seed
-        Of the bootstrap; the run's own seed gives the run's own intervals.
-    splits
-        The splits to evaluate.
-
-    Raises
-    ------
-    UserError
-        When the checkpoint cannot be read.
+    `batch_size` is that of training, so that the same model on the same machine gives the same digits; `seed` is that
+    of the bootstrap.
     """
     model = load_checkpoint(run, name)
     predictions, found = {}, {}
     for split in splits:
         genes = dataset.splits[split]
-        # One size for all splits, as far as they fill it, so that evaluating one alone gives the same digits.
-        predictions[split] = predict_split(model, genes, min(batch_size, len(genes)))
+        predictions[split] = predict_split(model, genes, batch_size)
         found[split] = metrics(genes.labels, predictions[split], seed=seed)
     return Evaluated(dataset, predictions, found)
 
 
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
-    """Open ``best.keras`` or ``last.keras``; code in the file is never executed.
-
-    Raises
-    ------
-    UserError
-        When the checkpoint cannot be read.
-    """
+    """Open ``best.keras`` or ``last.keras``; code in the file is never executed."""
     path = run.checkpoint(name)
     try:
         return load_model(path)
@@ -98,23 +87,13 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
     plot_density(plots / "density.png", labels, values, title)
 
 
-def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = ("best", "last")) -> Table:
-    """Return the closing table of a run or an evaluation: a row per metric, a column per checkpoint and split.
-
-    Parameters
-    ----------
-    found
-        The content of metrics.json.
-    checkpoints
-        Those of its keys that hold metrics by split.
-    """
+def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPOINTS) -> Table:
+    """Return the closing table for the content of metrics.json: a row per metric, a column per checkpoint and split."""
     table = Table(title=f"{found['model']}, {found['data']}", title_justify="left", title_style="bold")
-    table.add_column("metric")
-    columns = []
-    for checkpoint in checkpoints:
-        for split, values in found[checkpoint].items():
-            table.add_column(f"{checkpoint}, {split}", justify="right")
-            columns.append(values)
+    named = [(f"{name}, {split}", values) for name in checkpoints for split, values in found[name].items()]
+    for title in ("metric", *(title for title, _ in named)):
+        table.add_column(title, justify="left" if title == "metric" else "right")
+    columns = [values for _, values in named]
     table.add_row("genes", *(f"{values['n']:,}" for values in columns))
     for name in METRICS:
         table.add_row(TITLES.get(name, name), *(as_text(values[name]) for values in columns))

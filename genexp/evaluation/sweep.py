@@ -14,10 +14,16 @@ from genexp.run import RunDirectory, read_metrics
 JOB_WIDTH = 24
 
 
-def interrupted_jobs(directory: Path) -> list[Path]:
-    """Return the run directories of a sweep that can be resumed."""
-    found = ((path, read_metrics(RunDirectory(path)) or {}) for path in sorted(directory.iterdir()) if path.is_dir())
-    return [path for path, metrics in found if metrics.get("status") == "interrupted"]
+def jobs_of(directory: Path) -> list[Path]:
+    """Return the run directories of a sweep, in the order of their numbers."""
+    folders = (p for p in directory.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return sorted(folders, key=lambda p: (len(p.name.split("-")[0]), p.name))
+
+
+def statuses(directory: Path) -> dict[Path, str]:
+    """Return the status of each job of a sweep, from its metrics.json."""
+    found = {job: read_metrics(RunDirectory(job)) or {} for job in jobs_of(directory)}
+    return {job: str(metrics.get("status", "not started")) for job, metrics in found.items()}
 
 
 def sweep_table(directory: Path) -> Table:
@@ -28,8 +34,7 @@ def sweep_table(directory: Path) -> Table:
     table.add_column("status", no_wrap=True)
     for column in ("seed", "epochs", "valid\nr2", "test\nr2", "95 %\ninterval"):
         table.add_column(column, justify="right", no_wrap=True)
-    folders = (p for p in directory.iterdir() if p.is_dir() and not p.name.startswith("."))
-    jobs = sorted(folders, key=lambda p: (len(p.name.split("-")[0]), p.name))
+    jobs = jobs_of(directory)
     swept = swept_values(jobs)
     for number, job in enumerate(jobs):
         found = read_metrics(RunDirectory(job)) or {"status": "not started"}
@@ -45,13 +50,13 @@ def sweep_table(directory: Path) -> Table:
 
 def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
     """Return the values, as given, of each key that differs between jobs; a job's name says model and data."""
-    typed = [dict(word.lstrip("+").split("=", 1) for word in overrides_of(job)) for job in jobs]
+    typed = [dict(word.lstrip("+").split("=", 1) for word in _overrides(job)) for job in jobs]
     keys = dict.fromkeys(key for words in typed for key in words if key not in ("model", "data", "seed"))
     values = {key: [words.get(key, "") for words in typed] for key in keys if not key.startswith("hydra.")}
     return {key: found for key, found in values.items() if len(set(found)) > 1}
 
 
-def overrides_of(job: Path) -> list[str]:
+def _overrides(job: Path) -> list[str]:
     """Return the command-line overrides of a job, as Hydra has stored them; none of a job that did not start."""
     path = job / ".hydra" / "overrides.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) or [] if path.is_file() else []

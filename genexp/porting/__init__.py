@@ -106,14 +106,7 @@ def port(
     matching.check_order(checkpoint, pairs)
     warnings += matching.check_settings(checkpoint, ours, theirs, pairs)
     rows, assumed = sizes.rows_of_head(checkpoint, pairs, blocks, chosen)
-    for own, other in pairs:
-        for role, variable in own.arrays.items():
-            value = other.arrays[role]
-            variable.assign(value[rows] if (own.name, role) == (matching.HEAD, "kernel") else value)
-    elsewhere = [str(list(sizes_.window)) for sizes_ in found[1:] if sizes_.window]
-    if elsewhere and shapes.promoter_kind != "embedded":
-        assumed.append(
-            f"the file does not say where its window lies: {list(chosen.window or ())} is assumed, and data.window "
-            f"sets it; {' and '.join(elsewhere)} of the same length was published too"
-        )
+    matching.set_weights(pairs, rows)
+    if shapes.promoter_kind != "embedded":
+        assumed += sizes.other_windows(found)
     return Ported(model, config, shapes, chosen.window, vectors, checkpoint, tuple(notes), tuple(warnings + assumed))

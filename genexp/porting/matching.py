@@ -119,6 +119,14 @@ def joined_inputs(side: Side, top: str | None) -> list[str]:
     return list(dict.fromkeys(joined(side.described, weighted, top))) if top and top in side.described else []
 
 
+def set_weights(pairs: list[Pair], rows: Any) -> None:
+    """Set our variables, with these rows of their first dense layer."""
+    for own, other in pairs:
+        for role, variable in own.arrays.items():
+            value = other.arrays[role]
+            variable.assign(value[rows] if (own.name, role) == (HEAD, "kernel") else value)
+
+
 def check_order(checkpoint: Checkpoint, pairs: list[Pair]) -> None:
     """Refuse parallel convolutions that are in models of their own: the file does not say the order of these."""
     parents = defaultdict(set)

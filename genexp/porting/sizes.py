@@ -260,6 +260,17 @@ def possible_windows(config: Any, window: Sequence[int] | None, checkpoint: Chec
     return fitting
 
 
+def other_windows(fitting: list[Sizes]) -> list[str]:
+    """Return a sentence where several published windows fit, of which the first is taken."""
+    taken, others = ([str(list(found.window or ())) for found in part] for part in (fitting[:1], fitting[1:]))
+    if not others:
+        return []
+    return [
+        f"the file does not say where its window lies: {taken[0]} is assumed, and data.window sets it; "
+        f"{' and '.join(others)} of the same length was published too"
+    ]
+
+
 def rows_of_head(checkpoint: Checkpoint, pairs: list[Pair], blocks: str, sizes: Sizes) -> tuple[Any, list[str]]:
     """Return the rows of their first dense layer in our order of blocks, and what of that order had to be assumed."""
     if len(blocks) == 1:

@@ -9,13 +9,14 @@ import re
 from array import array
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.sources import bad_line, open_text
+from genexp.prepare.sources import bad_line, few, open_text
 
 _GTF_ATTRIBUTE = re.compile(r'(\w+) +"?([^";]*)"?')
 _NAME_KEYS = ("gene_name", "gene", "Name", "gene_symbol", "locus_tag", "old_locus_tag")
@@ -25,8 +26,13 @@ _IGNORED = frozenset(
     {"UTR", "five_prime_utr", "three_prime_utr", "start_codon", "intron", "Selenocysteine", "chromosome", "region"}
     | {"biological_region", "scaffold", "contig", "supercontig", "protein", "cDNA_match", "match"}
 )
-_UTR_ROWS = frozenset({"five_prime_UTR", "three_prime_UTR"})
+#: Rows of the parts of a transcript; untranslated regions only show that it is there.
 _PARTS = {"exon": "exons", "CDS": "cds", "stop_codon": "stop"}
+_UTR_ROWS = frozenset({"five_prime_UTR", "three_prime_UTR"})
+
+
+def _no_intervals() -> array[int]:
+    return array("q")
 
 
 @dataclass(slots=True)
@@ -34,23 +40,22 @@ class Transcript:
     """One transcript; intervals are flat arrays: start, end, start, end, ..."""
 
     name: str
-    gene: str = ""
-    chromosome: str = ""
-    strand: str = ""
+    gene: str
+    chromosome: str
+    strand: str
     start: int = -1
     end: int = -1
     line: int = 0
     tags: frozenset[str] = frozenset()
-    exons: array[int] = field(default_factory=lambda: array("q"))
-    cds: array[int] = field(default_factory=lambda: array("q"))
-    stop: array[int] = field(default_factory=lambda: array("q"))
+    exons: array[int] = field(default_factory=_no_intervals)
+    cds: array[int] = field(default_factory=_no_intervals)
+    stop: array[int] = field(default_factory=_no_intervals)
 
 
 @dataclass(slots=True)
 class Gene:
     """What a gene's own row says; `names` are other names by kind."""
 
-    name: str
     biotype: str = ""
     names: dict[str, str] = field(default_factory=dict)
 
@@ -60,16 +65,15 @@ class Annotation:
     """All genes and transcripts of a file, by id, in its order.
 
     `flavour` is ``"GTF"`` or ``"GFF3"``; `repeated` counts rows of exons, CDS and stop codons that say what another row
-    says, and were dropped. GFF3 names a parent by the ID of its row (`gene_of_row`), which need not be the gene's id.
+    says, and were dropped. GFF3 names a parent by the ID of its row, which need not be the gene's id: `gene_rows` has
+    the gene, start and end of each.
     """
 
     path: Path
     flavour: str
     genes: dict[str, Gene] = field(default_factory=dict)
     transcripts: dict[str, Transcript] = field(default_factory=dict)
-    #: GFF3 names a parent by the ID of its row, which need not be the gene's id.
-    gene_of_row: dict[str, str] = field(default_factory=dict)
-    span_of_row: dict[str, tuple[int, int]] = field(default_factory=dict)
+    gene_rows: dict[str, tuple[str, int, int]] = field(default_factory=dict)
     repeated: int = 0
 
 
@@ -86,7 +90,7 @@ class _Row(NamedTuple):
     attributes: str
 
     def error(self, what: str, column: str, expected: str, received: str, hint: str) -> UserError:
-        return bad_line(what, self.path, self.line, expected, received, hint, at=f", column{column}")
+        return bad_line(what, self.path, self.line, expected, received, hint, f", column{column}")
 
     def interval(self) -> tuple[int, int]:
         try:
@@ -94,39 +98,21 @@ class _Row(NamedTuple):
         except ValueError:
             start, end = 0, 0
         if not 0 <= start < end:
-            what, received = "a row has impossible coordinates", f"{self.first} {self.last}"
-            hint = "correct or remove the row"
-            raise self.error(what, "s 4 and 5", "first and last base, counted from 1", received, hint)
+            what, expected = "a row has impossible coordinates", "first and last base, counted from 1"
+            raise self.error(what, "s 4 and 5", expected, f"{self.first} {self.last}", "correct or remove the row")
         return start, end
 
-    def check_strand(self) -> None:
-        if self.strand not in ("+", "-"):  # genes that are spliced from both strands are found in organelles
-            what = "a row has no strand, so its promoter cannot be found"
-            hint = "correct or remove the row, or skip its chromosome with 'genes.skip_chromosomes=[NAME]'"
-            raise self.error(what, " 7", "+ or -", self.strand, hint)
-
     def lacks(self, key: str) -> UserError:
-        """Return the error for an attribute that is missing."""
         hint = f"{'' if key == 'transcript_id' else 'set genes.id to the attribute that names a gene, or '}use another"
         return self.error(f"a row has no {key}", " 9", f'{key} "..."', self.attributes, f"{hint} annotation")
 
 
 def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_key: str | None = None) -> Annotation:
-    """Read a GTF or GFF3 file; the first row decides which of the two it is.
+    """Read a GTF or GFF3 file, plain or gzip; the first row decides which of the two it is.
 
-    Parameters
-    ----------
-    path
-        Plain, gzip or bgzip.
-    skip_chromosomes
-        Chromosomes whose rows are not read, with or without ``chr``.
-    id_key
-        The attribute that names a gene; by default ``gene_id``, and in GFF3 files without it ``locus_tag`` or ``ID``.
-
-    Raises
-    ------
-    UserError
-        If a row cannot be understood, the file has no rows, or a chromosome that is to be skipped is not there.
+    `skip_chromosomes` may have ``chr`` or not; `id_key` is the attribute that names a gene, by default ``gene_id``, and
+    in GFF3 files without it ``locus_tag`` or ``ID``. A UserError is raised if a row cannot be understood, the file has
+    no rows, or a chromosome that is to be skipped is not there.
     """
     skipped = {plain_name(name) for name in skip_chromosomes}
     annotation: Annotation | None = None
@@ -141,24 +127,22 @@ def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_ke
     if annotation is None:
         raise UserError("this annotation has no rows", where=path, expected="GTF or GFF3")
     _check_skipped(path, skip_chromosomes, chromosomes)
-    if annotation.flavour == "GFF3":
-        _name_genes(annotation)
+    _name_genes(annotation)
     _check_places(annotation)
     return annotation
 
 
 def _check_skipped(path: Path, skip: Collection[str], there: set[str]) -> None:
-    """Check that every chromosome that is to be skipped is there, and that others are left."""
     plain = {plain_name(name) for name in there}
-    unknown = next((name for name in map(str, skip) if plain_name(name) not in plain), None)
+    unknown = next((name for name in skip if plain_name(name) not in plain), None)
     if unknown is not None:
         what, hint = f"the annotation has no chromosome {unknown}", f"{nearest(unknown, there)}leave it out"
     elif not plain - {plain_name(name) for name in skip}:
         what, hint = "genes.skip_chromosomes skips every chromosome", "skip fewer"
     else:
         return
-    where, expected = f"genes.skip_chromosomes, {path}", f"some of {', '.join(sorted(there)[:40])}"
-    raise UserError(what, where=where, expected=expected, received=", ".join(map(str, skip)), hint=hint)
+    where, expected = f"genes.skip_chromosomes, {path}", f"some of {few(sorted(there), 40)}"
+    raise UserError(what, where=where, expected=expected, received=", ".join(skip), hint=hint)
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -179,46 +163,44 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 def _read_gtf_row(annotation: Annotation, row: _Row, id_key: str | None) -> None:
     gene_key = id_key or "gene_id"
-    if row.kind in _PARTS:
-        gene, name = _gtf_value(row.attributes, gene_key), _gtf_value(row.attributes, "transcript_id")
+    if row.kind in _PARTS:  # most rows, of which two attributes are enough
+        gene, name = _gtf_value(row, gene_key), _gtf_value(row, "transcript_id")
         if not gene or not name:
             raise row.lacks("transcript_id" if gene else gene_key)
         getattr(_transcript(annotation, name, gene, row), _PARTS[row.kind]).extend(row.interval())
         return
-    values: dict[str, str] = {}
-    tags = []
-    for key, value in _GTF_ATTRIBUTE.findall(row.attributes):
-        values.setdefault(key, value)
-        if key == "tag":
-            tags.append(value)
+    pairs = _GTF_ATTRIBUTE.findall(row.attributes)
+    values = dict(reversed(pairs))  # the first of each key
     gene = values.get(gene_key, "")
     if not gene:
         raise row.lacks(gene_key)
-    if row.kind == "gene":
-        _gene(annotation, gene, values)
-    elif values.get("transcript_id"):
+    if row.kind != "gene" and values.get("transcript_id"):
         transcript = _transcript(annotation, values["transcript_id"], gene, row)
-        transcript.tags, (transcript.start, transcript.end) = frozenset(tags), row.interval()
-        if gene not in annotation.genes:
-            _gene(annotation, gene, values)
+        transcript.tags = frozenset(value for key, value in pairs if key == "tag")
+        transcript.start, transcript.end = row.interval()
+    if row.kind == "gene" or (values.get("transcript_id") and gene not in annotation.genes):
+        annotation.genes[gene] = _gene(values)
 
 
-def _gtf_value(attributes: str, key: str) -> str:
-    """Return one attribute of a GTF row, fast; "" if it is not there."""
-    at = attributes.find(key + " ")
-    while at > 0 and attributes[at - 1] not in " ;":
-        at = attributes.find(key + " ", at + 1)
-    if at < 0:
-        return ""
-    return attributes[at + len(key) :].split(";", 1)[0].strip().strip('"')
+def _gtf_value(row: _Row, key: str) -> str:
+    found = _gtf_pattern(key).search(row.attributes)
+    return found[1].strip() if found else ""
+
+
+@cache
+def _gtf_pattern(key: str) -> re.Pattern[str]:
+    return re.compile(rf'(?:^|[ ;]){re.escape(key)} +"?([^";]*)')
 
 
 def _transcript(annotation: Annotation, name: str, gene: str, row: _Row) -> Transcript:
     """Return a transcript, made at its first row; a later row in another place, or of another gene, gets its own."""
-    row.check_strand()
+    if row.strand not in ("+", "-"):  # genes that are spliced from both strands are found in organelles
+        what = "a row has no strand, so its promoter cannot be found"
+        hint = "correct or remove the row, or skip its chromosome with 'genes.skip_chromosomes=[NAME]'"
+        raise row.error(what, " 7", "+ or -", row.strand, hint)
     place = row.chromosome, row.strand
     found = annotation.transcripts.get(name)
-    if found is not None and found.strand and (found.chromosome, found.strand) != place:
+    if found is not None and (found.chromosome, found.strand) != place:
         # RefSeq's genes of X and Y, and transcripts that lie twice; or unassigned_transcript_1 of many genes.
         name = f"{name}@{''.join(place)}" if not gene or found.gene == gene else f"{name}@{gene}"
         found = annotation.transcripts.get(name)
@@ -226,44 +208,36 @@ def _transcript(annotation: Annotation, name: str, gene: str, row: _Row) -> Tran
         name = f"{name}@{gene}"
         found = annotation.transcripts.get(name)
     if found is None:
-        found = annotation.transcripts[name] = Transcript(name)
-    if not found.strand:
-        found.gene, found.chromosome, found.strand, found.line = gene, *place, row.line
+        found = annotation.transcripts[name] = Transcript(name, gene, *place, line=row.line)
     return found
 
 
-def _gene(annotation: Annotation, gene: str, values: Mapping[str, str]) -> None:
-    """Add a gene's names and biotype."""
+def _gene(values: Mapping[str, str]) -> Gene:
     biotype = next((values[key] for key in _BIOTYPE_KEYS if key in values), "")
     names = {key: values[key] for key in _NAME_KEYS if values.get(key)}
     cross = re.search(r"GeneID:(\d+)", values.get("Dbxref", "") + values.get("db_xref", ""))
-    if cross:
-        names["GeneID"] = cross[1]
-    annotation.genes[gene] = Gene(gene, biotype, names)
+    return Gene(biotype, names | ({"GeneID": cross[1]} if cross else {}))
 
 
 def _read_gff3_row(annotation: Annotation, row: _Row, id_key: str | None) -> None:
     values = dict(part.strip().split("=", 1) for part in row.attributes.split(";") if "=" in part)
     if "%" in row.attributes:
         values = {key: unquote(value) for key, value in values.items()}
-    parents = values["Parent"].split(",") if "Parent" in values else []
+    row_id, parents = values.get("ID", ""), values["Parent"].split(",") if "Parent" in values else []
     if row.kind in _PARTS or row.kind in _UTR_ROWS:
         for parent in parents:
             transcript, interval = _transcript(annotation, parent, "", row), row.interval()
             if row.kind in _PARTS:
                 getattr(transcript, _PARTS[row.kind]).extend(interval)
-        return
-    row_id = values.get("ID", "")
-    if not parents and (row.kind.endswith("gene") or "gene_id" in values):
+    elif not parents and (row.kind.endswith("gene") or "gene_id" in values):
         if id_key and id_key not in values:
             raise row.lacks(id_key)
         without_prefix = re.sub(r"^(gene[:-]|gene_)", "", row_id)
         gene = values.get(id_key or "gene_id") or values.get("locus_tag") or without_prefix
-        if gene in annotation.genes and annotation.gene_of_row.get(row_id) != gene:
+        if gene in annotation.genes and annotation.gene_rows.get(row_id, ("",))[0] != gene:
             gene = without_prefix  # RefSeq gives the genes of X and Y one locus_tag or name, but an ID each
-        annotation.gene_of_row[row_id] = gene
-        annotation.span_of_row[row_id] = row.interval()
-        _gene(annotation, gene, values)
+        annotation.gene_rows[row_id] = (gene, *row.interval())
+        annotation.genes[gene] = _gene(values)
     elif parents and row_id:
         transcript = _transcript(annotation, row_id, "", row)
         transcript.gene, transcript.tags = parents[0], frozenset(values.get("tag", "").split(","))
@@ -272,15 +246,15 @@ def _read_gff3_row(annotation: Annotation, row: _Row, id_key: str | None) -> Non
 
 def _name_genes(annotation: Annotation) -> None:
     """Name the gene of each GFF3 transcript by the gene's id; transcripts without a gene are dropped."""
-    kept = {}
-    for name, transcript in annotation.transcripts.items():
+    for name, transcript in list(annotation.transcripts.items()) if annotation.flavour == "GFF3" else ():
         row = transcript.gene or name.split("@")[0]  # bacteria and tRNAs: the CDS is a child of the gene itself
-        if row in annotation.gene_of_row:
-            if not transcript.gene:
-                transcript.start, transcript.end = annotation.span_of_row[row]
-            transcript.gene = annotation.gene_of_row[row]
-            kept[name] = transcript
-    annotation.transcripts = kept
+        if row not in annotation.gene_rows:
+            del annotation.transcripts[name]
+            continue
+        gene, start, end = annotation.gene_rows[row]
+        if not transcript.gene:
+            transcript.start, transcript.end = start, end
+        transcript.gene = gene
 
 
 def _check_places(annotation: Annotation) -> None:
@@ -288,8 +262,6 @@ def _check_places(annotation: Annotation) -> None:
     first_of: dict[str, Transcript] = {}
     for found in annotation.transcripts.values():
         annotation.repeated += sum(_drop_repeated(getattr(found, part)) for part in _PARTS.values())
-        if not found.strand:
-            continue
         first = first_of.setdefault(found.gene, found)
         if (first.chromosome, first.strand) != (found.chromosome, found.strand):
             raise UserError(
@@ -298,7 +270,7 @@ def _check_places(annotation: Annotation) -> None:
                 received=f"{first.chromosome}{first.strand} and {found.chromosome}{found.strand}",
                 hint="correct the ids, or skip a chromosome: 'genes.skip_chromosomes=[NAME]' (Y, for genes of X and Y)",
             )
-        annotation.genes.setdefault(found.gene, Gene(found.gene))
+        annotation.genes.setdefault(found.gene, Gene())
 
 
 def _drop_repeated(flat: array[int]) -> int:

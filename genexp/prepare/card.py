@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from omegaconf import OmegaConf
 
 from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
@@ -53,24 +55,18 @@ def _write_fold(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: 
 
 
 def write_card(
-    folder: Path,
-    config: Config,
-    plan: Plan,
-    bases: Bases,
-    datasets: Sequence[Scaled],
-    ledger: Ledger,
-    command: str,
+    folder: Path, config: Config, plan: Plan, bases: Bases, datasets: Sequence[Scaled], ledger: Ledger, command: str
 ) -> None:
     """Write dataset.yaml: sources with checksums, the rule for every choice, counts at every join, statistics."""
-    made = {"by": f"genexp {__version__}", "at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
     sizes = [{name: len(rows[name]) for name in SPLITS} for rows in plan.folds]
+    made = {"by": f"genexp {__version__}", "at": datetime.now(UTC).isoformat(timespec="seconds"), "command": command}
     content: dict[str, Any] = {
         "made": made,
-        "sources": {key: _source(Path(path)) for key, path in input_files(config).items()},
+        "sources": {key: _source(Path(path).expanduser().resolve()) for key, path in input_files(config).items()},
         "genes": ledger.steps,
         "rules": ledger.rules,
         "splits": [{"fold": n} | size for n, size in enumerate(sizes, 1)] if config.split.folds else sizes,
-        "blocks": _blocks(datasets[0]),
+        "blocks": _blocks(datasets[0].dataset.description),
         "statistics": _statistics(plan.genes, bases),
         "scaling": [found.scaling for found in datasets],
         "config": config.model_dump(),
@@ -79,17 +75,15 @@ def write_card(
 
 
 def _source(path: Path) -> dict[str, Any]:
-    resolved = path.expanduser().resolve()
-    return {"path": str(resolved), "bytes": resolved.stat().st_size, "sha256": checksum(resolved)}
+    return {"path": str(path), "bytes": path.stat().st_size, "sha256": checksum(path)}
 
 
-def _blocks(written: Scaled) -> dict[str, Any]:
-    info = written.dataset.description
+def _blocks(description: DatasetDescription) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if info.promoter is not None:
-        found[PROMOTER] = {"length": info.promoter_length, "tss": info.tss}
-    for block, width in info.widths.items():
-        names = info.feature_names[block]
+    if description.promoter is not None:
+        found[PROMOTER] = {"length": description.promoter_length, "tss": description.tss}
+    for block, width in description.widths.items():
+        names = description.feature_names[block]
         found[block] = {"width": width, "columns": list(names) if width <= 20 else [*names[:5], "...", names[-1]]}
     return found
 
@@ -117,23 +111,18 @@ def summary(values: np.ndarray) -> dict[str, float]:
 
 def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
     """Write genes.tsv: every gene with its place, split and raw values."""
-    genes, places = plan.genes, plan.genes.places()
+    genes = plan.genes
     columns: dict[str, Any] = {"gene": genes.names.ids}
     columns |= {kind: genes.names.others[kind] for kind in ("gene_name", "Name") if kind in genes.names.others}
-    if places is not None:
-        chromosome, strand, tss = places
-        columns |= {"chromosome": chromosome, "strand": strand, "tss": tss + 1}
+    if genes.transcripts:
+        columns |= {"chromosome": genes.chromosome, "strand": genes.strand, "tss": genes.tss + 1}
         columns["transcript"] = [t.name for t in genes.transcripts]
     split = np.full(len(genes), "", dtype="U8")
     for number, rows in enumerate(plan.folds, 1):
         for name in SPLITS if not folds else ("test",):
             split[rows[name]] = str(number) if folds else name
-    columns["fold" if folds else "split"] = split
-    columns["expression"] = genes.expression
+    columns |= {"fold" if folds else "split": split, "expression": genes.expression}
     if bases.halflife is not None:
-        columns |= {name: bases.halflife[:, n] for n, name in enumerate(HALFLIFE_FEATURES)}
-    text = io.StringIO()
-    text.write("\t".join(columns) + "\n")
-    for row in zip(*columns.values(), strict=True):
-        text.write("\t".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in row) + "\n")
-    write_atomically(folder / "genes.tsv", text.getvalue())
+        columns |= dict(zip(HALFLIFE_FEATURES, bases.halflife.T, strict=True))
+    options: dict[str, Any] = {"sep": "\t", "index": False, "float_format": "%.10g", "quoting": csv.QUOTE_NONE}
+    write_atomically(folder / "genes.tsv", pd.DataFrame(columns).to_csv(**options))

@@ -91,37 +91,31 @@ class Config(Schema):
 TARGETS = tuple(AbsentConfig.model_fields)
 #: Keys of input files that each source needs, and may have.
 NEEDS = {"genome": ("fasta", "gtf", "expression"), "xpresso_table": ("table",), "tables": ("expression",)}
-_MAY_HAVE = (*TARGETS, "mask", "split.file")
-MAY_HAVE = {"genome": ("tss", *_MAY_HAVE), "xpresso_table": _MAY_HAVE, "tables": _MAY_HAVE}
-#: All keys of input files.
-FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", *_MAY_HAVE)
+_ALL_MAY_HAVE = (*TARGETS, "mask", "split.file")
+_FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", *_ALL_MAY_HAVE)
 
 
 def input_files(config: Config) -> dict[str, str]:
     """Return the input files by key."""
-    found = {key: config.split.file if key == "split.file" else getattr(config, key) for key in FILE_KEYS}
+    found = {key: config.split.file if key == "split.file" else getattr(config, key) for key in _FILE_KEYS}
     return {key: path for key, path in found.items() if path is not None}
 
 
 def check(config: Config) -> Path:
     """Check the files, the keys together and the folder to write, before anything is read; return the folder.
 
-    Raises
-    ------
-    UserError
-        If a file is missing, a key has no effect, or `out` holds something.
+    A UserError is raised if a file is missing, a key has no effect, or `out` holds something.
     """
     given, source = input_files(config), config.source
     for key in NEEDS[source]:
         if key not in given:
             raise UserError(f"source={source} needs {key}", where=key, hint=f"add {key}=FILE")
-    useful = NEEDS[source] + MAY_HAVE[source]
+    useful = (*NEEDS[source], *(("tss",) if source == "genome" else ()), *_ALL_MAY_HAVE)
+    seen: dict[Path, str] = {}  # a split, or a list of genes to mask, may well stand in one file with others
     for key, path in given.items():
         if key not in useful:
             what, expected = f"source={source} has no use for {key}", f"of {', '.join(useful)}"
             raise UserError(what, where=f"{key}={path}", expected=expected, hint=f"leave {key} out")
-    seen: dict[Path, str] = {}  # a split, or a list of genes to mask, may well stand in one file with others
-    for key, path in given.items():
         found = existing(path, key).resolve()
         other = seen.setdefault(found, key) if key in ("expression", *TARGETS) else key
         if other != key:
@@ -132,16 +126,14 @@ def check(config: Config) -> Path:
 
 
 def _check_together(config: Config) -> None:
-    """Check what only several keys together can make wrong."""
     ask = config.split
     sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
     counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])
-    by_file = ask.by in ("file", "group")
     empty = config.source == "genome" and not config.upstream + config.downstream
     blockless = config.source == "tables" and not any(getattr(config, key) for key in TARGETS)
     decided = sized and (ask.by == "file" or counted)
     rules = [
-        (by_file and ask.file is None, f"split.by={ask.by} needs a file", "add split.file=FILE"),
+        (ask.by in ("file", "group") and not ask.file, f"split.by={ask.by} needs a file", "add split.file=FILE"),
         (ask.by == "random" and ask.file, "split.by=random has no use for a file", "set split.by"),
         (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
         (empty, "the promoters would be empty", "set upstream or downstream above 0"),

@@ -19,16 +19,12 @@ BLOCK_BYTES = 4 << 20
 _NO_BASE = 255
 
 
-def _token_table() -> bytes:
-    """Return the token of each byte, for `bytes.translate`."""
-    table = bytearray([_NO_BASE] * 256)
-    for letter in b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-":
-        table[letter] = tokens_from_text(bytes([letter]))[0]
-    table[ord("*")] = N_TOKEN
-    return bytes(table)
-
-
-_TOKENS = _token_table()
+_LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-"
+#: Token of each byte, for `bytes.translate`.
+_TOKENS = bytearray([_NO_BASE] * 256)
+for _letter, _token in zip(_LETTERS, tokens_from_text(_LETTERS), strict=True):
+    _TOKENS[_letter] = _token
+_TOKENS[ord("*")] = N_TOKEN
 
 
 @dataclass(frozen=True)
@@ -47,20 +43,19 @@ def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
     A UserError is raised if the file is not FASTA, names a chromosome twice, or holds something other than bases.
     """
     seen: set[str] = set()
-    name = header = ""
+    name = title = ""
     position = 0
-    for is_header, piece in _pieces(path, block):
-        if is_header:
-            header = piece.decode("utf-8", "replace").strip()
-            name, position = header.split()[0] if header else "", 0
+    for header, piece in _pieces(path, block):
+        if header is not None:
+            title = header.decode("utf-8", "replace").strip()
+            name, position = title.split()[0] if title else "", 0
             if not name or name in seen:
                 what = "a chromosome is in the FASTA file twice" if name else "a chromosome has no name"
-                raise UserError(what, where=path, received=f">{header}", hint="give each chromosome its own name")
+                raise UserError(what, where=path, received=f">{title}", hint="give each chromosome its own name")
             seen.add(name)
-            yield Stretch(name, header, 0, np.empty(0, np.uint8))
-            continue
+            yield Stretch(name, title, 0, np.empty(0, np.uint8))
         tokens = np.frombuffer(piece.translate(_TOKENS, b"\r\n"), np.uint8)
-        if tokens.size and tokens.max() == _NO_BASE:
+        if len(tokens) and tokens.max() == _NO_BASE:
             at = int(np.argmax(tokens == _NO_BASE))
             raise UserError(
                 "a genome holds something other than bases",
@@ -69,7 +64,8 @@ def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
                 received=repr(chr(piece.translate(None, b"\r\n")[at])),
                 hint="use the genome's DNA, not its proteins; copy or download it again",
             )
-        yield Stretch(name, header, position, tokens)
+        if len(tokens):
+            yield Stretch(name, title, position, tokens)
         position += len(tokens)
     if not seen:
         raise UserError("this FASTA file is empty", where=path, hint="copy or download it again")
@@ -80,34 +76,25 @@ def look_at_fasta(path: Path) -> None:
     next(read_fasta(path, 1 << 16))
 
 
-def _pieces(path: Path, block: int) -> Iterator[tuple[bool, bytes]]:
-    """Cut a file into headers (True) and parts of sequences (False); lines may be of any length."""
-    header: bytes | None = None
-    line_start = first = True
+def _pieces(path: Path, block: int) -> Iterator[tuple[bytes | None, bytes]]:
+    """Cut a file into headers, each with the bases that follow, and more bases (None); lines may be of any length."""
+    before = b"\n"  # where a block begins with a line, so that all headers follow a newline
     with open_bytes(path) as file:
-        while chunk := file.read(block):
-            if first and not chunk.startswith(b">"):
-                received = repr(chunk[:40].decode("utf-8", "replace"))
-                expected = "a first line that begins with >"
-                raise UserError("this is not a FASTA file", where=path, expected=expected, received=received)
-            first, at = False, 0
-            while at < len(chunk):
-                if header is not None:
-                    end = chunk.find(b"\n", at)
-                    header += chunk[at:] if end < 0 else chunk[at:end]
-                    if end < 0:
-                        break
-                    yield True, header
-                    header, at, line_start = None, end + 1, True
-                elif line_start and chunk[at : at + 1] == b">":
-                    header, at = b"", at + 1
-                else:
-                    end = chunk.find(b"\n>", at)
-                    end = len(chunk) if end < 0 else end + 1
-                    yield False, chunk[at:end]
-                    line_start, at = chunk[end - 1 : end] == b"\n", end
-    if header is not None:
-        yield True, header
+        chunk = file.read(block)
+        if chunk and not chunk.startswith(b">"):
+            received, expected = repr(chunk[:40].decode("utf-8", "replace")), "a first line that begins with >"
+            raise UserError("this is not a FASTA file", where=path, expected=expected, received=received)
+        while chunk:
+            chunk = before + chunk
+            if chunk[chunk.rfind(b"\n") :].startswith(b"\n>"):
+                chunk += file.readline()  # the rest of the header
+            bases, *records = chunk.split(b"\n>")
+            yield None, bases
+            for record in records:
+                header, _, bases = record.partition(b"\n")
+                yield header, bases
+            before = b"\n" if chunk.endswith(b"\n") else b""
+            chunk = file.read(block)
 
 
 def chromosome_aliases(name: str, header: str) -> list[str]:

@@ -11,20 +11,19 @@ import numpy as np
 from genexp.blocks import BLOCKS, HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.features.tokens import ALPHABET
-from genexp.prepare.annotation import Transcript, read_annotation
+from genexp.prepare.annotation import read_annotation
 from genexp.prepare.config import TARGETS, Config
-from genexp.prepare.expression import Expression, read_expression
+from genexp.prepare.expression import read_expression
 from genexp.prepare.fasta import look_at_fasta
-from genexp.prepare.genes import RawGenes
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, without_version
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, check_unique, is_gene, join, without_version
 from genexp.prepare.peaks import tss_from_peaks
 from genexp.prepare.published import read_numbers, read_promoters
-from genexp.prepare.sources import open_text
-from genexp.prepare.tables import look_at, no_header
+from genexp.prepare.sources import few, open_text
+from genexp.prepare.tables import look_at
 from genexp.prepare.targets import is_gmt, read_targets
-from genexp.prepare.transcripts import Pieces, check_parts_fit, choose_transcripts, halflife_lengths, regions
+from genexp.prepare.transcripts import check_parts_fit, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
 
@@ -54,8 +53,9 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
     for key, name in {**targets, "split.file": config.split.file}.items():
         if name and not is_gmt(Path(name)):
             look_at(Path(name), key)  # its first lines now, before the long work
-    readers = {"genome": _from_genome, "xpresso_table": _from_table, "tables": _from_tables}
-    genes = readers[config.source](config, ledger)
+    genes = {"genome": _from_genome, "xpresso_table": _from_table, "tables": _from_tables}[config.source](
+        config, ledger
+    )
     if config.mask:
         genes = _masked(genes, Path(config.mask), ledger)
     for block, row in BLOCKS.items():
@@ -68,54 +68,30 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
 def _from_table(config: Config, ledger: Ledger) -> RawGenes:
     genes = read_numbers(Path(str(config.table)))
     ledger.count("in the table", len(genes))
-    names = genes.names
     if config.genes.strip_versions:
-        names = GeneNames(np.array([without_version(gene) for gene in names.ids]))
-        check_unique(names.ids.tolist(), f"table={config.table}, without versions")
-    return replace(genes, names=names, halflife=genes.halflife if config.halflife else None)
+        genes = replace(genes, names=GeneNames(np.array([without_version(gene) for gene in genes.names.ids])))
+        check_unique(genes.names.ids.tolist(), f"table={config.table}, without versions")
+    return genes
 
 
 def _from_tables(config: Config, ledger: Ledger) -> RawGenes:
-    found, remark = _expression(config, ledger)
-    ledger.count("with expression", len(found.values), remark)
-    return RawGenes(found.names, found.values)
-
-
-def _expression(config: Config, ledger: Ledger) -> tuple[Expression, str]:
-    """Return the expression table, and a remark about its columns and rows."""
-    found = read_expression(
-        Path(str(config.expression)),
-        samples=config.samples,
-        statistic=config.statistic,
-        scale=config.expression_scale,
-        strip_versions=config.genes.strip_versions,
-    )
-    columns = found.columns(config.statistic)
-    scale = "taken as log10" if config.expression_scale == "log10" else "then log10(x + 0.1)"
-    ledger.rule("expression", f"{columns}; {scale}")
-    return found, columns + (f"; {found.without:,} rows without a value" if found.without else "")
+    genes, _, remark = read_expression(config, ledger)
+    ledger.count("with expression", len(genes), remark)
+    return genes
 
 
 def _from_genome(config: Config, ledger: Ledger) -> RawGenes:
     rules = config.genes
     look_at_fasta(Path(str(config.fasta)))
-    found, remark = _expression(config, ledger)
+    found, table, remark = read_expression(config, ledger)
     annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
-    genes = choose_transcripts(
-        annotation,
-        ledger,
-        rule=rules.transcript,
-        biotypes=rules.biotypes,
-        strip_versions=rules.strip_versions,
-        need_cds=config.halflife,
-    )
-    if is_gene(found.heading, genes.names):
-        raise no_header(Path(str(config.expression)), "expression", [found.heading, *found.samples], ["gene", "S1"])
-    joined = join(genes.names, found.names.ids.tolist(), f"expression={config.expression}")
-    genes = replace(genes.take(joined.found), expression=found.values[joined.rows[joined.found]])
-    unused = len(found.values) - len(genes)
-    remark = f"{remark}{joined.remark()}; {unused:,} rows of the table match no annotated gene"
-    ledger.count("with expression", len(genes), remark)
+    genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife)
+    if genes.names.is_gene(table.columns[0]):
+        raise table.no_header(["gene", "S1"])
+    joined = join(genes.names, found.names.ids.tolist(), table.where)
+    genes = replace(genes.take(joined.found), expression=found.expression[joined.rows[joined.found]])
+    unused = f"{len(found) - len(genes):,} rows of the table match no annotated gene"
+    ledger.count("with expression", len(genes), f"{remark}{joined.remark()}; {unused}")
     if config.halflife:
         genes = _with_lengths(config, genes, ledger)
     if not config.tss:
@@ -130,7 +106,7 @@ def _with_lengths(config: Config, genes: RawGenes, ledger: Ledger) -> RawGenes:
     rules = config.genes
     for transcript in genes.transcripts:
         check_parts_fit(transcript, config.gtf)
-    pieces = _regions(genes.transcripts, config)
+    pieces = [regions(transcript, rules.stop_codon) for transcript in genes.transcripts]
     found = [halflife_lengths(t, p, rules.lengths) for t, p in zip(genes.transcripts, pieces, strict=True)]
     genes = replace(genes, halflife=np.array([[row.get(name, 0.0) for name in HALFLIFE_FEATURES] for row in found]))
     ledger.rule(
@@ -148,24 +124,13 @@ def _with_lengths(config: Config, genes: RawGenes, ledger: Ledger) -> RawGenes:
     return genes
 
 
-def _regions(transcripts: list[Transcript], config: Config) -> list[dict[str, Pieces]]:
-    try:
-        return [regions(transcript, config.genes.stop_codon) for transcript in transcripts]
-    except ValueError as error:
-        what = "the annotation does not say whether the CDS holds the stop codon"
-        where = f"gtf={config.gtf}, transcript {error}"
-        hint = "set genes.stop_codon=as_annotated"
-        raise UserError(what, where=where, expected="stop_codon rows", received="none", hint=hint) from None
-
-
 def _masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:
-    """Leave out the genes that a file names, one on each line."""
     with open_text(path) as file:
         named = {line.split()[0] for line in file if line.strip() and not line.startswith("#")}
     plain = {without_version(name) for name in named}
     hit = np.array([gene in named or without_version(gene) in plain for gene in genes.names.ids])
     for others in genes.names.others.values():
-        hit |= np.array([name in named for name in others])
+        hit |= np.isin(others, list(named))
     if hit.all():
         received, hint = f"the names of all {len(hit):,} genes", "list the genes to leave out, not those to keep"
         raise UserError("the mask leaves no genes", where=f"mask={path}", received=received, hint=hint)
@@ -182,17 +147,14 @@ def _with_targets(genes: RawGenes, block: str, path: Path, ledger: Ledger, *, dr
     genes = replace(genes, targets={**genes.targets, block: targets})
     lacking = int((~there).sum())
     remark = f"{len(targets.names):,} columns, {targets.form}{targets.join.remark()}; {lacking:,} genes absent"
+    ledger.rule(key, f"{remark}: {'dropped' if drop else 'zeros'}")
     if drop:
         genes = genes.take(there)
-        ledger.count(f"with {key}", len(genes), remark)
-    else:
-        ledger.count(f"after {key}", len(genes), f"{remark}: zeros" if lacking else remark)
-    ledger.rule(key, f"{remark}: {'dropped' if drop else 'zeros'}")
+    ledger.count(f"{'with' if drop else 'after'} {key}", len(genes), remark + ": zeros" * bool(lacking and not drop))
     names = [targets.names[n] for n in np.flatnonzero(~genes.targets[block].values.any(axis=0))]
     if names:
-        few = ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
-        sentence = f"columns of {key} that are 0 for every gene: {len(names):,} of {len(targets.names):,} ({few})"
-        ledger.rule(f"{key}, empty columns", sentence, report=ledger.warn)
+        sentence = f"columns of {key} that are 0 for every gene: {len(names):,} of {len(targets.names):,}"
+        ledger.rule(f"{key}, empty columns", f"{sentence} ({few(names, 4)})", report=ledger.warn)
     return genes
 
 
@@ -204,18 +166,14 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
         return _cut(config, genes, ledger)
     rename = without_version if config.genes.strip_versions else str
     place = {str(gene): row for row, gene in enumerate(genes.names.ids)}
-    tokens = read_promoters(Path(str(config.table)), place, rename=rename, progress=ledger.progress)
-    return Bases(tokens, tokens.shape[1] // 2, genes.halflife)
+    tokens = read_promoters(Path(str(config.table)), place, rename, ledger.progress)
+    return Bases(tokens, tokens.shape[1] // 2, genes.halflife if config.halflife else None)
 
 
 def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
     """Cut promoters and count the bases of UTRs and CDS in one pass over the genome."""
-    places = genes.places()
-    if places is None:
-        raise TypeError("genes of a genome have a place")
-    chromosome, strand, tss = places
-    windows = promoter_windows(chromosome, strand, tss, config.upstream, config.downstream)
-    pieces = _regions(genes.transcripts, config) if config.halflife else []
+    windows = promoter_windows(genes, config.upstream, config.downstream)
+    pieces = [regions(t, config.genes.stop_codon) for t in genes.transcripts] if config.halflife else []
     flat = [
         (gene, region, start, end)
         for gene, found in enumerate(pieces)
@@ -223,21 +181,19 @@ def _cut(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
         for start, end in found[name]
     ]
     gene, region, start, end = np.array(flat, np.int64).reshape(-1, 4).T
-    parts = Intervals(chromosome[gene], start, end)
-    cut = cut_genome(Path(str(config.fasta)), windows, strand, parts, ledger.progress)
+    parts = Intervals(genes.chromosome[gene], start, end)
+    cut = cut_genome(Path(str(config.fasta)), windows, genes.strand, parts, ledger.progress)
     if cut.renamed:
-        names = ", ".join(f"{ours} is {theirs}" for ours, theirs in list(cut.renamed.items())[:4])
-        sentence = f"the genome's differ from the annotation's and were matched: {names} ..."
+        names = few([f"{ours} is {theirs}" for ours, theirs in cut.renamed.items()], 4)
+        sentence = f"the genome's differ from the annotation's and were matched: {names}"
         ledger.rule("chromosome names", sentence, report=ledger.note, prefix="chromosome names: ")
-    lengths = np.array([cut.lengths[name] for name in windows.chromosome])
-    outside = int(((windows.start < 0) | (windows.end > lengths)).sum())
-    ledger.rule("padding", f"{outside:,} promoters reach past a chromosome's end: N there")
-    halflife = None
-    if config.halflife and genes.halflife is not None:
-        halflife = genes.halflife.copy()
-        counts = np.zeros((len(_REGIONS), len(genes), cut.counts.shape[1]), np.int64)
-        np.add.at(counts, (region, gene), cut.counts)
-        for name, count in zip(_REGIONS, counts, strict=True):
-            known = np.maximum(count[:, :4].sum(axis=1), 1)
-            halflife[:, HALFLIFE_FEATURES.index(f"{name}GC")] = count[:, 1:3].sum(axis=1) / known
+    ledger.rule("padding", f"{cut.outside:,} promoters reach past a chromosome's end: N there")
+    if not config.halflife:
+        return Bases(cut.promoters, config.upstream)
+    halflife = genes.halflife.copy()
+    counts = np.zeros((len(_REGIONS), len(genes), len(ALPHABET)), np.int64)
+    np.add.at(counts, (region, gene), cut.counts)
+    for name, count in zip(_REGIONS, counts, strict=True):
+        known = np.maximum(count[:, :4].sum(axis=1), 1)
+        halflife[:, HALFLIFE_FEATURES.index(f"{name}GC")] = count[:, 1:3].sum(axis=1) / known
     return Bases(cut.promoters, config.upstream, halflife)

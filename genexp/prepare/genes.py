@@ -1,43 +1,67 @@
-"""The genes of a dataset with their raw values, before any scaling."""
+"""The genes of a dataset with their raw values, and joining genes by name, when two files name them in two ways."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genexp.prepare.annotation import Transcript
-from genexp.prepare.names import GeneNames
-from genexp.prepare.targets import Targets
+from genexp.errors import UserError
+from genexp.prepare.sources import few
+from genexp.prepare.tables import is_heading
+
+if TYPE_CHECKING:
+    from genexp.prepare.annotation import Transcript
+    from genexp.prepare.targets import Targets
+
+_VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
+
+
+@dataclass(frozen=True)
+class GeneNames:
+    """What each gene is called: `ids` (n,), and (n,) other names by kind (``"gene_name"``), "" where it has none."""
+
+    ids: np.ndarray
+    others: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def known(self) -> set[str]:
+        """Return every name of every gene, also without versions."""
+        ids = set(map(str, self.ids))
+        others = {str(name) for names in self.others.values() for name in names if name}
+        return ids | {without_version(name) for name in ids} | others
+
+    def take(self, rows: np.ndarray) -> GeneNames:
+        """Return the genes selected by an index or boolean array."""
+        return GeneNames(self.ids[rows], {kind: names[rows] for kind, names in self.others.items()})
+
+    def is_gene(self, heading: object) -> bool:
+        """Return whether a heading is the name of a gene, so that the header is missing."""
+        name = str(heading)
+        return not is_heading(name) and not {name, without_version(name)}.isdisjoint(self.known())
+
+
+def _unknown() -> np.ndarray:
+    return np.empty(0)
 
 
 @dataclass(frozen=True)
 class RawGenes:
-    """Raw values, one row per gene.
+    """Raw values, one row per gene; arrays that the source does not give are empty.
 
-    Attributes
-    ----------
-    names
-        What the genes are called.
-    expression : (n,) float64
-    halflife : (n, 8) float64 or None
-        Of a genome, GC is not known before the genome is read.
-    chromosome, strand : (n,) array of str or None
-    tss : (n,) int64 or None
-        Position of the first transcribed base, from 0.
-    transcripts
-        The transcript of each gene of a genome.
-    targets
-        Target tables by block letter.
+    `halflife` is (n, 8), without GC until a genome is read; `tss` is the position of the first transcribed base, from
+    0; `targets` are tables by block letter.
     """
 
     names: GeneNames
     expression: np.ndarray
-    halflife: np.ndarray | None = None
-    chromosome: np.ndarray | None = None
-    strand: np.ndarray | None = None
-    tss: np.ndarray | None = None
+    halflife: np.ndarray = field(default_factory=_unknown)
+    chromosome: np.ndarray = field(default_factory=_unknown)
+    strand: np.ndarray = field(default_factory=_unknown)
+    tss: np.ndarray = field(default_factory=_unknown)
     transcripts: list[Transcript] = field(default_factory=list)
     targets: dict[str, Targets] = field(default_factory=dict)
 
@@ -49,18 +73,85 @@ class RawGenes:
         index = np.arange(len(self))[rows]
         return RawGenes(**{each.name: _take(getattr(self, each.name), index) for each in fields(self)})
 
-    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """Return chromosome, strand and TSS of each gene, or None where the source does not say."""
-        if self.chromosome is None or self.strand is None or self.tss is None:
-            return None
-        return self.chromosome, self.strand, self.tss
-
 
 def _take(value: Any, index: np.ndarray) -> Any:
     if isinstance(value, dict):
         return {key: found.take(index) for key, found in value.items()}
-    if isinstance(value, list):
-        return [value[n] for n in index] if value else []
     if isinstance(value, GeneNames):
         return value.take(index)
-    return None if value is None else value[index]
+    if isinstance(value, list):
+        return [value[n] for n in index] if value else value
+    return value[index] if len(value) else value
+
+
+@dataclass(frozen=True)
+class Join:
+    """Which row of a file belongs to each gene: `rows` (n,) int64, -1 where the file has none.
+
+    `by` is what matched: ``"id"``, ``"id without version"``, ``"gene_name"``, ...; `ambiguous` counts the genes that
+    were left out because two rows claim them, or two genes one row.
+    """
+
+    rows: np.ndarray
+    by: str
+    ambiguous: int
+
+    @property
+    def found(self) -> np.ndarray:
+        """True for each gene that the file has."""
+        return np.asarray(self.rows >= 0)
+
+    def remark(self) -> str:
+        """Return how it was joined, where it was not simply by id."""
+        doubt = f", {self.ambiguous:,} left out whose name is not unique" if self.ambiguous else ""
+        return ("" if self.by == "id" else f" (joined by {self.by})") + doubt
+
+
+def without_version(name: str) -> str:
+    """Return an id without its version: ``ENSG00000141510.18`` becomes ``ENSG00000141510``."""
+    return _VERSION.sub("", name)
+
+
+def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
+    """Find each gene among the names of a file: by id, by id without version, or by another name.
+
+    The kind of name that finds the most genes is taken, and the first of those that find equally many. A UserError is
+    raised if nothing joins; `where` names the file.
+    """
+    plain = [without_version(gene) for gene in genes.ids]
+    found = [_match("id", genes.ids, names), _match("id without version", plain, list(map(without_version, names)))]
+    found += [_match(kind, others, names) for kind, others in genes.others.items()]
+    best = max(found, key=lambda way: int(way.found.sum()))
+    if best.found.any():
+        return best
+    known = "; ".join(f"{kind}: {few(others, 3)}" for kind, others in {"id": genes.ids, **genes.others}.items())
+    raise UserError(
+        "no gene of this file is among the genes so far: the join is empty",
+        where=where,
+        expected=f"names as {known}",
+        received=few(names, 3),
+        hint="use files of one organism and one naming, or translate the names of one of them",
+    )
+
+
+def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
+    """Match exactly; a name that stands for two genes or two rows matches nothing."""
+    wanted = list(wanted)
+    rows_of, genes_of = Counter(names), Counter(wanted)
+    row = {name: n for n, name in enumerate(names) if name}
+    ambiguous = np.array([name in row and (rows_of[name] > 1 or genes_of[name] > 1) for name in wanted], bool)
+    rows = np.array([row.get(name, -1) for name in wanted], np.int64)
+    return Join(np.where(ambiguous, -1, rows), by, int(ambiguous.sum()))
+
+
+def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:
+    """Raise a UserError if a name occurs twice; `first_line` is the line of the first name."""
+    seen: dict[str, int] = {}
+    for n, name in enumerate(names):
+        if seen.setdefault(name, n) != n:
+            raise UserError(
+                f"gene {name} occurs twice",
+                where=f"{where}, rows {seen[name] + first_line} and {n + first_line}",
+                received=f"{len(names) - len(set(names)):,} rows too many",
+                hint="keep one row for each gene (the mean, say, or the most expressed)",
+            )

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-#: Takes one line for the user.
+#: Takes one line for the user; takes the number of items done, and of all.
 Note = Callable[[str], None]
-#: Takes the number of items done, and of all.
 Progress = Callable[[int, int], None]
 
 

@@ -28,13 +28,8 @@ _GREY = "#8a8a8a"
 #: More chromosomes than this are scaffolds, mostly.
 _CHROMOSOMES = 30
 
-_STYLE: dict[str, object] = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-}
-_STYLE |= {"axes.titlesize": 10, "axes.titlelocation": "left"}
+_STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "legend.frameon": False}
+_STYLE |= {"axes.spines.top": False, "axes.spines.right": False}
 
 
 def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Bases, ledger: Ledger) -> None:
@@ -47,7 +42,7 @@ def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Ba
         panels.append(partial(_composition, counts=bases.composition, tss=bases.tss))
     if bases.halflife is not None:
         panels.append(partial(_features, dataset=dataset))
-    if plan.genes.chromosome is not None:
+    if len(plan.genes.chromosome):
         panels.append(partial(_places, chromosome=plan.genes.chromosome, plan=plan))
     targets = plan.genes.targets
     panels += [partial(_targets, plan=plan, block=b) for b in targets if targets[b].values.dtype == np.uint8]

@@ -51,11 +51,8 @@ def log_halflife(values: np.ndarray) -> np.ndarray:
     return np.where(LOGGED, np.log10(np.maximum(values, 0) + OFFSET), values)
 
 
-def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | None) -> dict[str, Any]:
-    """Return what the files say of the scaling, enough to turn it back.
-
-    ``raw = 10 ** (value * sd + mean) - log10_offset``, or ``value * sd + mean`` where the offset is null.
-    """
+def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | None = None) -> dict[str, Any]:
+    """Return what the files say of the scaling, enough to turn it back."""
 
     def column(scaler: Scaler, n: int, logged: bool) -> dict[str, float | None]:
         return {"log10_offset": OFFSET if logged else None, "mean": float(scaler.mean[n]), "sd": float(scaler.sd[n])}
@@ -72,23 +69,11 @@ def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | No
 
 
 def truncated_svd(matrix: np.ndarray, train: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Reduce a matrix to its strongest components, fitted on some rows, not centred (as scikit-learn's TruncatedSVD).
+    """Reduce (n, width) to its strongest components, fitted on some rows, not centred (as scikit-learn's TruncatedSVD).
 
-    Parameters
-    ----------
-    matrix : (n, width)
-    train
-        Rows to fit on.
-    components
-        How many; fewer if the rows to fit on have fewer: directions beyond their rank would be noise.
-
-    Returns
-    -------
-    scores : (n, components) float32
-    directions : (components, width) float64
-        Signs are such that the largest entry of each is positive.
-    kept
-        Part of the training rows' sum of squares that the components keep.
+    Returns (n, components) float32 scores, (components, width) float64 directions, whose largest entry is positive, and
+    the part of the training rows' sum of squares that they keep. Components are fewer if the rows to fit on have fewer:
+    directions beyond their rank would be noise.
     """
     from scipy.linalg import eigh
     from scipy.sparse import csr_array

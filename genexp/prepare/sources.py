@@ -1,28 +1,30 @@
-"""Opening raw files: plain, gzip and bgzip alike, with errors that say what is wrong with a file.
-
-Annotation, tables and genomes are read as streams. `isal` is four times as fast as Python's own gzip on plain gzip,
-which no library can index, and reads bgzip too, so one reader serves every file.
-"""
+"""Opening raw files, plain, gzip or bgzip alike, with errors that say what is wrong with a file."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from isal import igzip, isal_zlib
+from isal import igzip, isal_zlib  # four times as fast as Python's gzip; plain gzip cannot be indexed by any library
 
 from genexp.errors import UserError
 
 #: What isal raises at bits that are not gzip.
 _DAMAGED: Any = isal_zlib.error
-
 _GZIP = b"\x1f\x8b"
 _OTHER_PACKERS = {b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstandard"}
+
+
+def few(names: Iterable[object], number: int = 12) -> str:
+    """Return the first of many names, as text."""
+    every = [name for name in map(str, names) if name]
+    more = f" and {len(every) - number:,} more" if len(every) > number else ""
+    return ", ".join(every[:number]) + more
 
 
 def bad_line(
@@ -32,7 +34,6 @@ def bad_line(
     expected: object,
     received: object,
     hint: str = "correct or remove the line",
-    *,
     at: str = "",
 ) -> UserError:
     """Return the error for one line of a file; `at` is the place in it, and what was received is cut short."""
@@ -55,37 +56,28 @@ def existing(path: str | Path, key: str) -> Path:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that may be compressed with gzip or bgzip.
-
-    A UserError is raised, also while it is read, if it cannot be opened, is packed otherwise, cut short or damaged.
-    """
+    """Open a file; a UserError is raised, also while it is read, if it is unreadable, packed otherwise or damaged."""
     try:
         with path.open("rb") as raw:
             head = raw.read(6)
         packer = next((name for magic, name in _OTHER_PACKERS.items() if head.startswith(magic)), None)
         if packer:
-            what, expected = f"this file is packed with {packer}", "a plain file, gzip or bgzip"
-            raise UserError(what, where=path, expected=expected, hint="unpack it, and pack it with gzip if you like")
+            what, hint = f"this file is packed with {packer}", "unpack it, and pack it with gzip if you like"
+            raise UserError(what, where=path, expected="a plain file, gzip or bgzip", hint=hint)
         opener: Any = igzip.open if head.startswith(_GZIP) else open
         with opener(path, "rb") as file:
             yield file
     except (EOFError, igzip.BadGzipFile, _DAMAGED) as error:
-        raise _bad_gzip(path, error) from None
+        what, received, hint = "this gzip file is damaged", str(error), "copy or download it again"
+        if rest := _rest_after_gzip(path):
+            what, received = "something follows the end of this gzip file", f"{rest!r} after its end"
+            hint = "unpack it with gzip -dc, and pack it again"
+        elif isinstance(error, EOFError):
+            what, received = "this gzip file is cut short", "no end"
+        raise UserError(what, where=path, received=received, hint=hint) from None
     except OSError as error:
-        received = error.strerror or error
-        raise UserError(
-            "this file cannot be read", where=path, received=received, hint="check its permissions"
-        ) from None
-
-
-def _bad_gzip(path: Path, error: Exception) -> UserError:
-    rest = _rest_after_gzip(path)
-    if rest:
-        what, received = "something follows the end of this gzip file", f"{rest!r} after its end"
-        return UserError(what, where=path, received=received, hint="unpack it with gzip -dc, and pack it again")
-    short = isinstance(error, EOFError)
-    what, received = f"this gzip file is {'cut short' if short else 'damaged'}", "no end" if short else str(error)
-    return UserError(what, where=path, received=received, hint="copy or download it again")
+        what, received = "this file cannot be read", error.strerror or str(error)
+        raise UserError(what, where=path, received=received, hint="check its permissions") from None
 
 
 def _rest_after_gzip(path: Path) -> bytes:

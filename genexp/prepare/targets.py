@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from genexp.errors import UserError
-from genexp.prepare.names import GeneNames, Join, check_unique, is_gene, join
-from genexp.prepare.sources import bad_line, open_text
-from genexp.prepare.tables import bad_cell, check_rows, first_line, no_header, number_column, read_chunks, text_columns
+from genexp.prepare.genes import GeneNames, Join, check_unique, join
+from genexp.prepare.sources import bad_line, few, open_text
+from genexp.prepare.tables import Table, look_at, text_columns
 
 #: Headings that name the column with the factor in a list of pairs.
 _FACTOR_HEADINGS = frozenset(
@@ -46,15 +46,16 @@ def read_targets(path: Path, key: str, genes: GeneNames) -> Targets:
     """
     if is_gmt(path):
         return _from_pairs(_gmt_pairs(path, key), f"{key}={path}", genes, "GMT")
-    check_rows(path, key)
-    head = next(read_chunks(path, key))
+    table = look_at(path, key)
+    table.check_rows()
+    _, head = next(table.chunks())
     texts = text_columns(head)
     numbers = [name for name in head.columns[1:] if name not in texts]
-    if numbers and not head.iloc[:, 0].duplicated().any():
-        if is_gene(head.columns[0], genes):
-            raise no_header(path, key, list(head.columns), ["gene", "FACTOR1", "FACTOR2"])
-        return _wide(path, key, genes, numbers)
-    return _long(path, key, genes)
+    if not numbers or head.iloc[:, 0].duplicated().any():
+        return _long(table, genes)
+    if genes.is_gene(head.columns[0]):
+        raise table.no_header(["gene", "FACTOR1", "FACTOR2"])
+    return _wide(table, genes, numbers)
 
 
 def is_gmt(path: Path) -> bool:
@@ -62,59 +63,46 @@ def is_gmt(path: Path) -> bool:
     return path.name.removesuffix(".gz").endswith(".gmt")
 
 
-def _wide(path: Path, key: str, genes: GeneNames, factors: list[str]) -> Targets:
-    where, first = f"{key}={path}", first_line(path, key)
-    names = [str(name) for chunk in read_chunks(path, key) for name in chunk.iloc[:, 0]]
-    check_unique(names, where, first)
-    found = join(genes, names, where)
-    gene_of = np.full(len(names), -1)
-    gene_of[found.rows[found.found]] = np.flatnonzero(found.found)
-    values = np.zeros((len(genes.ids), len(factors)), np.float32)
-    at, hint = 0, "write 1 where a factor targets a gene, 0 where it does not, or a score"
-    for chunk in read_chunks(path, key):
-        block = np.column_stack([number_column(chunk, name, where, at + first, hint) for name in factors])
+def _wide(table: Table, genes: GeneNames, factors: list[str]) -> Targets:
+    names: list[str] = []
+    blocks = []
+    hint = "write 1 where a factor targets a gene, 0 where it does not, or a score"
+    for line, chunk in table.chunks():
+        block = table.numbers(chunk, factors, line, hint)
         empty = np.argwhere(np.isnan(block))
         if len(empty):
             row, column = map(int, empty[0])
             what, gene = "a target table has an empty cell", chunk.iloc[row, 0]
-            raise bad_cell(what, where, factors[column], at + row + first, gene, "a number", "nothing", hint)
-        mine = gene_of[at : at + len(chunk)]
-        values[mine[mine >= 0]] = block[mine >= 0]
-        at += len(chunk)
+            raise table.bad_cell(what, factors[column], row + line, gene, "a number", "nothing", hint)
+        names += chunk.iloc[:, 0].tolist()
+        blocks.append(block.astype(np.float32))
+    check_unique(names, table.where, table.first_line)
+    found = join(genes, names, table.where)
+    values = np.zeros((len(genes.ids), len(factors)), np.float32)
+    values[found.found] = np.concatenate(blocks)[found.rows[found.found]]
     binary = bool(((values == 0) | (values == 1)).all())
     return Targets(values.astype(np.uint8) if binary else values, tuple(map(str, factors)), found, "wide")
 
 
-def _long(path: Path, key: str, genes: GeneNames) -> Targets:
-    table = pd.concat(list(read_chunks(path, key)), ignore_index=True)
-    texts = [table.columns[0], *text_columns(table)]
+def _long(table: Table, genes: GeneNames) -> Targets:
+    _, rows = next(table.chunks(None))
+    texts = [rows.columns[0], *text_columns(rows)]
     if len(texts) < 2:
-        raise _no_pairs(table, path, key)
+        check_unique(rows.iloc[:, 0].tolist(), table.where, table.first_line)
+        what, received = "the list of pairs names no factors", f"columns {few(table.columns, 8)}"
+        expected = "a wide table with each gene once, or pairs: a column of genes and one of factors"
+        raise UserError(what, where=table.where, expected=expected, received=received)
     known = genes.known()
-    hits = {name: len(known.intersection(table[name].dropna().unique())) for name in texts}
+    hits = {name: len(known.intersection(rows[name].dropna().unique())) for name in texts}
     # A factor may be a gene, too; an id joins more surely than a symbol: of two columns with as many hits, the first.
     headed = {name for name in texts if str(name).lower() in _FACTOR_HEADINGS}
     gene_column = max(texts, key=lambda name: (hits[name] > 0 and name not in headed, hits[name], -texts.index(name)))
     others = [name for name in texts if name != gene_column]
     factor_column = next((name for name in others if name in headed), others[-1])
-    if is_gene(gene_column, genes) or factor_column in set(table[factor_column]):
-        example = ["gene" if name == gene_column else key for name in table.columns]
-        raise no_header(path, key, list(table.columns), example)
-    pairs = table[[gene_column, factor_column]].dropna()
-    return _from_pairs(pairs, f"{key}={path}", genes, f"pairs of {gene_column} and {factor_column}")
-
-
-def _no_pairs(table: pd.DataFrame, path: Path, key: str) -> UserError:
-    names = table.iloc[:, 0]
-    gene = next(iter(names[names.duplicated()]), None)
-    rows = np.flatnonzero(names == gene)[:2] + first_line(path, key)
-    return UserError(
-        "the list of pairs names no factors" if gene is None else f"gene {gene} occurs twice in a wide table",
-        where=f"{key}={path}" + ("" if gene is None else f", rows {' and '.join(f'{row:,}' for row in rows)}"),
-        expected="a wide table with each gene once, or pairs: a column of genes and one of factors",
-        received=f"columns {', '.join(map(str, table.columns[:8]))}",
-        hint="keep one row for each gene, or one row for each pair",
-    )
+    if genes.is_gene(gene_column) or factor_column in set(rows[factor_column]):
+        raise table.no_header(["gene" if name == gene_column else table.key for name in rows.columns])
+    form = f"pairs of {gene_column} and {factor_column}"
+    return _from_pairs(rows[[gene_column, factor_column]].dropna(), table.where, genes, form)
 
 
 def _gmt_pairs(path: Path, key: str) -> pd.DataFrame:

@@ -16,9 +16,10 @@ import numpy as np
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.annotation import Annotation, Transcript
-from genexp.prepare.genes import RawGenes
+from genexp.prepare.config import GenesConfig
+from genexp.prepare.genes import GeneNames, RawGenes, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.names import GeneNames, without_version
+from genexp.prepare.sources import few
 
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")
 
@@ -28,56 +29,38 @@ SLIP = 2
 Pieces = list[tuple[int, int]]
 
 
-def choose_transcripts(
-    annotation: Annotation,
-    ledger: Ledger,
-    *,
-    rule: str = "canonical",
-    biotypes: list[str] | None = None,
-    strip_versions: bool = False,
-    need_cds: bool = True,
-) -> RawGenes:
-    """Choose one transcript for each gene; expression is NaN until it is joined.
+def choose_transcripts(annotation: Annotation, rules: GenesConfig, ledger: Ledger, *, need_cds: bool) -> RawGenes:
+    """Choose one transcript for each gene, only among those with CDS if `need_cds`; expression is NaN so far.
 
-    Parameters
-    ----------
-    rule
-        ``"canonical"``: the one with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else the longest
-        transcript, else the first id; ``"longest_cds"`` ignores the tags.
-    biotypes
-        Biotypes to keep where the annotation has any; None keeps all.
-    need_cds
-        Only transcripts with CDS count.
-
-    Raises
-    ------
-    UserError
-        If no gene is left.
+    It is the one with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else the longest transcript, else
+    the first id; with ``transcript=longest_cds`` tags do not count. A UserError is raised if no gene is left.
     """
     ledger.count("in the annotation", len(annotation.genes), annotation.flavour)
     if annotation.repeated:
-        sentence = (
-            f"{annotation.repeated:,} rows of exons, CDS or stop codons are in the annotation twice; counted once"
-        )
-        ledger.rule("repeated rows", sentence, report=ledger.warn)
-    if not any(gene.biotype for gene in annotation.genes.values()):
-        biotypes = None
+        rows = f"{annotation.repeated:,} rows of exons, CDS or stop codons"
+        ledger.rule("repeated rows", f"{rows} are in the annotation twice; counted once", report=ledger.warn)
+    biotypes = rules.biotypes if any(gene.biotype for gene in annotation.genes.values()) else None
     by_gene = _candidates(annotation, biotypes, need_cds=need_cds)
-    best = {gene: min(found, key=lambda t: _rank(t, rule)) for gene, found in by_gene.items()}
+    best = {gene: min(found, key=lambda t: _rank(t, rules.transcript)) for gene, found in by_gene.items()}
     kept = "/".join(biotypes) if biotypes is not None else "any biotype"
     ledger.count(f"{kept}{', with CDS' if need_cds else ''}", len(best))
-    tagged = sum(_rank(t, rule)[0] < len(CANONICAL_TAGS) for t in best.values())
+    tagged = sum(_rank(t, rules.transcript)[0] < len(CANONICAL_TAGS) for t in best.values())
     ledger.rule(
         "transcript",
-        f"one for each gene ({rule}): {tagged:,} by a canonical tag ({', '.join(CANONICAL_TAGS)}), "
+        f"one for each gene ({rules.transcript}): {tagged:,} by a canonical tag ({', '.join(CANONICAL_TAGS)}), "
         f"{sum(len(found) == 1 for found in by_gene.values()):,} genes have only one, the rest by the longest CDS",
     )
-    _note_tss(list(best.values()), ledger)
-    return _chosen(annotation, best, strip_versions=strip_versions)
+    rule = "5' end of the first exon of the chosen transcript (where it has no exon rows, of the transcript itself)"
+    other = sum(bool(t.exons) and t.start >= 0 and (t.start, t.end) != span(t) for t in best.values())
+    if other:
+        remark = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}"
+        rule = f"{rule}; {remark}"
+        ledger.warn(remark)
+    ledger.rule("tss", rule)
+    return _chosen(annotation, best, strip_versions=rules.strip_versions)
 
 
 def _candidates(annotation: Annotation, biotypes: list[str] | None, *, need_cds: bool) -> dict[str, list[Transcript]]:
-    """Return the transcripts of each gene that is kept."""
     every = list(annotation.transcripts.values())
     if need_cds and not any(t.cds for t in every):
         what = "the annotation has no CDS rows, which half-life features need"
@@ -90,27 +73,16 @@ def _candidates(annotation: Annotation, biotypes: list[str] | None, *, need_cds:
         if wanted and (t.cds or not need_cds) and (t.exons or t.cds or t.start >= 0):
             by_gene.setdefault(t.gene, []).append(t)
     if not by_gene:
-        received = ", ".join(sorted({gene.biotype for gene in annotation.genes.values()})[:12])
+        received = few(sorted({gene.biotype for gene in annotation.genes.values()}))
         where, hint = f"{annotation.path}, genes.biotypes={biotypes}", "change genes.biotypes; null keeps all"
         raise UserError("no gene of the annotation is left", where=where, received=received, hint=hint)
     return by_gene
 
 
-def _note_tss(transcripts: list[Transcript], ledger: Ledger) -> None:
-    """Keep the rule of the TSS, and how often a transcript's own row says otherwise."""
-    other = sum(bool(t.exons) and t.start >= 0 and (t.start, t.end) != span(t) for t in transcripts)
-    remark = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}" if other else ""
-    rule = "5' end of the first exon of the chosen transcript (where it has no exon rows, of the transcript itself)"
-    ledger.rule("tss", rule + (f"; {remark}" if remark else ""))
-    if remark:
-        ledger.warn(remark)
-
-
 def _rank(transcript: Transcript, rule: str) -> tuple[int, int, int, str]:
     """Return a key that is lowest for the best transcript."""
-    tag = len(CANONICAL_TAGS)
-    if rule == "canonical":
-        tag = next((n for n, name in enumerate(CANONICAL_TAGS) if name in transcript.tags), tag)
+    tags = transcript.tags if rule == "canonical" else ()
+    tag = next((n for n, name in enumerate(CANONICAL_TAGS) if name in tags), len(CANONICAL_TAGS))
     return tag, -_length(transcript.cds), -_length(transcript.exons), transcript.name
 
 
@@ -122,16 +94,21 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
     transcripts = list(best.values())
     kinds = sorted({kind for gene in best for kind in annotation.genes[gene].names})
     others = {kind: np.array([annotation.genes[gene].names.get(kind, "") for gene in best]) for kind in kinds}
-    ids = [without_version(gene) if strip_versions else gene for gene in best]
+    ids = list(map(without_version, best)) if strip_versions else list(best)
     if len(set(ids)) < len(ids):
         twice = next(name for n, name in enumerate(ids) if name in ids[:n])
         what, hint = f"without versions, gene {twice} occurs twice", "set genes.strip_versions=false"
         raise UserError(what, where=annotation.path, hint=hint)
     spans = np.array([span(t) for t in transcripts])
     chromosome, strand = (np.array([getattr(t, name) for t in transcripts]) for name in ("chromosome", "strand"))
-    tss = np.where(strand == "+", spans[:, 0], spans[:, 1] - 1)
-    names, unknown = GeneNames(np.array(ids), others), np.full(len(ids), np.nan)
-    return RawGenes(names, unknown, None, chromosome, strand, tss, transcripts)
+    return RawGenes(
+        GeneNames(np.array(ids), others),
+        np.full(len(ids), np.nan),
+        chromosome=chromosome,
+        strand=strand,
+        tss=np.where(strand == "+", spans[:, 0], spans[:, 1] - 1),
+        transcripts=transcripts,
+    )
 
 
 def span(transcript: Transcript) -> tuple[int, int]:
@@ -148,12 +125,11 @@ def check_parts_fit(transcript: Transcript, path: object) -> None:
     """Raise a UserError if exons overlap, or CDS by more than a ribosome's slip, or the CDS lies outside the exons."""
     exons, cds = _pairs(transcript.exons), _pairs(transcript.cds)
     whole = merged(exons)
+    outside = [[row] for row in cds if exons and not any(s <= row[0] and row[1] <= e for s, e in whole)]
     found = {
         "two exons overlap": [[a, b] for a, b in pairwise(exons) if b[0] < a[1]],
         "two CDS rows overlap": [[a, b] for a, b in pairwise(cds) if b[0] < a[1] - SLIP],
-        "CDS lies outside the exons": [
-            [row] for row in cds if exons and not any(s <= row[0] and row[1] <= e for s, e in whole)
-        ],
+        "CDS lies outside the exons": outside,
     }
     for what, rows in found.items():
         if rows:
@@ -167,52 +143,39 @@ def check_parts_fit(transcript: Transcript, path: object) -> None:
 
 
 def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[str, Pieces]:
-    """Return the spliced pieces of UTR5, CDS and UTR3, each sorted by position.
+    """Return the spliced pieces of UTR5, CDS and UTR3, each sorted by position, of a transcript with CDS.
 
-    Parameters
-    ----------
-    transcript
-        One with CDS.
-    stop_codon
-        Whether the CDS is to hold the stop codon: ``"included"``, ``"excluded"`` or ``"as_annotated"``. A stop codon
-        that the CDS does not hold belongs to no region, as in Ensembl's UTR rows.
-
-    Raises
-    ------
-    ValueError
-        If the CDS has to be changed, but the annotation does not say whether it holds the stop codon.
+    `stop_codon` says whether the CDS is to hold it: ``"included"``, ``"excluded"`` or ``"as_annotated"``. One that the
+    CDS does not hold belongs to no region, as in Ensembl's UTR rows. A UserError is raised if the CDS has to be
+    changed, but the annotation does not say whether it holds the stop codon.
     """
     cds = merged(_pairs(transcript.cds), touching=False)  # where a ribosome slips back, bases are read twice
-    exons = _pairs(transcript.exons) or _exons_without_rows(transcript, cds)
+    exons = _pairs(transcript.exons)
+    if not exons:  # SGD, bacteria: the CDS, extended to the transcript's ends
+        exons, (start, end) = merged(cds), span(transcript)
+        exons[0] = (start, exons[0][1])
+        exons[-1] = (exons[-1][0], end)
     first, last = cds[0][0], max(end for _, end in cds)
     left = [(start, min(end, first)) for start, end in exons if start < first]
     right = [(max(start, last), end) for start, end in exons if end > last]
     plus = transcript.strand == "+"
     utr5, utr3 = (left, right) if plus else (right, left)
     stop = _pairs(transcript.stop)
-    holds_stop = stop[0][0] >= first and stop[-1][1] <= last if stop else None
-    if holds_stop is None and stop_codon != "as_annotated":
-        raise ValueError(transcript.name)
-    if holds_stop is False:
+    if not stop and stop_codon != "as_annotated":
+        what, where = "the annotation does not say whether the CDS holds the stop codon", f"gtf, {transcript.name}"
+        hint = "set genes.stop_codon=as_annotated"
+        raise UserError(what, where=where, expected="stop_codon rows", received="none", hint=hint)
+    if stop and (stop[0][0] < first or stop[-1][1] > last):
         codon, utr3 = split_spliced(utr3, 3, from_left=plus)
         if stop_codon == "included":
             cds = merged([*cds, *codon])
-    elif holds_stop and stop_codon == "excluded":
+    elif stop and stop_codon == "excluded":
         _, cds = split_spliced(cds, 3, from_left=not plus)
     return {"UTR5": utr5, "CDS": cds, "UTR3": utr3}
 
 
 def _pairs(flat: array[int]) -> Pieces:
     return sorted(zip(flat[::2], flat[1::2], strict=True))
-
-
-def _exons_without_rows(transcript: Transcript, cds: Pieces) -> Pieces:
-    """Return exons where there are no exon rows (SGD, bacteria): the CDS, extended to the transcript's ends."""
-    start, end = span(transcript)
-    exons = merged(cds)
-    exons[0] = (min(start, exons[0][0]), exons[0][1])
-    exons[-1] = (exons[-1][0], max(end, exons[-1][1]))
-    return exons
 
 
 def merged(pieces: Iterable[tuple[int, int]], *, touching: bool = True) -> Pieces:
@@ -229,17 +192,15 @@ def merged(pieces: Iterable[tuple[int, int]], *, touching: bool = True) -> Piece
 def split_spliced(pieces: Pieces, bases: int, *, from_left: bool) -> tuple[Pieces, Pieces]:
     """Take so many bases off one end of spliced pieces; return those taken and those left, each sorted."""
     taken: Pieces = []
-    rest = list(pieces)
-    while bases > 0 and rest:
-        start, end = rest.pop(0 if from_left else -1)
+    rest: Pieces = []
+    for start, end in pieces if from_left else reversed(pieces):
         part = min(bases, end - start)
-        cut = start + part if from_left else end - part
-        taken.append((start, cut) if from_left else (cut, end))
-        left_over = (cut, end) if from_left else (start, cut)
-        if left_over[0] < left_over[1]:
-            rest.insert(0 if from_left else len(rest), left_over)
         bases -= part
-    return sorted(taken), rest
+        cut = start + part if from_left else end - part
+        mine, left = ((start, cut), (cut, end)) if from_left else ((cut, end), (start, cut))
+        taken += [mine] * (mine[0] < mine[1])
+        rest += [left] * (left[0] < left[1])
+    return sorted(taken), sorted(rest)
 
 
 def halflife_lengths(transcript: Transcript, pieces: dict[str, Pieces], lengths: str = "exact") -> dict[str, float]:

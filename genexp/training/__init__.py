@@ -1,1 +1,1 @@
-"""The fit loop, optimisers and schedules, distribution strategies, resume."""
+"""The fit loop, optimizers and schedules, distribution strategies, resume."""

@@ -15,18 +15,12 @@ from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
 
-
-def _model_class(name: str) -> type[ModelConfig] | None:
-    return config_class(name) if name in names() else None
-
-
-def _dataset_class(name: str) -> type[DatasetConfig | DemoConfig]:
-    return DemoConfig if name == "demo" else DatasetConfig
-
-
 #: The groups ``model`` and ``dataset`` of a config, as the class that belongs to their name.
-AnyModel = Annotated[ModelConfig, ByName("model", _model_class, names)]
-AnyDataset = Annotated[DatasetConfig | DemoConfig, ByName("dataset", _dataset_class, lambda: ("demo", "files"))]
+AnyModel = Annotated[ModelConfig, ByName("model", lambda name: config_class(name) if name in names() else None, names)]
+AnyDataset = Annotated[
+    DatasetConfig | DemoConfig,
+    ByName("dataset", lambda name: DemoConfig if name == "demo" else DatasetConfig, lambda: ("demo", "files")),
+]
 
 
 class TrainingConfig(Schema):
@@ -74,20 +68,18 @@ class ExperimentConfig(Schema):
     repeats: Count | None = Field(description="number of runs behind the mean")
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 Logger = Annotated[str, OneOf(("csv", *LOGGERS))]
+Loggers = Annotated[
+    list[Logger],
+    BeforeValidator(lambda x: [x] if isinstance(x, str) else x, json_schema_input_type=Logger | list[Logger]),
+]
 
 
 class RunConfig(Schema):
     """The whole config of a run."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
-    logger: Annotated[list[Logger], BeforeValidator(_listed, json_schema_input_type=Logger | list[Logger])] | None = (
-        Field(description="where each epoch is written beside history.csv")
-    )
+    logger: Loggers | None = Field(description="where each epoch is written beside history.csv")
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
     data: DataConfig
     dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
@@ -102,13 +94,7 @@ class RunConfig(Schema):
 
 
 def check_combination(data: DataConfig, model: ModelConfig) -> None:
-    """Raise a PydanticCustomError where ``data`` and ``model`` are impossible together, whatever the dataset.
-
-    Raises
-    ------
-    PydanticCustomError
-        Of type ``combination``; its context has ``where``, ``expected``, ``received`` and ``hint``.
-    """
+    """Raise the error of `combination` where ``data`` and ``model`` are impossible together, whatever the dataset."""
     name, window = data.name, data.window
     reads = type(model).reads
     letters = ", ".join(f"{letter} ({block.title})" for letter, block in BLOCKS.items())
@@ -131,11 +117,5 @@ def check_combination(data: DataConfig, model: ModelConfig) -> None:
 
 
 def read_config(run: RunDirectory) -> RunConfig:
-    """Return the config of a run, as its ``config.yaml`` holds it.
-
-    Raises
-    ------
-    UserError
-        If the file is damaged, or holds keys that this version does not know.
-    """
+    """Return the config of a run, as its ``config.yaml`` holds it."""
     return validate(read_yaml(run.config), RunConfig, str(run.config))

@@ -14,9 +14,8 @@ from genexp.run import RunDirectory
 if TYPE_CHECKING:
     from genexp.training.config import RunConfig
 
-#: Takes one row of `genexp.run.record.HISTORY_COLUMNS`.
+#: Takes one row of `genexp.run.HISTORY_COLUMNS`.
 Log = Callable[[Mapping[str, float]], None]
-
 #: Opens a logger for one attempt of a run: ``opened(config, run, attempt)``.
 Logger = Callable[["RunConfig", RunDirectory, int], AbstractContextManager[Log]]
 
@@ -30,20 +29,14 @@ def chosen(logger: Sequence[str] | None) -> list[str]:
 
 
 def check_loggers(logger: Sequence[str] | None) -> None:
-    """Check before the run that each logger is installed and can write.
-
-    Raises
-    ------
-    UserError
-        For the first that is not or cannot.
-    """
+    """Raise a UserError for the first logger that is not installed or cannot write."""
     for name in chosen(logger):
         package = PACKAGES.get(name)
         if package and find_spec(package) is None:
             hint = f"pip install 'genexp[{name}]', or choose logger=tensorboard, which needs no other package"
             raise UserError(f"logger={name} needs the package {package}, which is not installed", hint=hint)
-        if name in CHECKS:
-            CHECKS[name]()
+        if check := {"mlflow": _check_mlflow, "wandb": _check_wandb}.get(name):
+            check()
 
 
 def _check_mlflow() -> None:
@@ -52,13 +45,11 @@ def _check_mlflow() -> None:
     try:
         mlflow.MlflowClient().search_experiments(max_results=1)
     except Exception as error:  # noqa: BLE001 - whatever its stores raise: MLflow's, SQL's, or the network's own
-        raise UserError(
-            "MLflow cannot write to its tracking URI",
-            where="MLFLOW_TRACKING_URI",
-            expected="sqlite:///FILE, or the address of a tracking server",
-            received=f"{mlflow.get_tracking_uri()}: {' '.join(str(error).split())[:300]}",
-            hint="set MLFLOW_TRACKING_URI, or choose logger=tensorboard",
-        ) from None
+        received = f"{mlflow.get_tracking_uri()}: {' '.join(str(error).split())[:300]}"
+        expected = "sqlite:///FILE, or the address of a tracking server"
+        what, hint = "MLflow cannot write to its tracking URI", "set MLFLOW_TRACKING_URI, or choose logger=tensorboard"
+        where = "MLFLOW_TRACKING_URI"
+        raise UserError(what, where=where, expected=expected, received=received, hint=hint) from None
 
 
 def _check_wandb() -> None:
@@ -75,16 +66,9 @@ def _check_wandb() -> None:
         raise UserError("Weights & Biases refuses the login", where="logger=wandb", received=reason, hint=hint)
 
 
-#: Run before training, so that a run does not start which cannot be logged.
-CHECKS: dict[str, Callable[[], None]] = {"mlflow": _check_mlflow, "wandb": _check_wandb}
-
-
 @contextmanager
 def open_loggers(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
-    """Open the loggers of one attempt; yields a function that writes one epoch to all of them.
-
-    A resumed run continues in the same TensorBoard folder and the same Weights & Biases run.
-    """
+    """Open the loggers of one attempt, or of a resumed one again; yields a function that writes one epoch to all."""
     with ExitStack() as stack:
         logs = [stack.enter_context(LOGGERS[name](config, run, attempt)) for name in chosen(config.logger)]
 

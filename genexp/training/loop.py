@@ -15,16 +15,16 @@ from genexp.dataset.batches import TrainingBatches, inference_batches
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.evaluation.metrics import is_collapsed, r2
-from genexp.evaluation.predict import predict
+from genexp.evaluation.report import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
-from genexp.run import RunDirectory
-from genexp.run.record import HISTORY_COLUMNS
+from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training.loggers import Log, open_loggers
-from genexp.training.optimizers import OPTIMIZERS, epoch_rate, has_schedule
+from genexp.training.optimizers import build_optimizer, epoch_rate, has_schedule
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
+from genexp.units import clock
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -47,19 +47,7 @@ FUSED_FROM = 5_000
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training leaves behind, apart from the files.
-
-    Attributes
-    ----------
-    model
-        As it is after the last epoch.
-    progress
-        Epochs, losses and times.
-    seed
-        That of the last attempt.
-    collapsed
-        Whether the last attempt collapsed too.
-    """
+    """The model after the last epoch, the progress, the seed of the last attempt, and whether it collapsed too."""
 
     model: keras.Model
     progress: Progress
@@ -68,16 +56,7 @@ class Fitted:
 
 
 def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Hardware, run: RunDirectory) -> Fitted:
-    """Train one model, again with another seed when the network collapses.
-
-    Continues from the saved state of the run directory, where there is one. Writes ``history.csv``,
-    ``checkpoints/best.keras``, ``checkpoints/last.keras`` and ``checkpoints/state/`` after each epoch.
-
-    Raises
-    ------
-    UserError
-        If the loss becomes infinite or NaN.
-    """
+    """Train one model from the saved state of its run, if any; again with another seed when the network collapses."""
     state = read_progress(run.state)
     while True:
         seed = (config.seed + state.attempt * SEED_STEP) % 2**31
@@ -109,7 +88,7 @@ def compiled_model(config: RunConfig, shapes: InputShapes, hardware: Hardware, s
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
         model = build_model(config.model, shapes)
-        optimizer = OPTIMIZERS[config.training.optimizer](config.training)
+        optimizer = build_optimizer(config.training)
         model.compile(optimizer, loss=config.training.loss, jit_compile=hardware.jit)
         # Its variables are made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)
@@ -149,9 +128,12 @@ def fit(
             say(epoch_line(state, training.epochs, len(genes)))
             epochs_done(state.epoch)
             steps_left = batches.steps * (training.epochs - state.epoch)
-            # The first epoch compiles the model, so that the second tells how long a step takes.
-            if state.epoch - first == 2 and row["seconds"] < FUSED_BELOW_S * batches.steps and steps_left >= FUSED_FROM:
-                fuse_steps(model, training, hardware)
+            # The first epoch compiles the model, so that the second tells how long a step takes. Not on TPUs, nor with
+            # several replicas.
+            fast = row["seconds"] < FUSED_BELOW_S * batches.steps and steps_left >= FUSED_FROM
+            if state.epoch - first == 2 and fast and not static:
+                loss, jit = training.loss, hardware.jit
+                model.compile(model.optimizer, loss=loss, jit_compile=jit, steps_per_execution=FUSED_STEPS)
 
 
 def one_epoch(
@@ -183,13 +165,6 @@ def one_epoch(
     return dict(zip(HISTORY_COLUMNS, row, strict=True)), predictions
 
 
-def fuse_steps(model: keras.Model, training: TrainingConfig, hardware: Hardware) -> None:
-    """Have TensorFlow make several updates per call from Python; not on TPUs, nor with several replicas."""
-    if not hardware.static_batches:
-        steps, jit = FUSED_STEPS, hardware.jit
-        model.compile(model.optimizer, loss=training.loss, jit_compile=jit, steps_per_execution=steps)
-
-
 def save_model(model: keras.Model, run: RunDirectory, name: str) -> None:
     """Write a checkpoint atomically: the model alone, without optimizer, so that plain Keras opens it anywhere."""
     path = run.checkpoint(name)
@@ -202,8 +177,7 @@ def save_model(model: keras.Model, run: RunDirectory, name: str) -> None:
 def epoch_line(state: Progress, epochs: int, genes: int) -> str:
     """Return one line of at most 80 columns: losses, r2, speed, time left if all epochs are run; * for the best."""
     row, recent = state.history[-1], state.history[-10:]
-    left = round(sum(r["seconds"] + r["val_seconds"] for r in recent) / len(recent) * (epochs - state.epoch))
-    eta = f"{left // 60}:{left % 60:02}" if left < 3600 else f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"
+    left = sum(r["seconds"] + r["val_seconds"] for r in recent) / len(recent) * (epochs - state.epoch)
     best, speed = "*" if state.waited == 0 else " ", f"{genes / row['seconds']:,.0f}"
     losses = f"loss {row['loss']:.4f}  val {row['val_loss']:.4f} {best}  r2 {row['val_r2']:.3f}"
-    return f"epoch {state.epoch:>3}/{epochs}  {losses}  {speed:>6} genes/s  ETA {eta}"
+    return f"epoch {state.epoch:>3}/{epochs}  {losses}  {speed:>6} genes/s  ETA {clock(left)}"

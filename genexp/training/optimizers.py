@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras.optimizers import Optimizer
@@ -16,57 +16,30 @@ LOSSES = (
     *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
 )
 
-
-def _sgd(config: TrainingConfig) -> Optimizer:
-    from keras.optimizers import SGD
-
-    return SGD(config.learning_rate, momentum=config.momentum)
-
-
-def _adam(config: TrainingConfig) -> Optimizer:
-    from keras.optimizers import Adam
-
-    return Adam(config.learning_rate)
-
-
-def _adadelta(config: TrainingConfig) -> Optimizer:
-    from keras.optimizers import Adadelta
-
-    return Adadelta(config.learning_rate, rho=0.95)
+#: By the name in ``training.optimizer``: from the module `keras.optimizers` and the config to the optimizer.
+OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], Optimizer]] = {
+    "sgd": lambda keras, config: keras.SGD(config.learning_rate, momentum=config.momentum),
+    "adam": lambda keras, config: keras.Adam(config.learning_rate),
+    # Decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101).
+    "adamw": lambda keras, config: keras.AdamW(config.learning_rate, weight_decay=config.weight_decay),
+    "adadelta": lambda keras, config: keras.Adadelta(config.learning_rate, rho=0.95),
+    "adamax": lambda keras, config: keras.Adamax(config.learning_rate),
+    # Of the Transformer paper; ``training.learning_rate`` and the milestone have no effect.
+    "original": lambda keras, config: keras.Adam(_noam(config), beta_1=0.9, beta_2=0.98, epsilon=1e-9),
+}
 
 
-def _adamax(config: TrainingConfig) -> Optimizer:
-    from keras.optimizers import Adamax
-
-    return Adamax(config.learning_rate)
-
-
-def _original(config: TrainingConfig) -> Optimizer:
-    """Adam and schedule of the Transformer paper; ``training.learning_rate`` and the milestone have no effect."""
-    from keras.optimizers import Adam
-
+def _noam(config: TrainingConfig) -> object:
     from genexp.training.schedules import TransformerSchedule
 
-    schedule = TransformerSchedule(config.d_model, config.warmup_steps)
-    return Adam(schedule, beta_1=0.9, beta_2=0.98, epsilon=1e-9)
+    return TransformerSchedule(config.d_model, config.warmup_steps)
 
 
-def _adamw(config: TrainingConfig) -> Optimizer:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101)."""
-    from keras.optimizers import AdamW
+def build_optimizer(config: TrainingConfig) -> Optimizer:
+    """Return a new optimizer."""
+    from keras import optimizers
 
-    return AdamW(config.learning_rate, weight_decay=config.weight_decay)
-
-
-#: By the name in ``training.optimizer``.
-OPTIMIZERS: dict[str, Callable[[TrainingConfig], Optimizer]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adamw,
-    "adadelta": _adadelta,
-    "adamax": _adamax,
-    "original": _original,
-}
+    return OPTIMIZERS[config.optimizer](optimizers, config)
 
 
 def has_schedule(optimizer: Optimizer) -> bool:

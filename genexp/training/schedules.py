@@ -21,5 +21,4 @@ class TransformerSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return self.d_model**-0.5 * ops.minimum(step**-0.5, step * self.warmup_steps**-1.5)
 
     def get_config(self) -> dict[str, int]:
-        """Return what `from_config` needs."""
         return {"d_model": self.d_model, "warmup_steps": self.warmup_steps}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp.blocks import PROMOTER
-from genexp.dataset.description import DatasetDescription
-from genexp.dataset.sources import Source, check_inputs
+from genexp.dataset.description import DatasetDescription, Source
+from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig
@@ -22,23 +22,11 @@ if TYPE_CHECKING:
     from genexp.training.config import RunConfig
 
 KEY = "training.start_from"
+OTHER_MODEL = "the weights to start from belong to another model"
 
 
 def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> None:
-    """Check that the run to start from has the model, blocks, promoters and widths of this one; imports no Keras.
-
-    Parameters
-    ----------
-    config
-        The config of the run to be started; ``training.start_from`` names the other run.
-    source, window
-        The dataset of the run, and the slice of its promoters that the model sees.
-
-    Raises
-    ------
-    UserError
-        At the first difference.
-    """
+    """Check that the run to start from has the model, blocks, promoters and widths of this one; imports no Keras."""
     from genexp.training.config import read_config
 
     run = find_run(str(config.training.start_from), KEY)
@@ -48,25 +36,21 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
     seen = DatasetDescription.model_validate(read_environment(run)["dataset"])
     check_inputs(seen, config.data.name, description, f"name another dataset, or leave {KEY} out")
     if window and seen.window and config.model.reads == "bases":
-        length, own = seen.window[1] - seen.window[0], window[1] - window[0]
-        _check_same([("nt of promoter", length, own)])
+        _check_same([("nt of promoter", seen.window[1] - seen.window[0], window[1] - window[0])])
     counted = PROMOTER in config.data.name and description.promoter == "bases"
     if counted and isinstance(config.model, KmerConfig) and isinstance(other.model, KmerConfig):
-        _check_same(_kmer_settings(other.model, config.model))
-
-
-def _kmer_settings(theirs: KmerConfig, own: KmerConfig) -> Iterable[tuple[str, object, object]]:
-    for key in ("k", "chunk", "embed_dim"):
-        yield f"model.{key}", getattr(theirs, key), getattr(own, key)
-    yield "model.embedding", embedding_form(theirs.embedding), embedding_form(own.embedding)
+        keys = ("k", "chunk", "embed_dim")
+        _check_same((f"model.{key}", getattr(other.model, key), getattr(config.model, key)) for key in keys)
+        forms = embedding_form(other.model.embedding), embedding_form(config.model.embedding)
+        _check_same([("model.embedding", *forms)])
 
 
 def _check_same(settings: Iterable[tuple[str, object, object]]) -> None:
     """Raise a UserError at the first of (key, theirs, own) that differs."""
     for key, theirs, own in settings:
         if theirs != own:
-            what, expected = "the weights to start from belong to another model", f"{key}: {theirs}, as in that run"
-            raise UserError(what, where=KEY, expected=expected, received=own, hint=f"change it, or leave {KEY} out")
+            expected, hint = f"{key}: {theirs}, as in that run", f"change it, or leave {KEY} out"
+            raise UserError(OTHER_MODEL, where=KEY, expected=expected, received=own, hint=hint)
 
 
 def embedding_form(settings: EmbeddingConfig) -> str:
@@ -78,37 +62,21 @@ def embedding_form(settings: EmbeddingConfig) -> str:
 
 
 def take_weights(model: keras.Model, config: RunConfig, vectors: np.ndarray | None) -> Path:
-    """Set the weights of a model to those of the best checkpoint of another run; its optimizer starts anew.
+    """Set the weights of a model to those of the best checkpoint of another run, which is returned.
 
-    Parameters
-    ----------
-    model, config
-        The model and the config of its run; ``training.start_from`` names the other run.
-    vectors
-        The k-mer vectors that the model is built on, (4**k, dimension).
-
-    Returns
-    -------
-    Path
-        The run.
-
-    Raises
-    ------
-    UserError
-        If the other model has other layers or shapes, or was trained on other frozen k-mer vectors.
+    `vectors` are the k-mer vectors that the model is built on, (4**k, dimension). The optimizer starts anew.
     """
     from genexp.evaluation.report import load_checkpoint
 
     directory = str(config.training.start_from)
     run = find_run(directory, KEY)
-    other = load_checkpoint(run, "best")
     own = {v.path: v for v in model.weights if "seed" not in v.path}
-    values = {v.path: np.asarray(v) for v in other.weights if "seed" not in v.path}
+    values = {v.path: np.asarray(v) for v in load_checkpoint(run, "best").weights if "seed" not in v.path}
     differ = [p for p in {**own, **values} if p not in own or p not in values or own[p].shape != values[p].shape]
     if differ:
         path = differ[0]
         raise UserError(
-            "the weights to start from belong to another model",
+            OTHER_MODEL,
             where=f"{KEY}={directory}",
             expected=f"{path} {tuple(own[path].shape)}" if path in own else f"no {path}",
             received=f"{tuple(values[path].shape) if path in values else 'none'} ({len(differ)} variables differ)",

@@ -1,4 +1,4 @@
-"""What resuming a run exactly needs, in one file that is replaced atomically."""
+"""Resuming a run exactly: what it needs, in one file that is replaced atomically, and what forbids it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import math
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from genexp.config.validation import validate
 from genexp.errors import UserError
 from genexp.files import write_atomically
+from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
+from genexp.training.config import HardwareConfig, RunConfig, read_config
 
 if TYPE_CHECKING:
     import keras
@@ -21,33 +24,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Progress:
-    """How far a run is; all of it is restored on resume.
+    """How far a run is; all of it is restored on resume."""
 
-    Attributes
-    ----------
-    attempt
-        0, or how often the run was started again with another seed after a collapse.
-    epoch
-        Epochs completed in this attempt.
-    best_epoch, best_loss
-        Epoch with the lowest validation loss, from 1, and that loss.
-    waited
-        Epochs since the best one.
-    flat
-        Epochs in a row with constant validation predictions.
-    history
-        One row per epoch; see `genexp.run.record.HISTORY_COLUMNS`.
-    seconds
-        Time spent in training epochs and their validation, over all attempts and interruptions.
-    """
-
+    #: How often the run was started again with another seed after a collapse.
     attempt: int = 0
+    #: Epochs completed in this attempt.
     epoch: int = 0
+    #: Epoch with the lowest validation loss, from 1, that loss, and the epochs since.
     best_epoch: int = 0
     best_loss: float = math.inf
     waited: int = 0
+    #: Epochs in a row with constant validation predictions.
     flat: int = 0
+    #: Spent in training epochs and their validation, over all attempts and interruptions.
     seconds: float = 0.0
+    #: One row per epoch; see `genexp.run.HISTORY_COLUMNS`.
     history: list[dict[str, float]] = field(default_factory=list)
 
     def advance(self, row: dict[str, float]) -> None:
@@ -71,13 +62,7 @@ def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
 
 
 def read_progress(path: Path) -> Progress:
-    """Return the progress of a run; that of a new one where nothing is saved.
-
-    Raises
-    ------
-    UserError
-        When the file is damaged.
-    """
+    """Return the progress of a run; that of a new one where nothing is saved."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return Progress(**json.loads(str(file["progress"])))
@@ -85,31 +70,21 @@ def read_progress(path: Path) -> Progress:
         return Progress()
     except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
         received, hint = f"{type(error).__name__}: {error}", "copy the run directory again, or start a new run"
-        raise UserError(
-            "the saved state of this run cannot be read", where=path, received=received, hint=hint
-        ) from None
+        what = "the saved state of this run cannot be read"
+        raise UserError(what, where=path, received=received, hint=hint) from None
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
-    """Set weights, optimizer and random state of a compiled model to the saved ones.
-
-    Raises
-    ------
-    UserError
-        When they belong to another model.
-    """
+    """Set weights, optimizer and random state of a compiled model to the saved ones."""
     variables = _variables(model)
     with np.load(path, allow_pickle=False) as file:
         saved = [file[name] for name in sorted(file.files) if name != "progress"]
     shapes, expected = [v.shape for v in saved], [tuple(v.shape) for v in variables]
     if shapes != expected:
         differ = next(((a, b) for a, b in zip(shapes, expected, strict=False) if a != b), (len(shapes), len(expected)))
-        raise UserError(
-            "the saved state belongs to another model",
-            where=path,
-            received=f"{len(shapes)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}",
-            hint="resume the run with the config it was started with",
-        )
+        received = f"{len(shapes)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}"
+        hint = "resume the run with the config it was started with"
+        raise UserError("the saved state belongs to another model", where=path, received=received, hint=hint)
     for variable, value in zip(variables, saved, strict=True):
         variable.assign(value)
 
@@ -120,3 +95,42 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
         model.optimizer.build(model.trainable_variables)
     own = [v for v in model.variables if all(v is not m for m in model.metrics_variables)]
     return [*own, *model.optimizer.variables]
+
+
+def resumed(
+    run: RunDirectory, epochs: int | None, patience: int | Literal["unchanged"] | None, hardware: HardwareConfig | None
+) -> RunConfig:
+    """Return the config with which a run is resumed; None keeps its own epochs or hardware."""
+    content = read_config(run).model_dump(mode="json")
+    if epochs is not None:
+        content["training"]["epochs"] = epochs
+    if patience != "unchanged":
+        content["training"]["patience"] = patience
+    if hardware is not None:
+        content["hardware"] = hardware.model_dump(mode="json")
+    config = validate(content, RunConfig, "resume")
+    check_resumable(run, epochs)
+    return config
+
+
+def check_resumable(run: RunDirectory, epochs: int | None) -> None:
+    """Raise a UserError if a run cannot be resumed, or has nothing left to do with these `epochs`."""
+    metrics, where = read_metrics(run) or {}, run.path
+    if "imported" in metrics:
+        hint = f"start a new run with its weights: genexp train training.start_from={run.path} ..."
+        raise UserError("this run was imported, there is nothing to resume", where=where, hint=hint)
+    if is_being_written(run):
+        raise busy(run)
+    progress = read_progress(run.state)
+    if metrics.get("status") == "completed" and epochs is None:
+        hint = f"evaluate it (genexp evaluate run_dir={run.path}), or train on with training.epochs=N"
+        raise UserError("this run is complete, there is nothing to resume", where=where, hint=hint)
+    if not run.state.is_file() and (run.history.is_file() or any(run.checkpoints.glob("*.keras"))):
+        hint = "copy it from where the run was made, or start a new run; the checkpoints can still be evaluated"
+        raise UserError("the saved state of this run is missing, so it cannot be resumed", where=run.state, hint=hint)
+    if epochs is not None and epochs <= progress.epoch:
+        expected = f"more than the {progress.epoch} epochs that are completed"
+        what = "the run has completed as many epochs already"
+        raise UserError(what, where="training.epochs", expected=expected, received=epochs)
+    if progress.best_epoch and progress.best_epoch != progress.epoch:  # else the saved state has its weights
+        check_checkpoint(run, "best")

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from genexp.errors import UserError
@@ -24,57 +25,35 @@ if TYPE_CHECKING:
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 
 
+@dataclass(frozen=True)
+class Hardware:
+    """The devices of a run, ready for use: model, optimizer and metrics are made inside the strategy's scope."""
+
+    strategy: tf.distribute.Strategy
+    devices: tuple[str, ...]
+    #: Whether every batch must have the same size.
+    static_batches: bool
+    #: The argument ``jit_compile`` of ``compile``: True, False or "auto".
+    jit: bool | str
+
+
 #: A strategy and the names of its devices.
 Devices = tuple["tf.distribute.Strategy", tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """The devices of a run, ready for use.
-
-    Attributes
-    ----------
-    strategy
-        Model, optimiser and metrics are made inside its scope.
-    kind
-        ``cpu``, ``gpu`` or ``tpu``.
-    devices
-        Names of the devices computed on.
-    static_batches
-        Whether every batch must have the same size.
-    jit
-        The argument ``jit_compile`` of ``compile``: True, False or "auto".
-    """
-
-    strategy: tf.distribute.Strategy
-    kind: str
-    devices: tuple[str, ...]
-    static_batches: bool
-    jit: bool | str
-
-
 def set_up_hardware(config: HardwareConfig, *, verbose: bool = False) -> Hardware:
-    """Import TensorFlow, find the devices asked for and configure TensorFlow for them.
-
-    Parameters
-    ----------
-    config
-        The ``hardware`` group.
-    verbose
-        Let TensorFlow's start-up messages through.
-
-    Raises
-    ------
-    UserError
-        If a requested device is not available.
-    """
+    """Import TensorFlow and configure it for the devices asked for; `verbose` lets its start-up messages through."""
     if verbose:
         return _set_up(config)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _quiet_start():
-        found = _set_up(config)
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of retracing, where a split fills no whole batch
-    return found
+        return _set_up(config)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without its start-up messages, for work on whatever devices the process uses."""
+    if "tensorflow" not in sys.modules:
+        with _quiet_start():
+            import_module("keras")
 
 
 @contextmanager
@@ -83,6 +62,8 @@ def _quiet_start() -> Iterator[None]:
 
     TensorFlow's first lines come before any of its own settings can silence them.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # of retracing, where a split fills no whole batch
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, os.fdopen(os.dup(2), "wb") as real:
         os.dup2(held.fileno(), 2)
@@ -103,23 +84,23 @@ def _set_up(config: HardwareConfig) -> Hardware:
     import keras
     import tensorflow as tf
 
-    kind = config.name if config.name != "auto" else _best_kind()
-    make = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind]
-    strategy, devices = make(config)
+    tpu_named = os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR")
+    best = "gpu" if tf.config.list_physical_devices("GPU") else "tpu" if tpu_named else "cpu"
+    kind = best if config.name == "auto" else config.name
+    try:
+        strategy, devices = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind](config)
+    except RuntimeError as error:  # as TensorFlow refuses to change devices that are in use
+        what, hint = (
+            "TensorFlow uses other devices already in this process",
+            "restart the process (the notebook kernel)",
+        )
+        raise UserError(what, where=f"hardware={config.name}", received=error, hint=hint) from None
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic and kind != "tpu":
         tf.config.experimental.enable_op_determinism()
     # Keras 3 cannot jit-compile under TPUStrategy, where XLA compiles the step anyway.
     jit = False if kind == "tpu" else ("auto" if config.jit is None else config.jit)
-    return Hardware(strategy, kind, devices, kind == "tpu" or len(devices) > 1, jit)
-
-
-def _best_kind() -> str:
-    import tensorflow as tf
-
-    if tf.config.list_physical_devices("GPU"):
-        return "gpu"
-    return "tpu" if os.environ.get("TPU_NAME") or os.environ.get("COLAB_TPU_ADDR") else "cpu"
+    return Hardware(strategy, devices, kind == "tpu" or len(devices) > 1, jit)
 
 
 def _cpu(config: HardwareConfig) -> Devices:

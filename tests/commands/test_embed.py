@@ -10,9 +10,9 @@ import pytest
 from conftest import write_xpresso_set
 
 from genexp import console
-from genexp.api.embedding import check, embed
 from genexp.cli import main
 from genexp.commands import command_of
+from genexp.commands.embed import check, embed
 from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors

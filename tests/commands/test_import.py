@@ -186,6 +186,13 @@ def test_a_missing_extra_is_named(imported, tmp_path, capsys, monkeypatch):
     assert "pip install 'genexp[onnx]'" in capsys.readouterr().err
 
 
+def test_tensorflow_starts_quietly(tmp_path, genexp):
+    path = write_small_xpresso(tmp_path / "model.h5")
+    done = genexp("import", f"checkpoint={path}", "data.window=[0,400]", *SMALL, "name=quiet", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
 def test_training_defaults_are_those_of_train():
     path = "checkpoint=x"
     for model in ("xpresso", "transformer"):

@@ -21,8 +21,7 @@ from genexp.api.training import reported_status
 from genexp.cli import main
 from genexp.errors import UserError
 from genexp.evaluation.metrics import METRICS
-from genexp.run import RunDirectory
-from genexp.run.record import HISTORY_COLUMNS
+from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training.config import read_config
 from genexp.training.state import read_progress
 

@@ -6,12 +6,12 @@ import yaml
 from genexp import api
 from genexp.api.training import TRAIN, check
 from genexp.config.compose import checked_words
-from genexp.config.conf import options
+from genexp.config.conf import groups
 from genexp.config.validation import to_yaml, validate
 from genexp.errors import UserError
 from genexp.training.config import RunConfig
 
-EXPERIMENTS = options("experiment")
+EXPERIMENTS = groups("train")["experiment"]
 
 #: Batch, learning rate, optimiser, patience, epochs, milestone, window relative to the TSS, published test r2.
 EXPECTED = {

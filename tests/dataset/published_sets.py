@@ -3,6 +3,9 @@
 import h5py
 import numpy as np
 
+from genexp.dataset.config import DatasetConfig
+from genexp.dataset.sources import ignore, inspect, load
+
 SIZES = {"train": 12, "valid": 5, "test": 4}
 LENGTH = 40
 
@@ -90,3 +93,15 @@ def write_tokens(root, splits, name="translated_transformers.h5", change=None):
     if change:
         change(arrays)
     return write(root / name, **arrays)
+
+
+def look(root, need="", **settings):
+    """Inspect a folder, with the defaults of ``dataset=files``."""
+    defaults = {"layout": "auto", "fold": None, "tss": None, "drop_ambiguous": False, "shared_genes": "error"}
+    config = {"name": "files", "root": str(root), "stream": None, **defaults, **settings}
+    return inspect(DatasetConfig(**config), need)
+
+
+def read(root, blocks="PH", window=None, progress=ignore, **settings):
+    """Inspect a folder and load its genes."""
+    return load(look(root, blocks, **settings), blocks, window, progress)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from threading import Lock
 
 import h5py
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from genexp.dataset import hdf5
-from genexp.dataset.hdf5 import Location, open_array, read_tiles
+from genexp.dataset.hdf5 import StoredArray, open_array, read_tiles
 from genexp.errors import UserError
 
 
@@ -65,7 +66,7 @@ def compressed(tmp_path, monkeypatch):
     with h5py.File(path, "w") as file:
         values = np.random.default_rng(0).normal(size=(40, 30))
         file.create_dataset("x", data=values, chunks=(10, 10), compression="gzip")
-    return Location(path, "x"), values
+    return StoredArray(path, "x", (40, 30), "f"), values
 
 
 def test_chunks_that_were_never_written_hold_the_fill_value(compressed):
@@ -73,7 +74,7 @@ def test_chunks_that_were_never_written_hold_the_fill_value(compressed):
     with h5py.File(location.path, "a") as file:
         dataset = file.create_dataset("y", (40, 30), "f4", chunks=(10, 10), compression="gzip", fillvalue=7)
         dataset[:10] = 1
-    with open_array(Location(location.path, "y")) as array:
+    with open_array(replace(location, key="y")) as array:
         values, _ = read(array, slice(0, 30))
     assert (values[:10] == 1).all()
     assert (values[10:] == 7).all()
@@ -117,7 +118,7 @@ def test_damage_that_hdf5_finds_is_an_error(compressed, monkeypatch):
 
 def test_a_key_that_is_gone_is_an_error(compressed):
     location, _ = compressed
-    with pytest.raises(UserError, match="cannot be read"), open_array(Location(location.path, "z")):
+    with pytest.raises(UserError, match="damaged"), open_array(replace(location, key="z")):
         pass
 
 

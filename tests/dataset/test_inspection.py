@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from published_sets import (
     LENGTH,
     SIZES,
+    look,
     make_split,
     write,
     write_embedded,
@@ -19,16 +20,14 @@ from published_sets import (
 )
 
 from genexp.blocks import HALFLIFE_FEATURES
-from genexp.dataset.inspection import inspect_files
 from genexp.dataset.layouts import LAYOUTS, SPLIT_NAMES, find_sets
-from genexp.dataset.reading import describe
 from genexp.errors import UserError
 
 
 def error_of(root, **settings):
     """Return the message of the UserError that looking at a folder raises."""
     with pytest.raises(UserError) as caught:
-        inspect_files(root, **settings)
+        look(root, **settings)
     message = str(caught.value)
     assert "hint: " in message
     return message
@@ -36,7 +35,7 @@ def error_of(root, **settings):
 
 def test_xpresso(tmp_path):
     write_xpresso(tmp_path)
-    info = inspect_files(tmp_path).description
+    info = look(tmp_path).description
     assert info.source == str(tmp_path)
     assert (info.layout, info.blocks, dict(info.genes)) == ("xpresso", "PH", SIZES)
     assert (info.promoter, info.promoter_length, info.tss) == ("bases", LENGTH, LENGTH // 2)
@@ -46,14 +45,14 @@ def test_xpresso(tmp_path):
 
 def test_a_folder_is_described_in_one_line(tmp_path):
     write_xpresso(tmp_path, length=2000)
-    assert describe(inspect_files(str(tmp_path))) == (
+    assert str(look(tmp_path).description) == (
         f"xpresso layout in {tmp_path}: 12 / 5 / 4 genes, promoter 2,000 nt (TSS at 1,000), blocks P H(8)"
     )
 
 
 def test_half_life_columns_get_names_only_if_there_are_eight(tmp_path):
     write_xpresso(tmp_path, change=lambda _, arrays: arrays.update(data=arrays["data"][:, :7]))
-    info = inspect_files(tmp_path).description
+    info = look(tmp_path).description
     assert dict(info.widths) == {"H": 7}
     assert info.feature_names == {}
 
@@ -70,7 +69,7 @@ def test_half_life_columns_get_names_only_if_there_are_eight(tmp_path):
 )
 def test_the_keys_tell_the_set_whatever_the_files_are_called(tmp_path, mirna, names, layout, blocks):
     write_tf(tmp_path, mirna=mirna, names=names)
-    info = inspect_files(tmp_path).description
+    info = look(tmp_path).description
     assert (info.layout, info.blocks) == (layout, blocks)
     assert dict(info.widths) == {"H": 8, "T": 3} | ({"M": 4} if mirna else {})
 
@@ -88,23 +87,23 @@ def test_every_spelling_of_a_file_name_is_known(tmp_path_factory, data):
     (found,) = find_sets(root, int(fold) if fold else None)
     assert [path.name for path in found.files.values()] == names
     assert found.problem is None
-    assert found.embedded
+    assert LAYOUTS[found.layout].embedded
 
 
 @pytest.mark.parametrize(("suffix", "layout", "blocks"), [("", "embedded", "PH"), ("_tf", "embedded_tf", "PHT")])
 def test_embedded(tmp_path, suffix, layout, blocks):
     write_embedded(tmp_path, suffix)
-    fileset = inspect_files(tmp_path)
+    fileset = look(tmp_path)
     info = fileset.description
     assert (info.layout, info.blocks) == (layout, blocks)
     assert (info.promoter, info.promoter_length, info.tss) == ("embedded", 6, None)
     assert "no gene names" in fileset.warnings[0]
-    assert "embedded in 6 chunks" in describe(fileset)
+    assert "embedded in 6 chunks" in str(fileset.description)
 
 
 def test_embedded_vectors_of_four_dimensions_are_recognised_by_the_file_name(tmp_path):
     write_embedded(tmp_path, dimension=4)
-    assert inspect_files(tmp_path).description.promoter == "embedded"
+    assert look(tmp_path).description.promoter == "embedded"
 
 
 def test_embedded_vectors_are_recognised_by_their_shape(tmp_path):
@@ -112,7 +111,7 @@ def test_embedded_vectors_are_recognised_by_their_shape(tmp_path):
         arrays["promoter"] = np.ones((len(arrays["label"]), 7, 5), np.float32)
 
     write_xpresso(tmp_path, change=embed)
-    info = inspect_files(tmp_path).description
+    info = look(tmp_path).description
     assert (info.layout, info.promoter, info.promoter_length) == ("embedded", "embedded", 7)
 
 
@@ -121,7 +120,7 @@ def test_token_files_bring_the_promoters_of_the_set_beside_them(tmp_path):
     write_tokens(tmp_path, splits)
     write_tf(tmp_path, change=lambda _, arrays: arrays.pop("promoter"))
     write_tokens(tmp_path, {split: make_split(split) for split in SIZES}, "translated_transformers_tf.h5")
-    plain, tf = (inspect_files(tmp_path, need=need) for need in ("PH", "PHT"))
+    plain, tf = (look(tmp_path, need=need) for need in ("PH", "PHT"))
     assert (plain.description.layout, plain.description.blocks) == ("tokens", "PH")
     assert (tf.description.layout, tf.description.blocks) == ("tokens_tf", "PHT")
     assert plain.description.promoter_length == tf.description.promoter_length == LENGTH
@@ -133,7 +132,7 @@ def test_token_files_bring_the_promoters_of_the_set_beside_them(tmp_path):
 def test_a_token_file_is_recognised_by_its_keys(tmp_path):
     splits = write_xpresso(tmp_path)
     path = write_tokens(tmp_path, splits, "bases.h5", lambda arrays: arrays.update(validation=arrays.pop("valid")))
-    fileset = inspect_files(tmp_path, layout="tokens")
+    fileset = look(tmp_path, layout="tokens")
     assert fileset.arrays["valid"]["P"].path == path
     assert fileset.arrays["valid"]["P"].key == "validation"
 
@@ -151,21 +150,21 @@ def test_a_folder_may_hold_every_set(tmp_path):
     published = set(LAYOUTS) - {"genexp"}
     assert {found.layout for found in find_sets(tmp_path)} == published
     for layout in published:
-        assert inspect_files(tmp_path, layout=layout).description.layout == layout
+        assert look(tmp_path, layout=layout).description.layout == layout
     expected = {"": "xpresso", "PH": "xpresso", "T": "xpresso_tf", "PHT": "xpresso_tf", "HM": "xpresso_mirna"}
-    assert {need: inspect_files(tmp_path, need=need).description.layout for need in expected} == expected
+    assert {need: look(tmp_path, need=need).description.layout for need in expected} == expected
 
 
 def test_folds(tmp_path):
     for fold in (1, 10):
         write_xpresso(tmp_path, f"{fold}{{}}.h5", seed=fold, n=fold + 3)
-    fileset = inspect_files(tmp_path, fold=10)
+    fileset = look(tmp_path, fold=10)
     assert fileset.description.genes["train"] == 13
-    assert ", fold 10: " in describe(fileset)
+    assert ", fold 10: " in str(fileset.description)
     assert "dataset.fold among 1, 10" in error_of(tmp_path)
     assert "dataset.fold among 1, 10" in error_of(tmp_path, fold=2)
     write_xpresso(tmp_path)
-    assert inspect_files(tmp_path).description.genes["train"] == SIZES["train"]
+    assert look(tmp_path).description.genes["train"] == SIZES["train"]
 
 
 def test_a_fold_of_a_folder_without_folds(tmp_path):
@@ -176,7 +175,7 @@ def test_a_fold_of_a_folder_without_folds(tmp_path):
 def test_a_second_set_of_the_same_layout_is_mentioned(tmp_path):
     write_tf(tmp_path)
     write_tf(tmp_path, names=("train", "valid", "test"))
-    fileset = inspect_files(tmp_path)
+    fileset = look(tmp_path)
     assert fileset.arrays["train"]["T"].path.name == "train.h5"
     assert "train_tf.h5" in fileset.warnings[0]
 
@@ -184,7 +183,7 @@ def test_a_second_set_of_the_same_layout_is_mentioned(tmp_path):
 @pytest.mark.parametrize(("given_tss", "expected"), [(None, 20), (0, 0), (7, 7), (40, 40)])
 def test_tss_is_the_one_given_or_the_middle(tmp_path, given_tss, expected):
     write_xpresso(tmp_path)
-    assert inspect_files(tmp_path, tss=given_tss).description.tss == expected
+    assert look(tmp_path, tss=given_tss).description.tss == expected
 
 
 def test_a_tss_outside_the_promoter(tmp_path):
@@ -248,7 +247,7 @@ def test_an_incomplete_set_is_not_passed_over_without_a_message(tmp_path, split)
     message = error_of(tmp_path, need="PH")
     assert f"the file of the split '{split}' is missing" in message
     assert "dataset.layout" in message
-    assert inspect_files(tmp_path, layout="xpresso_tf", need="PH").description.layout == "xpresso_tf"
+    assert look(tmp_path, layout="xpresso_tf", need="PH").description.layout == "xpresso_tf"
 
 
 def test_two_files_for_one_split(tmp_path):
@@ -305,7 +304,8 @@ def test_a_block_that_only_later_splits_have(tmp_path):
         change=lambda split, arrays: arrays.update(tf=np.eye(len(arrays["label"]))) if split == "test" else None,
     )
     message = error_of(tmp_path)
-    assert "block T (tf) is in one split but not in another" in message
+    assert "the splits 'train' and 'test' disagree: block T (tf)" in message
+    assert "expected: missing" in message
     assert str(tmp_path / "train.h5") in message
 
 
@@ -372,7 +372,7 @@ def test_an_array_of_the_wrong_shape_or_type(tmp_path, key, change, part):
 
 def test_labels_in_one_column_are_fine(tmp_path):
     write_xpresso(tmp_path, change=lambda _, arrays: arrays.update(label=arrays["label"][:, None]))
-    assert inspect_files(tmp_path).description.genes["train"] == SIZES["train"]
+    assert look(tmp_path).description.genes["train"] == SIZES["train"]
 
 
 @pytest.mark.parametrize("split", list(SIZES))
@@ -438,7 +438,7 @@ def test_looking_reads_no_gene(tmp_path):
         with h5py.File(tmp_path / f"{split}.h5", "w") as file:
             file.create_dataset("promoter", (n, 20_000, 4), bool, chunks=(64, 20_000, 4))
             file.create_dataset("label", (n,), "f8")
-    assert inspect_files(tmp_path).description.genes["train"] == 200_000
+    assert look(tmp_path).description.genes["train"] == 200_000
 
 
 def test_files_that_are_locked_can_be_read(tmp_path):
@@ -447,13 +447,13 @@ def test_files_that_are_locked_can_be_read(tmp_path):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         with pytest.raises(OSError, match="lock"):
             h5py.File(tmp_path / "train.h5", locking=True)
-        assert inspect_files(tmp_path).description.genes == SIZES
+        assert look(tmp_path).description.genes == SIZES
 
 
 def test_files_that_are_open_already_can_be_read(tmp_path):
     write_xpresso(tmp_path)
     with h5py.File(tmp_path / "valid.h5"):
-        assert inspect_files(tmp_path).description.genes == SIZES
+        assert look(tmp_path).description.genes == SIZES
 
 
 def real_data():
@@ -464,8 +464,8 @@ def real_data():
 
 
 def test_the_real_yeast_set():
-    fileset = inspect_files(real_data() / "yeast" / "xpresso_h5", need="PH")
-    assert describe(fileset).endswith(
+    fileset = look(real_data() / "yeast" / "xpresso_h5", need="PH")
+    assert str(fileset.description).endswith(
         "yeast/xpresso_h5: 4,090 / 500 / 500 genes, promoter 2,000 nt (TSS at 1,000), blocks P H(8)"
     )
 
@@ -474,7 +474,7 @@ def test_one_hot_of_any_number_type_counts_as_bases(tmp_path):
     for dtype in ("u1", "i8", "f4"):
         root = tmp_path / dtype
         write_xpresso(root, change=lambda _, arrays, d=dtype: arrays.update(promoter=arrays["promoter"].astype(d)))
-        assert inspect_files(root).description.promoter == "bases"
+        assert look(root).description.promoter == "bases"
 
 
 def declare(root, key, shape, **options):

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-from published_sets import make_split, write_xpresso
+from published_sets import look, make_split, read, write_xpresso
 
 from genexp.blocks import BLOCKS, Block
 from genexp.dataset.batches import inference_batches
-from genexp.dataset.inspection import inspect_files
 from genexp.dataset.layouts import find_sets
-from genexp.dataset.reading import describe, load_files
+from genexp.dataset.sources import load
 from genexp.dataset.writer import write_dataset
 from genexp.errors import UserError
 
@@ -38,11 +37,11 @@ def test_it_is_found_read_and_described(tmp_path, accessibility):
     write(tmp_path)
     (found,) = find_sets(tmp_path)
     assert (found.layout, found.blocks) == ("xpresso", "PHA")
-    fileset = inspect_files(tmp_path, need="PHA")
+    fileset = look(tmp_path, need="PHA")
     assert fileset.description.widths == {"H": 8, "A": 3}
     assert fileset.description.feature_names["A"] == NAMES
-    assert "blocks P H(8) A(3)" in describe(fileset)
-    dataset = load_files(fileset, "AP", None)
+    assert "blocks P H(8) A(3)" in str(fileset.description)
+    dataset = load(fileset, "AP", None)
     assert list(dataset.splits["train"].blocks) == ["P", "A"]
     for name, split in dataset.splits.items():
         np.testing.assert_allclose(split.blocks["A"], values(name, len(split)), rtol=1e-6)
@@ -51,16 +50,17 @@ def test_it_is_found_read_and_described(tmp_path, accessibility):
 
 def test_it_is_written_and_read_again(tmp_path, accessibility):
     write(tmp_path / "raw")
-    dataset = load_files(inspect_files(tmp_path / "raw"), "PHA", None)
+    dataset = read(tmp_path / "raw", "PHA")
+    (tmp_path / "own").mkdir()
     write_dataset(tmp_path / "own", dataset, source="tests")
-    again = load_files(inspect_files(tmp_path / "own", need="A"), "PHA", None)
+    again = read(tmp_path / "own", "PHA")
     assert again.fingerprint() == dataset.fingerprint()
     assert again.description.feature_names["A"] == NAMES
 
 
 def test_it_is_fed_by_its_name(tmp_path, accessibility):
     write(tmp_path)
-    dataset = load_files(inspect_files(tmp_path), "PA", None)
+    dataset = read(tmp_path, "PA")
     inputs, _ = next(iter(inference_batches(dataset.splits["test"], 4)))
     np.testing.assert_array_equal(inputs["accessibility"], dataset.splits["test"].blocks["A"])
 
@@ -70,7 +70,7 @@ def test_its_errors_name_it(tmp_path, accessibility):
     wrong[1, 2] = np.nan
     write(tmp_path, valid=wrong)
     with pytest.raises(UserError, match="column H3K27AC"):
-        load_files(inspect_files(tmp_path), "A", None)
+        read(tmp_path, "A")
     write_xpresso(tmp_path / "without")
     with pytest.raises(UserError, match=r"block A \(accessibility\)"):
-        inspect_files(tmp_path / "without", need="A")
+        look(tmp_path / "without", need="A")

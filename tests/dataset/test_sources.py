@@ -1,7 +1,5 @@
 """Choosing the window."""
 
-from dataclasses import dataclass
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,17 +9,6 @@ from genexp.dataset.config import DataConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.sources import choose_window, inspect
 from genexp.errors import UserError
-
-
-@dataclass(frozen=True)
-class Model:
-    """What the choice of the window needs of a model's config."""
-
-    window: list[int] | None
-    parts: int = 1
-
-    def multiple(self):
-        return self.parts
 
 
 def data(name, window=None):
@@ -34,46 +21,53 @@ def info(length=20_000, tss=10_000):
     )
 
 
-def model(left, right):
-    return Model([left, right])
-
-
 def test_the_published_window_lies_around_the_tss():
-    assert choose_window(data("PH"), model(-7000, 3500), info()) == ((3000, 13500), None)
+    assert choose_window(data("PH"), [-7000, 3500], 1, info()) == ((3000, 13500), None)
 
 
 def test_the_published_window_is_clipped_with_a_note():
-    window, note = choose_window(data("PH"), model(-7000, 3500), info(2000, 1000))
+    window, note = choose_window(data("PH"), [-7000, 3500], 1, info(2000, 1000))
     assert window == (0, 2000)
     assert "clipped to [0, 2000)" in note
 
 
 def test_a_given_window_is_taken_as_it_is():
-    assert choose_window(data("P", [3, 1003]), model(-7000, 3500), info(2000, 1000)) == ((3, 1003), None)
+    assert choose_window(data("P", [3, 1003]), [-7000, 3500], 1, info(2000, 1000)) == ((3, 1003), None)
 
 
-def test_a_given_window_must_fit():
-    with pytest.raises(UserError, match="does not fit"):
-        choose_window(data("P", [0, 2001]), model(-7000, 3500), info(2000, 1000))
+@pytest.mark.parametrize("window", [[0, 2001], [2500, 2600], [9, 9], [9, 3]])
+def test_a_given_window_must_fit(window):
+    with pytest.raises(UserError, match="does not fit") as caught:
+        choose_window(data("P", window), [-7000, 3500], 1, info(2000, 1000))
+    assert "data.window" in str(caught.value)
+    assert f"received: {window}" in str(caught.value)
+
+
+def test_a_window_of_embedded_promoters():
+    found = DatasetDescription(
+        source="here", layout="e", genes={"train": 1}, promoter="embedded", promoter_length=6, widths={"H": 3}
+    )
+    with pytest.raises(UserError, match=r"data\.window"):
+        choose_window(data("P", [0, 3]), [-1, 1], 1, found)
+    assert choose_window(data("H", [0, 3]), [-1, 1], 1, found) == (None, None)
 
 
 def test_a_published_window_beyond_the_promoters_is_an_error():
     with pytest.raises(UserError, match="outside the promoters"):
-        choose_window(data("P"), model(5000, 6000), info(2000, 1000))
+        choose_window(data("P"), [5000, 6000], 1, info(2000, 1000))
 
 
 @pytest.mark.parametrize("kind", [None, "embedded"])
 def test_no_window_without_bases(kind):
     found = DatasetDescription(source="here", layout="tf", genes={"train": 1}, promoter=kind, widths={"T": 3})
-    assert choose_window(data("PT" if kind else "T"), model(-1, 1), found) == (None, None)
+    assert choose_window(data("PT" if kind else "T"), [-1, 1], 1, found) == (None, None)
 
 
 @given(st.integers(1, 30_000), st.floats(0, 1), st.integers(-9000, 0), st.integers(1, 9000), st.integers(1, 50))
 def test_a_clipped_window_lies_in_the_promoter_and_can_be_cut(length, where, left, right, parts):
     tss = int(where * (length - 1))
-    m = Model([left, right], parts)
     try:
-        (a, b), _ = choose_window(data("P"), m, info(length, tss))
+        (a, b), _ = choose_window(data("P"), [left, right], parts, info(length, tss))
     except UserError:
         clipped = min(tss + right, length) - max(tss + left, 0)
         assert clipped < parts

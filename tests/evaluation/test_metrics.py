@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from genexp.evaluation.metrics import is_collapsed, mean_ci95, metrics, r2
+from genexp.evaluation.metrics import is_collapsed, metrics, r2
 
 # A busy machine may take its time over one example.
 quick = settings(max_examples=60, deadline=None)
@@ -254,23 +254,3 @@ def test_collapse_does_not_depend_on_units(unit, spread):
 def test_one_gene_cannot_collapse():
     assert not is_collapsed([0.0], [1.0])
     assert is_collapsed([0.0, 0.0], [1.0, 2.0])
-
-
-def test_mean_ci95_is_scipys_t_interval():
-    values = [0.53, 0.55, 0.52, 0.56, 0.54]
-    mean, low, high = mean_ci95(values)
-    expected = scipy.stats.t.interval(0.95, 4, loc=np.mean(values), scale=scipy.stats.sem(values))
-    assert mean == pytest.approx(0.54)
-    assert (low, high) == pytest.approx(expected)
-
-
-def test_mean_ci95_of_one_value_has_no_interval():
-    mean, low, high = mean_ci95([0.5])
-    assert mean == 0.5
-    assert np.isnan([low, high]).all()
-
-
-@pytest.mark.parametrize("values", [[], [1.0, np.nan], [[1.0, 2.0]]])
-def test_mean_ci95_rejects(values):
-    with pytest.raises(ValueError, match="values"):
-        mean_ci95(values)

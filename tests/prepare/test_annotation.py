@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from genexp.errors import UserError
 from genexp.prepare.annotation import Transcript, read_annotation
+from genexp.prepare.config import GenesConfig
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.transcripts import (
     check_parts_fit,
@@ -18,6 +19,22 @@ from genexp.prepare.transcripts import (
 )
 
 ORGANISM = toy.Organism()
+
+
+RULES = GenesConfig(
+    id=None,
+    biotypes=None,
+    transcript="canonical",
+    strip_versions=False,
+    skip_chromosomes=[],
+    stop_codon="as_annotated",
+    missing_utr="zero",
+    lengths="exact",
+)
+
+
+def choose(annotation, ledger=None, need_cds=True, **rules):
+    return choose_transcripts(annotation, RULES.model_copy(update=rules), ledger or Ledger(), need_cds=need_cds)
 
 
 def write_flavour(folder, flavour):
@@ -35,7 +52,7 @@ FLAVOURS = ("ensembl_gtf", "gencode", "ensembl", "refseq", "sgd", "bacterium")
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_flavour_gives_the_same_genes(tmp_path, flavour):
     annotation = read_annotation(write_flavour(tmp_path, flavour))
-    chosen = choose_transcripts(annotation, Ledger(), biotypes=["protein_coding"], strip_versions=True)
+    chosen = choose(annotation, biotypes=["protein_coding"], strip_versions=True)
     assert chosen.names.ids.tolist() == [gene.name for gene in ORGANISM.genes]
     assert chosen.strand.tolist() == [gene.strand for gene in ORGANISM.genes]
     assert chosen.tss.tolist() == [gene.place((0, 1))[0] - 1 for gene in ORGANISM.genes]
@@ -74,7 +91,7 @@ def test_stop_codon_that_the_cds_holds_is_taken_out(tmp_path):
 
 def test_stop_codon_must_be_known_to_be_moved(tmp_path):
     annotation = read_annotation(write_flavour(tmp_path, "ensembl"))
-    with pytest.raises(ValueError, match="rna-ENSG00000"):
+    with pytest.raises(UserError, match=r"whether the CDS holds the stop codon[\s\S]*rna-ENSG00000"):
         regions(next(iter(annotation.transcripts.values())), "included")
 
 
@@ -127,7 +144,7 @@ def test_choice_of_transcript(tmp_path, found, rule, best):
     annotation = read_annotation(write_flavour(tmp_path, "ensembl_gtf"))
     annotation.transcripts = {transcript.name: transcript for transcript in found}
     annotation.genes = {"G": next(iter(annotation.genes.values()))}
-    assert choose_transcripts(annotation, Ledger(), rule=rule).transcripts[0].name == best
+    assert choose(annotation, transcript=rule).transcripts[0].name == best
 
 
 ROW = '1\tx\texon\t1\t9\t.\t+\t.\tgene_id "g"; transcript_id "t";'
@@ -157,8 +174,8 @@ def test_bad_annotation(tmp_path, text, words):
 def test_exons_only(tmp_path):
     annotation = read_annotation(toy.write(tmp_path / "x.gtf", ROW))
     with pytest.raises(UserError, match=r"no CDS rows[\s\S]*exons only[\s\S]*halflife=false"):
-        choose_transcripts(annotation, Ledger())
-    assert len(choose_transcripts(annotation, Ledger(), need_cds=False)) == 1
+        choose(annotation)
+    assert len(choose(annotation, need_cds=False)) == 1
 
 
 def test_transcript_ids_that_many_genes_share(tmp_path):
@@ -168,7 +185,7 @@ def test_transcript_ids_that_many_genes_share(tmp_path):
         for gene, start, strand in (("a", 1, "+"), ("b", 101, "-"), ("c", 201, "+"))
         for kind, first, last in (("CDS", start, start + 29), ("stop_codon", start + 30, start + 32))
     ]
-    chosen = choose_transcripts(read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows))), Ledger())
+    chosen = choose(read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows))))
     assert chosen.names.ids.tolist() == ["a", "b", "c"]
     assert chosen.tss.tolist() == [0, 129, 200]
     assert [len(transcript.stop) for transcript in chosen.transcripts] == [2, 2, 2]
@@ -177,11 +194,11 @@ def test_transcript_ids_that_many_genes_share(tmp_path):
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_file_that_was_concatenated_twice_is_read_once(tmp_path, flavour):
     path = write_flavour(tmp_path, flavour)
-    once = choose_transcripts(read_annotation(path), Ledger())
+    once = choose(read_annotation(path))
     path.write_bytes(path.read_bytes() * 2 if flavour != "sgd" else gzip.compress(sgd_twice(path)))
     warnings = []
     annotation, ledger = read_annotation(path), Ledger(warn=warnings.append)
-    twice = choose_transcripts(annotation, ledger)
+    twice = choose(annotation, ledger)
     assert twice.names.ids.tolist() == once.names.ids.tolist()
     assert [regions(t) for t in twice.transcripts] == [regions(t) for t in once.transcripts]
     assert twice.tss.tolist() == once.tss.tolist()
@@ -243,7 +260,7 @@ def test_the_tss_is_where_the_first_exon_begins(tmp_path):
     rows = [widened(row) if "\ttranscript\t" in row and gene.name in row else row for row in toy.gtf_rows(ORGANISM)]
     warnings = []
     ledger = Ledger(warn=warnings.append)
-    chosen = choose_transcripts(read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows))), ledger)
+    chosen = choose(read_annotation(toy.write(tmp_path / "x.gtf", "\n".join(rows))), ledger)
     assert chosen.tss.tolist() == [known.place((0, 1))[0] - 1 for known in ORGANISM.genes]
     assert "whose row ends elsewhere than their exons, which count: 1" in ledger.rules["tss"]
     assert "which count: 1" in "".join(warnings)
@@ -275,10 +292,10 @@ def test_skipped_chromosomes_are_not_read(tmp_path):
 def test_biotypes(tmp_path):
     annotation = read_annotation(write_flavour(tmp_path, "ensembl_gtf"))
     with pytest.raises(UserError, match=r"no gene of the annotation is left[\s\S]*protein_coding"):
-        choose_transcripts(annotation, Ledger(), biotypes=["lncRNA"])
+        choose(annotation, biotypes=["lncRNA"])
 
 
 def test_id_attribute(tmp_path):
     path = write_flavour(tmp_path, "ensembl_gtf")
-    chosen = choose_transcripts(read_annotation(path, id_key="gene_name"), Ledger())
+    chosen = choose(read_annotation(path, id_key="gene_name"))
     assert chosen.names.ids.tolist() == [gene.symbol for gene in ORGANISM.genes]

@@ -7,6 +7,7 @@ from toy_organism import reverse_complement
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
 from genexp.prepare import genome as genome_module
+from genexp.prepare.genes import GeneNames, RawGenes
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 
 BASES = st.text("ACGTN", min_size=30, max_size=80)
@@ -15,6 +16,11 @@ BASES = st.text("ACGTN", min_size=30, max_size=80)
 def write_fasta(path, genome):
     path.write_text("".join(f">{name}\n{bases}\n" for name, bases in genome.items()))
     return path
+
+
+def places(chromosome, strand, tss):
+    names = GeneNames(np.arange(len(tss)).astype(str))
+    return RawGenes(names, np.zeros(len(tss)), chromosome=chromosome, strand=strand, tss=tss)
 
 
 def naive_promoter(bases, strand, tss, upstream, downstream):
@@ -40,7 +46,7 @@ def test_promoters_and_counts_are_those_cut_letter_by_letter(
 ):
     path = write_fasta(tmp_path_factory.mktemp("g") / "genome.fa", genome)
     chromosome, strand, tss = (np.array(column) for column in zip(*genes, strict=True))
-    windows = promoter_windows(chromosome, strand, tss, upstream, downstream)
+    windows = promoter_windows(places(chromosome, strand, tss), upstream, downstream)
     pieces = Intervals(chromosome, tss, np.minimum(tss + 7, [len(genome[name]) for name in chromosome]))
     with pytest.MonkeyPatch.context() as patch:
         original = genome_module.read_fasta

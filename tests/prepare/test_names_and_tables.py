@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genexp.commands import command_of
+from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.expression import read_expression
-from genexp.prepare.names import GeneNames, check_unique, join, without_version
-from genexp.prepare.tables import look_at, read_chunks, read_table
+from genexp.prepare.genes import GeneNames, check_unique, join, without_version
+from genexp.prepare.ledger import Ledger
+from genexp.prepare.tables import look_at
 
 
 def names(*ids, **others):
@@ -55,6 +58,20 @@ def test_duplicates_are_named():
         check_unique(["a", "b", "c", "b"], "x")
 
 
+DEFAULTS = compose_words(command_of("prepare"), ["source=tables", "out=o"]).config
+
+
+def expression(path, ledger=None, strip_versions=False, **keys):
+    genes = DEFAULTS.genes.model_copy(update={"strip_versions": strip_versions})
+    return read_expression(
+        DEFAULTS.model_copy(update={"expression": str(path), "genes": genes, **keys}), ledger or Ledger()
+    )
+
+
+def read_table(path):
+    return look_at(path, "expression").read()
+
+
 def write(path, text):
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
@@ -78,10 +95,10 @@ def write(path, text):
 @pytest.mark.parametrize("suffix", [".txt", ".gz"])
 def test_every_way_to_write_a_table(tmp_path, text, suffix):
     path = write(tmp_path / f"x{suffix}", text)
-    table = read_table(path, "expression")
+    table = read_table(path)
     assert table.to_numpy().tolist() == [["a", 1.0, 2.0], ["b", 3.0, 4.5]]
     assert list(table.columns[1:]) == ["s1", "s2"]
-    assert sum(len(chunk) for chunk in read_chunks(path, "expression", 1)) == 2
+    assert sum(len(chunk) for _, chunk in look_at(path, "expression").chunks(1)) == 2
 
 
 @pytest.mark.parametrize(
@@ -105,28 +122,28 @@ def test_every_way_to_write_a_table(tmp_path, text, suffix):
 )
 def test_bad_tables(tmp_path, text, words):
     with pytest.raises(UserError, match=words):
-        read_table(write(tmp_path / "x", text), "expression")
+        read_table(write(tmp_path / "x", text))
 
 
 def test_a_gene_may_be_called_nan(tmp_path):
-    table = read_table(write(tmp_path / "x", "gene\ts\nnan\t1\nNA\t2\n007\t3\n"), "expression")
+    table = read_table(write(tmp_path / "x", "gene\ts\nnan\t1\nNA\t2\n007\t3\n"))
     assert table["gene"].tolist() == ["nan", "NA", "007"]
     assert look_at(tmp_path / "x", "expression").columns == ["gene", "s"]
 
 
 def test_reads_that_htseq_counts_for_no_gene_are_left_out(tmp_path):
     path = write(tmp_path / "x", "gene\ts\na\t1\n__no_feature\t9\nb\t2\n__alignment_not_unique\t7\n")
-    assert read_expression(path).names.ids.tolist() == ["a", "b"]
+    assert expression(path)[0].names.ids.tolist() == ["a", "b"]
 
 
 def test_median_over_samples_with_gaps(tmp_path):
     path = write(tmp_path / "x", "gene\tsymbol\ts1\ts2\ts3\na\tA\t1\t9\t2\nb\tB\t\tNA\t\nc\tC\t4\t\t6\n")
-    found = read_expression(path)
-    assert (found.names.ids.tolist(), found.values.tolist(), found.without) == (["a", "c"], [2, 5], 1)
-    assert found.names.others["symbol"].tolist() == ["A", "C"]
-    assert found.samples == ["s1", "s2", "s3"]
-    assert read_expression(path, statistic="mean").values.tolist() == [4, 5]
-    assert read_expression(path, samples=["s2"]).values.tolist() == [9]
+    found = expression(path)
+    assert (found[0].names.ids.tolist(), found[0].expression.tolist()) == (["a", "c"], [2, 5])
+    assert found[0].names.others["symbol"].tolist() == ["A", "C"]
+    assert found[2] == "median of 3 columns: s1, s2, s3; 1 rows without a value"
+    assert expression(path, statistic="mean")[0].expression.tolist() == [4, 5]
+    assert expression(path, samples=["s2"])[0].expression.tolist() == [9]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +164,7 @@ def test_median_over_samples_with_gaps(tmp_path):
         ("gene\ts\tt\na\t1\t2\n", {"samples": ["s", "s"]}, r"sample s is named twice"),
         (
             "gene\ts\na\t1\nb\t230\n",
-            {"scale": "log10"},
+            {"expression_scale": "log10"},
             r"too large to be a logarithm[\s\S]*gene b[\s\S]*received: 230",
         ),
         ("gene;s\na;1,5\nb;2,25\n", {}, r"written with a comma[\s\S]*row 2 \(gene a\)[\s\S]*received: 1,5"),
@@ -158,7 +175,7 @@ def test_median_over_samples_with_gaps(tmp_path):
 )
 def test_bad_expression(tmp_path, text, settings, words):
     with pytest.raises(UserError, match=words):
-        read_expression(write(tmp_path / "x.tsv", text), **settings)
+        expression(write(tmp_path / "x.tsv", text), **settings)
 
 
 @pytest.mark.parametrize(
@@ -176,32 +193,31 @@ def test_units_of_one_sample_are_not_averaged(tmp_path, header, best):
     lines = [header, *(" ".join([gene, *map(str, range(1, len(columns)))]) for gene in "ab")]
     path = write(tmp_path / "x", "\n".join(lines))
     with pytest.raises(UserError, match=rf"several units of one sample[\s\S]*'samples=\[{best}\]'"):
-        read_expression(path)
-    assert read_expression(path, samples=[best]).values.tolist() == [columns.index(best)] * 2
+        expression(path)
+    assert expression(path, samples=[best])[0].expression.tolist() == [columns.index(best)] * 2
 
 
 def test_columns_about_genes_are_not_samples(tmp_path):
     """As featureCounts writes them, whose places are lists."""
     head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\ts1.bam\ts2.bam\n"
     path = write(tmp_path / "x", head + "a\t1;1\t5;9\t6;10\t+;+\t4\t1\t3\nb\t2\t5\t6\t-\t2\t5\t7\n")
-    found = read_expression(path)
-    assert (found.samples, found.values.tolist()) == (["s1.bam", "s2.bam"], [2, 6])
-    assert found.columns("median").startswith(
-        "median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start"
-    )
-    assert "Chr" not in found.names.others
-    assert read_expression(path, samples=["Length"]).values.tolist() == [4, 2]
+    found = expression(path)
+    assert found[0].expression.tolist() == [2, 6]
+    assert found[2].startswith("median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start")
+    assert "Chr" not in found[0].names.others
+    assert expression(path, samples=["Length"])[0].expression.tolist() == [4, 2]
 
 
 def test_many_columns_are_abbreviated(tmp_path):
     names = [f"s{n}" for n in range(9)]
     path = write(tmp_path / "x", "\t".join(["gene", *names]) + "\na" + "\t1" * 9 + "\n")
-    assert read_expression(path).columns("mean") == "mean of 9 columns: s0, s1, s2, s3 and 5 more"
-    assert read_expression(path, samples=["s2"]).columns("mean") == "column s2"
+    assert expression(path, statistic="mean")[2] == "mean of 9 columns: s0, s1, s2, s3 and 5 more"
+    assert expression(path, samples=["s2"], statistic="mean")[2] == "column s2"
 
 
 def test_logarithms_may_be_negative(tmp_path):
-    assert read_expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), scale="log10").values.tolist() == [-1, 2]
+    genes, _, _ = expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), expression_scale="log10")
+    assert genes.expression.tolist() == [-1, 2]
 
 
 def test_expression_cut_short(tmp_path):
@@ -209,4 +225,4 @@ def test_expression_cut_short(tmp_path):
     lines = "".join(f"g{n}\t{n * 7919 % 1009}\n" for n in range(5000))
     path.write_bytes(gzip.compress(("gene\ts\n" + lines).encode())[:9000])
     with pytest.raises(UserError, match="cut short"):
-        read_expression(path)
+        expression(path)

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from genexp.errors import UserError
-from genexp.prepare.genes import RawGenes
-from genexp.prepare.names import GeneNames
+from genexp.prepare.genes import GeneNames, RawGenes
 from genexp.prepare.peaks import tss_from_peaks
 
 CHOSEN = RawGenes(

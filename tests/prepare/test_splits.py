@@ -6,8 +6,7 @@ from hypothesis import strategies as st
 
 from genexp.errors import UserError
 from genexp.prepare import splits
-from genexp.prepare.names import GeneNames
-from genexp.prepare.splits import Sizes
+from genexp.prepare.genes import GeneNames
 
 
 def all_rows(rows):
@@ -18,7 +17,7 @@ def all_rows(rows):
 @given(genes=st.integers(5, 400), seed=st.integers(0, 9))
 def test_the_published_order_is_that_of_pandas(genes, seed):
     table = pd.DataFrame({"gene": np.arange(genes)}).sample(frac=1, random_state=seed)
-    rows = splits.published_split(genes, Sizes(2, 1), seed)
+    rows = splits.published_split(genes, 2, 1, seed)
     assert np.concatenate([rows["train"], rows["valid"], rows["test"]]).tolist() == table["gene"].tolist()
     assert (len(rows["valid"]), len(rows["test"])) == (2, 1)
 
@@ -28,7 +27,7 @@ def test_the_published_order_is_that_of_pandas(genes, seed):
 def test_published_folds_test_every_gene_once(genes, folds):
     found = splits.published_folds(genes, folds, 4)
     assert sorted(np.concatenate([rows["test"] for rows in found]).tolist()) == list(range(genes))
-    order = splits.published_split(genes, Sizes(1, 1))
+    order = splits.published_split(genes, 1, 1)
     order = np.concatenate(list(order.values())).tolist()
     for rows in found:
         assert all_rows(rows) == list(range(genes))
@@ -42,7 +41,7 @@ def test_published_folds_test_every_gene_once(genes, folds):
 @given(groups=st.lists(st.integers(0, 12), min_size=20, max_size=200), seed=st.integers(0, 5), folds=st.integers(3, 6))
 def test_groups_stay_together_and_no_gene_is_there_twice(groups, seed, folds):
     groups = np.array(groups)
-    rows = splits.split_groups(groups, Sizes(3, 5), seed)
+    rows = splits.split_groups(groups, 3, 5, seed)
     rotated = splits.rotate(splits.fold_groups(groups, folds, seed), folds)
     for found in [rows, *rotated]:
         assert all_rows(found) == list(range(len(groups)))
@@ -71,9 +70,9 @@ def test_impossible_sizes(wanted):
         splits.size_of(wanted, 200, False, "split.test")
 
 
-def test_sizes_must_leave_genes():
-    with pytest.raises(UserError, match="leave no genes to train on"):
-        splits.sizes(100, 100, 200, published=False)
+def test_splits_larger_than_the_genes_leave_none_to_train_on():
+    rows = splits.published_split(9, 4, 7)
+    assert [len(rows[name]) for name in ("train", "valid", "test")] == [0, 2, 7]
 
 
 CHROMOSOMES = np.array(["chr1"] * 50 + ["chr2"] * 30 + ["chrX"] * 20 + ["chrM"] * 5)

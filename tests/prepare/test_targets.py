@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genexp.errors import UserError
-from genexp.prepare.names import GeneNames
+from genexp.prepare.genes import GeneNames
 from genexp.prepare.targets import read_targets
 
 GENES = GeneNames(np.array(["g1", "g2", "g3"]), {"gene_name": np.array(["A", "B", "C"])})
@@ -67,7 +67,7 @@ def test_wide_tables_are_read_in_chunks(tmp_path):
     [
         ("id\tTF1\ng1\t1\ng2\t\n", "x.tsv", r"empty cell[\s\S]*column TF1, row 3 \(gene g2\)"),
         ("id\tTF1\ng1\t1\ng2\tyes\n", "x.tsv", "is not a number"),
-        ("id\tTF1\ng1\t1\ng1\t0\n", "x.tsv", r"gene g1 occurs twice in a wide table[\s\S]*rows 2 and 3"),
+        ("id\tTF1\ng1\t1\ng1\t0\n", "x.tsv", r"gene g1 occurs twice[\s\S]*rows 2 and 3"),
         ("id\ttf\ng1\tTF1\ng2\n", "x.tsv", r"too few columns[\s\S]*line 3"),
         ("g1\t1\t0\ng2\t0\t1\n", "x.tsv", r"has no header[\s\S]*received: g1, 1, 0[\s\S]*gene<TAB>FACTOR1"),
         ("TF1\tA\nTF2\tB\n", "x.tsv", r"has no header[\s\S]*at the top: tf<TAB>gene"),

@@ -424,12 +424,12 @@ def test_table_cut_short(tmp_path):
     [
         (lambda text: text.replace("ENSID\t", "ID\t"), "the table lacks the column ENSID"),
         (lambda text: text + text.splitlines()[1] + "\n", "gene ENSG00000 occurs twice"),
-        (lambda text: text.replace("\t67\t", "\t-67\t", 1), "a value of UTR3LEN is negative"),
-        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "a value of UTR3LEN is not a number"),
+        (lambda text: text.replace("\t67\t", "\t-67\t", 1), "a value is negative or missing"),
+        (lambda text: text.replace("\t67\t", "\tlong\t", 1), "1 of 48 values is not a number"),
         (lambda text: text.rstrip("\n") + "A\n", "promoters differ in length"),
-        (lambda text: text.replace("\t67\t", "\t", 1), "a line has the wrong number of columns"),
+        (lambda text: text.replace("\t67\t", "\t", 1), "another number of columns than its header"),
         (lambda text: text.rstrip("\n")[:-1] + "!\n", "a promoter holds something other than bases"),
-        (lambda text: text.splitlines()[0] + "\n", "the table has no genes"),
+        (lambda text: text.splitlines()[0] + "\n", "this table has no rows"),
     ],
 )
 def test_bad_tables(tmp_path, change, message):
@@ -441,7 +441,7 @@ def test_bad_tables(tmp_path, change, message):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"split.test": 100}, "leave no genes to train on"),
+        ({"split.test": 100}, "'train' has 0 genes\n  where: split.valid, split.test"),
         ({"split.test": 1, "split.valid": 1}, "'valid' has 1 gene\n  where: split.valid, split.test"),
         ({"split.by": "chromosome", "split.test": 2}, "write 'split.test=[2]' for the chromosome"),
         ({"split.by": "chromosome", "split.test": "[1,2,3]", "split.valid": 1}, "write 'split.valid=[1]'"),
@@ -521,11 +521,10 @@ def test_same_expression_everywhere(tmp_path, raw):
 
 
 def test_disk_full_leaves_nothing(tmp_path, raw, monkeypatch):
-    def full(path, *rest):
-        path.write_bytes(b"half")
+    def full(*rest):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("genexp.dataset.writer._write_split", full)
+    monkeypatch.setattr("genexp.dataset.writer._write_columns", full)
     assert "No space left on device" in refused(tmp_path, raw)
 
 

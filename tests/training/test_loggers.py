@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from genexp.api import compose
 from genexp.errors import UserError
-from genexp.run import RunDirectory
-from genexp.run.record import HISTORY_COLUMNS
+from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training.loggers import check_loggers, chosen, open_loggers
 
 ROW = dict(zip(HISTORY_COLUMNS, (1, 0.5, 0.4, 0.3, 1e-3, 2.0, 0.1), strict=True))

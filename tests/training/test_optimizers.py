@@ -5,12 +5,8 @@ import numpy as np
 import pytest
 
 from genexp.api import compose
-from genexp.training.optimizers import OPTIMIZERS, epoch_rate
+from genexp.training.optimizers import OPTIMIZERS, build_optimizer, epoch_rate
 from genexp.training.schedules import TransformerSchedule
-
-
-def build_optimizer(config):
-    return OPTIMIZERS[config.optimizer](config)
 
 
 def training(*overrides):

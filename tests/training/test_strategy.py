@@ -21,7 +21,7 @@ def has_gpu():
 
 def test_cpu_is_always_there():
     found = set_up_hardware(hardware("cpu"))
-    assert (found.kind, found.devices, found.static_batches) == ("cpu", ("CPU:0",), False)
+    assert (found.devices, found.static_batches) == (("CPU:0",), False)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
@@ -40,7 +40,7 @@ def test_auto_takes_the_cpu_where_there_is_nothing_else(monkeypatch):
     if has_gpu():
         pytest.skip("this machine has a GPU")
     monkeypatch.delenv("TPU_NAME", raising=False)
-    assert set_up_hardware(hardware("auto")).kind == "cpu"
+    assert set_up_hardware(hardware("auto")).devices == ("CPU:0",)
 
 
 def test_a_missing_gpu_is_reported():
@@ -61,3 +61,15 @@ def test_a_missing_tpu_is_reported():
         set_up_hardware(hardware("tpu"))
     assert "hardware.tpu=local" in str(caught.value)
     assert "genexp[tpu]" in str(caught.value)
+
+
+def test_devices_that_are_in_use_already_are_a_user_error(monkeypatch):
+    import tensorflow as tf
+
+    def refuse(devices, kind):
+        raise RuntimeError("Visible devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["GPU:0"])
+    monkeypatch.setattr(tf.config, "set_visible_devices", refuse)
+    with pytest.raises(UserError, match="restart the process"):
+        set_up_hardware(hardware("cpu"))

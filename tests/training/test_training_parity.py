@@ -17,8 +17,7 @@ from genexp.api import compose
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.models import InputShapes, load_model
-from genexp.run import RunDirectory
-from genexp.run.record import HISTORY_COLUMNS
+from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training import loop
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware
@@ -108,7 +107,7 @@ def optimizer_of(name: str, rate: float) -> keras.optimizers.Optimizer:
 
 def fitted(settings, dataset: Dataset, folder, seed: int = 7):
     """Fit through genexp's loop on the CPU; return the starting weights, losses by step, and the history."""
-    hardware = Hardware(tf.distribute.get_strategy(), "cpu", ("CPU:0",), False, False)
+    hardware = Hardware(tf.distribute.get_strategy(), ("CPU:0",), False, False)
     run = RunDirectory(folder)
     model = loop.compiled_model(settings, InputShapes((WINDOW,), {"H": 8}), hardware, seed)
     start = [np.array(w) for w in model.get_weights()]
@@ -197,7 +196,7 @@ def test_several_updates_per_call_give_the_same_digits(dataset, tmp_path, monkey
         monkeypatch.setattr(loop, "FUSED_BELOW_S", 1e9)
         compiled = []
         monkeypatch.setattr(keras.Model, "compile", counted(keras.Model.compile, compiled))
-        hardware = Hardware(tf.distribute.get_strategy(), "cpu", ("CPU:0",), False, False)
+        hardware = Hardware(tf.distribute.get_strategy(), ("CPU:0",), False, False)
         model = loop.compiled_model(settings, InputShapes((WINDOW,), {"H": 8}), hardware, 7)
         state = Progress()
         folder = RunDirectory(tmp_path / str(n))
@@ -222,7 +221,7 @@ def counted(compile_, calls):
 
 def test_a_checkpoint_is_the_model_alone(tmp_path):
     """No optimizer state and no class of genexp: plain Keras opens it, whatever it was trained with."""
-    hardware = Hardware(tf.distribute.get_strategy(), "cpu", ("CPU:0",), False, False)
+    hardware = Hardware(tf.distribute.get_strategy(), ("CPU:0",), False, False)
     settings = config("training.optimizer=original")
     model = loop.compiled_model(settings, InputShapes((WINDOW,), {"H": 8}), hardware, 7)
     run = RunDirectory(tmp_path)

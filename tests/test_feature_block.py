@@ -9,7 +9,7 @@ from conftest import QUICK, SPLIT_SIZES, write_xpresso_set
 
 from genexp.blocks import BLOCKS, Block
 from genexp.cli import main
-from genexp.config.conf import options
+from genexp.config.conf import groups
 
 PEAKS = 6
 
@@ -30,7 +30,7 @@ def root(tmp_path, monkeypatch):
 
 
 def test_a_new_block_is_one_row(root, tmp_path, capsys):
-    assert "PHA" in options("data")
+    assert "PHA" in groups("train")["data"]
     run = tmp_path / "run"
     quick = [word for word in QUICK if not word.startswith("training")]
     words = ["training.epochs=30", "training.batch_size=16", "training.learning_rate=3e-3", "training.optimizer=adam"]

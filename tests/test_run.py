@@ -8,7 +8,7 @@ import pytest
 
 from genexp import files, run
 from genexp.errors import UserError
-from genexp.run.record import git_state
+from genexp.run import git_state
 
 
 def test_fifty_jobs_that_start_together_get_fifty_directories(tmp_path):

@@ -1,0 +1,276 @@
+"""The run directory: its paths, its exclusive creation, its lock, and its record."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import string
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import yaml
+
+from genexp.errors import UserError
+from genexp.files import why_not_writable
+from genexp.version import __version__
+
+#: Version of the files in a run directory; later versions of genexp keep opening earlier formats.
+FORMAT = 1
+
+#: What a run writes; a directory with any of it is taken.
+CONTENT = (
+    *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
+    *("predictions.csv", "plots", "embedding", "tensorboard", "multirun.yaml"),
+)
+CHECKPOINTS = ("best", "last")
+#: The splits that metrics.json reports; training genes say nothing about new ones.
+HELD_OUT = ("valid", "test")
+HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_seconds")
+PACKAGES = (
+    *("tensorflow", "keras", "numpy", "scipy", "h5py", "pydantic", "hydra-core", "omegaconf", "gensim"),
+    *("matplotlib", "rich"),
+)
+
+#: Replaced, at the end of a directory's name, by four characters that no other run has.
+TOKEN = "XXXX"
+COPY_AGAIN = "copy the run directory again, or train again"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths of one run."""
+
+    path: Path
+
+    config = property(lambda self: self.path / "config.yaml")
+    environment = property(lambda self: self.path / "environment.json")
+    log = property(lambda self: self.path / "train.log")
+    history = property(lambda self: self.path / "history.csv")
+    metrics = property(lambda self: self.path / "metrics.json")
+    predictions = property(lambda self: self.path / "predictions.csv")
+    plots = property(lambda self: self.path / "plots")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
+    vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
+    tensorboard = property(lambda self: self.path / "tensorboard")
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the path of the ``best`` or ``last`` model."""
+        return self.path / "checkpoints" / f"{name}.keras"
+
+
+def create(wanted: str | Path) -> RunDirectory:
+    """Make a new run directory, with `TOKEN` at the end of its name replaced; an existing one may hold no run."""
+    check_free(wanted)
+    name = str(wanted)
+    try:
+        if not name.endswith(TOKEN):
+            path = Path(name)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / ".hydra").mkdir()  # of several jobs that want the same directory, one gets it
+            return RunDirectory(path.resolve())
+        stem = name.removesuffix(TOKEN)
+        Path(stem).parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            path = Path(stem + "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in TOKEN))
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            return RunDirectory(path.resolve())
+    except FileExistsError:
+        raise _occupied(Path(name)) from None
+    except OSError as error:
+        raise _not_writable(wanted, str(error.strerror)) from None
+
+
+def check_free(wanted: str | Path) -> None:
+    """Raise a UserError if a directory holds a run already or cannot be made."""
+    path = Path(wanted)
+    if path.exists() and not path.is_dir():
+        raise UserError("the run directory is a file", where=wanted, expected="a new or empty directory")
+    if any((path / name).exists() for name in CONTENT):
+        raise _occupied(path)
+    if reason := why_not_writable(path):
+        raise _not_writable(wanted, reason)
+
+
+def _not_writable(wanted: str | Path, reason: str) -> UserError:
+    hint = "choose a directory that can be written with hydra.run.dir=..."
+    return UserError("the run directory cannot be made", where=wanted, received=reason, hint=hint)
+
+
+def _occupied(path: Path) -> UserError:
+    found = ", ".join(sorted(p.name for p in path.iterdir())[:6])
+    run = RunDirectory(path)
+    hint = f"choose another directory, resume the run ({resume_command(path)}), or delete it first"
+    if run.metrics.is_file() and '"imported"' in run.metrics.read_text("utf-8", "replace"):
+        hint = "choose another directory (name=... of genexp import), or delete it first"
+    if is_being_written(run):
+        found, hint = f"{found}; a process is writing it", "choose another directory, or wait until that run ends"
+    what = "this directory holds a run already; it is not overwritten"
+    return UserError(what, where=path, expected="a new or empty directory", received=found, hint=hint)
+
+
+def find_run(directory: str | Path, key: str = "run_dir") -> RunDirectory:
+    """Return the run in a directory, which the user named with config key `key`."""
+    run = RunDirectory(Path(directory).expanduser().resolve())
+    if not run.config.is_file():
+        found = "a directory without config.yaml" if run.path.is_dir() else "no such directory"
+        found = "a file" if run.path.is_file() else found
+        hint = "runs are written to outputs/DATE/TIME-MODEL-DATA-XXXX unless hydra.run.dir says otherwise"
+        raise UserError("this is not a run directory", where=f"{key}={directory}", received=found, hint=hint)
+    return run
+
+
+def check_checkpoint(run: RunDirectory, name: str) -> None:
+    """Raise a UserError if a checkpoint is missing or, as far as its checksums tell, damaged; needs no Keras."""
+    path = run.checkpoint(name)
+    if not path.is_file():
+        others = [other for other in CHECKPOINTS if run.checkpoint(other).is_file()]
+        status = (read_metrics(run) or {}).get("status", "not finished")
+        hint = COPY_AGAIN if status == "completed" else resume_command(run.path)
+        hint = f"use checkpoint={others[0]}, or {hint}" if others else hint
+        received = f"status of the run: {status}; checkpoints: {', '.join(others) or 'none'}"
+        raise UserError(f"the run has no {name} checkpoint", where=path, received=received, hint=hint)
+    try:
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except (BadZipFile, OSError, zlib.error) as error:
+        raise unreadable_checkpoint(path, f"{type(error).__name__}: {error}") from None
+    if damaged:
+        raise unreadable_checkpoint(path, f"{damaged} inside it is damaged")
+
+
+def unreadable_checkpoint(path: Path, reason: str) -> UserError:
+    """Return the error for a checkpoint that exists and cannot be opened."""
+    return UserError("the checkpoint cannot be read", where=path, received=reason, hint=COPY_AGAIN)
+
+
+def resume_command(path: Path | str) -> str:
+    """Return the command that resumes a run, as it can be pasted into a shell."""
+    return f"genexp train resume={shlex.quote(str(path))}"
+
+
+@contextmanager
+def sole_writer(run: RunDirectory) -> Iterator[None]:
+    """Hold a lock on the log of a run, which ends with the process; raise a UserError if another process has it."""
+    with run.log.open("a", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise busy(run) from None
+        except OSError as error:  # a network file system without locks is no reason not to run
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+        yield
+
+
+def busy(run: RunDirectory) -> UserError:
+    """Return the error for a run that another process is writing."""
+    hint = "wait until that process ends, or stop it first"
+    return UserError("another process is writing this run", where=run.path, hint=hint)
+
+
+def is_being_written(run: RunDirectory) -> bool:
+    """Tell whether a process is writing the run."""
+    if not run.log.is_file() or not os.access(run.log, os.W_OK):
+        return False
+    try:
+        with sole_writer(run):
+            return False
+    except UserError:
+        return True
+
+
+def provenance(command: str, seed: int, dataset: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """Return the content of environment.json: how, where and with what a run was made."""
+    return {
+        "format": FORMAT,
+        "command": command,
+        "directory": str(Path.cwd()),
+        "packages": package_versions(),
+        "git": git_state(Path(__file__).parent),
+        **more,
+        "seed": seed,
+        "dataset": dict(dataset),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python, genexp and what it builds on."""
+    found = {"python": sys.version.split()[0], "genexp": __version__}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Return commit and dirty flag of the checkout that holds `folder`, or None outside one."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
+
+    try:
+        commit = git("rev-parse", "HEAD").strip()
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain", "--untracked-files=no").strip())}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
+    """Return the content of metrics.json, or None when the run has written none."""
+    return _read_json(run.metrics) if run.metrics.is_file() else None
+
+
+def read_environment(run: RunDirectory) -> dict[str, Any]:
+    """Return the content of environment.json, which holds ``dataset``, the description of the run's dataset."""
+    found = _read_json(run.environment)
+    if found.get("format") not in range(1, FORMAT + 1):
+        expected, received = f"format {FORMAT} or earlier", f"format {found.get('format')}"
+        hint = "open the run with the version of genexp that wrote it, or a later one"
+        what, where = "this run has an unknown format", run.environment
+        raise UserError(what, where=where, expected=expected, received=received, hint=hint)
+    if not isinstance(found.get("dataset"), dict):
+        raise _damaged(run.environment, "no record of the dataset")
+    return found
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
+    if not isinstance(found, dict):
+        raise _damaged(path, f"a {type(found).__name__}")
+    return found
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the content of config.yaml; raise a UserError if it is no YAML, or names objects to be made (tags)."""
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise _damaged(path, "no group of keys")
+    return found
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError("a file of the run directory cannot be read", where=path, received=reason, hint=COPY_AGAIN)
