@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+import json
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -93,11 +95,13 @@ def describe(model: Any) -> Description:
     try:
         config = model["config"]
         layers = config if isinstance(config, list) else config.get("layers", [])
+        # A call names each of its inputs as [layer, node, tensor]; a Sequential model has no calls.
         linked = any(layer.get("inbound_nodes") for layer in layers)
         found: dict[str, Layer] = {}
         for node in layers:
             own, kind = node["config"], str(node["class_name"]).rsplit(">", 1)[-1]
-            sources = tuple(_references(node.get("inbound_nodes"), found)) if linked else tuple(list(found)[-1:])
+            called = re.findall(r'\["([^"]+)", \d+, \d+', json.dumps(node.get("inbound_nodes"), ensure_ascii=False))
+            sources = tuple(name for name in called if name in found) if linked else tuple(list(found)[-1:])
             if linked and not sources and kind != "InputLayer":
                 raise ValueError("a layer without input")
             found[str(node.get("name") or own.get("name"))] = Layer(kind, dict(own), sources)
@@ -110,20 +114,6 @@ def describe(model: Any) -> Description:
 def _input_shape(layer: Layer) -> tuple[int, ...]:
     shape = plain(layer.config.get("batch_input_shape") or layer.config.get("batch_shape"))
     return tuple(int(n) for n in shape[1:]) if all(shape[1:]) else ()
-
-
-def _references(node: Any, names: Container[str]) -> Iterator[str]:
-    """Yield the layer of every ``[layer, node, tensor]`` in the description of a call."""
-    if isinstance(node, list):
-        if len(node) >= 3 and isinstance(node[0], str) and node[0] in names and isinstance(node[1], int):
-            yield node[0]
-            node = node[3:]
-    elif isinstance(node, dict):
-        node = list(node.values())
-    else:
-        return
-    for item in node:
-        yield from _references(item, names)
 
 
 def plain(value: Any) -> Any:

@@ -101,10 +101,9 @@ def _by_class(description: Description, groups: set[str]) -> dict[str, str]:
     return {group: name for kind, same in pairs for group, name in zip(same, layers[kind], strict=True)}
 
 
-def _natural(text: str) -> list[tuple[int, int, str]]:
+def _natural(text: str) -> str:
     """Return a sort key by which ``conv1d`` comes before ``conv1d_2`` and that before ``conv1d_10``."""
-    words = [w for w in re.split(r"(\d+)", text.replace("/", " ")) if w]
-    return [(1, int(word), "") if word.isdigit() else (0, 0, word) for word in words]
+    return re.sub(r"\d+", lambda number: number[0].zfill(9), text.replace("/", " "))
 
 
 def _text(value: Any) -> str:

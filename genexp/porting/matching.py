@@ -1,7 +1,6 @@
 """Which layer of a checkpoint is which of ours, and whether both compute the same.
 
-Our own model is the map of its family: layers of one kind and shape stand in its order, which is the order of Keras
-(layers by depth) in every file, whatever the layers are called.
+Layers of one kind and shape stand in the order of Keras (layers by depth) in both, whatever they are called.
 """
 
 from __future__ import annotations
@@ -92,13 +91,7 @@ def check_order(theirs: Checkpoint, pairs: list[Pair]) -> None:
 
 
 def check_settings(ours: Checkpoint, theirs: Checkpoint, pairs: list[Pair]) -> list[str]:
-    """Refuse a checkpoint whose layers have other settings than ours; return what the file does not say.
-
-    Raises
-    ------
-    UserError
-        Naming layer, expected and found.
-    """
+    """Refuse a checkpoint whose layers have other settings than ours; return what the file does not say."""
     unknown, compared = [], {layer.top for layer in theirs.layers}
     compared |= {operation.layer for operation in theirs.output or ()}
     for own, other in pairs:
