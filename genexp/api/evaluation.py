@@ -51,7 +51,10 @@ def check(
     check_checkpoint(run, checkpoint)
     trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
-    check_inputs(trained_on, config.data.name, source.description, "name a dataset like the one of training")
+    hint = "name a dataset like the one of training"
+    if trained_on.layout == "imported":
+        hint += ", or import with data=P: it leaves out the 6 half-life features of Xpresso's public weights"
+    check_inputs(trained_on, config.data.name, source.description, hint)
     window = _same_window(trained_on, source.description)
     choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
     if split not in choices:

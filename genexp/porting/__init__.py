@@ -1,7 +1,4 @@
-"""Published checkpoints in: read as data, fitted to the model of their family, compared, and set into it.
-
-`port` is all that a command or a notebook calls.
-"""
+"""Published checkpoints in: read as data, fitted to the model of their family, compared, and set into it."""
 
 from __future__ import annotations
 
@@ -22,26 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Ported:
-    """A published checkpoint in a model of ours.
+    """A published checkpoint in a model of ours, not compiled, with its weights.
 
-    Attributes
-    ----------
-    model
-        Not compiled, with the weights of the checkpoint.
-    config
-        The ``model`` group with the sizes that the weights tell.
-    shapes
-        What the model takes as input.
-    window
-        Half-open slice [left, right) of promoters of 20,000 nt with the TSS at 10,000; None without promoter.
-    vectors
-        Those given to `port`, on which the model is built.
-    checkpoint
-        What was read.
-    notes
-        Sentences for what was not as published.
-    warnings
-        Sentences for what the file does not say and had to be assumed: compare the answers with the original's.
+    `config`: the ``model`` group with the sizes that the weights tell. `window`: [left, right) of promoters of 20,000
+    nt with the TSS at 10,000; None without promoter. `notes`: what was not as published; `warnings`: what the file
+    does not say and had to be assumed. Both are sentences.
     """
 
     model: keras.Model
@@ -63,28 +45,10 @@ def port(
     window: Sequence[int] | None = None,
     vectors: KmerVectors | None = None,
 ) -> Ported:
-    """Read a published checkpoint into the model of its family; no code in the file is executed.
+    """Read a published checkpoint into the model of its family.
 
-    Parameters
-    ----------
-    path
-        See `genexp.porting.reading.read_checkpoint`.
-    model_config
-        The ``model`` group; sizes that the weights tell need not be right.
-    blocks
-        Letters of the blocks that the checkpoint was trained on, in joining order: ``"PH"``.
-    widths
-        Of the feature blocks, in order, where the file does not say them.
-    window
-        [left, right) in promoters of 20,000 nt with the TSS at 10,000, where none or several published ones fit.
-    vectors
-        The k-mer vectors of the original, for a model that takes k-mer counts; None for precomputed embeddings.
-
-    Raises
-    ------
-    UserError
-        If the checkpoint is missing or damaged, belongs to another model, or has other settings; and where it does
-        not tell a size, naming the key that sets it.
+    `blocks`: letters of the blocks that it was trained on, in joining order; `widths`: of the feature blocks, where
+    the file does not say them; `window` as in `Ported`; `vectors`: for a model that takes k-mer counts.
     """
     from genexp.models import build_model
     from genexp.porting import matching, sizes
@@ -92,21 +56,18 @@ def port(
 
     checkpoint = read_checkpoint(str(path))
     config, notes = sizes.fitted_config(model_config, checkpoint)
-    checkpoint, warnings = sizes.without_unnamed(checkpoint, blocks)
-    sizes.check_inputs(config, blocks, checkpoint)
-    found, fallback = sizes.fit(config, blocks, checkpoint, widths=widths, window=window, vectors=vectors)
-    chosen = found[0] if found else fallback
-    notes += sizes.check_blocks(blocks, chosen, bool(widths)) if found else []
-    shapes = sizes.input_shapes(config, blocks, chosen, vectors)
+    said = sizes.stated(config, blocks, checkpoint, widths)
+    fitting = sizes.fit(config, blocks, checkpoint, said, window, vectors)
+    notes += sizes.check_blocks(blocks, fitting[0], bool(widths))
+    shapes = sizes.input_shapes(config, fitting[0].widths, sizes.length_of(fitting[0].window), vectors)
     model = build_model(config, shapes)
-    ours, theirs = matching.our_side(model), matching.Side(checkpoint.layers, checkpoint.described)
-    pairs, missing, rest = matching.pair(ours, theirs)
-    if missing or rest:
-        raise matching.mismatch(checkpoint, config, ours, theirs)
+    ours = matching.our_side(model)
+    pairs, missing, _ = matching.pair(ours, checkpoint, said.surplus)
+    if missing:
+        raise matching.mismatch(config, ours, checkpoint)
     matching.check_order(checkpoint, pairs)
-    warnings += matching.check_settings(checkpoint, ours, theirs, pairs)
-    rows, assumed = sizes.rows_of_head(checkpoint, pairs, blocks, chosen)
-    matching.set_weights(pairs, rows)
+    warnings = [*said.warnings, *matching.check_settings(ours, checkpoint, pairs)]
+    matching.set_weights(pairs)
     if shapes.promoter_kind != "embedded":
-        assumed += sizes.other_windows(found)
-    return Ported(model, config, shapes, chosen.window, vectors, checkpoint, tuple(notes), tuple(warnings + assumed))
+        warnings += sizes.other_windows(fitting)
+    return Ported(model, config, shapes, fitting[0].window, vectors, checkpoint, tuple(notes), tuple(warnings))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from genexp.porting.description import Layer
+from genexp.porting.description import Description, Operation
 
 #: Names of the variables of a layer, in all releases of Keras.
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -22,13 +23,15 @@ class LayerWeights:
     """The variables of one innermost layer.
 
     `arrays` by role (``kernel``, ``bias``): NumPy arrays, or the variables of our own model. `top`: the layer of the
-    model that holds it, as the description calls it. `settings`: its own Keras config, where the file has it apart.
+    model that holds it, as the description calls it. `settings`: its own Keras config. `before`: activations and
+    poolings of its input; None for a layer inside another one, or where the file does not say.
     """
 
     name: str
-    arrays: Mapping[str, Any]
+    arrays: Mapping[str, Any] = field(default_factory=dict)
     top: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    before: list[Operation] | None = None
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -50,11 +53,6 @@ class LayerWeights:
             return f"attention {part[0]}" if part and (ranks.get("bias") == 2 or part[0] == "output") else "convolution"
         return "dense"
 
-    @property
-    def signature(self) -> tuple[Any, ...]:
-        """Equal for layers whose weights can change places."""
-        return self.kind, *sorted(self.shapes.items())
-
     def __str__(self) -> str:
         """Return name and shapes, for messages."""
         name = self.name if self.top is None or self.name.startswith(self.top) else self.top
@@ -65,21 +63,21 @@ class LayerWeights:
 class Checkpoint:
     """A checkpoint that was read: its path, its format in words, and its layers with weights in the model's order.
 
-    `skipped` counts the variables that are no weights (of the optimiser, say). `described`: all layers of the model by
-    name, and `inputs`: shapes of its inputs without the batch axis; both are empty where the file does not say.
+    `skipped` counts the variables that are no weights (of the optimiser, say). `output`: activations and poolings
+    after the last weights; None where the file does not say. Our own model has this form too; see `gather`.
     """
 
     path: str
     kind: str
     layers: tuple[LayerWeights, ...]
+    description: Description = field(default_factory=Description)
     skipped: int = 0
-    described: Mapping[str, Layer] = field(default_factory=dict)
-    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    output: list[Operation] | None = None
 
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return sum(array.size for layer in self.layers for array in layer.arrays.values())
+        return sum(int(np.prod(shape)) for layer in self.layers for shape in layer.shapes.values())
 
     @property
     def fingerprint(self) -> str:
@@ -92,44 +90,51 @@ class Checkpoint:
         return digest.hexdigest()
 
 
-@dataclass(frozen=True)
-class Variable:
-    """One variable before the variables of its layer are gathered; see `LayerWeights`."""
-
-    layer: str
-    name: str
-    array: np.ndarray
-    top: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-def group_layers(variables: Iterable[Variable]) -> tuple[tuple[LayerWeights, ...], int]:
-    """Gather variables into layers, in order of first appearance, and count those that are no weights.
-
-    Variables without a telling name (``0``, ``1``, ...) get their role from the shapes beside them.
-    """
-    first: dict[tuple[str, str | None], list[tuple[Variable, dict[str, np.ndarray]]]] = {}
-    found: list[tuple[Variable, dict[str, np.ndarray]]] = []
-    skipped = 0
-    for variable in variables:
-        role = variable.name.removesuffix(":0").lstrip("_")
-        if not (role.isdigit() or role in ROLES) or variable.array.ndim == 0 or variable.array.dtype.kind != "f":
-            skipped += 1
-            continue
-        same = first.setdefault((variable.layer, variable.top), [])
-        if not same or role in same[-1][1] or any((role in NORM) != (other in NORM) for other in same[-1][1]):
-            same.append((variable, {}))  # another layer of the same name begins
-            found.append(same[-1])
-        same[-1][1][role] = np.asarray(variable.array, np.float32)
-    layers = [LayerWeights(v.layer, _with_roles(arrays), v.top, v.settings) for v, arrays in found]
-    return tuple(part for layer in layers for part in split_tables(layer)), skipped
+def gather(
+    path: str, kind: str, layers: Iterable[LayerWeights], description: Description, skipped: int = 0
+) -> Checkpoint:
+    """Return a checkpoint whose layers have order, settings, and operations before them from the description."""
+    found = description.layers
+    order: dict[str | None, int] = {name: number for number, name in enumerate(found)}
+    parts = [part for layer in layers for part in _split_tables(layer)]
+    parts.sort(key=lambda layer: order.get(layer.top, -1))
+    weighted = Counter(layer.top for layer in parts)
+    for n, layer in enumerate(parts):
+        own = found.get(layer.top or "")
+        if own and weighted[layer.top] == 1:
+            before = description.before(str(layer.top), weighted)
+            parts[n] = replace(layer, settings=own.config, before=before)
+    last = list(found.values())[-1:]
+    # Of a model within the model the output is not described here.
+    output = description.output(weighted) if last and "layers" not in last[0].config else None
+    return Checkpoint(path, kind, tuple(parts), description, skipped, output)
 
 
-def split_tables(layer: LayerWeights) -> list[LayerWeights]:
+def _split_tables(layer: LayerWeights) -> list[LayerWeights]:
     """Return a token and position embedding that was saved as one layer (kernel and bias are tables) as two."""
     if {role: len(shape) for role, shape in layer.shapes.items()} != {"kernel": 2, "bias": 2}:
         return [layer]
     return [LayerWeights(f"{layer.name}/{role}", {"embeddings": a}, layer.top) for role, a in layer.arrays.items()]
+
+
+def group_layers(variables: Iterable[tuple[LayerWeights, str, np.ndarray]]) -> tuple[list[LayerWeights], int]:
+    """Gather variables (layer, name, values) into layers, in order, and count those that are no weights.
+
+    Variables without a telling name (``0``, ``1``, ...) get their role from the shapes beside them.
+    """
+    found: dict[tuple[str, str | None, int], tuple[LayerWeights, dict[str, np.ndarray]]] = {}
+    copies: Counter[tuple[str, str | None]] = Counter()
+    skipped = 0
+    for layer, name, array in variables:
+        role, key = name.removesuffix(":0").lstrip("_"), (layer.name, layer.top)
+        if not (role.isdigit() or role in ROLES) or array.ndim == 0 or array.dtype.kind != "f":
+            skipped += 1
+            continue
+        _, arrays = found.get((*key, copies[key]), (layer, {}))
+        if role in arrays or any((role in NORM) != (other in NORM) for other in arrays):
+            copies[key] += 1  # another layer of the same name begins
+        found.setdefault((*key, copies[key]), (layer, {}))[1][role] = np.asarray(array, np.float32)
+    return [replace(layer, arrays=_with_roles(arrays)) for layer, arrays in found.values()], skipped
 
 
 def _with_roles(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -145,9 +150,3 @@ def _with_roles(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     elif len(values) == 3:
         names = ("kernel", "recurrent_kernel", "bias")
     return {(names[n] if n < len(names) else str(n)): value for n, value in enumerate(values)}
-
-
-def natural(text: str) -> list[tuple[int, int, str]]:
-    """Return a sort key by which ``conv1d`` comes before ``conv1d_2`` and that before ``conv1d_10``."""
-    words = [w for w in re.split(r"(\d+)", text.replace("/", " ")) if w]
-    return [(1, int(word), "") if word.isdigit() else (0, 0, word) for word in words]

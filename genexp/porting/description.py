@@ -1,20 +1,17 @@
-"""The description of a Keras model that comes with its weights (its config), read as data.
-
-It says what the weights do not: how the layers are connected, and the settings without weights.
-"""
+"""The description of a Keras model (its config), read as data: connections, and settings without weights."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-#: Layers, or functions, that apply an activation and nothing else.
+#: Layers, or functions, that apply an activation and nothing else, and their options.
 ACTIVATIONS = (
     *("relu", "leakyrelu", "prelu", "elu", "selu", "gelu", "sigmoid", "tanh", "softmax", "softplus", "softsign"),
     *("exp", "exponential", "thresholdedrelu", "hardsigmoid", "silu", "swish"),
 )
+ACTIVATION_OPTIONS = ("alpha", "max_value", "negative_slope", "threshold")
 
 #: Settings of a layer with weights that carry no weights themselves.
 SETTINGS = (
@@ -33,42 +30,81 @@ HARMLESS = (
 class Layer:
     """One layer of a model: its class, its config, and the layers that feed it."""
 
-    name: str
     kind: str
     config: Mapping[str, Any]
     sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Operation:
+class Operation(NamedTuple):
     """What happens between two layers with weights: an activation or a pooling, and in which layer."""
 
     what: str
     layer: str
 
 
-def describe(config: Any) -> tuple[dict[str, Layer], dict[str, tuple[int, ...]]]:
-    """Return the layers of a model by name and the shapes of its inputs, from a config of Keras 2 or 3.
+@dataclass(frozen=True)
+class Description:
+    """All layers of a model by name, and shapes of its inputs without the batch axis; empty where nothing says them.
 
-    Both are empty where there is no config, or a damaged one.
+    `weighted` in the methods: the names of the layers with weights.
     """
+
+    layers: Mapping[str, Layer] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def before(self, name: str, weighted: Container[str | None]) -> list[Operation]:
+        """Return activations and poolings between a layer and the layers with weights before it, in order.
+
+        An activation after a maximum is the same as before it, and is put before it.
+        """
+        found: list[Operation] = []
+        for source in self.layers[name].sources:
+            path = [] if source in weighted else self.before(source, weighted)
+            for operation in self._own(source, weighted):
+                at = len(path)
+                while operation.what.startswith("activation") and at and path[at - 1].what.startswith("Max"):
+                    at -= 1
+                path.insert(at, operation)
+            found += path
+        return found
+
+    def output(self, weighted: Container[str | None]) -> list[Operation]:
+        """Return activations and poolings between the last weights and the output."""
+        last = list(self.layers)[-1]
+        return self.before(last, weighted) + self._own(last, weighted)
+
+    def _own(self, name: str, weighted: Container[str | None]) -> list[Operation]:
+        what = _operation(self.layers[name], name in weighted)
+        return [Operation(what, name)] if what else []
+
+    def joined(self, name: str, weighted: Container[str | None]) -> list[str]:
+        """Return the inputs that reach a layer without passing weights, in order; ``""`` for all that have passed."""
+        found: list[str] = []
+        for source in self.layers[name].sources:
+            if source in weighted:
+                found.append("")
+            else:
+                found += [source] if source in self.inputs else self.joined(source, weighted)
+        return list(dict.fromkeys(found))
+
+
+def describe(model: Any) -> Description:
+    """Return what ``{"config": ...}`` of Keras 2 or 3 says; nothing where there is none, or a damaged one."""
     try:
+        config = model["config"]
         layers = config if isinstance(config, list) else config.get("layers", [])
         linked = any(layer.get("inbound_nodes") for layer in layers)
         found: dict[str, Layer] = {}
         for node in layers:
-            own = node["config"]
-            name = str(node.get("name") or own.get("name"))
+            own, kind = node["config"], str(node["class_name"]).rsplit(">", 1)[-1]
             sources = tuple(_references(node.get("inbound_nodes"), found)) if linked else tuple(list(found)[-1:])
-            if linked and not sources and node["class_name"] != "InputLayer":
+            if linked and not sources and kind != "InputLayer":
                 raise ValueError("a layer without input")
-            found[name] = Layer(name, str(node["class_name"]).rsplit(">", 1)[-1], dict(own), sources)
-        shapes = {name: _input_shape(layer) for name, layer in found.items() if layer.kind == "InputLayer"}
-        named = [] if isinstance(config, list) else list(dict.fromkeys(_references(config.get("input_layers"), shapes)))
-        inputs = {name: shapes[name] for name in (named if len(named) == len(shapes) else shapes)}
+            found[str(node.get("name") or own.get("name"))] = Layer(kind, dict(own), sources)
+        inputs = {name: _input_shape(layer) for name, layer in found.items() if layer.kind == "InputLayer"}
     except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
-        return {}, {}
-    return found, inputs if all(inputs.values()) else {}
+        return Description()
+    return Description(found, inputs if all(inputs.values()) else {})
 
 
 def _input_shape(layer: Layer) -> tuple[int, ...]:
@@ -82,11 +118,12 @@ def _references(node: Any, names: Container[str]) -> Iterator[str]:
         if len(node) >= 3 and isinstance(node[0], str) and node[0] in names and isinstance(node[1], int):
             yield node[0]
             node = node[3:]
-        for item in node:
-            yield from _references(item, names)
     elif isinstance(node, dict):
-        for item in node.values():
-            yield from _references(item, names)
+        node = list(node.values())
+    else:
+        return
+    for item in node:
+        yield from _references(item, names)
 
 
 def plain(value: Any) -> Any:
@@ -96,60 +133,17 @@ def plain(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def activation_of(layer: Layer) -> str | None:
-    """Return the activation that a layer applies to its output; None for none, and for a recurrent layer's own."""
-    if "recurrent_activation" in layer.config:
-        return None
-    kind = str(layer.config.get("function", layer.kind)).rsplit(".", 1)[-1].replace("_", "").lower()
-    if kind in ACTIVATIONS:
-        changes = (
-            {"max_value", "negative_slope", "threshold", "alpha"} if kind == "relu" else {"alpha", "negative_slope"}
-        )
-        set_so = {k: v for k, v in layer.config.items() if k in changes and v and plain(v)}
-        return kind + "".join(f" {k}={plain(v)}" for k, v in sorted(set_so.items()))
-    found = plain(layer.config.get("activation"))
-    return None if found in (None, "linear") else str(found)
-
-
-def _operations(layer: Layer, weighted: bool) -> list[Operation]:
+def _operation(layer: Layer, weighted: bool) -> str | None:
+    """Return the pooling or activation of a layer's output in words; a recurrent layer's own is no output's."""
+    config = layer.config
     if not weighted and "Pool" in layer.kind:
-        size, strides = plain(layer.config.get("pool_size")), plain(layer.config.get("strides"))
-        sizes = f" of {size}, strides {strides or size}, padding {layer.config.get('padding')}" if size else ""
-        return [Operation(f"{layer.kind}{sizes}", layer.name)]
-    found = activation_of(layer)
-    return [Operation(f"activation {found}", layer.name)] if found else []
-
-
-def operations_before(layers: Mapping[str, Layer], weighted: Container[str | None], name: str) -> list[Operation]:
-    """Return activations and poolings between a layer and the layers with weights before it, in order.
-
-    An activation after a maximum is the same as before it, and is put before it.
-    """
-
-    @cache
-    def before(name: str) -> tuple[Operation, ...]:
-        found: list[Operation] = []
-        for source in layers[name].sources:
-            path = [] if source in weighted else list(before(source))
-            for operation in _operations(layers[source], source in weighted):
-                at = len(path)
-                while operation.what.startswith("activation") and at and path[at - 1].what.startswith("Max"):
-                    at -= 1
-                path.insert(at, operation)
-            found += path
-        return tuple(found)
-
-    return list(before(name))
-
-
-def joined(layers: Mapping[str, Layer], weighted: Container[str | None], name: str) -> list[str]:
-    """Return the inputs that reach a layer without passing weights, in order; ``""`` stands for what has weights."""
-    found: list[str] = []
-    for source in layers[name].sources:
-        if source in weighted:
-            found.append("")
-        elif layers[source].kind == "InputLayer":
-            found.append(source)
-        else:
-            found += joined(layers, weighted, source)
-    return found
+        size, strides = plain(config.get("pool_size")), plain(config.get("strides"))
+        return layer.kind + (f" of {size}, strides {strides or size}, padding {config.get('padding')}" if size else "")
+    if "recurrent_activation" in config:
+        return None
+    kind = str(config.get("function", layer.kind)).rsplit(".", 1)[-1].replace("_", "").lower()
+    if kind in ACTIVATIONS:
+        options = {key: plain(config.get(key)) for key in ACTIVATION_OPTIONS}
+        return f"activation {kind}" + "".join(f" {key}={value}" for key, value in options.items() if value)
+    found = plain(config.get("activation"))
+    return None if found in (None, "linear") else f"activation {found}"

@@ -7,7 +7,7 @@ import json
 import re
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,64 +15,55 @@ import h5py
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.porting.checkpoint import Checkpoint, Variable, group_layers, natural
-from genexp.porting.description import Layer, describe
-
-#: The largest config of a model that is read, in bytes; real ones have less than one MB.
-LARGEST_CONFIG = 64 * 2**20
-
-DAMAGED = (zipfile.BadZipFile, OSError, ValueError, KeyError, RecursionError)
+from genexp.porting.checkpoint import Checkpoint, LayerWeights, gather, group_layers
+from genexp.porting.description import Description, describe
 
 
-def read_archive(path: Path) -> Checkpoint:
-    """Read a ``.keras`` file: its weights and its config, both as data; no code in it is run."""
+def read_keras(path: Path) -> Checkpoint:
+    """Read an HDF5 file (weights, or a model with its weights) or a ``.keras`` archive."""
+    try:
+        if zipfile.is_zipfile(path):
+            return _archive(path)
+        with h5py.File(path, "r") as file:
+            group = file.get("model_weights", file)
+            if "layer_names" in group.attrs:
+                return _keras2(path, file, group)
+            return _keras3(path, file, "weights, written by Keras 3", Description())
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, RecursionError) as error:
+        received = f"{type(error).__name__}: {str(error)[:200]}"
+        hint = "download it again"
+        raise UserError("the checkpoint cannot be read", where=path, received=received, hint=hint) from None
+
+
+def _archive(path: Path) -> Checkpoint:
     with zipfile.ZipFile(path) as archive:
-        weights = next((n for n in archive.namelist() if n.rsplit("/", 1)[-1] == "model.weights.h5"), None)
-        if weights is None:
-            raise UserError("this archive holds no Keras weights", where=path, expected="model.weights.h5 in it")
-        config = _described(archive, weights.replace("model.weights.h5", "config.json")).get("config", {})
-        version = _described(archive, weights.replace("model.weights.h5", "metadata.json")).get("keras_version", 3)
-        with h5py.File(io.BytesIO(archive.read(weights)), "r") as file:
-            return _keras3(path, file, f".keras, written by Keras {version}", config)
-
-
-def _described(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    """Return the content of a JSON file in an archive, if it is there and no larger than any real one."""
-    if name not in archive.namelist() or archive.getinfo(name).file_size > LARGEST_CONFIG:
-        return {}
-    described = json.loads(archive.read(name))
-    return described if isinstance(described, dict) else {}
-
-
-def read_hdf5(path: Path) -> Checkpoint:
-    """Read weights, or a model with its weights, in the layout of Keras 2 or Keras 3."""
-    with h5py.File(path, "r") as file:
-        group = file.get("model_weights", file)
-        if "layer_names" in group.attrs:
-            return _keras2(path, file, group)
-        return _keras3(path, file, "weights, written by Keras 3", {})
+        present = archive.namelist()
+        description = describe(json.loads(archive.read("config.json")) if "config.json" in present else None)
+        version = json.loads(archive.read("metadata.json"))["keras_version"] if "metadata.json" in present else 3
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5")), "r") as file:
+            return _keras3(path, file, f".keras, written by Keras {version}", description)
 
 
 def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
     """Read the layout of Keras 2: attributes list the layers, and the variables of each, in order."""
-    config = json.loads(_text(file.attrs["model_config"])) if "model_config" in file.attrs else {}
-    described, inputs = describe(config.get("config") if isinstance(config, dict) else None)
+    description = describe(json.loads(_text(file.attrs.get("model_config", "{}"))))
 
-    def variables() -> Iterator[Variable]:
+    def variables() -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
         for layer in map(_text, group.attrs["layer_names"]):
             for name in map(_text, group[layer].attrs.get("weight_names", [])):
                 parent, _, own = name.rpartition("/")
                 nested = parent if f"{parent}/".startswith(f"{layer}/") else f"{layer}/{parent}".rstrip("/")
-                yield Variable(nested, own, np.asarray(group[layer][name]), layer if layer in described else None)
+                top = layer if layer in description.layers else None
+                yield LayerWeights(nested, top=top), own, np.asarray(group[layer][name])
 
     layers, skipped = group_layers(variables())
     if "optimizer_weights" in file:
         skipped += len(file["optimizer_weights"].attrs.get("weight_names", []))
     version = _text(group.attrs.get("keras_version", file.attrs.get("keras_version", "2")))
-    return Checkpoint(str(path), f"HDF5, written by Keras {version}", layers, skipped, described, inputs)
+    return gather(str(path), f"HDF5, written by Keras {version}", layers, description, skipped)
 
 
-def _keras3(path: Path, file: h5py.File, kind: str, config: Any) -> Checkpoint:
+def _keras3(path: Path, file: h5py.File, kind: str, description: Description) -> Checkpoint:
     """Read the layout of Keras 2.12 and later: layers by their class, each with a group of numbered variables."""
     found: dict[str, h5py.Group] = {}
 
@@ -82,43 +73,38 @@ def _keras3(path: Path, file: h5py.File, kind: str, config: Any) -> Checkpoint:
             found[re.sub(r"^(_layer_checkpoint_dependencies|layers)/", "", layer)] = node
 
     file.visititems(visit)
-    described, inputs = describe(config)
-    tops = _by_class(described, {name.split("/")[0] for name in found})
-    order = {name: number for number, name in enumerate(described)}
+    tops = _by_class(description, {name.split("/")[0] for name in found})
 
-    def place(name: str) -> Any:
-        return order.get(tops.get(name.split("/")[0], ""), -1), natural(name)
-
-    def variables() -> Iterator[Variable]:
-        for name in sorted(found, key=place):
+    def variables() -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
+        for name in sorted(found, key=_natural):
             if not name.startswith(("optimizer", "metrics", "vars")) and "seed_generator" not in name:
-                for number in sorted(found[name], key=natural):
-                    yield Variable(name, number, np.asarray(found[name][number]), tops.get(name.split("/")[0]))
+                for number in sorted(found[name], key=_natural):
+                    yield LayerWeights(name, top=tops.get(name.split("/")[0])), number, np.asarray(found[name][number])
 
     layers, skipped = group_layers(variables())
     skipped += sum(len(group) for name, group in found.items() if name.startswith("optimizer"))
-    return Checkpoint(str(path), kind, layers, skipped, described, inputs)
+    return gather(str(path), kind, layers, description, skipped)
 
 
-def _by_class(described: Mapping[str, Layer], groups: set[str]) -> dict[str, str]:
+def _by_class(description: Description, groups: set[str]) -> dict[str, str]:
     """Return which layer each group of the weights file is.
 
     These files call layers by their class and a number, ``conv1d_3``, in the order of the config, whatever the layers'
     own names. Keras 2.12 counted some layers twice, so the numbers are ranks only.
     """
     layers, numbered = defaultdict(list), defaultdict(list)
-    for name, layer in described.items():
-        layers[_snake(layer.kind)].append(name)
-    for group in sorted(groups, key=natural):
-        numbered[re.sub(r"_\d+$", "", group)].append(group)
+    for name, layer in description.layers.items():
+        layers[re.sub(r"\W|_", "", layer.kind).lower()].append(name)
+    for group in sorted(groups, key=_natural):
+        numbered[re.sub(r"_\d+$", "", group).replace("_", "")].append(group)
     pairs = [(kind, same) for kind, same in numbered.items() if len(layers[kind]) == len(same)]
     return {group: name for kind, same in pairs for group, name in zip(same, layers[kind], strict=True)}
 
 
-def _snake(name: str) -> str:
-    """Return ``batch_normalization`` for ``BatchNormalization``, by the rule of Keras."""
-    name = re.sub(r"\W+", "", name)
-    return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Return a sort key by which ``conv1d`` comes before ``conv1d_2`` and that before ``conv1d_10``."""
+    words = [w for w in re.split(r"(\d+)", text.replace("/", " ")) if w]
+    return [(1, int(word), "") if word.isdigit() else (0, 0, word) for word in words]
 
 
 def _text(value: Any) -> str:

@@ -16,68 +16,39 @@ EXPECTED = "a SavedModel folder, a Keras .h5 or .keras file, or the prefix of a 
 
 
 def read_checkpoint(where: str) -> Checkpoint:
-    """Read the weights of a checkpoint as data; no code in it is executed.
-
-    Parameters
-    ----------
-    where
-        A TensorFlow 2 SavedModel folder; a Keras 2 or 3 ``.h5``; a ``.keras`` file; the prefix of a TensorFlow
-        checkpoint, or any of its files; or a folder with one of these.
-
-    Raises
-    ------
-    UserError
-        If there is no checkpoint, or it is damaged.
-    """
-    from genexp.porting import tensorflow_files
+    """Read the weights of a checkpoint, or of the only one in a folder, as data; no code in it is executed."""
+    from genexp.porting.keras_files import read_keras
+    from genexp.porting.tensorflow_files import find_index, read_tensorflow
 
     path = Path(where).expanduser()
-    if path.is_file() and _is_keras(path, any_name=True):
-        return _checked(_read_keras(path))
     folder = path if path.is_dir() else path.parent
-    index = tensorflow_files.find_index(path) if folder.is_dir() else None
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    if path.is_file() and _first_bytes(path).startswith((HDF5_MAGIC, ZIP_MAGIC)):
+        return _checked(read_keras(path))
+    index = find_index(path)
     if index:
-        return _checked(tensorflow_files.read_tensorflow(index, path))
-    inside = [p for p in sorted(path.iterdir()) if p.is_file() and _is_keras(p)] if path.is_dir() else []
-    if len(inside) == 1:
-        return read_checkpoint(str(inside[0]))
-    below = [str(p.parent) for p in sorted(path.glob("*/saved_model.pb"))] if path.is_dir() else []
+        return _checked(read_tensorflow(index, path))
+    # An .npz in the folder is a zip too.
+    keras = [p for p in inside if path.is_dir() and p.is_file() and _is_keras(p)]
+    if len(keras) == 1:
+        return _checked(read_keras(keras[0]))
+    below = [f"checkpoint={p.parent}" for p in sorted(path.glob("*/saved_model.pb"))] if path.is_dir() else []
+    if path.is_file():
+        found = f"a file that begins with {_first_bytes(path)!r}" if path.stat().st_size else "an empty file"
+    else:
+        found = f"{folder} with {', '.join(p.name for p in inside[:8]) or 'nothing'}" + ", ..." * (len(inside) > 8)
     raise UserError(
-        "there are several checkpoints in this folder" if inside else "there is no checkpoint here",
+        "there are several checkpoints in this folder" if keras else "there is no checkpoint here",
         where=f"checkpoint={where}",
         expected=EXPECTED,
-        received=_found(path, folder),
-        hint="name one of them" if inside else " or ".join(f"checkpoint={p}" for p in below) or "check the path",
+        received=found,
+        hint="name one of them" if keras else " or ".join(below) or "check the path",
     )
 
 
-def _read_keras(path: Path) -> Checkpoint:
-    from genexp.porting import keras_files
-
-    try:
-        return (keras_files.read_hdf5 if _first_bytes(path) == HDF5_MAGIC else keras_files.read_archive)(path)
-    except keras_files.DAMAGED as error:
-        received = f"{type(error).__name__}: {str(error)[:200]}"
-        raise UserError(
-            "the checkpoint cannot be read", where=path, received=received, hint="download it again"
-        ) from None
-
-
-def _found(path: Path, folder: Path) -> str:
-    """Return what stands at a path where no checkpoint does."""
-    if path.is_file():
-        start = _first_bytes(path)
-        return f"a file that begins with {start!r}, which none of these does" if start else "an empty file"
-    if not folder.is_dir():
-        return "no such file or folder"
-    names = sorted(p.name for p in folder.iterdir())
-    return f"{folder} with {', '.join(names[:8]) or 'nothing'}{', ...' * (len(names) > 8)}"
-
-
-def _is_keras(path: Path, *, any_name: bool = False) -> bool:
-    """Return whether Keras wrote a file; in a folder, a zip counts only as ``.keras`` (an ``.npz`` is a zip too)."""
-    magic = _first_bytes(path)
-    return magic == HDF5_MAGIC or (magic.startswith(ZIP_MAGIC) and (any_name or ".keras" in path.name))
+def _is_keras(path: Path) -> bool:
+    start = _first_bytes(path)
+    return start == HDF5_MAGIC or (start.startswith(ZIP_MAGIC) and ".keras" in path.name)
 
 
 def _first_bytes(path: Path) -> bytes:
@@ -91,11 +62,12 @@ def _checked(found: Checkpoint) -> Checkpoint:
         raise UserError("the checkpoint holds no weights of a Keras model", where=found.path, received=received)
     for layer in found.layers:
         for role, array in layer.arrays.items():
-            if not np.isfinite(array).all():
+            wrong = int((~np.isfinite(array)).sum())
+            if wrong:
                 raise UserError(
                     "the checkpoint holds weights that are not finite numbers",
                     where=f"checkpoint={found.path}, {layer.name}/{role}",
-                    received=f"{int((~np.isfinite(array)).sum()):,} of {array.size:,} NaN or infinite",
+                    received=f"{wrong:,} of {array.size:,} NaN or infinite",
                     hint="download it again; weights of a network that diverged in training are of no use",
                 )
     return found

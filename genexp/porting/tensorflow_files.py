@@ -5,48 +5,30 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genexp.errors import UserError
-from genexp.porting.checkpoint import ROLES, Checkpoint, Variable, group_layers, natural
+from genexp.porting.checkpoint import Checkpoint, LayerWeights, gather, group_layers
 from genexp.porting.description import describe
-
-#: The last eight bytes of an index file, whatever its name has become.
-INDEX_MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
-#: Edges of the object graph that lead to no weights, or a second time to the same ones.
-ASIDE = ("optimizer", "keras_api", "signatures", "serve", "save_counter", "regularization_losses", "_all_variables")
-LISTS = ("variables", "trainable_variables", "non_trainable_variables")
-
-
-def is_index(path: Path) -> bool:
-    """Return whether a file is the index of a TensorFlow checkpoint, by its content."""
-    if not path.is_file() or path.stat().st_size < 48:
-        return False
-    with path.open("rb") as file:
-        file.seek(-8, 2)
-        return file.read() == INDEX_MAGIC
-
 
 def find_index(path: Path) -> Path | None:
-    """Find the index of the checkpoint at a path: its folder, prefix, or any of its files; None if there is none.
-
-    Names may have changed on the way: an upload that appends ``.txt``, a second download that appends ``(1)``.
-    """
-    whole = path.is_dir() or ".pb" in path.name or path.name == "checkpoint"
+    """Find the index of the checkpoint at a path: its folder, prefix, or any of its files; None if there is none."""
+    whole = path.is_dir() or path.name in ("saved_model.pb", "keras_metadata.pb", "checkpoint")
     folder = path if path.is_dir() else path.parent
-    prefix = "" if whole else re.split(r"\.index|\.data", path.name)[0]
+    prefix = re.split(r"\.index|\.data", path.name)[0]
+    if not whole:
+        index = folder / f"{prefix}.index"
+        return index if index.is_file() else None
     for place in (folder / "variables", folder):
-        inside = sorted(place.iterdir(), key=_by_name) if place.is_dir() else []
-        found = [p for p in inside if p.name.startswith(prefix) and is_index(p)]
-        for exact in (path.name, f"{prefix}.index", f"{_latest(place)}.index", "variables.index"):
+        found = sorted(place.glob("*.index"))
+        for exact in (f"{_latest(place)}.index", "variables.index"):
             found = [p for p in found if p.name == exact] or found
         if len(found) > 1:
             received, hint = ", ".join(p.name for p in found), f"name one of them: checkpoint={found[0]}"
@@ -65,28 +47,21 @@ def _latest(folder: Path) -> str | None:
 
 
 def find_data(index: Path) -> list[Path]:
-    """Return the data files that go with an index, in order, whatever they are called; copies are left out."""
-    stem = index.name.split(".index")[0]
-    others = [p for p in index.parent.iterdir() if p.is_file() and p.name != "checkpoint" and ".pb" not in p.name]
-    others = sorted((p for p in others if not is_index(p)), key=_by_name)
-    numbers = r"data-\d{5}-of-\d{5}"
-    own, first = re.escape(stem), re.escape(re.sub(r" ?\(\d+\)", "", stem))  # of a copied index, the first download's
-    for pattern in (rf"{own}\.{numbers}", rf"{own}.*{numbers}.*", rf"{first}\.{numbers}", r".*(\.data|data-).*"):
-        named = [p for p in others if re.fullmatch(pattern, p.name)]
-        if named:
-            return named
-    if not others:
+    """Return the data files that go with an index, in order; a browser's copy, ``(1)``, only if there is no other."""
+    stem = re.sub(r" ?\(\d+\)$", "", index.stem)
+    found = sorted(p for p in index.parent.iterdir() if p.name.startswith((f"{index.stem}.data-", f"{stem}.data-")))
+    for own in (index.stem, stem):
+        exact = [p for p in found if re.fullmatch(re.escape(own) + r"\.data-\d+-of-\d+", p.name)]
+        if exact:
+            return exact
+    if not found:
         raise UserError(
             "the checkpoint has an index but no data",
             where=index.parent,
             expected=f"{stem}.data-00000-of-00001 beside {index.name}",
-            hint="download the data file too; its name does not matter",
+            hint="download the data file too",
         )
-    return [max(others, key=lambda p: p.stat().st_size)]
-
-
-def _by_name(path: Path) -> Any:
-    return natural(path.name)
+    return found[:1]
 
 
 def read_tensorflow(index: Path, path: Path) -> Checkpoint:
@@ -118,88 +93,53 @@ def read_tensorflow(index: Path, path: Path) -> Checkpoint:
         received = "variables that are known by name alone, as TensorFlow 1 wrote them"
         raise UserError("the checkpoint does not say the order of its layers", where=path, received=received)
     beside = index.parent.parent if index.parent.name == "variables" else index.parent
-    files = [beside / "keras_metadata.pb", beside / "saved_model.pb", *sorted(beside.glob("*.pb*"))]
-    files = [p for p in dict.fromkeys(files) if p.is_file()]
-    configs = read_configs(files)
-    described, inputs = describe(configs.get("root"))
-    layers, skipped = group_layers(_walk_graph(values, list(described), configs))
-    kind = "SavedModel" if files else "TensorFlow checkpoint"
-    return Checkpoint(str(path), kind, layers, skipped + len(names) - len(values), described, inputs)
+    kind = "SavedModel" if (beside / "saved_model.pb").is_file() else "TensorFlow checkpoint"
+    configs = read_configs(beside) if kind == "SavedModel" else {}
+    layers, skipped = group_layers(_variables(values, configs))
+    description = describe(configs.get(0))
+    return gather(str(path), kind, layers, description, skipped + len(names) - len(values))
 
 
-def _walk_graph(values: Mapping[str, Any], names: list[str], configs: Mapping[str, Any]) -> Iterator[Variable]:
-    """Yield the variables of an object graph, depth first, so in the order in which the model's layers were made."""
-    from tensorflow.core.protobuf import trackable_object_graph_pb2
+def _variables(values: Mapping[str, Any], configs: Mapping[int, Any]) -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
+    """Yield the variables of an object graph breadth first: of equal layers in the order in which they were made."""
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
-    graph = trackable_object_graph_pb2.TrackableObjectGraph()
-    graph.ParseFromString(values[GRAPH_KEY])
-    for lists in (False, True):  # an exported model has nothing but the list of its variables
-        found = list(_reached(graph.nodes, values, names, configs, lists))
-        if any(v.name in ROLES for v in found):
-            break
-    yield from found
-
-
-def _reached(
-    nodes: Any, values: Mapping[str, Any], names: list[str], configs: Mapping[str, Any], lists: bool
-) -> Iterator[Variable]:
-    seen: set[int] = set()
-    stack: list[tuple[int, str, str, str | None]] = [(0, "", "root", None)]
-    while stack:
-        number, path, described, top = stack.pop()
-        if number in seen:
-            continue
-        seen.add(number)
-        for attribute in nodes[number].attributes:
-            if attribute.name == "VARIABLE_VALUE" and attribute.checkpoint_key in values:
-                layer, _, own = path.rpartition("/")
-                if own.lstrip("_") not in ROLES:  # a list: the variable's own name tells
-                    layer, _, own = attribute.full_name.removesuffix(":0").rpartition("/")
-                settings = configs.get(described.rpartition(".")[0], {})
-                yield Variable(layer, own, np.asarray(values[attribute.checkpoint_key]), top, settings)
-        edges: dict[int, list[str]] = defaultdict(list)
-        for child in nodes[number].children:
-            edges[child.node_id].append(child.local_name)
-        below: list[tuple[tuple[int, int], tuple[int, str, str, str | None]]] = []
-        for node, called in edges.items():
-            name = min(called, key=_edge_order)
-            if any(n in ASIDE or (n in LISTS and not lists) for n in called):
-                continue
-            key = next((n for n in called if n.startswith("layer_with_weights")), name)
-            numbered = re.fullmatch(r"layer-(\d+)", name) if top is None else None
-            inside = names[int(numbered[1])] if numbered and int(numbered[1]) < len(names) else top
-            below.append((_edge_order(name), (node, f"{path}/{name}".lstrip("/"), f"{described}.{key}", inside)))
-        stack += [child for _, child in sorted(below, key=lambda item: item[0])[::-1]]  # the first comes off first
+    nodes = TrackableObjectGraph.FromString(values[GRAPH_KEY]).nodes
+    parents: dict[int, int] = {}
+    for number in sorted(configs):
+        for child in nodes[number].children if number < len(nodes) else ():
+            if child.node_id:
+                parents.setdefault(child.node_id, number)
+    for number, node in enumerate(nodes):
+        within = [number]  # the variable, its layer, ..., the model
+        while within[-1] in parents and parents[within[-1]] not in within:
+            within.append(parents[within[-1]])
+        known = [configs[n] for n in within[1:-1]]  # empty where the file has no descriptions
+        for attribute in node.attributes:
+            key = attribute.checkpoint_key
+            if attribute.name == "VARIABLE_VALUE" and key in values and not key.startswith("_all_variables"):
+                layer, _, own = attribute.full_name.removesuffix(":0").rpartition("/")
+                top = known[-1].get("name") if known else None
+                settings = known[0].get("config") or {} if known else {}
+                yield LayerWeights(layer, top=top, settings=settings), own, np.asarray(values[key])
 
 
-def _edge_order(name: str) -> tuple[int, int]:
-    """Sort ``layer-0 ... layer-10`` and the items of lists by number, and before everything else."""
-    numbered = re.fullmatch(r"(?:layer-)?(\d+)", name)
-    return (0, int(numbered[1])) if numbered else (1, 0)
+def read_configs(folder: Path) -> dict[int, dict[str, Any]]:
+    """Return what a SavedModel says of its Keras layers, by their number in the object graph; 0 is the model.
 
-
-def read_configs(descriptions: Sequence[Path]) -> dict[str, Any]:
-    """Return the configs that lie as JSON text in a SavedModel, by the path of their layer in the object graph.
-
-    That of the model is ``root``: the first of all; a model that is a class of its own has none, whatever its layers
-    have.
+    Each is ``{"name": ..., "config": {...}}``; a model that is a class of its own has a config without layers.
     """
-    found: dict[str, Any] = {}
-    for path in descriptions:
-        content = path.read_bytes()
-        for start in re.finditer(
-            rb'(?:\x1a[^r]{1,2}(root[^"]*)"[^*]{1,40}\*[^{]{1,4})?(?=\{"(?:name|class_name|module)")', content
-        ):
-            text = content[start.end() :]
-            end = text.find(b"\x00")
-            head = text[: min(len(text), 2_000_000)] if end < 0 else text[:end]
-            try:
-                node, _ = json.JSONDecoder().raw_decode(head.decode("utf-8", "replace"))
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(node, dict) and isinstance(node.get("config"), dict):
-                where = (start[1] or b"root").decode("utf-8", "replace")
-                found.setdefault(where, node["config"])
-        if found:
-            break
-    return found
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+    from tensorflow.python.keras.protobuf.saved_metadata_pb2 import SavedMetadata
+
+    apart = folder / "keras_metadata.pb"  # in the model itself before TensorFlow 2.5
+    try:
+        if apart.is_file():
+            texts = {node.node_id: node.metadata for node in SavedMetadata.FromString(apart.read_bytes()).nodes}
+        else:
+            graph = SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs[0].object_graph_def
+            texts = {number: node.user_object.metadata for number, node in enumerate(graph.nodes)}
+        return {number: json.loads(text) for number, text in texts.items() if text.startswith("{")}
+    except (DecodeError, ValueError, IndexError, RecursionError):
+        return {}

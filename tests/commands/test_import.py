@@ -94,6 +94,7 @@ def test_other_features_than_the_dataset_has_are_told(tmp_path, capsys):
     error = capsys.readouterr().err
     assert "half-life features" in error
     assert "expected: 6 features" in error
+    assert "import with data=P" in error
     assert main([*words, f"hydra.run.dir={tmp_path / 'no'}", "dataset=xpresso", f"dataset.root={root}"]) == 2
     assert not (tmp_path / "no").exists()
 

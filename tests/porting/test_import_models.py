@@ -184,9 +184,6 @@ def saved_model(tmp_path) -> tuple[Path, keras.Model]:
     ("index", "data"),
     [
         ("variables.index", "variables.data-00000-of-00001.bin"),
-        ("variables.index", "variables.data"),
-        ("variables.index.txt", "variables.data-00000-of-00001"),
-        ("variables_index", "blob"),
         ("variables (1).index", "variables.data-00000-of-00001 (1)"),
     ],
 )

@@ -13,8 +13,11 @@ import h5py
 import numpy as np
 import pytest
 from loading import agree, features, load, write
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.keras.protobuf import saved_metadata_pb2
 
 from genexp.errors import UserError
+from genexp.porting.description import describe
 from genexp.porting.reading import read_checkpoint
 from genexp.porting.tensorflow_files import read_configs
 
@@ -45,7 +48,7 @@ def test_weights_with_a_damaged_description(archive, tmp_path, config):
         damaged.writestr("config.json", json.dumps(config))
         damaged.writestr("model.weights.h5", whole.read("model.weights.h5"))
     found = read_checkpoint(str(tmp_path / "m.keras"))
-    assert not found.inputs
+    assert not found.description.inputs
     ours = load(tmp_path / "m.keras", "fc_net", "T").model
     agree(model(features(181)), ours({"tf": features(181)}))
 
@@ -63,7 +66,7 @@ def test_descriptions_that_are_nested_without_end(archive, tmp_path):
     [
         (b"", "an empty file"),
         (b"some text", "begins with b'some tex'"),
-        (pickle.dumps([1]), "which none of these does"),
+        (pickle.dumps([1]), "a file that begins with b"),
     ],
 )
 def test_files_of_another_kind(tmp_path, content, message):
@@ -96,13 +99,25 @@ def test_the_latest_of_several_checkpoints_in_a_folder(tmp_path):
 
 def test_a_model_that_is_a_class_of_its_own_has_no_config(tmp_path):
     """A SavedModel describes its models in order; that of a layer is not that of the whole."""
-    inner = {"name": "ffn", "class_name": "Sequential", "config": {"name": "ffn", "layers": []}}
     own = {"name": "my_model", "class_name": "MyModel", "config": {"name": "my_model"}}
-    whole = {"name": "model", "class_name": "Functional", "config": {"name": "model", "layers": []}}
-    for first in (own, whole):
-        path = tmp_path / "keras_metadata.pb"
-        path.write_bytes(b"\n\x04root" + b"\x12".join(json.dumps(node).encode() for node in (first, inner)))
-        assert read_configs((path,))["root"] == first["config"]
+    inner = {"name": "ffn", "class_name": "Sequential", "config": {"name": "ffn", "layers": []}}
+    nodes = {0: own, 3: inner}
+    apart = saved_metadata_pb2.SavedMetadata()
+    whole = saved_model_pb2.SavedModel()
+    listed = whole.meta_graphs.add().object_graph_def.nodes
+    for number in range(4):
+        text = json.dumps(nodes[number]) if number in nodes else ""
+        listed.add().user_object.metadata = text
+        apart.nodes.add(node_id=number, metadata=text)
+    (tmp_path / "saved_model.pb").write_bytes(whole.SerializeToString())  # TensorFlow 2.4 and earlier
+    assert read_configs(tmp_path) == nodes
+    (tmp_path / "saved_model.pb").unlink()
+    (tmp_path / "keras_metadata.pb").write_bytes(apart.SerializeToString())
+    found = read_configs(tmp_path)
+    assert found == nodes
+    assert not describe(found[0]["config"]).layers
+    (tmp_path / "keras_metadata.pb").write_bytes(b"\xff" * 100)
+    assert read_configs(tmp_path) == {}
 
 
 def test_spaces_and_brackets_in_a_path(archive, tmp_path):

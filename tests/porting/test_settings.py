@@ -99,37 +99,40 @@ def test_settings_of_normalisations_and_recurrent_layers(tmp_path, model, change
         load(path, model, "P")
 
 
-@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize(
-    ("kind", "order", "widths"),
+    ("order", "widths", "data"),
     [
-        (".keras", "PTH", {"T": 181, "H": 8}),
-        (".h5", "MPHT", {"M": 100, "T": 181, "H": 6}),
-        (".h5", "TPM", {"M": 2064, "T": 181}),
+        ("HP", {"H": 8}, "PH"),  # joined before the promoter
+        ("HPT", {"H": 8, "T": 181}, "PHT"),
+        ("XP", {"H": 8, "T": 181}, "PHT"),  # one input with all features
+        ("PX", {"H": 8, "T": 181}, "PHT"),
     ],
 )
-def test_blocks_joined_in_another_order(tmp_path, kind, order, widths):
-    model = hand_written.joined_xpresso(order, widths)
-    other.randomise(model)
-    data = "".join(b for b in "PHTM" if b in order)
-    ported = load(write(model, kind, tmp_path), "xpresso", data)
-    assert ported.shapes.widths == widths
-    tokens, one_hot = genes(10_500)
-    named = {name: features(widths[b]) for b, name in zip("HTM", ("halflife", "tf", "mirna"), strict=True) if b in data}
-    agree(model([*(features(n) for n in widths.values()), one_hot]), ported.model({"promoter": tokens, **named}))
+def test_blocks_joined_in_another_order(tmp_path, order, widths, data):
+    path = write(hand_written.joined_xpresso(order, widths, one_input="X" in order), ".keras", tmp_path)
+    with pytest.raises(UserError, match="or joins them in another order"):
+        load(path, "xpresso", data)
 
 
-def test_features_in_one_input_before_the_promoter(tmp_path):
-    model = hand_written.joined_xpresso("XP", {"H": 8, "T": 181}, one_input=True)
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("kind", [".keras", ".h5"])
+def test_inputs_in_another_order_than_they_are_joined(tmp_path, kind):
+    model = hand_written.joined_xpresso("PHT", {"T": 181, "H": 8})
     other.randomise(model)
-    ported = load(write(model, ".keras", tmp_path), "xpresso", "PHT")
+    ported = load(write(model, kind, tmp_path), "xpresso", "PHT")
+    assert ported.shapes.widths == {"H": 8, "T": 181}
     tokens, one_hot = genes(10_500)
-    both = features(189)
-    agree(model([both, one_hot]), ported.model({"promoter": tokens, "halflife": both[:, :8], "tf": both[:, 8:]}))
-    assert "one input holds all features: H, T is assumed" in ported.warnings
-    alone = load(write(model, ".weights.h5", tmp_path), "xpresso", "PHT").warnings
-    assert any("in which order its inputs are joined: P, H, T is assumed" in warning for warning in alone)
-    assert any("does not state activations" in warning for warning in alone)
+    agree(
+        model([features(181), features(8), one_hot]),
+        ported.model({"promoter": tokens, "halflife": features(8), "tf": features(181)}),
+    )
+
+
+def test_what_weights_alone_do_not_say(tmp_path):
+    model = hand_written.joined_xpresso("PHT", {"H": 8, "T": 181})
+    warnings = load(write(model, ".weights.h5", tmp_path), "xpresso", "PHT").warnings
+    assert any("in which order its inputs are joined: P, H, T is assumed" in warning for warning in warnings)
+    assert any("does not state activations" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize(

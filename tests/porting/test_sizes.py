@@ -14,25 +14,29 @@ def test_blocks_that_the_checkpoint_was_not_trained_on(tmp_path):
     with pytest.raises(UserError, match="does not look as if it had block T"):
         load(path, "xpresso", "PT")
     assert load(path, "xpresso", "PT", widths=[8]).shapes.widths == {"T": 8}
-    with pytest.raises(UserError, match="the weights do not fit the model"):
+    with pytest.raises(UserError, match="other inputs than these blocks"):
         load(path, "xpresso", "PHT")  # eight features are not half-lives and a factor or two
     with pytest.raises(UserError, match="other inputs than these blocks"):
         load(path, "fc_net", "H")
+    alone = write(other.plain_xpresso(10_500, 8), ".weights.h5", tmp_path)
+    with pytest.raises(UserError, match="the weights do not fit the model"):
+        load(alone, "xpresso", "PHT")
 
 
-def test_inputs_are_blocks_by_their_widths(tmp_path):
+def test_blocks_by_their_widths(tmp_path):
     path = write(other.plain_biolstm(210, 64, 181, 8), ".keras", tmp_path)
-    assert load(path, "biolstm", "PHT").shapes.widths == {"H": 8, "T": 181}
+    with pytest.raises(UserError, match="does not look as if it had block H"):
+        load(path, "biolstm", "PHT")
     with pytest.raises(UserError, match="other inputs than these blocks"):
         load(path, "biolstm", "PH")
 
 
 def test_promoters_of_another_kind(tmp_path):
     embedded = write(other.plain_biolstm(210, 64, 8), ".keras", tmp_path)
-    with pytest.raises(UserError, match="choose the model= that the checkpoint was made with"):
+    with pytest.raises(UserError, match="not a model that genexp knows as xpresso"):
         load(embedded, "xpresso", "PH")
     bases = write(other.plain_xpresso(10_500, 8), ".keras", tmp_path)
-    with pytest.raises(UserError, match="does not take the promoters"):
+    with pytest.raises(UserError, match="not a model that genexp knows as transformer"):
         load(bases, "transformer", "PH")
 
 
