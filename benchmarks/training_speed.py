@@ -47,7 +47,7 @@ class Setting:
 
     @property
     def overrides(self) -> list[str]:
-        """Words of ``genexp train`` that say so."""
+        """Overrides of ``genexp train`` for it."""
         data = "T" if self.model == "fc_net" else "PH"
         window = [] if self.model == "fc_net" else [f"data.window=[{self.window}]"]
         sizes = [f"dataset.genes={self.genes}", f"training.batch_size={self.batch}", "training.patience=null"]

@@ -1,4 +1,4 @@
-"""A feature block is one row of `genexp.blocks`: accessibility, added here, is read, trained on, evaluated, exported."""
+"""A feature block is one row of `genexp.blocks`: one added here is read, trained on, evaluated and exported."""
 
 import json
 

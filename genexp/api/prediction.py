@@ -20,14 +20,16 @@ from genexp.training.config import RunConfig
 if TYPE_CHECKING:
     import keras
 
+    from genexp.arrays import Embedded, Features, PerGene, Tokens
+
 
 def predict(
     model: keras.Model,
     config: RunConfig,
     trained_on: DatasetDescription,
-    promoters: np.ndarray | str | Path | None,
-    features: Mapping[str, np.ndarray],
-) -> np.ndarray:
+    promoters: Tokens | Embedded | str | Path | None,
+    features: Mapping[str, Features],
+) -> PerGene:
     """Return the predictions, (n,) float32; see `genexp.api.Run.predict`."""
     from genexp.evaluation.report import predict_split
 

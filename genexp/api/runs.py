@@ -17,8 +17,9 @@ from genexp.training.strategy import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
     import pandas as pd
+
+    from genexp.arrays import Embedded, Features, PerGene, Tokens
 
 
 class Run:
@@ -134,11 +135,11 @@ class Run:
 
     def predict(
         self,
-        promoters: np.ndarray | str | Path | None = None,
-        features: Mapping[str, np.ndarray] | None = None,
+        promoters: Tokens | Embedded | str | Path | None = None,
+        features: Mapping[str, Features] | None = None,
         *,
         checkpoint: str = "best",
-    ) -> np.ndarray:
+    ) -> PerGene:
         """Predict the expression of other promoters.
 
         Parameters

@@ -213,8 +213,8 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         with console.progress("Word2Vec", 1, "epochs") as done:
             inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
         dataset = inputs.encode(read_genes, config.model, console.warn)
-        seen, training = dataset.description, config.training
-        shapes = inputs.input_shapes(config.model, seen, config.data.name, seen.window, run.vectors)
+        shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
+        training = config.training
         console.say(
             f"model: {config.model.name} on {config.data.name}, input: {inputs.describe(config.model, shapes)}; "
             f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, at most "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription
 from genexp.features.tokens import rows_with_n
 from genexp.memory import allocate, is_on_disk
+
+if TYPE_CHECKING:
+    from genexp.arrays import Embedded, Features, KmerCounts, Names, PerGene, Tokens
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
@@ -34,9 +38,9 @@ class Split:
         has its promoters on disk (`genexp.memory.allocate`).
     """
 
-    genes: np.ndarray
-    labels: np.ndarray
-    blocks: Mapping[str, np.ndarray]
+    genes: Names
+    labels: PerGene
+    blocks: Mapping[str, Tokens | Embedded | KmerCounts | Features]
 
     def __len__(self) -> int:
         return len(self.genes)

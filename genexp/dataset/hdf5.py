@@ -32,9 +32,6 @@ MOST_COMPRESSED = 1100
 #: Bytes of a chunk that may be larger than its array.
 LARGE_CHUNK = 64 << 20
 
-#: What h5py raises when it meets damage, at any place.
-DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, zlib.error)
-
 #: What `read_tiles` calls for each tile: rows and columns (counted from the first one read), and the values.
 Store = Callable[[slice, slice, np.ndarray], None]
 
@@ -60,7 +57,7 @@ def open_file(path: Path, where: object = None) -> Iterator[h5py.File]:
             yield file
     except BrokenPipeError:
         raise
-    except DAMAGE as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, zlib.error) as error:
         raise _unreadable(path, where or path, error) from error
 
 

@@ -27,11 +27,8 @@ class Layout:
     blocks: str = ""  # those that distinguish this layout, and that its file names promise
     embedded: bool = False  # whether its promoters are precomputed embeddings
     marked: bool = False  # whether its files carry the attribute `MARK`
-    beside: tuple[str, ...] = ()  # of one file with the tokens of all splits: the layouts it completes, best first
+    tokens: bool = False  # whether it is one file with the tokens of all splits, beside a set of another layout
 
-
-_TOKENS = ("xpresso", "genexp", "embedded", "xpresso_tf", "xpresso_mirna", "embedded_tf")
-_TOKENS_TF = ("xpresso_tf", "xpresso_mirna", "genexp", "embedded_tf")
 
 #: Every layout, in the order in which ``dataset.layout=auto`` tries them; later rows are the more special ones.
 _TABLE = (
@@ -39,8 +36,8 @@ _TABLE = (
     Layout("xpresso", "train.h5 valid.h5 test.h5, or 1train.h5 ... for fold 1"),
     Layout("xpresso_tf", "train_tf.h5 validation_tf.h5 test_tf.h5", suffix="_tf", blocks="T"),
     Layout("xpresso_mirna", "microRNA_train.h5 microRNA_val.h5 microRNA_test.h5", prefix="microRNA_", blocks="M"),
-    Layout("tokens", "translated_transformers.h5 beside one of the sets above", beside=_TOKENS),
-    Layout("tokens_tf", "translated_transformers_tf.h5 beside one of them", suffix="_tf", beside=_TOKENS_TF),
+    Layout("tokens", "translated_transformers.h5 beside one of the sets above", tokens=True),
+    Layout("tokens_tf", "translated_transformers_tf.h5 beside one of them", suffix="_tf", blocks="T", tokens=True),
     Layout("embedded", "etrain.h5 evalidation.h5 etest.h5", prefix="e", embedded=True),
     Layout("embedded_tf", "etrain_tf.h5 evalidation_tf.h5 etest_tf.h5", "e", "_tf", blocks="T", embedded=True),
 )
@@ -147,9 +144,11 @@ def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
             others.append(name)
     wanted = "" if fold is None else str(fold)
     sets = [_recognise(root, *group, others) for group in sorted(groups.items()) if group[0][0] == wanted]
+    order = list(LAYOUTS)
+    sets.sort(key=lambda found: order.index(found.layout))
     sets += _token_sets(root, others, wanted, sets)
     if sets:
-        return sorted(sets, key=lambda found: list(LAYOUTS).index(found.layout))
+        return sorted(sets, key=lambda found: order.index(found.layout))
     folds = sorted({int(number) for number, _, _ in groups if number})
     hint = "set dataset.root to the folder that holds the files, or write them with genexp prepare"
     if folds and fold not in folds:
@@ -203,7 +202,7 @@ def _list_files(root: Path) -> list[str]:
 def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], others: list[str]) -> FoundSet:
     """Open one file of a set and find its layout: by the mark, the kind of its promoters and its blocks."""
     _, prefix, suffix = affixes
-    sets = [row for row in _TABLE if not row.beside]
+    sets = [row for row in _TABLE if not row.tokens]
     hinted = [row for row in sets if row.prefix.lower() in prefix and row.suffix in suffix and row.prefix + row.suffix]
     marked, embedded, present, problem = False, any(row.embedded for row in hinted), "", None
     first = {split: files[split][0] for split in SPLITS if split in files}
@@ -245,7 +244,7 @@ def _check_files(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]],
 def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -> list[FoundSet]:
     """Return the sets made of a token file and the files beside it."""
     found = []
-    by_layout = {other.layout: other for other in reversed(sets)}
+    sets = sorted(sets, key=lambda other: len(LAYOUTS[other.layout].blocks))  # the least special first
     for name in names:
         match, path, problem = _TOKEN_FILE.fullmatch(name), root / name, None
         try:
@@ -254,11 +253,11 @@ def _token_sets(root: Path, names: list[str], fold: str, sets: list[FoundSet]) -
             problem = error
         if (match[1] if match else "") != fold or (problem and not match):
             continue  # another fold, or some other file
-        row = next(row for row in reversed(_TABLE) if row.beside and path.stem.lower().endswith(row.suffix))
-        companion = next((by_layout[other] for other in row.beside if other in by_layout), None)
+        row = next(row for row in reversed(_TABLE) if row.tokens and path.stem.lower().endswith(row.suffix))
+        companion = next((other for other in sets if set(row.blocks) <= set(other.blocks)), None)
         if companion is None:
             what = "a token file has no set beside it that brings labels and the other blocks"
-            files, hint = LAYOUTS[row.beside[0]].files, "put those files into the same folder"
+            files, hint = LAYOUTS[f"xpresso{row.suffix}"].files, "put those files into the same folder"
             problem = problem or wrong(what, path, files, ", ".join(names), hint)
             companion = FoundSet(row.name, {}, "".join(BLOCKS))
         blocks = in_order(PROMOTER + companion.blocks)

@@ -88,7 +88,7 @@ def _read_split(
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (block for block in feature_blocks() if block in blocks):
-        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block, ()))
+        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block, ()), None)
         if _zeros_and_ones(values[block]):
             values[block] = values[block].astype(np.uint8)
     ambiguous = np.zeros(size, bool)
@@ -123,12 +123,7 @@ def _read_names(array: StoredArray) -> np.ndarray:
 
 
 def _read_floats(
-    array: StoredArray,
-    genes: np.ndarray,
-    columns: Sequence[str] = (),
-    report: Progress | None = None,
-    *,
-    on_disk: bool = False,
+    array: StoredArray, genes: np.ndarray, columns: Sequence[str], report: Progress | None, *, on_disk: bool = False
 ) -> np.ndarray:
     """Read an array as float32 and check that all of it is finite."""
     values = allocate(array.shape, np.float32, on_disk=on_disk)
@@ -146,15 +141,14 @@ def _read_floats(
 def _read_tokens(
     array: StoredArray, genes: np.ndarray, window: Window, report: Progress, *, on_disk: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read the window of every promoter as (n, window) tokens, and which genes have N in it."""
+    """Read the window of every promoter as (n, window) uint8 tokens, and which genes have N in it."""
     tokens = allocate((len(genes), window[1] - window[0]), np.uint8, on_disk=on_disk)
     malformed, ambiguous = np.zeros((2, len(genes)), bool)
     lock = Lock()
 
     def store(rows: slice, columns: slice, tile: np.ndarray) -> None:
         encoded, wrong_rows = _encode(tile)
-        tokens[rows, columns] = encoded
-        has_n = rows_with_n(encoded)
+        tokens[rows, columns], has_n = encoded, rows_with_n(encoded)
         with lock:  # tiles side by side share their rows
             malformed[rows] |= wrong_rows
             ambiguous[rows] |= has_n
@@ -166,12 +160,12 @@ def _read_tokens(
         row = int(malformed.argmax())
         values = stored[row, slice(*window)]
     position = int(_encode(values[:, None])[1].argmax())  # here positions take the place of genes
-    one_hot = values.ndim == 2
-    what = f"{malformed.sum():,} promoters hold positions that are not {'one-hot' if one_hot else 'tokens'}"
-    where, received = f"{array}, row {row} (gene {genes[row]})", values[position].tolist()
-    expected = "one channel 1 and the others 0, or all 0 for N" if one_hot else FOR_BASES
-    received = f"{received} at position {position + window[0]:,}"
-    raise wrong(what, where, expected, received, "write the bases in that way")
+    kind, expected = "tokens", FOR_BASES
+    if values.ndim == 2:
+        kind, expected = "one-hot", "one channel 1 and the others 0, or all 0 for N"
+    what = f"{malformed.sum():,} promoters hold positions that are not {kind}"
+    where, received = f"{array}, row {row} (gene {genes[row]})", f"{values[position].tolist()} at position "
+    raise wrong(what, where, expected, f"{received}{position + window[0]:,}", "write the bases in that way")
 
 
 def _encode(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

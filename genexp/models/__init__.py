@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-#: The module of this package that is no architecture.
-HELPERS = ("inputs",)
-
 PromoterKind = Literal["bases", "kmers", "embedded"]
 
 #: Two sizes, one for each of two layers; two dropout rates, or one number for both.
@@ -114,7 +111,7 @@ class ModelConfig(Schema):
 
 def names() -> list[str]:
     """Return the names of all architectures, found by looking at the package; imports none of them."""
-    return [found.name for found in iter_modules(__path__) if not found.ispkg and found.name not in HELPERS]
+    return [found.name for found in iter_modules(__path__) if not found.ispkg and found.name != "inputs"]
 
 
 def config_class(name: str) -> type[ModelConfig]:

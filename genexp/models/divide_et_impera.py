@@ -6,8 +6,7 @@ the convolutions after the join see across the cuts.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -54,20 +53,23 @@ class Config(ModelConfig):
 
         from genexp.models.layers import common
 
-        sizes, initializer = (self.filters, self.kernel), self.initializer
-        pooled = partial(common.convolve_and_pool, filters=sizes[0], kernel=sizes[1], pool=self.pool)
-        pooled = partial(pooled, initializer=initializer)
-        convolved = partial(layers.Conv1D, *sizes, padding="same", activation="relu", kernel_initializer=initializer)
+        def pooled(x: Any, name: str) -> Any:
+            return common.convolve_and_pool(x, self.filters, self.kernel, self.pool, self.initializer, name=name)
+
+        def convolved(x: Any, name: str) -> Any:
+            settings = {"padding": "same", "activation": "relu", "kernel_initializer": self.initializer}
+            return layers.Conv1D(self.filters, self.kernel, **settings, name=f"{name}_conv")(x)
+
         promoter, bases = common.one_hot_promoter(shapes)
         part = shapes.window // self.parts
         encoded = []
         for n in range(self.parts):
-            x = pooled(bases[:, n * part : (n + 1) * part, :], name=f"part_{n}_1")
-            x = convolved(name=f"part_{n}_2_conv")(x)
-            encoded.append(pooled(x, name=f"part_{n}_3"))
+            x = pooled(bases[:, n * part : (n + 1) * part, :], f"part_{n}_1")
+            x = convolved(x, f"part_{n}_2")
+            encoded.append(pooled(x, f"part_{n}_3"))
         x = layers.Concatenate(axis=1, name="join_parts")(encoded) if self.parts > 1 else encoded[0]
-        x = pooled(x, name="joined_1")
+        x = pooled(x, "joined_1")
         for n in (2, 3, 4):
-            x = convolved(name=f"joined_{n}_conv")(x)
+            x = convolved(x, f"joined_{n}")
         x = layers.Flatten(name="flatten")(x)
         return common.regression(self.name, shapes, promoter, x, self.dense, self.dropout)

@@ -12,12 +12,11 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
 from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
-from genexp.features.word2vec import promoters_without_n, train_word2vec
+from genexp.features.word2vec import Progress, promoters_without_n, train_word2vec
 from genexp.models import InputShapes, ModelConfig, PromoterKind, config_class, names
 from genexp.models.layers.kmer_config import KmerConfig
 
 Report = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 def promoter_kind(config: ModelConfig, promoter: str | None, blocks: str) -> PromoterKind | None:

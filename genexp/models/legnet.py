@@ -57,39 +57,26 @@ class Config(ModelConfig):
 
 
 def _block(x: Any, config: Config, name: str) -> Any:
-    """Widen (batch, length, width), convolve in groups, weight the channels, and return to the width."""
-    width = x.shape[-1]
-    wide = width * config.expansion
-    inner = _convolved(x, wide, 1, f"{name}_expand")
-    inner = _grouped(inner, config, f"{name}_grouped")
-    inner = _excited(inner, max(width // config.reduction, 1), name)
-    return _convolved(inner, width, 1, f"{name}_project")
-
-
-def _grouped(x: Any, config: Config, name: str) -> Any:
-    """Convolve each group of channels on its own.
+    """Widen (batch, length, width), convolve each group of channels, weight the channels, and return to the width.
 
     The weights are those of a grouped convolution, of which TensorFlow has no fast gradient on the CPU: every channel
     gives one part of each output of its group, and the parts are added up.
     """
     from keras import layers, ops
 
-    length, width = x.shape[1:]
-    depthwise = layers.DepthwiseConv1D(
-        config.kernel, padding="same", depth_multiplier=config.group, use_bias=False, name=f"{name}_conv"
+    width, group = x.shape[-1], config.group
+    x = _convolved(x, width * config.expansion, 1, f"{name}_expand")
+    length, wide = x.shape[1:]
+    grouped = layers.DepthwiseConv1D(
+        config.kernel, padding="same", depth_multiplier=group, use_bias=False, name=f"{name}_grouped_conv"
     )
-    parts = ops.reshape(depthwise(x), (-1, length, width // config.group, config.group, config.group))
-    return _activated(ops.reshape(ops.sum(parts, axis=3), (-1, length, width)), name)
-
-
-def _excited(x: Any, units: int, name: str) -> Any:
-    """Weight each channel by a share between 0 and 1 that follows from the means of all (squeeze-and-excitation)."""
-    from keras import layers
-
-    means = layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_squeeze")(x)
-    share = layers.Dense(units, activation="silu", name=f"{name}_excite_1")(means)
-    share = layers.Dense(x.shape[-1], activation="sigmoid", name=f"{name}_excite_2")(share)
-    return layers.Multiply(name=f"{name}_excited")([x, share])
+    parts = ops.reshape(grouped(x), (-1, length, wide // group, group, group))
+    x = _activated(ops.reshape(ops.sum(parts, axis=3), (-1, length, wide)), f"{name}_grouped")
+    # Squeeze and excitation: each channel is weighted by a share between 0 and 1 that follows from the means of all.
+    share = layers.GlobalAveragePooling1D(keepdims=True, name=f"{name}_squeeze")(x)
+    share = layers.Dense(max(width // config.reduction, 1), activation="silu", name=f"{name}_excite_1")(share)
+    share = layers.Dense(wide, activation="sigmoid", name=f"{name}_excite_2")(share)
+    return _convolved(layers.Multiply(name=f"{name}_excited")([x, share]), width, 1, f"{name}_project")
 
 
 def _convolved(x: Any, filters: int, kernel: int, name: str) -> Any:

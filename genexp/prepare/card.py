@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from omegaconf import OmegaConf
 
 from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
@@ -20,7 +17,7 @@ from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
 from genexp.prepare import picture
-from genexp.prepare.assemble import Plan, Scaled, scaled
+from genexp.prepare.assemble import Plan, scaled
 from genexp.prepare.config import Config, input_files
 from genexp.prepare.gather import Bases
 from genexp.prepare.genes import RawGenes
@@ -30,16 +27,19 @@ from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
 
+#: The description and scaling of a fold.
+_Written = tuple[DatasetDescription, dict[str, Any]]
+
 
 def write(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, command: str) -> None:
     """Write every file of a dataset to an empty folder."""
-    folds = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
+    written = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
     write_genes(folder, plan, bases, folds=bool(config.split.folds))
-    write_card(folder, config, plan, bases, folds, ledger, command)
+    write_card(folder, config, plan, bases, written, ledger, command)
 
 
-def _write_fold(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, number: int) -> Scaled:
-    """Write the files of one fold, and with the first the picture; return all but its genes, which are large."""
+def _write_fold(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, number: int) -> _Written:
+    """Write the files of one fold, and with the first the picture."""
     source = f"genexp prepare source={config.source}: " + ", ".join(Path(p).name for p in input_files(config).values())
     rows = plan.folds[number - 1]
     found = scaled(config, plan.genes, bases, rows, ledger)
@@ -51,11 +51,11 @@ def _write_fold(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: 
     if number == 1:
         picture.draw_dataset(folder / "dataset.png", source, found.dataset, plan, bases, ledger)
     ledger.note(f"written: {f'fold {number}, ' if fold else ''}" + " / ".join(f"{len(r):,}" for r in rows.values()))
-    return replace(found, dataset=replace(found.dataset, splits={}), svd=None)
+    return found.dataset.description, found.scaling
 
 
 def write_card(
-    folder: Path, config: Config, plan: Plan, bases: Bases, datasets: Sequence[Scaled], ledger: Ledger, command: str
+    folder: Path, config: Config, plan: Plan, bases: Bases, written: Sequence[_Written], ledger: Ledger, command: str
 ) -> None:
     """Write dataset.yaml: sources with checksums, the rule for every choice, counts at every join, statistics."""
     sizes = [{name: len(rows[name]) for name in SPLITS} for rows in plan.folds]
@@ -66,9 +66,9 @@ def write_card(
         "genes": ledger.steps,
         "rules": ledger.rules,
         "splits": [{"fold": n} | size for n, size in enumerate(sizes, 1)] if config.split.folds else sizes,
-        "blocks": _blocks(datasets[0].dataset.description),
+        "blocks": _blocks(written[0][0]),
         "statistics": _statistics(plan.genes, bases),
-        "scaling": [found.scaling for found in datasets],
+        "scaling": [scaling for _, scaling in written],
         "config": config.model_dump(),
     }
     write_atomically(folder / "dataset.yaml", _HEAD + OmegaConf.to_yaml(OmegaConf.create(content)))
@@ -118,11 +118,13 @@ def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
         columns |= {"chromosome": genes.chromosome, "strand": genes.strand, "tss": genes.tss + 1}
         columns["transcript"] = [t.name for t in genes.transcripts]
     split = np.full(len(genes), "", dtype="U8")
-    for number, rows in enumerate(plan.folds, 1):
+    for number, mine in enumerate(plan.folds, 1):
         for name in SPLITS if not folds else ("test",):
-            split[rows[name]] = str(number) if folds else name
+            split[mine[name]] = str(number) if folds else name
     columns |= {"fold" if folds else "split": split, "expression": genes.expression}
     if bases.halflife is not None:
         columns |= dict(zip(HALFLIFE_FEATURES, bases.halflife.T, strict=True))
-    options: dict[str, Any] = {"sep": "\t", "index": False, "float_format": "%.10g", "quoting": csv.QUOTE_NONE}
-    write_atomically(folder / "genes.tsv", pd.DataFrame(columns).to_csv(**options))
+    rows = [
+        [f"{v:.10g}" if isinstance(v, float) else str(v) for v in row] for row in zip(*columns.values(), strict=True)
+    ]
+    write_atomically(folder / "genes.tsv", "".join("\t".join(row) + "\n" for row in ([*columns], *rows)))

@@ -71,11 +71,6 @@ def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
         raise UserError("this FASTA file is empty", where=path, hint="copy or download it again")
 
 
-def look_at_fasta(path: Path) -> None:
-    """Raise a UserError unless a file is FASTA, by its first header."""
-    next(read_fasta(path, 1 << 16))
-
-
 def _pieces(path: Path, block: int) -> Iterator[tuple[bytes | None, bytes]]:
     """Cut a file into headers, each with the bases that follow, and more bases (None); lines may be of any length."""
     before = b"\n"  # where a block begins with a line, so that all headers follow a newline

@@ -14,7 +14,7 @@ from genexp.features.tokens import ALPHABET
 from genexp.prepare.annotation import read_annotation
 from genexp.prepare.config import TARGETS, Config
 from genexp.prepare.expression import read_expression
-from genexp.prepare.fasta import look_at_fasta
+from genexp.prepare.fasta import read_fasta
 from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, without_version
 from genexp.prepare.genome import Intervals, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
@@ -82,7 +82,7 @@ def _from_tables(config: Config, ledger: Ledger) -> RawGenes:
 
 def _from_genome(config: Config, ledger: Ledger) -> RawGenes:
     rules = config.genes
-    look_at_fasta(Path(str(config.fasta)))
+    next(read_fasta(Path(str(config.fasta)), 1 << 16))  # its first header now, before the long work
     found, table, remark = read_expression(config, ledger)
     annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
     genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
-from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
+from genexp.blocks import HALFLIFE_FEATURES, PROMOTER, combinations
 from genexp.simulate.sequence import CORE_MOTIFS, FACTOR_MOTIFS, ISLAND_CPG, MAX_CPG, MOTIFS, Signals
 
 # Promoter: two bell-shaped distributions of k that do not overlap, the effect of one standard deviation of k, the
@@ -71,7 +70,6 @@ _NOISE_SD = 0.46
 #: log10(expression + 0.1) = offset + scale x the sum of all parts.
 _OFFSET, _SCALE = 0.9, 0.35
 
-
 # Arrays with a first axis of MAX_CPG + 1 are indexed by k.
 _K = np.arange(MAX_CPG + 1)
 _IS_ISLAND = _K >= ISLAND_CPG
@@ -109,20 +107,12 @@ _COVARIANCE = _feature_covariance()
 IS_GC = np.array([name.endswith("GC") for name in HALFLIFE_FEATURES])
 
 
-@dataclass(frozen=True)
-class Genes:
+class Genes(NamedTuple):
     """Simulated genes without their bases; one row per gene.
 
-    Attributes
-    ----------
-    signals
-        What the promoters contain.
-    features : (n, 8) float64
-        Half-life features on the scale on which they are normally distributed, with variance 1.
-    tf, mirna : (n, width) uint8
-        Whether the factor is bound; whether the miRNA targets the gene.
-    expression : (n,) float64
-        Positive, like a median RPKM.
+    `features` are the (n, 8) float64 half-life features on the scale on which they are normally distributed, with
+    variance 1; `tf` and `mirna` (n, width) uint8, whether the factor is bound and whether the miRNA targets the gene;
+    `expression` (n,) float64, positive, like a median RPKM.
     """
 
     signals: Signals
@@ -138,8 +128,7 @@ class Genes:
 
     def take(self, rows: np.ndarray | slice) -> Genes:
         """Return the genes selected by an index, a boolean array or a slice."""
-        arrays = (self.features, self.tf, self.mirna, self.expression)
-        return Genes(self.signals.take(rows), *(array[rows] for array in arrays))
+        return Genes(self.signals.take(rows), *(array[rows] for array in self[1:]))
 
 
 def simulate(n: int, rng: np.random.Generator) -> Genes:
@@ -166,35 +155,25 @@ def raw_halflife(features: np.ndarray) -> np.ndarray:
     return np.where(IS_GC, 1 / (1 + np.exp(-scaled)), 10.0**scaled - 0.1)
 
 
-def noise_ceilings(genes: Genes) -> dict[str, float]:
-    """Return the squared Pearson correlation of E[label | blocks] with the label, by combination of blocks."""
-    label = genes.label
-    return {name: float(np.corrcoef(mean, label)[0, 1] ** 2) for name, mean in expectations(genes).items()}
-
-
 def expectations(genes: Genes) -> dict[str, np.ndarray]:
     """Return E[sum of all parts | blocks], (n,) float64, for all 15 combinations of blocks: exact up to a constant."""
-    mirna_part = genes.mirna @ _MIRNA_EFFECT
-    means, letters = {}, (PROMOTER, *FEATURE_NAMES)
-    for name in ("".join(x) for size in range(len(letters)) for x in combinations(letters, size + 1)):
-        mean = _mean_with_promoter(genes, name) if PROMOTER in name else _mean_without_promoter(genes, name)
-        means[name] = mean + mirna_part if "M" in name else mean
+    mirna_part, means = genes.mirna @ _MIRNA_EFFECT, {}
+    for name in combinations():
+        if set(name) <= {PROMOTER, *FEATURE_NAMES}:
+            mean = _mean_with_promoter(genes, name) if PROMOTER in name else _mean_without_promoter(genes, name)
+            means[name] = mean + mirna_part if "M" in name else mean
     return means
 
 
 def _mean_with_promoter(genes: Genes, blocks: str) -> np.ndarray:
     """Average over what the promoter does not determine: distal binding and half-life features."""
-    k = genes.signals.cpg
-    tf = genes.tf if "T" in blocks else _bound_given_promoter(genes.signals)
+    k, tf = genes.signals.cpg, genes.tf
+    if "T" not in blocks:
+        tf = _DISTAL_RATE[k]
+        tf[:, _WITH_SITE] = np.where(genes.signals.sites[:, len(CORE_MOTIFS) :], 1.0, tf[:, _WITH_SITE])
     features = genes.features if "H" in blocks else _STRENGTH[k, None] * _SHIFT
     mean: np.ndarray = _promoter_part(genes.signals) + tf @ _TF_EFFECT + features @ _FEATURE_EFFECT
     return mean
-
-
-def _bound_given_promoter(signals: Signals) -> np.ndarray:
-    rate: np.ndarray = _DISTAL_RATE[signals.cpg]
-    rate[:, _WITH_SITE] = np.where(signals.sites[:, len(CORE_MOTIFS) :], 1.0, rate[:, _WITH_SITE])
-    return rate
 
 
 def _mean_without_promoter(genes: Genes, blocks: str) -> np.ndarray:

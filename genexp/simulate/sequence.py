@@ -1,22 +1,10 @@
-"""Promoters of the demo genes: CpG islands and binding sites written into DNA, and read back from it.
+"""Promoters of the demo genes: CpG islands and binding sites written into DNA, and read back from it without error.
 
-A promoter is drawn in three steps.
-
-1. Background: a first-order Markov chain without CpG. Its transition tables are those of Durbin, Eddy, Krogh and
-   Mitchison (Biological Sequence Analysis, 1998, section 3.1) for DNA inside and outside CpG islands: a mixture of
-   both inside the gene's island, the second alone elsewhere.
-2. Sites: one instance of the consensus for each motif that the gene has.
-3. CpGs: in the core exactly the number of the gene, mostly inside its island, none overlapping a site; around the
-   core at the same density.
-
-Everything by which the promoter affects the label (number of CpGs, sites, offsets of the core sites) can be read from
-the final bases without error, which `scan` does: a promoter with an additional site by chance is drawn again. The
-exact noise ceiling of `genexp.simulate.demo` depends on this.
+The exact noise ceiling depends on `scan`: a promoter with an additional site by chance is drawn again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -102,18 +90,12 @@ FACTOR_MOTIFS: tuple[Motif, ...] = (
 MOTIFS: tuple[Motif, ...] = CORE_MOTIFS + FACTOR_MOTIFS
 
 
-@dataclass(frozen=True)
-class Signals:
+class Signals(NamedTuple):
     """What promoters determine about their genes; one row per gene.
 
-    Attributes
-    ----------
-    cpg : (n,) int64
-        Number of CpGs in the core that do not overlap a site; at most ``MAX_CPG``.
-    sites : (n, motifs) bool
-        Whether the promoter has the site, in the order of ``MOTIFS``.
-    offsets : (n, core motifs) int64
-        Offset of the first core site from the start of its band, 0 where there is none.
+    `cpg` is the (n,) int64 number of CpGs in the core that do not overlap a site, at most ``MAX_CPG``; `sites` (n,
+    motifs) bool, whether the promoter has the site, in the order of ``MOTIFS``; `offsets` (n, core motifs) int64, the
+    offset of the first core site from the start of its band, 0 where there is none.
     """
 
     cpg: np.ndarray
@@ -122,7 +104,7 @@ class Signals:
 
     def take(self, rows: np.ndarray | slice) -> Signals:
         """Return the genes selected by an index, a boolean array or a slice."""
-        return Signals(self.cpg[rows], self.sites[rows], self.offsets[rows])
+        return Signals(*(array[rows] for array in self))
 
 
 def draw_promoters(signals: Signals, rng: np.random.Generator) -> np.ndarray:
@@ -228,10 +210,8 @@ def _write_sites(tokens: np.ndarray, signals: Signals, rng: np.random.Generator)
     for m, motif in enumerate(MOTIFS):
         rows = np.flatnonzero(signals.sites[:, m])
         columns = starts[rows, m, None] + np.arange(len(motif.consensus))
-        instances = [
-            np.stack([rng.choice(allowed, len(rows)) for allowed in strand], axis=1) for strand in _strands(motif)
-        ]
-        tokens[rows[:, None], columns] = np.where(rng.random((len(rows), 1)) < 0.5, instances[0], instances[-1])
+        strands = [np.stack([rng.choice(bases, len(rows)) for bases in strand], axis=1) for strand in _strands(motif)]
+        tokens[rows[:, None], columns] = np.where(rng.random((len(rows), 1)) < 0.5, strands[0], strands[-1])
         covered[rows[:, None], columns] = True
     return covered
 
@@ -248,9 +228,8 @@ def _site_starts(signals: Signals, rng: np.random.Generator) -> np.ndarray:
         drawn[:, : len(CORE_MOTIFS)] = low[: len(CORE_MOTIFS)] + signals.offsets[rows]
         starts[rows] = drawn
         both = signals.sites[rows][:, first] & signals.sites[rows][:, second]
-        apart = (drawn[:, first] + lengths[first] <= drawn[:, second]) | (
-            drawn[:, second] + lengths[second] <= drawn[:, first]
-        )
+        apart = drawn[:, first] + lengths[first] <= drawn[:, second]
+        apart |= drawn[:, second] + lengths[second] <= drawn[:, first]
         rows = rows[(both & ~apart).any(axis=1)]
     return starts
 
@@ -258,7 +237,7 @@ def _site_starts(signals: Signals, rng: np.random.Generator) -> np.ndarray:
 def _with_cpgs(
     tokens: np.ndarray, island: np.ndarray, covered: np.ndarray, cpg: np.ndarray, start: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return the tokens with CpGs written into slots of two bases, the first at `start` (0 or 1)."""
+    """Write CpGs into slots of two bases, the first at `start` (0 or 1), and return the tokens."""
     ends = slice(start, PROMOTER_LENGTH - start)
     free = ~(covered[:, ends][:, ::2] | covered[:, ends][:, 1::2])
     rate = np.where(island[:, ends][:, ::2], np.float32(_CONTRAST), np.float32(1))
@@ -268,7 +247,6 @@ def _with_cpgs(
     in_order = np.sort(times[:, core], axis=1)
     limit = np.where(cpg > 0, in_order[np.arange(len(cpg)), np.maximum(cpg, 1) - 1], -1.0)
     rows, slots = np.nonzero(times <= limit[:, None])
-    result = tokens.copy()
-    result[rows, start + 2 * slots] = 1
-    result[rows, start + 2 * slots + 1] = 2
-    return result
+    tokens[rows, start + 2 * slots] = 1
+    tokens[rows, start + 2 * slots + 1] = 2
+    return tokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,11 @@ from genexp.run import RunDirectory
 if TYPE_CHECKING:
     from genexp.training.config import RunConfig
 
-#: Takes one row of `genexp.run.HISTORY_COLUMNS`.
+#: Takes one row of `genexp.run.HISTORY_COLUMNS`; each logger gets its values and epoch.
 Log = Callable[[Mapping[str, float]], None]
+Write = Callable[[Mapping[str, float], int], None]
 #: Opens a logger for one attempt of a run: ``opened(config, run, attempt)``.
-Logger = Callable[["RunConfig", RunDirectory, int], AbstractContextManager[Log]]
+Logger = Callable[["RunConfig", RunDirectory, int], AbstractContextManager[Write]]
 
 #: The package that each needs beyond the dependencies of genexp.
 PACKAGES = {"mlflow": "mlflow", "wandb": "wandb"}
@@ -73,9 +74,10 @@ def open_loggers(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator
         logs = [stack.enter_context(LOGGERS[name](config, run, attempt)) for name in chosen(config.logger)]
 
         def log(row: Mapping[str, float]) -> None:
+            values = {name: float(value) for name, value in row.items() if name != "epoch"}
             for each in list(logs):
                 try:
-                    each(row)
+                    each(values, int(row["epoch"]))
                 except Exception as error:  # noqa: BLE001 - a lost connection must not end days of training
                     logs.remove(each)
                     warn(f"a logger failed and is not used any more (history.csv continues): {error}")
@@ -84,7 +86,7 @@ def open_loggers(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator
 
 
 @contextmanager
-def _tensorboard(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+def _tensorboard(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Write]:
     """Write scalars through TensorFlow's own summaries, from the host, so on a TPU too.
 
     ``tf.summary.scalar`` would need the package that draws them, which is not needed to write them.
@@ -98,20 +100,18 @@ def _tensorboard(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator
     with tf.device("CPU:0"):
         writer = tf.summary.create_file_writer(str(folder))
 
-    def log(row: Mapping[str, float]) -> None:
+    def log(values: Mapping[str, float], epoch: int) -> None:
         with tf.device("CPU:0"), writer.as_default():
-            for name, value in _values(row).items():
-                tf.summary.write(name, tf.constant(value, tf.float32), step=int(row["epoch"]), metadata=scalar)
+            for name, value in values.items():
+                tf.summary.write(name, tf.constant(value, tf.float32), step=epoch, metadata=scalar)
         writer.flush()
 
-    try:
+    with closing(writer):
         yield log
-    finally:
-        writer.close()
 
 
 @contextmanager
-def _mlflow(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+def _mlflow(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Write]:
     """Write to MLflow, as its own settings say (MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME)."""
     import mlflow
 
@@ -119,11 +119,11 @@ def _mlflow(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]
     settings = {"model": config.model.name, "data": config.data.name, "seed": config.seed, **training}
     with mlflow.start_run(run_name=_name(run, attempt)):
         mlflow.log_params({"directory": str(run.path), **settings})
-        yield lambda row: mlflow.log_metrics(_values(row), step=int(row["epoch"]))
+        yield lambda values, epoch: mlflow.log_metrics(values, step=epoch)
 
 
 @contextmanager
-def _wandb(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
+def _wandb(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Write]:
     """Write to Weights & Biases, as its own settings say (WANDB_PROJECT, WANDB_MODE)."""
     import wandb
 
@@ -131,17 +131,13 @@ def _wandb(config: RunConfig, run: RunDirectory, attempt: int) -> Iterator[Log]:
     content = config.model_dump(mode="json")
     session = wandb.init(name=name, id=name, resume="allow", dir=str(run.path), config=content)
     try:
-        yield lambda row: session.log(_values(row), step=int(row["epoch"]))
+        yield lambda values, epoch: session.log(values, step=epoch)
     finally:
         session.finish()
 
 
 def _name(run: RunDirectory, attempt: int) -> str:
     return run.path.name + (f"-attempt-{attempt + 1}" if attempt else "")
-
-
-def _values(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items() if name != "epoch"}
 
 
 #: By the name in ``logger=``.

@@ -89,11 +89,10 @@ def _set_up(config: HardwareConfig) -> Hardware:
     kind = best if config.name == "auto" else config.name
     try:
         strategy, devices = {"cpu": _cpu, "gpu": _gpus, "tpu": _tpu}[kind](config)
-    except RuntimeError as error:  # as TensorFlow refuses to change devices that are in use
-        what, hint = (
-            "TensorFlow uses other devices already in this process",
-            "restart the process (the notebook kernel)",
-        )
+    except RuntimeError as error:
+        if "after being initialized" not in str(error):
+            raise
+        what, hint = "TensorFlow already uses other devices in this process", "restart the process (notebook kernel)"
         raise UserError(what, where=f"hardware={config.name}", received=error, hint=hint) from None
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic and kind != "tpu":

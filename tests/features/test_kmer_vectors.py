@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genexp.errors import UserError
+from genexp.features import gensim_files
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
 from genexp.features.kmers import chunk_counts, kmer_words, mean_vectors
 
@@ -137,12 +138,18 @@ def attack_dotted_name(trace) -> bytes:
     return b"\x80\x04\x8c\x05numpy\x8c\x0cf2py.os.path\x93."
 
 
+def attack_class(trace) -> bytes:
+    # give the class that stands for every name another state
+    return b"\x80\x04\x8c\x05numpy\x8c\x05dtype\x93}\x8c\x05state\x8c\x01xsb."
+
+
 def attack_builtin(trace) -> bytes:
     return b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x01" + b"1\x85R."
 
 
 @pytest.mark.parametrize(
-    "attack", [attack_reduce, attack_inside_gensim, attack_old_protocol, attack_dotted_name, attack_builtin]
+    "attack",
+    [attack_reduce, attack_inside_gensim, attack_old_protocol, attack_dotted_name, attack_class, attack_builtin],
 )
 def test_pickles_run_no_code(attack, tmp_path):
     trace = tmp_path / "trace"
@@ -150,6 +157,7 @@ def test_pickles_run_no_code(attack, tmp_path):
     with pytest.raises(UserError, match=r"save_word2vec_format|a pickle without word vectors"):
         load_vectors(tmp_path / "vectors")
     assert not trace.exists()
+    assert gensim_files._Inert.state is None
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])

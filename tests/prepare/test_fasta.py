@@ -14,6 +14,7 @@ from genexp.prepare.sources import checksum, existing, open_bytes, open_text
 def joined(path, block=1 << 20):
     found = {}
     for stretch in read_fasta(path, block):
+        assert (stretch.chromosome in found) == bool(len(stretch.tokens))
         bases = found.setdefault(stretch.chromosome, "")
         assert stretch.start == len(bases)
         found[stretch.chromosome] = bases + text_from_tokens(stretch.tokens)

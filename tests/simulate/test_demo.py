@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -172,8 +171,8 @@ def test_islands_differ_in_strength_and_reach(promoters):
 
 def test_background_has_the_dinucleotides_of_its_tables():
     signals = simulate(400, np.random.default_rng(0)).signals
-    signals = replace(
-        signals, cpg=np.zeros_like(signals.cpg), sites=np.zeros_like(signals.sites), offsets=0 * signals.offsets
+    signals = signals._replace(
+        cpg=np.zeros_like(signals.cpg), sites=np.zeros_like(signals.sites), offsets=0 * signals.offsets
     )
     tokens = draw_promoters(signals, np.random.default_rng(1))[:, :600]
     pairs = np.bincount((4 * tokens[:, :-1] + tokens[:, 1:]).ravel(), minlength=16).reshape(4, 4)
@@ -280,7 +279,7 @@ def test_ceiling_is_measured_on_the_test_genes(everything):
 
 def test_ceiling_of_the_promoter_can_be_read_from_its_bases(promoters):
     genes, tokens = promoters
-    known, read = expectations(genes), expectations(replace(genes, signals=scan(tokens)))
+    known, read = expectations(genes), expectations(genes._replace(signals=scan(tokens)))
     np.testing.assert_allclose(read["P"], known["P"], atol=1e-12)
 
 

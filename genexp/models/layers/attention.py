@@ -26,17 +26,13 @@ def encoder_block(x: Any, heads: int, key_dim: int, ff_dim: int, dropout: float,
     return layers.LayerNormalization(epsilon=EPSILON, name=f"{name}_norm_2")(x + fed)
 
 
-def sinusoids(length: int, width: int) -> np.ndarray:
-    """Return the (length, width) float32 positions: sin(angle) on even channels i, cos(angle) on odd ones.
+def add_positions(x: Any) -> Any:
+    """Scale (batch, length, width) by sqrt(width) and add sinusoidal positions.
 
-    The angle is position / 10000**(2 * (i // 2) / width).
+    Even channels i get sin(angle), odd ones cos(angle), where the angle is position / 10000**(2 * (i // 2) / width).
     """
+    length, width = x.shape[1:]
     channel = np.arange(width)
     angle = np.arange(length)[:, None] / 10_000.0 ** (2 * (channel // 2) / width)
-    return np.where(channel % 2, np.cos(angle), np.sin(angle)).astype(np.float32)
-
-
-def add_positions(x: Any) -> Any:
-    """Scale (batch, length, width) by sqrt(width) and add `sinusoids`."""
-    length, width = x.shape[1:]
-    return layers.Rescaling(width**0.5, sinusoids(length, width), name="positions")(x)
+    positions = np.where(channel % 2, np.cos(angle), np.sin(angle)).astype(np.float32)
+    return layers.Rescaling(width**0.5, positions, name="positions")(x)

@@ -13,7 +13,7 @@ from genexp.models import InputShapes, ModelConfig
 from genexp.schema import Count, PathText
 
 #: Keys of ``model.embedding`` that only Word2Vec reads.
-WORD2VEC_SETTINGS = ("window", "epochs", "negative", "subsample", "promoters", "workers")
+WORD2VEC_SETTINGS = tuple(key for key in Word2VecConfig.model_fields if key != "seed")
 
 
 class EmbeddingConfig(Word2VecConfig):
@@ -61,11 +61,11 @@ class KmerConfig(ModelConfig):
         if shapes.promoter is None or shapes.promoter_kind not in ("kmers", "embedded"):
             raise TypeError(f"model={self.name} reads k-mer counts or embedded promoters, not {shapes}")
         if shapes.promoter_kind == "embedded":
-            width = shapes.promoter[-1]
-            why, idle = f"{width} numbers per chunk in the dataset", "on precomputed promoter embeddings"
+            width, when = shapes.promoter[-1], "on precomputed promoter embeddings"
+            why = f"{width} numbers per chunk in the dataset"
         elif self.embedding.kind == "counts":
-            width = 4**self.k
-            why, idle = f"one number per k-mer, 4**k for model.k={self.k}", "with model.embedding.kind=counts"
+            width, when = 4**self.k, "with model.embedding.kind=counts, which has no vectors"
+            why = f"one number per k-mer, 4**k for model.k={self.k}"
         elif shapes.vectors is None or shapes.vectors.shape == (4**self.k, self.embed_dim):
             return
         else:
@@ -87,4 +87,4 @@ class KmerConfig(ModelConfig):
         for key in ("trainable", "vectors"):
             if getattr(self.embedding, key):
                 where = f"model.embedding.{key}"
-                raise UserError(f"{where} has no effect {idle}", hint=f"leave {where} out")
+                raise UserError(f"{where} has no effect {when}", hint=f"leave {where} out")
