@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genexp import console
 from genexp.api.runs import Run
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
-from genexp.models import load_model
 from genexp.training.config import RunConfig
+
+if TYPE_CHECKING:
+    import keras
 
 __all__ = ["Run", "RunConfig", "UserError", "compose", "load_dataset", "load_model", "open_run", "train"]
 
@@ -30,6 +33,32 @@ def compose(*overrides: str) -> RunConfig:
     from genexp.config.compose import compose_words
 
     return decided(compose_words(TRAIN, overrides))
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Open a ``.keras`` checkpoint, to use it as a Keras model; code in the file is never executed.
+
+    Parameters
+    ----------
+    path
+        ``DIR/checkpoints/best.keras``, or what ``genexp export format=keras`` wrote.
+
+    Returns
+    -------
+    keras.Model
+        Not compiled. Inputs by name: ``promoter`` (n, window) uint8 tokens or (n, chunks, 4**k) counts of k-mers, and
+        each feature block (n, width) float32, scaled as in the dataset. Output (n, 1) float32.
+
+    Raises
+    ------
+    UserError
+        If this is no such file.
+    """
+    from genexp.evaluation.report import open_checkpoint
+    from genexp.training.strategy import import_tensorflow
+
+    import_tensorflow()
+    return open_checkpoint(Path(path))
 
 
 def train(*config: RunConfig | str, directory: str | Path | None = None, progress: bool = True) -> Run:
@@ -59,8 +88,9 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
 
     words = [word for word in config if isinstance(word, str)]
     whole = [given for given in config if isinstance(given, RunConfig)]
-    if len(whole) > 1 or (whole and words):
-        raise UserError("train takes overrides or one config", received=f"{len(whole)} configs, {len(words)} overrides")
+    if len(words) not in (0, len(config)) or len(whole) > 1 or len(words) + len(whole) < len(config):
+        expected, received = 'overrides such as "seed=1", or one config', ", ".join(type(x).__name__ for x in config)
+        raise UserError("train takes overrides or one config", expected=expected, received=received)
     composed = compose_words(TRAIN, words)
     if composed.config.resume:
         raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")

@@ -69,7 +69,7 @@ def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescriptio
             received = promoters.shape if isinstance(promoters, np.ndarray) else promoters
             raise _wrong("promoters", f"(n, {shape[0]}, {shape[1]}) precomputed embeddings", received)
         return promoters.astype(np.float32)
-    tokens = promoters if isinstance(promoters, np.ndarray) else fasta_promoters(Path(promoters))[1]
+    tokens = fasta_promoters(Path(promoters))[1] if isinstance(promoters, str | Path) else np.asarray(promoters)
     left, right = trained_on.window or (0, trained_on.promoter_length or 0)
     lengths = f"{right - left:,} nt (the window) or {trained_on.promoter_length:,} nt (the promoter)"
     if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):

@@ -203,13 +203,13 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         console.say(line)
     run = make()
     with sole_writer(run), console.log_to(run.log), reported_status(run, config):
-        from genexp.training.loop import train
-
-        write_atomically(run.config, to_yaml(config))
+        write_atomically(run.config, to_yaml(config))  # first: a run that is interrupted from here on can be resumed
         record, devices = read_genes.record().model_dump(mode="json"), list(hardware.devices)
         made_with = {"strategy": type(hardware.strategy).__name__, "precision": config.hardware.precision}
         write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
         console.say(f"run directory: {relative(run.path)}")
+        from genexp.training.loop import train
+
         with console.progress("Word2Vec", 1, "epochs") as done:
             inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
         dataset = inputs.encode(read_genes, config.model, console.warn)

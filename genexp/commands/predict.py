@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ORDER = 25
 
+#: Published intron lengths lie up to two bases below zero.
+LOWEST = -3
+
 EXAMPLES = (
     ("genexp predict run_dir=DIR fasta=promoters.fa out=p.tsv", "sequences through a run on data=P"),
     ("genexp predict run_dir=DIR table=seqs.csv features=halflife.csv out=p.tsv", "and raw features, joined by id"),
@@ -124,7 +127,7 @@ def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -
     where = f"features={config.features}"
     absent = [name for name in ids if name not in table.index]
     if absent:
-        raise UserError(f"{len(absent):,} of {len(ids):,} ids have no features", where=where, received=absent[0])
+        raise UserError(f"{len(absent):,} of {len(ids):,} ids have no features, first {absent[0]}", where=where)
     found = {}
     for letter in (letter for letter in run.config.data.name if letter != PROMOTER):
         names = run.dataset.feature_names.get(letter)
@@ -133,8 +136,10 @@ def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -
         missing = [name for name in names if name not in table]
         if missing:
             what = f"{len(missing)} of the {len(names)} features of block {letter} are missing"
-            raise UserError(what, where=where, expected=", ".join(missing[:8]))
-        found[letter] = _scaled(_numbers(table.loc[ids, list(names)], where), letter, names, run, config.scaled)
+            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+            raise UserError(what, where=where, expected=f"columns {', '.join(missing[:8])}{more}")
+        cells = table.loc[ids, list(names)]
+        found[letter] = _scaled(_numbers(cells, where), cells, letter, run, config)
     return found
 
 
@@ -149,14 +154,21 @@ def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
     return values
 
 
-def _scaled(values: np.ndarray, letter: str, names: tuple[str, ...], run: Run, scaled: bool) -> np.ndarray:
+def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run, config: Config) -> np.ndarray:
+    """Return raw features scaled as in the dataset of the run; `cells` names their rows and columns."""
     scaling: Any = (run.dataset.scaling or {}).get(BLOCKS[letter].input)
-    if scaled or scaling is None:
-        if not scaled and not np.isin(values, (0, 1)).all():
+    if config.scaled or scaling is None:
+        if not config.scaled and not np.isin(values, (0, 1)).all():
             console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
         return values.astype(np.float32)
     keys = ("log10_offset", "mean", "sd")
-    offset, mean, sd = (np.array([scaling[name][key] for name in names], float) for key in keys)
+    offset, mean, sd = (np.array([scaling[name][key] for name in cells], float) for key in keys)
+    impossible = np.argwhere((values < LOWEST) & ~np.isnan(offset))
+    if len(impossible):
+        row, column = impossible[0]
+        place = f"features={config.features}, {cells.index[row]}, column {cells.columns[column]}"
+        hint = "features that are scaled already need scaled=true"
+        raise UserError("a raw length is negative", where=place, received=cells.iat[row, column], hint=hint)
     with np.errstate(invalid="ignore", divide="ignore"):
         logged = np.log10(np.maximum(values, 0) + np.nan_to_num(offset))
     found: np.ndarray = (np.where(np.isnan(offset), values, logged) - mean) / sd

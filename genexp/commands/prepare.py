@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from genexp import console
 from genexp import prepare as library
+from genexp.api.training import folder_dataset
+from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
+from genexp.config.words import quoted
+from genexp.dataset.sources import inspect
 from genexp.prepare import Config
 
 ORDER = 30
@@ -44,7 +51,16 @@ def run(composed: Composed[Config]) -> None:
             composed.config, note=console.say, warn=console.warn, progress=progress, command=composed.command
         )
     console.say(f"done in {console.duration(time.monotonic() - started)}: {out}")
-    console.say(f"train on it with: genexp train dataset=files dataset.root={out}")
+    console.say(f"train on it with: {_training_command(out, composed.config.split.folds is not None)}")
+
+
+def _training_command(out: Path, folds: bool) -> str:
+    """Return a command that trains on the dataset, ready to be pasted into a shell."""
+    settings = {"root": str(out)} | ({"fold": 1} if folds else {})
+    blocks = inspect(folder_dataset(**settings), "").description.blocks
+    words = [f"data={blocks}", *([] if PROMOTER in blocks else ["model=fc_net"])]
+    root = str(out) if re.fullmatch(r"[\w./-]+", str(out), re.ASCII) else quoted(out)
+    return shlex.join(["genexp", "train", *words, f"dataset.root={root}", *(["dataset.fold=1"] if folds else [])])
 
 
 @contextmanager

@@ -85,8 +85,14 @@ class Composed(Generic[S]):
 
 
 def compose_words(command: Command[S], words: Sequence[str]) -> Composed[S]:
-    """Turn the words of a command line into a config."""
-    return compose_parsed(command, checked_words(command, words))
+    """Turn overrides into a config; flags are for the command line alone."""
+    parsed = checked_words(command, words)
+    if parsed.multirun or parsed.cfg or parsed.hydra_only:
+        flags = " ".join(word for word in words if word.startswith("-"))
+        raise UserError(
+            "a flag is for the command line", received=flags, hint="loop over the values, one call for each"
+        )
+    return compose_parsed(command, parsed)
 
 
 def checked_words(command: Command[Any], words: Sequence[str]) -> Words:

@@ -124,7 +124,7 @@ def _spelled_out(word: str, short_forms: Mapping[str, str]) -> str:
     """Replace a short form by its key, and put quotes around a path that Hydra's grammar does not accept."""
     key, equals, value = word.partition("=")
     key = short_forms.get(key, key)
-    if value and ("/" in value or Path(value).exists()):
+    if value and ("/" in value or Path(value).exists() or not set(value) & set(",[]{}()'\"$")):
         try:
             parse_override(f"{key}={value}")
         except UserError:

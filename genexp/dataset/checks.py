@@ -21,6 +21,8 @@ LOOKED_AT = 1000
 
 #: Standardised values have mean 0 and standard deviation 1; beyond these limits there is a note.
 MEAN_LIMIT = 0.5
+#: A column that varies less cannot be standardised.
+CONSTANT = 1e-5
 DEVIATION_RANGE = (0.5, 2.0)
 
 
@@ -105,8 +107,8 @@ def _not_standardised(train: Split, names: Mapping[str, tuple[str, ...]]) -> lis
     for block, values in train.blocks.items():
         if block != PROMOTER and values.dtype != np.uint8:
             columns = names.get(block) or [f"{BLOCKS[block].input} {i}" for i in range(values.shape[1])]
-            binary = ((values == 0) | (values == 1)).all(axis=0)
-            far += [columns[i] for i in np.flatnonzero(_far(values) & ~binary)]
+            binary, constant = ((values == 0) | (values == 1)).all(axis=0), np.ptp(values, axis=0) < CONSTANT
+            far += [columns[i] for i in np.flatnonzero(_far(values) & ~binary & ~constant)]
             total += values.shape[1]
     if far:
         more = f" and {len(far) - 8} more" if len(far) > 8 else ""

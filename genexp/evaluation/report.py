@@ -65,7 +65,11 @@ def evaluate_checkpoint(
 
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
     """Open ``best.keras`` or ``last.keras``; code in the file is never executed."""
-    path = run.checkpoint(name)
+    return open_checkpoint(run.checkpoint(name))
+
+
+def open_checkpoint(path: Path) -> keras.Model:
+    """Open a ``.keras`` file; code in the file is never executed."""
     try:
         return load_model(path)
     except (ValueError, OSError, TypeError, KeyError) as error:

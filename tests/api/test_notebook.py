@@ -150,3 +150,20 @@ def test_a_run_is_trained_in_a_thread(xpresso_root, tmp_path):
     thread.join()
     assert runs[0].metrics["status"] == "completed"
     assert (tmp_path / "results" / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [(["model=fc_net", "data=T"],), ("data=T", {"seed": 5}), ({"model": "xpresso"},), ("-m", "seed=0,1"), (None,)],
+)
+def test_what_is_no_override_is_refused(given, tmp_path):
+    with pytest.raises(genexp.UserError, match=r"overrides or one config|a flag is for the command line"):
+        genexp.train(*given, directory=tmp_path / "run", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_model_is_a_user_error(tmp_path):
+    (tmp_path / "model.keras").write_text("no model")
+    for name in ("model.keras", "missing.keras", "model.txt"):
+        with pytest.raises(genexp.UserError, match="the checkpoint cannot be read"):
+            genexp.load_model(tmp_path / name)

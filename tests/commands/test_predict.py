@@ -88,6 +88,7 @@ def test_the_runs_own_genes_get_the_runs_own_predictions(made, tmp_path, monkeyp
         (["fasta=p.fa", "features=p.tsv"], "2 of the 2 features of block H are missing"),
         (["fasta=p.fa", "features=bad.csv"], "a feature is no finite number"),
         (["fasta=p.fa", "features=twice.csv"], "test0 twice"),
+        (["fasta=p.fa", "features=negative.csv"], "a raw length is negative"),
         (["fasta=short.fa", "features=raw.csv"], "200 nt (the window) or 400 nt (the promoter)"),
     ],
 )
@@ -97,6 +98,8 @@ def test_errors_are_reported_and_nothing_is_written(made, tmp_path, monkeypatch,
     rows = (folder / "raw.csv").read_text().splitlines()
     (folder / "few.csv").write_text("\n".join(rows[:4]))
     (folder / "bad.csv").write_text("\n".join(rows).replace(",x,", ",x,oops", 1))
+    first = rows[1].split(",")
+    (folder / "negative.csv").write_text("\n".join([rows[0], ",".join([*first[:3], "-500"]), *rows[2:]]))
     (folder / "twice.csv").write_text("id,gc,length\ntest0,1,1\ntest0,1,1\n")
     (folder / "short.fa").write_text(_short(folder))
     assert predict(folder, tmp_path / "out.tsv", *words) == 2
