@@ -70,5 +70,5 @@ def test_its_errors_name_it(tmp_path, extra_block):
     with pytest.raises(UserError, match="column THIRD"):
         read(tmp_path, "Z")
     write_xpresso(tmp_path / "without")
-    with pytest.raises(UserError, match=r"block Z \(extra numbers\)"):
+    with pytest.raises(UserError, match=r"block Z \(extra\)"):
         look(tmp_path / "without", need="Z")
