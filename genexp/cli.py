@@ -64,7 +64,8 @@ def dispatch(words: Sequence[str]) -> int:
     if any(word in ("--help", "-h") for word in rest):
         from genexp.config.help import command_help
 
-        print(command_help(name, commands.summaries()[name], module.EXAMPLES, rest))  # noqa: T201
+        makes_runs = getattr(module, "MAKES_RUNS", False)
+        print(command_help(name, commands.summaries()[name], module.EXAMPLES, rest, makes_runs=makes_runs))  # noqa: T201
         return EXIT_DONE
     if not hasattr(module, "Config"):
         return int(module.run_words(rest))

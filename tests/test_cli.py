@@ -8,6 +8,8 @@ import pytest
 
 from genexp import __version__, commands
 from genexp import cli as program
+from genexp.blocks import feature_blocks
+from genexp.config.help import command_help
 
 
 def test_no_words_is_help(genexp, cli):
@@ -24,6 +26,22 @@ def test_help_of_each_command_has_three_examples(cli, command):
     assert done.returncode == 0
     assert done.stdout.count(f"genexp {command}") >= 3 + 1
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("command", commands.summaries())
+def test_help_names_the_run_directory_where_there_is_one(cli, command):
+    makes_runs = hasattr(commands.load(command), "MAKES_RUNS")
+    assert ("hydra.run.dir=DIR" in cli(command, "--help").stdout.partition("Flags\n")[2]) == makes_runs
+
+
+def test_a_command_with_groups_alone_has_no_empty_section(tmp_path, monkeypatch):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "files.yaml").write_text("root: ???  # the folder\n")
+    (tmp_path / "look.yaml").write_text("defaults:\n  - _self_\n  - dataset: files\n")
+    monkeypatch.setattr("genexp.config.conf.CONF_DIR", tmp_path)
+    text = command_help("look", "", [], [], makes_runs=False)
+    assert "Keys (KEY=VALUE)" not in text
+    assert "root: ???" in text
 
 
 def test_help_shows_the_keys_of_the_chosen_groups(cli):
@@ -56,7 +74,7 @@ def test_version(cli):
         (["train", "data.window=[900,100]"], "data.window is empty"),
         (["train", "data.window=[0,99999]"], "the window does not fit the promoters"),
         (["train", "data=T"], "or model=fc_net"),
-        (["train", "model=fc_net"], "blocks of H, T, M only"),
+        (["train", "model=fc_net"], f"blocks of {', '.join(feature_blocks())} only"),
         (["train", "model=fc_net", "data=T", "data.window=[0,100]"], "has no promoter"),
         (["train", "model=divide_et_impera", "data.window=[0,1001]"], "such as 1,000 or 1,010 nt"),
         (["train", "data.window=[900,1000]"], "at least 300 nt"),

@@ -3,7 +3,7 @@
 The rule reads the source, so that files without unit tests need not be imported. A test is a unit test unless
 
 - its file imports at the top TensorFlow, Keras, or a module of ``genexp/`` or ``tests/`` that imports these anywhere
-  but for the type checker;
+  but for the type checker, or that imports at the top a module that does so at the top, and so on;
 - its file reads the folder of real data (GENEXP_REAL_DATA);
 - it uses, or a function, class or fixture of its file that it uses does, a module of `HEAVY` or a fixture of
   `HEAVY_FIXTURES`.
@@ -35,28 +35,55 @@ def imported(node: ast.AST) -> dict[str, str]:
     return {}
 
 
+def is_tensorflow(name: str) -> bool:
+    """Tell whether a dotted name is of TensorFlow or Keras."""
+    return name.split(".")[0] in ("tensorflow", "keras")
+
+
 @cache
-def imports_tensorflow(source: Path) -> bool:
-    """Tell whether a module imports TensorFlow or Keras, inside functions too, but not for the type checker alone."""
+def all_imports(source: Path, *, functions: bool) -> frozenset[str]:
+    """Return the dotted names that a file imports, inside functions too if asked for, but not for the type checker."""
     todo: list[ast.AST] = [ast.parse(source.read_bytes())]
+    found: set[str] = set()
     while todo:
         node = todo.pop()
-        if any(name.split(".")[0] in ("tensorflow", "keras") for name in imported(node).values()):
-            return True
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+        found.update(imported(node).values())
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            todo.extend(node.orelse)
+        elif functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             todo.extend(ast.iter_child_nodes(node))
+    return frozenset(found)
+
+
+def files_of(name: str, folder: Path) -> list[Path]:
+    """Return the files that importing a dotted name runs, the innermost first; none for other packages."""
+    parts = name.split(".")
+    base = SOURCE if parts[0] == "genexp" else folder
+    places = [base.joinpath(*parts[:n]) for n in range(len(parts), 0, -1)]
+    files = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
+    return [file for file in files if file.is_file() and file.stem != "conftest"]
+
+
+@cache
+def starts_tensorflow(source: Path) -> bool:
+    """Tell whether importing a file imports TensorFlow or Keras, itself or through a module that it imports."""
+    todo, seen = [source], {source}
+    while todo:
+        file = todo.pop()
+        names = all_imports(file, functions=False)
+        if any(map(is_tensorflow, names)):
+            return True
+        new = {found for name in names for found in files_of(name, file.parent)} - seen
+        seen |= new
+        todo.extend(new)
     return False
 
 
 def needs_tensorflow(name: str, folder: Path) -> bool:
     """Tell whether a dotted name is of TensorFlow or Keras, or of a module that imports them."""
-    parts = name.split(".")
-    if parts[0] in ("tensorflow", "keras"):
-        return True
-    base = SOURCE if parts[0] == "genexp" else folder
-    places = [base.joinpath(*parts[:n]) for n in (len(parts), len(parts) - 1) if n]
-    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
-    return bool(files) and files[0].stem != "conftest" and imports_tensorflow(files[0])
+    files = files_of(name, folder)
+    inside = bool(files) and any(map(is_tensorflow, all_imports(files[0], functions=True)))
+    return is_tensorflow(name) or inside or any(map(starts_tensorflow, files))
 
 
 def is_heavy(name: str, folder: Path) -> bool:

@@ -17,9 +17,11 @@ FLAGS = """Flags
   -m, --multirun      a sweep: each combination of comma-separated values
   --cfg job           print the config that would be used, and stop
   --config-dir DIR    config files of your own: DIR/model/mine.yaml: model=mine
-  hydra.run.dir=DIR   where the run lands
-  hydra.verbose=true  tracebacks, and TensorFlow's own messages
+{run_dir}  hydra.verbose=true  tracebacks, and TensorFlow's own messages
   --help              this text"""
+
+
+RUN_DIR_FLAG = "  hydra.run.dir=DIR   the run directory\n"
 
 
 def overview(commands: Mapping[str, str]) -> str:
@@ -43,7 +45,9 @@ Examples
 genexp COMMAND --help describes a command; genexp --version prints the version."""
 
 
-def command_help(command: str, summary: str, examples: Sequence[tuple[str, str]], words: Sequence[str]) -> str:
+def command_help(
+    command: str, summary: str, examples: Sequence[tuple[str, str]], words: Sequence[str], *, makes_runs: bool
+) -> str:
     """Return what ``genexp COMMAND --help`` prints; `words` may choose the groups whose keys are shown."""
     lines = [f"  {example}\n      {meaning}" for example, meaning in examples]
     parts = [f"genexp {command}: {summary}", "\n".join(["Examples", *lines])]
@@ -52,10 +56,10 @@ def command_help(command: str, summary: str, examples: Sequence[tuple[str, str]]
         chosen = conf.chosen_options(command, dict(word.split("=", 1) for word in words if "=" in word))
         if chosen:
             parts.append(f"Groups (GROUP=OPTION)\n{group_lines(command)}")
-        parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{_keys(path)}")
-        parts += [_keys(path) for path in conf.included_files(command)]
+        if keys := "\n\n".join(filter(None, map(_keys, [path, *conf.included_files(command)]))):
+            parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{keys}")
         parts += [_group_keys(group, option) for group, option in chosen.items() if option]
-        parts.append(FLAGS)
+        parts.append(FLAGS.format(run_dir=RUN_DIR_FLAG if makes_runs else ""))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -18,7 +18,6 @@ from genexp.cli import main
 from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.config.validation import validate
-from genexp.evaluation.report import load_checkpoint
 from genexp.run import RunDirectory
 from genexp.training.config import RunConfig
 
@@ -100,6 +99,8 @@ def test_other_features_than_the_dataset_has_are_told(tmp_path, capsys):
 
 
 def test_training_goes_on_from_it_in_a_new_run(imported, xpresso_root, tmp_path, capsys):
+    from genexp.evaluation.report import load_checkpoint
+
     assert main(["train", f"resume={imported}", "training.epochs=2"]) == 2
     assert f"training.start_from={imported}" in capsys.readouterr().err
     words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", *SMALL, "training.learning_rate=1e-9"]
@@ -232,6 +233,8 @@ def test_the_public_weights_are_evaluated_as_documented(tmp_path):
     ],
 )
 def test_published_checkpoints_answer_as_published(tmp_path, folder, checkpoint, model):
+    from genexp.evaluation.report import load_checkpoint
+
     published = Path(os.environ["GENEXP_PUBLISHED"]) / folder
     words = [f"checkpoint={published / checkpoint}", f"model={model}", f"hydra.run.dir={tmp_path / 'run'}"]
     assert main(["import", *words, "hardware=cpu"]) == 0

@@ -78,10 +78,10 @@ def test_errors_name_the_key(arguments, where):
 
 def test_a_block_that_is_not_simulated_changes_nothing(monkeypatch):
     before = load_demo(100, 3, "PHTM", None)
-    extra = blocks.Block("A", "accessibility", "accessibility", ("accessibility",))
-    monkeypatch.setattr(blocks, "BLOCKS", {"A": extra, **blocks.BLOCKS})
+    extra = blocks.Block("Z", "extra", "extra numbers", ("extra",))
+    monkeypatch.setattr(blocks, "BLOCKS", {"Z": extra, **blocks.BLOCKS})
     after = load_demo(100, 3, "PHTM", None)
     assert after.fingerprint() == before.fingerprint()
     assert after.ceiling == before.ceiling
     with pytest.raises(UserError, match="no such block"):
-        load_demo(100, 3, "PA", None)
+        load_demo(100, 3, "PZ", None)

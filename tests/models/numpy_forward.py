@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from genexp.blocks import feature_blocks
+
 Weights = dict[str, np.ndarray]
 
 BATCH_NORM_EPSILON = 1e-3
 LAYER_NORM_EPSILON = 1e-6
 GATES = ("input", "forget", "candidate", "output")
-BLOCK_ORDER = "HTM"
+BLOCK_ORDER = "HTM"  # written down here, not read from the table; blocks that were added come after
+BLOCK_ORDER += "".join(letter for letter in feature_blocks() if letter not in BLOCK_ORDER)
 
 
 def forward(config: Any, genes: dict[str, np.ndarray], w: Weights, vectors: np.ndarray | None = None) -> np.ndarray:

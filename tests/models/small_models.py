@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp.blocks import BLOCKS, PROMOTER, combinations
+from genexp.blocks import BLOCKS, PROMOTER, combinations, feature_blocks
 from genexp.features.kmers import chunk_counts
 from genexp.models import InputShapes, build_model, config_class, names
 
@@ -19,6 +19,7 @@ CONF = Path(__file__).parents[2] / "conf" / "model"
 
 #: Widths of the feature blocks, all different, so that no two can be confused.
 WIDTHS = {"H": 8, "T": 5, "M": 7}
+WIDTHS |= {letter: 9 + n for n, letter in enumerate(feature_blocks()) if letter not in WIDTHS}
 
 #: Windows short enough for NumPy, that leave bases over in every pooling; any other model gets `WINDOW`.
 WINDOWS = {"xpresso": 1237, "divide_et_impera": 590, "biolstm": 250, "transformer": 300, "token_transformer": 1237}

@@ -114,14 +114,14 @@ def test_windows_divide_into_parts_and_chunks() -> None:
 
 @pytest.mark.parametrize("name", names())
 def test_a_new_block_is_one_row_for_every_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A block of real-valued accessibility, which no module names, is read by every model beside the others."""
-    monkeypatch.setitem(BLOCKS, "A", Block("A", "accessibility", "accessibility", ("accessibility",)))
+    """A block of real numbers, which no module names, is read by every model beside the others."""
+    monkeypatch.setitem(BLOCKS, "Z", Block("Z", "extra", "extra numbers", ("extra",)))
     config, window = model_config(name), window_of(name)
-    shapes = input_shapes(config, in_order({"H", "A", *(PROMOTER if window else "")}), window, widths={"H": 2, "A": 3})
+    shapes = input_shapes(config, in_order({"H", "Z", *(PROMOTER if window else "")}), window, widths={"H": 2, "Z": 3})
     model = build_model(config, shapes)
-    assert list(model.input) == ["promoter"] * bool(window) + ["halflife", "accessibility"]
+    assert list(model.input) == ["promoter"] * bool(window) + ["halflife", "extra"]
     randomise(model)
     inputs = model_inputs(config, shapes, random_genes(shapes, config, window))
     before = predict(model, inputs)
-    inputs["accessibility"] = inputs["accessibility"] + 1
+    inputs["extra"] = inputs["extra"] + 1
     assert np.abs(predict(model, inputs) - before).max() > 1e-3

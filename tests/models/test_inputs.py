@@ -115,6 +115,6 @@ def test_word2vec_without_a_promoter_free_of_n_is_refused_early() -> None:
 
 
 def test_a_new_block_is_one_more_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BLOCKS, "A", Block("A", "accessibility", "accessibility", ("accessibility",)))
-    shapes = inputs.input_shapes(model_config("fc_net"), describe(None, widths={"H": 8, "A": 11}), "A", None)
-    assert shapes.widths == {"A": 11}
+    monkeypatch.setitem(BLOCKS, "Z", Block("Z", "extra", "extra numbers", ("extra",)))
+    shapes = inputs.input_shapes(model_config("fc_net"), describe(None, widths={"H": 8, "Z": 11}), "Z", None)
+    assert shapes.widths == {"Z": 11}

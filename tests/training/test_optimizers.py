@@ -1,10 +1,13 @@
 """Optimisers by name, the schedules, and parity with plain Keras."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from genexp.api import compose
+from genexp.config.conf import CONF_DIR
 from genexp.training.optimizers import OPTIMIZERS, build_optimizer, epoch_rate
 from genexp.training.schedules import TransformerSchedule
 
@@ -21,6 +24,12 @@ def test_every_optimizer_learns(name):
     for _ in range(3):
         optimizer.apply_gradients([(keras.ops.array([1.0]), variable)])
     assert variable.numpy()[0] < 1
+
+
+def test_the_config_file_lists_every_optimizer():
+    text = (CONF_DIR / "base" / "training.yaml").read_text(encoding="utf-8")
+    comment = text.partition("optimizer:")[2].partition("momentum:")[0].partition("#")[2]
+    assert OPTIMIZERS.keys() <= set(re.findall(r"\w+", comment))
 
 
 def test_published_constants():
