@@ -53,6 +53,18 @@ def test_help_shows_the_keys_of_the_chosen_groups(cli):
     assert all(f"Keys of {group}" in other for group in ("data=PH", "dataset=demo", "hardware=auto"))
 
 
+@pytest.mark.parametrize("words", [[], *([command, "--help"] for command in commands.summaries())])
+def test_help_fits_80_columns(cli, words):
+    found = cli(*words).stdout
+    assert [line for line in found.splitlines() if len(line) > 80] == []
+    assert "yaml-language-server" not in found
+
+
+def test_help_shows_what_the_demo_changes(cli):
+    assert "What dataset=demo changes for this model" in cli("train", "--help").stdout
+    assert "What dataset" not in cli("train", "dataset=files", "--help").stdout
+
+
 def test_version(cli):
     assert cli("--version").stdout == f"genexp {__version__}\n"
 

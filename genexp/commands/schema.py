@@ -29,7 +29,7 @@ def run_words(words: Sequence[str]) -> int:
             write_atomically(Path(words[1]) / name, content)
         return 0
     if not words or words[0] not in known or len(words) > 2:
-        expected = f"genexp schema COMMAND [GROUP], COMMAND one of {', '.join(known)}"
+        expected = f"one of {', '.join(known)}, and perhaps a group"
         raise UserError("schema needs a command", expected=expected, received=" ".join(words) or None)
     print(json.dumps(json_schema(commands.load(words[0]).Config, *words[1:]), indent=2))  # noqa: T201
     return 0

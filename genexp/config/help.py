@@ -49,8 +49,8 @@ def command_help(
     command: str, summary: str, examples: Sequence[tuple[str, str]], words: Sequence[str], *, makes_runs: bool
 ) -> str:
     """Return what ``genexp COMMAND --help`` prints; `words` may choose the groups whose keys are shown."""
-    lines = [f"  {example}\n      {meaning}" for example, meaning in examples]
-    parts = [f"genexp {command}: {summary}", "\n".join(["Examples", *lines])]
+    lines = [f"{_broken(example)}\n      # {meaning}" for example, meaning in examples]
+    parts = [textwrap.fill(f"genexp {command}: {summary}", WIDTH), "\n".join(["Examples", *lines])]
     path = conf.CONF_DIR / f"{command}.yaml"
     if path.is_file():
         chosen = conf.chosen_options(command, dict(word.split("=", 1) for word in words if "=" in word))
@@ -59,8 +59,17 @@ def command_help(
         if keys := "\n\n".join(filter(None, map(_keys, [path, *conf.included_files(command)]))):
             parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{keys}")
         parts += [_group_keys(group, option) for group, option in chosen.items() if option]
+        settings = conf.CONF_DIR / "settings" / f"{chosen.get('dataset')}-{chosen.get('model')}.yaml"
+        if "experiment" in chosen and settings.is_file():
+            parts.append(f"What dataset={chosen['dataset']} changes for this model\n{_keys(settings)}")
         parts.append(FLAGS.format(run_dir=RUN_DIR_FLAG if makes_runs else ""))
     return "\n\n".join(part for part in parts if part)
+
+
+def _broken(example: str) -> str:
+    """Return a command line broken at words, as a shell takes it."""
+    wrapper = textwrap.TextWrapper(WIDTH - 4, "  ", "    ", break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(wrapper.wrap(example))
 
 
 def columns(rows: Mapping[str, str]) -> str:
@@ -99,5 +108,9 @@ def _keys(path: Path) -> str:
     if pairs and pairs[0][0].value == "defaults":  # what stands above is about the file, not a key
         hidden.update(range(pairs[0][0].start_mark.line))
     lines = enumerate(text.splitlines())
-    kept = [f"  {line}".rstrip() for n, line in lines if n not in hidden and not line.startswith("# @package")]
+    kept = [
+        f"  {line}".rstrip()
+        for n, line in lines
+        if n not in hidden and not line.startswith(("# @package", "# yaml-language-server"))
+    ]
     return "\n".join(kept).strip("\n")
