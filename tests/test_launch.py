@@ -1,7 +1,7 @@
 """Sweeps with other launchers and sweepers of Hydra's, and the exit code of a sweep."""
 
 import json
-from importlib.util import find_spec
+from importlib.metadata import distributions
 
 import pytest
 from conftest import QUICK
@@ -9,9 +9,11 @@ from conftest import QUICK
 from genexp.evaluation.sweep import statuses
 from genexp.launch import close_sweep
 
+INSTALLED = {found.metadata["Name"].replace("_", "-") for found in distributions()}
+
 
 def needs(package):
-    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed")
+    return pytest.mark.skipif(package not in INSTALLED, reason=f"{package} is not installed")
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def words(xpresso_root, tmp_path):
     return ["train", "-m", *where, *quick, "training.epochs=1"]
 
 
-@needs("hydra_plugins.hydra_joblib_launcher")
+@needs("hydra-joblib-launcher")
 @pytest.mark.integration
 def test_jobs_at_once_have_their_exit_codes(words, tmp_path, genexp):
     """joblib runs the jobs in other processes; the second one diverges."""
@@ -32,7 +34,7 @@ def test_jobs_at_once_have_their_exit_codes(words, tmp_path, genexp):
     assert "Traceback" not in done.stderr
 
 
-@needs("hydra_plugins.hydra_optuna_sweeper")
+@needs("hydra-optuna-sweeper")
 @pytest.mark.integration
 def test_a_sweeper_that_searches_minimises_the_validation_loss(words, tmp_path, genexp):
     search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
