@@ -120,7 +120,9 @@ def test_the_embedding_is_the_models_best_unless_word2vec_is_asked_for(model, wo
     assert compose(f"model={model}", *words).model.embedding.kind == kind
 
 
-@pytest.mark.parametrize("path", ["/tmp/a b/é", "/data/x=1", "it's/here", "/p(1)/{a}", r"C:\a b/c", "/plain", "/a,b"])
+@pytest.mark.parametrize(
+    "path", ["/tmp/a b/é", "/data/x=1", "it's/here", "/p(1)/{a}", r"C:\a b/c", "/plain", "/a,b", "ünï", "a-ü"]
+)
 def test_a_path_needs_no_quotes_of_hydras_own(path):
     (word,) = spelled_out([f"run_dir={path}"])
     value = parse_override(word).value() if "," not in path else path
