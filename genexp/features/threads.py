@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 
 
 def processors() -> int:
@@ -13,8 +14,22 @@ def processors() -> int:
 
 
 def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:
-    """Call `work` on slices that together are ``slice(0, n)``, one per core but each of at least `least` rows."""
+    """Call ``work`` on slices that together are ``slice(0, n)``, one per core but each of at least `least` rows.
+
+    An exception of any slice is raised when all slices have ended.
+    """
     parts = max(1, min(processors(), n // max(least, 1)))
     slices = [slice(n * part // parts, n * (part + 1) // parts) for part in range(parts)]
-    with ThreadPoolExecutor(parts) as pool:
-        list(pool.map(work, slices))
+    if parts == 1:
+        work(slices[0])
+        return
+    begun = [_pool(parts).submit(work, rows) for rows in slices]
+    wait(begun)
+    for each in begun:
+        each.result()
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return a pool that is kept: starting threads takes as long as counting the k-mers of a dozen promoters."""
+    return ThreadPoolExecutor(threads)
