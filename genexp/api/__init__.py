@@ -52,7 +52,7 @@ def load_model(path: str | Path) -> keras.Model:
     Raises
     ------
     UserError
-        If this is no such file.
+        If the file is missing or no model.
     """
     from genexp.evaluation.report import open_checkpoint
     from genexp.training.strategy import import_tensorflow

@@ -18,8 +18,8 @@ from genexp.dataset.sources import check_inputs, inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
-from genexp.run import HELD_OUT, RunDirectory, check_checkpoint, read_environment, read_metrics
-from genexp.training.config import RunConfig, read_config
+from genexp.run import HELD_OUT, RunDirectory, check_checkpoint, read_metrics
+from genexp.training.config import RunConfig, read_config, read_description
 
 #: What an evaluation writes.
 RESULTS = {"metrics.json", "predictions.csv", "plots"}
@@ -49,7 +49,7 @@ def check(
     """Look at the run and the dataset; no TensorFlow. The parameters are those of `genexp.api.Run.evaluate`."""
     config = read_config(run)
     check_checkpoint(run, checkpoint)
-    trained_on = DatasetDescription.model_validate(read_environment(run)["dataset"])
+    trained_on = read_description(run)
     source = inspect(_chosen_dataset(run, config, dataset or {}), config.data.name)
     hint = "name a dataset like the one of training"
     if trained_on.layout == "imported":

@@ -11,8 +11,8 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_checkpoint, find_run, read_environment, read_metrics
-from genexp.training.config import HardwareConfig, RunConfig, read_config
+from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics
+from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.strategy import import_tensorflow
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Run:
     @cached_property
     def dataset(self) -> DatasetDescription:
         """The description of the dataset of training."""
-        return DatasetDescription.model_validate(read_environment(self.files)["dataset"])
+        return read_description(self.files)
 
     @property
     def predictions(self) -> pd.DataFrame:

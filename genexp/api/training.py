@@ -208,7 +208,7 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         made_with = {"strategy": type(hardware.strategy).__name__, "precision": config.hardware.precision}
         write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
         console.say(f"run directory: {relative(run.path)}")
-        from genexp.training.loop import train
+        from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
 
         with console.progress("Word2Vec", 1, "epochs") as done:
             inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)

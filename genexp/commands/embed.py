@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from genexp import console
-from genexp.api.training import read
+from genexp.api.training import TRAIN, read
 from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
 from genexp.dataset.config import DataConfig
@@ -29,7 +29,7 @@ EXAMPLES = (
     ("genexp embed out=v4 k=4 dimension=100 write_dataset=false dataset.root=DIR", "vectors only"),
 )
 
-IMPLIED = {"dataset.root": "dataset=files"}
+IMPLIED = TRAIN.implied
 
 
 class WindowConfig(Schema):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from genexp import console
-from genexp.api.training import identity, relative
+from genexp.api.training import TRAIN, identity, relative
 from genexp.blocks import BLOCKS
 from genexp.config.compose import Composed
 from genexp.config.validation import to_yaml
@@ -40,8 +40,7 @@ EXAMPLES = (
     ("genexp train training.start_from=outputs/human dataset.root=DIR", "a warm start from it"),
 )
 
-SHORT_FORMS = {"model.embedding": "model.embedding.kind"}
-IMPLIED = {"dataset.root": "dataset=files"}
+SHORT_FORMS, IMPLIED = TRAIN.short_forms, TRAIN.implied
 
 
 class Config(Schema):
@@ -62,7 +61,7 @@ def check(config: Config) -> None:
     """Raise a UserError if there is nothing at the path of the checkpoint, before TensorFlow is imported."""
     path = Path(config.checkpoint)
     if not path.exists() and not (path.parent.is_dir() and any(path.parent.glob(f"{glob.escape(path.name)}.*"))):
-        raise UserError("there is no such checkpoint", where=f"checkpoint={config.checkpoint}", expected=EXPECTED)
+        raise UserError("the checkpoint is missing", where=f"checkpoint={config.checkpoint}", expected=EXPECTED)
 
 
 def read(config: Config, verbose: bool) -> tuple[RunConfig, Ported]:

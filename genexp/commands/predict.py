@@ -15,6 +15,7 @@ from genexp.blocks import BLOCKS, PROMOTER
 from genexp.config.compose import Composed
 from genexp.errors import UserError
 from genexp.files import why_not_writable, write_atomically
+from genexp.prepare.sources import existing
 from genexp.run import check_checkpoint
 from genexp.schema import PathText, Schema
 from genexp.training.config import HardwareConfig
@@ -60,8 +61,8 @@ def check(config: Config) -> Run:
         expected = "no features=" if config.features else "features=FILE"
         raise UserError(f"a run on data={blocks} needs {expected}", where=f"run_dir={run.path}")
     for key in ("fasta", "table", "features"):
-        if getattr(config, key) and not Path(getattr(config, key)).is_file():
-            raise UserError("there is no such file", where=f"{key}={getattr(config, key)}")
+        if getattr(config, key):
+            existing(getattr(config, key), key)
     reason = "it exists already" if Path(config.out).exists() else why_not_writable(Path(config.out))
     if reason:
         raise UserError("the table of predictions cannot be written", where=f"out={config.out}", received=reason)

@@ -149,24 +149,9 @@ def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
 
 
 def load_model(path: str | PathLike[str]) -> keras.Model:
-    """Open a ``.keras`` checkpoint of a run; code in the file is never executed.
+    """Open a ``.keras`` file, uncompiled, with Keras' own errors; users call `genexp.load_model`.
 
-    The file holds stock layers only, so `keras.saving.load_model` opens it where genexp is not installed, too.
-
-    Parameters
-    ----------
-    path
-        ``DIR/checkpoints/best.keras``, or what ``genexp export format=keras`` wrote.
-
-    Returns
-    -------
-    keras.Model
-        Not compiled. Inputs and output as `build_model` has them; features as the dataset stores them.
-
-    Raises
-    ------
-    ValueError, OSError, TypeError, KeyError
-        As Keras raises them, when this is no such file.
+    It holds stock layers only, so `keras.saving.load_model` opens it where genexp is not installed, too.
     """
     import keras
 

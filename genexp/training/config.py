@@ -9,8 +9,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
 from genexp.config.validation import validate
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
+from genexp.dataset.description import DatasetDescription
 from genexp.models import ModelConfig, config_class, names
-from genexp.run import RunDirectory, read_yaml
+from genexp.run import RunDirectory, read_environment, read_yaml
 from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
@@ -114,6 +115,11 @@ def check_combination(data: DataConfig, model: ModelConfig) -> None:
     if window and window[0] >= window[1]:
         expected = "[left, right) with left < right, in promoter coordinates"
         raise combination("data.window is empty", "data.window", expected, window, "data.window=[3000,13500]")
+
+
+def read_description(run: RunDirectory) -> DatasetDescription:
+    """Return the description of the dataset that a run was trained on, as its ``environment.json`` holds it."""
+    return DatasetDescription.model_validate(read_environment(run)["dataset"])
 
 
 def read_config(run: RunDirectory) -> RunConfig:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp.blocks import PROMOTER
-from genexp.dataset.description import DatasetDescription, Source
+from genexp.dataset.description import Source
 from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig
-from genexp.run import check_checkpoint, find_run, read_environment
+from genexp.run import check_checkpoint, find_run
 
 if TYPE_CHECKING:
     import keras
@@ -27,13 +27,13 @@ OTHER_MODEL = "the weights to start from belong to another model"
 
 def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> None:
     """Check that the run to start from has the model, blocks, promoters and widths of this one; imports no Keras."""
-    from genexp.training.config import read_config
+    from genexp.training.config import read_config, read_description
 
     run = find_run(str(config.training.start_from), KEY)
     check_checkpoint(run, "best")
     other, description = read_config(run), source.description
     _check_same([("model", other.model.name, config.model.name), ("data", other.data.name, config.data.name)])
-    seen = DatasetDescription.model_validate(read_environment(run)["dataset"])
+    seen = read_description(run)
     check_inputs(seen, config.data.name, description, f"name another dataset, or leave {KEY} out")
     if window and seen.window and config.model.reads == "bases":
         _check_same([("nt of promoter", seen.window[1] - seen.window[0], window[1] - window[0])])
