@@ -37,7 +37,7 @@ PLAIN_WIDTH = 80
 #: Seconds between two lines of progress without a terminal.
 PLAIN_EVERY_S = 15.0
 
-#: Reports that so many items are done; a second number, the total, is allowed and not used.
+#: Reports the number of items that are done; a second number, the total, is allowed and not used.
 Report = Callable[..., None]
 
 

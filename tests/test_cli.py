@@ -238,7 +238,7 @@ echo "${{COMPREPLY[@]}}"
         (["train", "~model"], "model cannot be removed"),
         (["train", "hydra.run.dri=x"], "did you mean 'hydra.run.dir'?"),
         (["train", "training.epochs=${nowhere}"], "training.epochs cannot be resolved"),
-        (["train", "--config-dir", "nowhere"], "there is no such folder"),
+        (["train", "--config-dir", "nowhere"], "the folder is missing"),
         (["train", "hydra.run.dir=/dev/full"], "the run directory is a file"),
         (["train", "experiment=xpresso_PH", "model.heads=2"], "there is no key model.heads"),
         (["train", "-m", "model=transformer,biolstm", "model.heads=2"], "there is no key model.heads"),

@@ -105,7 +105,7 @@ def _check_flags(found: argparse.Namespace, unknown: list[str]) -> None:
         raise UserError(f"there is no option {unknown[0]}", where=COMMAND_LINE, expected=expected, hint=hint)
     if found.config_dir and not Path(found.config_dir).is_dir():
         expected = "a folder with config files, as in conf/"
-        raise UserError("there is no such folder", where="--config-dir", expected=expected, received=found.config_dir)
+        raise UserError("the folder is missing", where="--config-dir", expected=expected, received=found.config_dir)
     for flag, value, choices in (("--cfg", found.cfg, CFG), ("--info", found.info, INFO)):
         if value and value not in choices:
             raise UserError(f"{flag} has no such choice", expected=f"one of {', '.join(choices)}", received=value)

@@ -49,7 +49,7 @@ _STYLE: dict[str, Any] = {
     "lines.linewidth": 1.8,
 }
 
-#: From so many genes on, single points hide one another and hexagons are counted instead.
+#: From this number of genes on, points would hide one another, and hexagons are counted instead.
 _HEXBIN_FROM = 5_000
 #: With so few epochs a line alone may be a single invisible point.
 _MARKERS_BELOW = 40

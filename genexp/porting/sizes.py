@@ -83,7 +83,7 @@ def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
 
 
 def input_shapes(config: Any, widths: dict[str, int], length: int, vectors: KmerVectors | None) -> InputShapes:
-    """Return what a model takes as input: bases (of so many nt, 0 for none), k-mers, or precomputed embeddings."""
+    """Return what a model takes as input: bases (their number in nt, 0 for none), k-mers, or precomputed embeddings."""
     if not length:
         return InputShapes(None, widths, None)
     if not hasattr(config, "chunk"):

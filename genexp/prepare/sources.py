@@ -42,7 +42,7 @@ def bad_line(
 
 
 def existing(path: str | Path, key: str) -> Path:
-    """Return the path of an input file, or raise a UserError if there is no such file."""
+    """Return the path of an input file, or raise a UserError if it does not exist."""
     found = Path(path).expanduser()
     try:
         if found.is_file():
@@ -51,7 +51,7 @@ def existing(path: str | Path, key: str) -> Path:
     except OSError as error:  # a name that is too long
         received = str(error.strerror)
     where = f"{key}={path}"
-    raise UserError("there is no such file", where=where, expected="a file", received=received, hint="check the path")
+    raise UserError("the file is missing", where=where, expected="a file", received=received, hint="check the path")
 
 
 @contextmanager

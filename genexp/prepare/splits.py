@@ -49,7 +49,7 @@ def size_of(wanted: object, genes: int, published: bool, key: str) -> int:
 
 
 def _cut(order: np.ndarray, valid: int, test: int) -> Rows:
-    """The last genes of an order test, those before them validate; fewer if there are not so many."""
+    """The last genes of an order test, those before them validate; or all that there are."""
     cuts = [max(0, len(order) - valid - test), max(0, len(order) - test)]
     return dict(zip(SPLITS, np.split(order, cuts), strict=True))
 
@@ -115,7 +115,7 @@ def rotate(fold_of: np.ndarray, folds: int) -> list[Rows]:
 
 
 def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: Sequence[str] | int, seed: int) -> Rows:
-    """Split by chromosome: those named, or for a number whole chromosomes at random until there are about so many.
+    """Split by chromosome: those named, or whole chromosomes at random that hold about a number of genes.
 
     A UserError is raised if a chromosome is named that no gene lies on, or twice.
     """

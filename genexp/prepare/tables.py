@@ -81,7 +81,7 @@ class Table:
         return next(self.chunks(None))[1]
 
     def chunks(self, rows: int | None = 2000, texts: Sequence[str] = ()) -> Iterator[tuple[int, pd.DataFrame]]:
-        """Yield the line of the first row, and so many rows, None for all; `texts` are columns that are not numbers."""
+        """Yield the line of the first row, and `rows` rows, None for all; `texts` are columns that are not numbers."""
         gene, line = self.columns[0], self.first_line
         options: dict[str, Any] = {
             "sep": r"\s+" if self.separator == " " else self.separator,

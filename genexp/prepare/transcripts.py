@@ -23,7 +23,7 @@ from genexp.prepare.sources import few
 
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")
 
-#: A ribosome that slips back reads so many bases twice at most; NCBI writes such a CDS as two rows that overlap.
+#: A ribosome that slips back reads at most this number of bases twice; NCBI writes such a CDS as two rows that overlap.
 SLIP = 2
 
 Pieces = list[tuple[int, int]]
@@ -190,7 +190,7 @@ def merged(pieces: Iterable[tuple[int, int]], *, touching: bool = True) -> Piece
 
 
 def split_spliced(pieces: Pieces, bases: int, *, from_left: bool) -> tuple[Pieces, Pieces]:
-    """Take so many bases off one end of spliced pieces; return those taken and those left, each sorted."""
+    """Take a number of bases off one end of spliced pieces; return those taken and those left, each sorted."""
     taken: Pieces = []
     rest: Pieces = []
     for start, end in pieces if from_left else reversed(pieces):

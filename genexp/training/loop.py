@@ -38,8 +38,9 @@ DEAD_AFTER = 3
 #: Distance of the seeds of two attempts, so that a retried run is not the same as its neighbour in a seed sweep.
 SEED_STEP = 1_000_003
 
-#: Updates that TensorFlow makes in one call where an update takes less than so many seconds: calls from Python cost
-#: as much as the updates of a small model. The digits are the same; an interrupt waits until the call returns.
+#: Updates that TensorFlow makes in one call, where an update takes less than this number of seconds: calls from
+#: Python cost as much as the updates of a small model. The digits are the same; an interrupt waits until the call
+#: returns.
 FUSED_STEPS, FUSED_BELOW_S = 8, 0.1
 #: Steps that must be left for it, since the step is compiled a second time.
 FUSED_FROM = 5_000

@@ -145,7 +145,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, capsys):
 
 def test_a_checkpoint_that_is_not_there_is_told_at_once(tmp_path, capsys):
     assert main(["import", f"checkpoint={tmp_path / 'nothere.h5'}", f"hydra.run.dir={tmp_path / 'run'}"]) == 2
-    assert "there is no such checkpoint" in capsys.readouterr().err
+    assert "the checkpoint is missing" in capsys.readouterr().err
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_nothing(tmp_path, capsys):

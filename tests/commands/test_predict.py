@@ -82,7 +82,7 @@ def test_the_runs_own_genes_get_the_runs_own_predictions(made, tmp_path, monkeyp
         (["fasta=p.fa"], "needs features=FILE"),
         (["features=raw.csv"], "needs fasta= or table="),
         (["fasta=p.fa", "table=p.tsv", "features=raw.csv"], "needs fasta= or table="),
-        (["fasta=nowhere.fa", "features=raw.csv"], "there is no such file"),
+        (["fasta=nowhere.fa", "features=raw.csv"], "the file is missing"),
         (["table=raw.csv", "features=raw.csv"], "no column sequence"),
         (["fasta=p.fa", "features=few.csv"], "ids have no features"),
         (["fasta=p.fa", "features=p.tsv"], "2 of the 2 features of block H are missing"),

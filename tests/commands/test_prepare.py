@@ -42,7 +42,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         (("source=xpresso_table", "out={0}/out"), "source=xpresso_table needs table"),
         ((*TABLE, "fasta={0}/g.fa"), "source=xpresso_table has no use for fasta"),
         ((*GENOME, "table={0}/t.txt"), "source=genome has no use for table"),
-        ((*GENOME, "tf={0}/none"), "there is no such file"),
+        ((*GENOME, "tf={0}/none"), "the file is missing"),
         ((*GENOME, "tf={0}/e.tsv"), "expression and tf name the same file"),
         ((*GENOME, "split.by=file"), "split.by=file needs a file"),
         ((*GENOME, "split.file={0}/s.tsv"), "split.by=random has no use for a file"),
@@ -51,7 +51,7 @@ def test_a_right_command_passes_and_reads_nothing(files, words):
         ((*GENOME, "upstream=0", "downstream=0"), "the promoters would be empty"),
         ((*GENOME, "upstream=100000000000"), r"upstream is impossible[\s\S]*10000000"),
         ((*GENOME[:1], "fasta=", *GENOME[2:]), "fasta is empty"),
-        ((*GENOME[:1], "fasta={0}/" + "x" * 300, *GENOME[2:]), "there is no such file"),
+        ((*GENOME[:1], "fasta={0}/" + "x" * 300, *GENOME[2:]), "the file is missing"),
         ((*GENOME[:4], "out={0}/" + "x" * 300), r"name of the folder is too long[\s\S]*the limit is"),
         ((*GENOME[:4], "out={0}/" + "x" * 245), "name of the folder is too long"),
         ((*GENOME[:4], "out={0}/new/" + "x" * 300 + "/out"), "name of the folder is too long"),
@@ -118,7 +118,7 @@ def test_sigterm_ends_it_as_ctrl_c_does_before_anything_is_written(files):
 def test_the_command_line(files, genexp):
     done = genexp("prepare", "source=genome", "fasta=none.fa", "gtf=g.gtf", "expression=e.tsv", "out=o", cwd=files)
     assert done.returncode == 2
-    assert "there is no such file" in done.stderr
+    assert "the file is missing" in done.stderr
     assert "Traceback" not in done.stderr
     done = genexp("prepare", "source=genome", "fasta=g.fa", "gtf=g.gtf", "expression=e.tsv", "out=o", cwd=files)
     assert done.returncode == 2

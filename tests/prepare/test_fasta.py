@@ -99,7 +99,7 @@ def test_text_keeps_what_is_no_utf8_and_drops_the_byte_order_mark(tmp_path):
 
 
 def test_missing_file_and_checksum(tmp_path):
-    with pytest.raises(UserError, match="there is no such file"):
+    with pytest.raises(UserError, match="the file is missing"):
         existing(tmp_path / "no", "fasta")
     with pytest.raises(UserError, match="received: a folder"):
         existing(tmp_path, "fasta")
