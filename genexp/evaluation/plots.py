@@ -146,11 +146,11 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
 
 
 def _metric_lines(metrics: Mapping[str, Any]) -> str:
-    """Return r2 with its interval and the number of genes in one line, all other metrics below."""
+    """Return r2 with its interval and the number of genes in one line, all other metrics below, two in a line."""
     low, high = metrics["r2_ci95"]
     first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
     others = [f"{TITLES.get(m, m)} = {as_text(metrics[m])}" for m in METRICS if m != "r2" and m in metrics]
-    return "\n".join([first, *("    ".join(others[n : n + 3]) for n in range(0, len(others), 3))])
+    return "\n".join([first, *("    ".join(others[n : n + 2]) for n in range(0, len(others), 2))])
 
 
 def _draw_curve(axes: Axes, epoch: np.ndarray, values: np.ndarray, color: str, label: str | None = None) -> None:

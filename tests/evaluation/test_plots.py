@@ -123,6 +123,13 @@ def test_scatter_shows_the_metrics_given(tmp_path, figures):
     assert axes.get_aspect() == 1
 
 
+@pytest.mark.parametrize("n", [1_000, 5_000])
+def test_the_metrics_stay_within_the_figure(tmp_path, figures, n):
+    draw("scatter", tmp_path / "plot.png", *genes(n))
+    (shown,) = [text for text in figures[0].findobj(Text) if "Pearson" in text.get_text()]
+    assert shown.get_window_extent().x1 <= figures[0].bbox.width
+
+
 def test_many_genes_are_counted_in_hexagons(tmp_path, figures):
     for n in (4_999, 5_000):
         draw("scatter", tmp_path / "scatter.png", *genes(n))
