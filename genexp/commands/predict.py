@@ -15,7 +15,7 @@ from genexp.blocks import BLOCKS, PROMOTER
 from genexp.config.compose import Composed
 from genexp.errors import UserError
 from genexp.files import why_not_writable, write_atomically
-from genexp.prepare.sources import existing
+from genexp.prepare.opening import existing
 from genexp.run import check_checkpoint
 from genexp.schema import PathText, Schema
 from genexp.training.config import HardwareConfig

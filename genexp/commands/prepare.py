@@ -20,6 +20,8 @@ from genexp.prepare import Config
 
 ORDER = 30
 
+SHORT_FORMS = {"tf": "tf.file", "mirna": "mirna.file"}
+
 EXAMPLES = (
     (
         "genexp prepare source=genome fasta=g.fa.gz gtf=g.gtf.gz expression=e.tsv out=datasets/mine",

@@ -32,6 +32,8 @@ class DatasetDescription(BaseModel):
         Index of the transcription start site in the promoter, or None without bases.
     widths, feature_names
         Width of each feature block, ``{"H": 8, "T": 181}``, and the column names of those that have names.
+    labels, unit
+        Names of the labels, and their unit as axes and tables name it (``"log10(TPM + 0.1), standardised"``), or None.
     fold
         Number of the cross-validation fold, or None.
     made_from, scaling
@@ -53,6 +55,8 @@ class DatasetDescription(BaseModel):
     embed_dim: int | None = None
     widths: dict[str, int] = Field(default_factory=dict)
     feature_names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    labels: tuple[str, ...] = ("label",)
+    unit: str | None = None
     fold: int | None = None
     made_from: str | None = None
     scaling: dict[str, JsonValue] | None = None

@@ -42,13 +42,13 @@ def prepare(
         If a key or a file is wrong, or the folder holds something already.
     """
     from genexp.files import whole_or_nothing
-    from genexp.prepare import card, gather
+    from genexp.prepare import card, gather, source
     from genexp.prepare.assemble import plan
 
     out, ledger = check(config), Ledger(note, warn, progress or ignore)
     planned = plan(config, gather.gather(config, ledger), ledger)
     with whole_or_nothing(out) as folder:
         folder.mkdir()
-        bases = gather.read_bases(config, planned.genes, ledger)
+        bases = source.load(config.source).read_bases(config, planned.genes, ledger)
         card.write(folder, config, planned, bases, ledger, command)
     return out

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.sources import bad_line, few, open_text
+from genexp.prepare.opening import bad_line, few, open_text
 
 _GTF_ATTRIBUTE = re.compile(r'(\w+) +"?([^";]*)"?')
 _NAME_KEYS = ("gene_name", "gene", "Name", "gene_symbol", "locus_tag", "old_locus_tag")

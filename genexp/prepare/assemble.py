@@ -13,9 +13,9 @@ from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset, Split
 from genexp.errors import UserError
 from genexp.prepare import recipe, splits
+from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config
 from genexp.prepare.fasta import plain_name
-from genexp.prepare.gather import Bases
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.genome import promoter_windows
 from genexp.prepare.ledger import Ledger
@@ -170,7 +170,7 @@ class Scaled:
 def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, ledger: Ledger) -> Scaled:
     """Scale labels and features of one fold, and put everything together."""
     fit_on = rows["train"] if config.recipe == "honest" else np.arange(len(genes))
-    label = recipe.log_label(genes.expression, config.expression_scale)[:, None]
+    label = recipe.log_label(genes.labels, config.expression_scale)
     if (label[fit_on] == label[fit_on][0]).all():
         what, received = "all genes have the same expression", f"{label[fit_on][0, 0]:g} for all {len(fit_on):,} genes"
         hint = "check the table, or name other columns with samples"

@@ -18,11 +18,11 @@ from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
 from genexp.prepare import picture
 from genexp.prepare.assemble import Plan, scaled
+from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config, input_files
-from genexp.prepare.gather import Bases
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.sources import checksum
+from genexp.prepare.opening import checksum
 from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
@@ -89,7 +89,7 @@ def _blocks(description: DatasetDescription) -> dict[str, Any]:
 
 
 def _statistics(genes: RawGenes, bases: Bases) -> dict[str, Any]:
-    found: dict[str, Any] = {"expression": summary(genes.expression)}
+    found: dict[str, Any] = {n: summary(v) for n, v in zip(genes.label_names, genes.labels.T, strict=True)}
     if bases.halflife is not None:
         found["halflife"] = {name: summary(bases.halflife[:, n]) for n, name in enumerate(HALFLIFE_FEATURES)}
     if bases.promoters is not None:
@@ -121,7 +121,8 @@ def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
     for number, mine in enumerate(plan.folds, 1):
         for name in SPLITS if not folds else ("test",):
             split[mine[name]] = str(number) if folds else name
-    columns |= {"fold" if folds else "split": split, "expression": genes.expression}
+    columns |= {"fold" if folds else "split": split}
+    columns |= dict(zip(genes.label_names, genes.labels.T, strict=True))
     if bases.halflife is not None:
         columns |= dict(zip(HALFLIFE_FEATURES, bases.halflife.T, strict=True))
     rows = [

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from genexp.errors import UserError
 from genexp.files import free_folder
-from genexp.prepare.sources import existing
-from genexp.schema import PATH, Count, Schema
+from genexp.prepare.opening import existing
+from genexp.schema import PATH, Count, Schema, Share
 
 
 def _as_text(value: object) -> object:
@@ -26,11 +26,66 @@ Bases = Annotated[int, Field(ge=0, le=10_000_000)]
 HeldOut = int | float | str | list[int | str] | None
 
 
+#: Columns of a table: one name, or several.
+Names = list[Name]
+
+
 class AbsentConfig(Schema):
     """What becomes of genes that a table of targets lacks."""
 
-    tf: Absence = Field(description="zero (no targets) or drop the gene")
-    mirna: Absence = Field(description="zero (no targets) or drop the gene")
+    tf: Absence | None = Field(description="zero (no targets) or drop the gene; null: drop where the table lists genes")
+    mirna: Absence | None = Field(
+        description="zero (no targets) or drop the gene; null: drop where the table lists genes"
+    )
+
+
+class TargetsConfig(Schema):
+    """A table of targets, and what is taken from it."""
+
+    file: File | None = Field(description="a wide table, a list of pairs, or a GMT file")
+    values: Literal["binary", "sign", "score"] = Field(
+        default="binary", description="of pairs: binary (1 for a target), sign (1 or -1) or score"
+    )
+
+
+#: A table of targets; a file alone stands for its binary targets.
+Targets = Annotated[
+    TargetsConfig, BeforeValidator(lambda value: {"file": value} if isinstance(value, str | None) else value)
+]
+
+
+class ExpressionColumns(Schema):
+    """Columns of an expression table whose format is not recognised."""
+
+    gene: Name = Field(description="column of the gene ids")
+    samples: Names = Field(description="columns of the samples")
+    names: Names = Field(default=[], description="columns with other names of the gene, such as symbols")
+
+
+class TargetsColumns(Schema):
+    """Columns of a table of targets whose format is not recognised: pairs with `factor`, else wide."""
+
+    gene: Name = Field(description="column of the gene ids")
+    factor: Name | None = Field(default=None, description="pairs: column of the factor")
+    value: Name | None = Field(default=None, description="pairs: column of the score")
+    sign: Name | None = Field(default=None, description="pairs: column of the sign of the effect")
+    factors: Names | None = Field(default=None, description="wide: columns of the factors")
+
+
+class FeatureColumns(Schema):
+    """Columns of a table of numeric features per gene."""
+
+    gene: Name = Field(description="column of the gene ids")
+    features: Names = Field(description="columns of the features")
+
+
+class SequenceColumns(Schema):
+    """Columns of a table of sequences, where they have other headings."""
+
+    sequence: Name = Field(default="sequence", description="column of the sequence")
+    id: Name | None = Field(default=None, description="column of the id")
+    split: Name | None = Field(default=None, description="column of the split: train, valid or test")
+    features: Names | None = Field(default=None, description="columns of numeric features, which become block H")
 
 
 class GenesConfig(Schema):
@@ -46,12 +101,15 @@ class GenesConfig(Schema):
     stop_codon: Literal["as_annotated", "included", "excluded"] = Field(description="whether the CDS holds it")
     missing_utr: Absence = Field(description="zero: length and GC 0, as Xpresso; or drop the gene")
     lengths: Literal["exact", "published"] = Field(description="published: Xpresso's, one base too few for each exon")
+    tolerance: Share = Field(description="share of the genes that may be left out because they cannot be read")
 
 
 class SplitConfig(Schema):
     """Which genes are trained on, which validate and which test."""
 
-    by: Literal["random", "chromosome", "group", "file"] = Field(description="what decides the split of a gene")
+    by: Literal["random", "chromosome", "group", "similarity", "file"] = Field(
+        description="what decides the split of a gene"
+    )
     valid: HeldOut = Field(description="a number of genes, a part below 1, or chromosomes; null: 0.1")
     test: HeldOut = Field(description="a number of genes, a part below 1, or chromosomes; null: 0.1")
     folds: Annotated[int, Field(ge=3)] | None = Field(description="number of folds, each tested once")
@@ -59,28 +117,54 @@ class SplitConfig(Schema):
     guard: bool = Field(description="drop training genes whose promoter overlaps one of a held-out gene")
     file: File | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
     column: Name | None = Field(description="column of the file; null: recognised by its content")
+    similarity: Share = Field(description="by=similarity: sequences that share this part of their k-mers stay together")
 
 
 class Config(Schema):
     """The whole config of ``genexp prepare``."""
 
-    source: Literal["xpresso_table", "genome", "tables"] = Field(description="kind of raw files")
+    source: Literal["xpresso_table", "genome", "tables", "sequences"] = Field(description="kind of raw files")
     out: File = Field(description="folder for the dataset; must not hold one yet")
-    table: File | None = Field(description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER")
-    fasta: File | None = Field(description="genome: the chromosomes")
+    table: File | None = Field(
+        description="xpresso_table: ENSID EXPRESSION, eight half-life features, PROMOTER; sequences: a table of them"
+    )
+    fasta: File | None = Field(description="genome: the chromosomes; sequences: those of the ids in the table")
     gtf: File | None = Field(description="genome: GTF or GFF3")
     expression: File | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
-    tss: File | None = Field(description="genome: BED of CAGE peaks, which then decide where promoters are")
-    tf: File | None = Field(description="transcription factors: a wide table, a list of pairs, or a GMT file")
-    mirna: File | None = Field(description="microRNAs: a wide table, a list of pairs, or a GMT file")
+    tss: File | None = Field(description="genome: BED, narrowPeak or EPDnew, which then decide where promoters are")
+    tf: Targets
+    mirna: Targets
     mask: File | None = Field(description="genes to leave out, one on each line")
     upstream: Bases = Field(description="bases of the promoter before the TSS")
     downstream: Bases = Field(description="bases of the promoter from the TSS on")
     recipe: Literal["honest", "published"] = Field(description="how labels and features are scaled")
-    halflife: bool = Field(description="half-life features; false needs no CDS in the annotation")
-    samples: list[Name] | None = Field(description="columns of the expression table; null: all samples")
-    statistic: Literal["median", "mean"] = Field(description="median or mean over the samples")
-    expression_scale: Literal["raw", "log10"] = Field(description="raw becomes log10(x + 0.1); log10 is taken as it is")
+    halflife: bool | File = Field(
+        description="half-life features; false: none; or a table of numeric features per gene"
+    )
+    expression_columns: ExpressionColumns | None = Field(
+        description="columns of an expression table whose format is not recognised"
+    )
+    tf_columns: TargetsColumns | None = Field(description="columns of tf, where its format is not recognised")
+    mirna_columns: TargetsColumns | None = Field(description="columns of mirna, where its format is not recognised")
+    halflife_columns: FeatureColumns | None = Field(description="columns of halflife, where they are not all features")
+    table_columns: SequenceColumns | None = Field(description="sequences: columns of the table with other headings")
+    samples: Names | None = Field(description="columns of the expression table; null: all samples")
+    label: Name | Names | dict[str, Names] | None = Field(
+        description="several labels: columns, each a label; or samples by label; null: one label"
+    )
+    statistic: Literal["median", "mean"] = Field(description="median or mean over the samples of a label")
+    expression_scale: Literal["raw", "log2", "ln", "log10"] = Field(
+        description="raw becomes log10(x + pseudocount); logarithms are taken as they are"
+    )
+    pseudocount: Annotated[float, Field(ge=0, strict=False)] | None = Field(
+        description="raw: what is added before the logarithm, null: 0.1; else what the file says was added, if known"
+    )
+    pad: Literal["left", "right", "both"] | None = Field(
+        description="sequences of several lengths: the side that is padded with N; null: refused"
+    )
+    replicates: Literal["keep", "mean"] = Field(
+        description="rows with the same sequence: keep each, or the mean of their labels"
+    )
     svd: Count | None = Field(description="number of components of the microRNA block, fitted on the training genes")
     absent: AbsentConfig
     genes: GenesConfig
@@ -89,16 +173,30 @@ class Config(Schema):
 
 #: Keys of target tables; each is the name of a feature block's input.
 TARGETS = tuple(AbsentConfig.model_fields)
-#: Keys of input files that each source needs, and may have.
-NEEDS = {"genome": ("fasta", "gtf", "expression"), "xpresso_table": ("table",), "tables": ("expression",)}
+#: Keys of input files that every source may have.
 _ALL_MAY_HAVE = (*TARGETS, "mask", "split.file")
-_FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", *_ALL_MAY_HAVE)
+#: Keys of input files that each source needs, and may have.
+NEEDS = {
+    "genome": ("fasta", "gtf", "expression"),
+    "xpresso_table": ("table",),
+    "tables": ("expression",),
+    "sequences": ("table",),
+}
+MAY_HAVE = {
+    "genome": ("tss", "halflife"),
+    "xpresso_table": (),
+    "tables": ("halflife",),
+    "sequences": ("fasta", "halflife"),
+}
+_FILE_KEYS = ("table", "fasta", "gtf", "expression", "tss", "halflife", *_ALL_MAY_HAVE)
 
 
 def input_files(config: Config) -> dict[str, str]:
     """Return the input files by key."""
-    found = {key: config.split.file if key == "split.file" else getattr(config, key) for key in _FILE_KEYS}
-    return {key: path for key, path in found.items() if path is not None}
+    values = {key: getattr(config, key) for key in _FILE_KEYS if "." not in key}
+    found = {key: value.file if isinstance(value, TargetsConfig) else value for key, value in values.items()}
+    found["split.file"] = config.split.file
+    return {key: path for key, path in found.items() if isinstance(path, str)}
 
 
 def check(config: Config) -> Path:
@@ -110,7 +208,7 @@ def check(config: Config) -> Path:
     for key in NEEDS[source]:
         if key not in given:
             raise UserError(f"source={source} needs {key}", where=key, hint=f"add {key}=FILE")
-    useful = (*NEEDS[source], *(("tss",) if source == "genome" else ()), *_ALL_MAY_HAVE)
+    useful = (*NEEDS[source], *MAY_HAVE[source], *_ALL_MAY_HAVE)
     seen: dict[Path, str] = {}  # a split, or a list of genes to mask, may well stand in one file with others
     for key, path in given.items():
         if key not in useful:
@@ -130,15 +228,15 @@ def _check_together(config: Config) -> None:
     sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
     counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])
     empty = config.source == "genome" and not config.upstream + config.downstream
-    blockless = config.source == "tables" and not any(getattr(config, key) for key in TARGETS)
+    blockless = config.source == "tables" and input_files(config).keys().isdisjoint({"halflife", *TARGETS})
     decided = sized and (ask.by == "file" or counted)
     rules = [
         (ask.by in ("file", "group") and not ask.file, f"split.by={ask.by} needs a file", "add split.file=FILE"),
         (ask.by == "random" and ask.file, "split.by=random has no use for a file", "set split.by"),
         (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
         (empty, "the promoters would be empty", "set upstream or downstream above 0"),
-        (blockless, "there would be labels but nothing to predict them from", f"set {' or '.join(TARGETS)}"),
-        (config.svd and not config.mirna, "svd reduces the microRNA block, which is missing", "add mirna=FILE"),
+        (blockless, "there would be labels but nothing to predict them from", f"set {', '.join(TARGETS)} or halflife"),
+        (config.svd and not config.mirna.file, "svd reduces the microRNA block, which is missing", "add mirna=FILE"),
     ]
     for wrong, what, hint in rules:
         if wrong:

@@ -14,7 +14,7 @@ from genexp.errors import UserError, nearest
 from genexp.prepare.config import Config
 from genexp.prepare.genes import GeneNames, RawGenes, check_unique, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.sources import few
+from genexp.prepare.opening import few
 from genexp.prepare.tables import Table, is_heading, look_at, text_columns
 
 #: Columns that quantifiers, Ensembl's BioMart and annotations write beside the samples, as `_plain` spells them.
@@ -79,7 +79,7 @@ def read_expression(config: Config, ledger: Ledger) -> tuple[RawGenes, Table, st
     used += few(samples, 4) + (f"; left out as not samples: {', '.join(left_out)}" if left_out else "")
     ledger.rule("expression", f"{used}; {_SCALES[config.expression_scale]}")
     without = f"; {int((~there).sum()):,} rows without a value" if not there.all() else ""
-    return RawGenes(names, values[there]), about, used + without
+    return RawGenes(names, values[there][:, None]), about, used + without
 
 
 def _plain(name: str) -> str:

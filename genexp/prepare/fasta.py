@@ -11,7 +11,7 @@ import numpy as np
 
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, tokens_from_text
-from genexp.prepare.sources import open_bytes
+from genexp.prepare.opening import open_bytes
 
 #: Bytes of FASTA in memory at a time.
 BLOCK_BYTES = 4 << 20

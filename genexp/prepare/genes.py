@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
-from genexp.prepare.sources import few
+from genexp.prepare.opening import few
 from genexp.prepare.tables import is_heading
 
 if TYPE_CHECKING:
@@ -52,13 +53,18 @@ def _unknown() -> np.ndarray:
 class RawGenes:
     """Raw values, one row per gene; arrays that the source does not give are empty.
 
-    `halflife` is (n, 8), without GC until a genome is read; `tss` is the position of the first transcribed base, from
-    0; `targets` are tables by block letter.
+    `labels` is (n, labels) float64, NaN where a gene has no value of a label; `label_names` names its columns, and
+    `unit` is their unit before a logarithm (``"TPM"``), where it is known. `halflife` is (n, features), by default
+    Xpresso's eight, without GC until a genome is read; `tss` is the position of the first transcribed base, from 0;
+    `targets` are tables by block letter.
     """
 
     names: GeneNames
-    expression: np.ndarray
+    labels: np.ndarray
+    label_names: tuple[str, ...] = ("expression",)
+    unit: str | None = None
     halflife: np.ndarray = field(default_factory=_unknown)
+    halflife_names: tuple[str, ...] = HALFLIFE_FEATURES
     chromosome: np.ndarray = field(default_factory=_unknown)
     strand: np.ndarray = field(default_factory=_unknown)
     tss: np.ndarray = field(default_factory=_unknown)
@@ -66,7 +72,7 @@ class RawGenes:
     targets: dict[str, Targets] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.expression)
+        return len(self.labels)
 
     def take(self, rows: np.ndarray) -> RawGenes:
         """Return the genes selected by an index or boolean array."""
@@ -75,6 +81,8 @@ class RawGenes:
 
 
 def _take(value: Any, index: np.ndarray) -> Any:
+    if value is None or isinstance(value, tuple | str):
+        return value
     if isinstance(value, dict):
         return {key: found.take(index) for key, found in value.items()}
     if isinstance(value, GeneNames):

@@ -12,7 +12,7 @@ from genexp.features.tokens import ALPHABET, N_TOKEN
 from genexp.prepare.fasta import Stretch, chromosome_aliases, plain_name, read_fasta
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Progress, ignore
-from genexp.prepare.sources import few
+from genexp.prepare.opening import few
 
 #: Token of the base on the other strand.
 _COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)

@@ -11,7 +11,7 @@ import numpy as np
 from genexp.errors import UserError
 from genexp.prepare.fasta import plain_name
 from genexp.prepare.genes import GeneNames, RawGenes
-from genexp.prepare.sources import bad_line, open_text
+from genexp.prepare.opening import bad_line, open_text
 
 #: A peak without a gene's name belongs to the gene whose TSS it lies this near, in nt, on the same strand.
 NEAR = 500

@@ -18,7 +18,7 @@ from genexp.dataset.genes import SPLITS, Dataset
 from genexp.features.tokens import ALPHABET
 from genexp.files import write_atomically
 from genexp.prepare.assemble import LETTERS, Plan
-from genexp.prepare.gather import Bases
+from genexp.prepare.bases import Bases
 from genexp.prepare.ledger import Ledger
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish.

@@ -13,7 +13,7 @@ from genexp.dataset.layouts import SPLIT_NAMES
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
 from genexp.prepare.genes import GeneNames, check_unique, join
-from genexp.prepare.sources import few
+from genexp.prepare.opening import few
 from genexp.prepare.tables import Table, look_at, numbers_in
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from genexp.errors import UserError
-from genexp.prepare.sources import bad_line, few, open_bytes, open_text
+from genexp.prepare.opening import bad_line, few, open_bytes, open_text
 
 #: A number with a decimal comma, or with commas between thousands.
 _COMMA = r"\s*[-+]?\d*(,\d+)+\s*"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from genexp.errors import UserError
 from genexp.prepare.genes import GeneNames, Join, check_unique, join
-from genexp.prepare.sources import bad_line, few, open_text
+from genexp.prepare.opening import bad_line, few, open_text
 from genexp.prepare.tables import Table, look_at, text_columns
 
 #: Headings that name the column with the factor in a list of pairs.

@@ -19,7 +19,7 @@ from genexp.prepare.annotation import Annotation, Transcript
 from genexp.prepare.config import GenesConfig
 from genexp.prepare.genes import GeneNames, RawGenes, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.sources import few
+from genexp.prepare.opening import few
 
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")
 
@@ -103,7 +103,7 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
     chromosome, strand = (np.array([getattr(t, name) for t in transcripts]) for name in ("chromosome", "strand"))
     return RawGenes(
         GeneNames(np.array(ids), others),
-        np.full(len(ids), np.nan),
+        np.full((len(ids), 1), np.nan),
         chromosome=chromosome,
         strand=strand,
         tss=np.where(strand == "+", spans[:, 0], spans[:, 1] - 1),

@@ -30,6 +30,7 @@ RULES = GenesConfig(
     stop_codon="as_annotated",
     missing_utr="zero",
     lengths="exact",
+    tolerance=0.01,
 )
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
 from genexp.prepare.fasta import chromosome_aliases, plain_name, read_fasta
-from genexp.prepare.sources import checksum, existing, open_bytes, open_text
+from genexp.prepare.opening import checksum, existing, open_bytes, open_text
 
 
 def joined(path, block=1 << 20):

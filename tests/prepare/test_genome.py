@@ -20,7 +20,7 @@ def write_fasta(path, genome):
 
 def places(chromosome, strand, tss):
     names = GeneNames(np.arange(len(tss)).astype(str))
-    return RawGenes(names, np.zeros(len(tss)), chromosome=chromosome, strand=strand, tss=tss)
+    return RawGenes(names, np.zeros((len(tss), 1)), chromosome=chromosome, strand=strand, tss=tss)
 
 
 def naive_promoter(bases, strand, tss, upstream, downstream):

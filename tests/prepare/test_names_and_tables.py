@@ -139,11 +139,11 @@ def test_reads_that_htseq_counts_for_no_gene_are_left_out(tmp_path):
 def test_median_over_samples_with_gaps(tmp_path):
     path = write(tmp_path / "x", "gene\tsymbol\ts1\ts2\ts3\na\tA\t1\t9\t2\nb\tB\t\tNA\t\nc\tC\t4\t\t6\n")
     found = expression(path)
-    assert (found[0].names.ids.tolist(), found[0].expression.tolist()) == (["a", "c"], [2, 5])
+    assert (found[0].names.ids.tolist(), found[0].labels[:, 0].tolist()) == (["a", "c"], [2, 5])
     assert found[0].names.others["symbol"].tolist() == ["A", "C"]
     assert found[2] == "median of 3 columns: s1, s2, s3; 1 rows without a value"
-    assert expression(path, statistic="mean")[0].expression.tolist() == [4, 5]
-    assert expression(path, samples=["s2"])[0].expression.tolist() == [9]
+    assert expression(path, statistic="mean")[0].labels[:, 0].tolist() == [4, 5]
+    assert expression(path, samples=["s2"])[0].labels[:, 0].tolist() == [9]
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_units_of_one_sample_are_not_averaged(tmp_path, header, best):
     path = write(tmp_path / "x", "\n".join(lines))
     with pytest.raises(UserError, match=rf"several units of one sample[\s\S]*'samples=\[{best}\]'"):
         expression(path)
-    assert expression(path, samples=[best])[0].expression.tolist() == [columns.index(best)] * 2
+    assert expression(path, samples=[best])[0].labels[:, 0].tolist() == [columns.index(best)] * 2
 
 
 def test_columns_about_genes_are_not_samples(tmp_path):
@@ -202,10 +202,10 @@ def test_columns_about_genes_are_not_samples(tmp_path):
     head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\ts1.bam\ts2.bam\n"
     path = write(tmp_path / "x", head + "a\t1;1\t5;9\t6;10\t+;+\t4\t1\t3\nb\t2\t5\t6\t-\t2\t5\t7\n")
     found = expression(path)
-    assert found[0].expression.tolist() == [2, 6]
+    assert found[0].labels[:, 0].tolist() == [2, 6]
     assert found[2].startswith("median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start")
     assert "Chr" not in found[0].names.others
-    assert expression(path, samples=["Length"])[0].expression.tolist() == [4, 2]
+    assert expression(path, samples=["Length"])[0].labels[:, 0].tolist() == [4, 2]
 
 
 def test_many_columns_are_abbreviated(tmp_path):
@@ -217,7 +217,7 @@ def test_many_columns_are_abbreviated(tmp_path):
 
 def test_logarithms_may_be_negative(tmp_path):
     genes, _, _ = expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), expression_scale="log10")
-    assert genes.expression.tolist() == [-1, 2]
+    assert genes.labels[:, 0].tolist() == [-1, 2]
 
 
 def test_expression_cut_short(tmp_path):

@@ -7,7 +7,7 @@ from genexp.prepare.peaks import tss_from_peaks
 
 CHOSEN = RawGenes(
     GeneNames(np.array(["g1", "g2"]), {"gene_name": np.array(["A", "B"])}),
-    np.zeros(2),
+    np.zeros((2, 1)),
     chromosome=np.array(["1", "1"]),
     strand=np.array(["+", "-"]),
     tss=np.array([1000, 5000]),

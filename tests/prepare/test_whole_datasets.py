@@ -487,7 +487,7 @@ def test_a_mask_of_everything(tmp_path, raw):
     ],
 )
 def test_wrong_files_are_reported_before_the_annotation_is_read(tmp_path, raw, monkeypatch, key, text, more, words):
-    monkeypatch.setattr("genexp.prepare.gather.read_annotation", None)
+    monkeypatch.setattr("genexp.prepare.source.genome.read_annotation", None)
     assert words in refused(tmp_path, raw, **{key: toy.write(tmp_path / "wrong", text)}, **more)
 
 
@@ -538,7 +538,7 @@ def test_disk_full_at_the_card_leaves_nothing(tmp_path, raw, monkeypatch):
     assert "no partial files were left" in message
 
 
-@pytest.mark.parametrize("where", ["genexp.prepare.gather.read_bases", "genexp.prepare.card.write_card"])
+@pytest.mark.parametrize("where", ["genexp.prepare.source.genome.read_bases", "genexp.prepare.card.write_card"])
 def test_interrupted_leaves_nothing(tmp_path, raw, monkeypatch, where):
     def stop(*rest):
         raise KeyboardInterrupt

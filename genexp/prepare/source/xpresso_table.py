@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.features.tokens import tokens_from_text
-from genexp.prepare.genes import GeneNames, RawGenes, check_unique
-from genexp.prepare.ledger import Progress
-from genexp.prepare.sources import bad_line
+from genexp.prepare.bases import Bases
+from genexp.prepare.config import Config
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, without_version
+from genexp.prepare.ledger import Ledger, Progress
+from genexp.prepare.opening import bad_line
 from genexp.prepare.tables import look_at
 
 #: Rows in memory at a time, for promoters may be long.
 _AT_ONCE = 500
 _TEXTS = ("ENSID", "PROMOTER")
 COLUMNS = ("ENSID", "EXPRESSION", *HALFLIFE_FEATURES, "PROMOTER")
+
+
+def gather(config: Config, ledger: Ledger) -> RawGenes:
+    """Return the genes of the table."""
+    genes = read_numbers(Path(str(config.table)))
+    ledger.count("in the table", len(genes))
+    if config.genes.strip_versions:
+        genes = replace(genes, names=GeneNames(np.array([without_version(gene) for gene in genes.names.ids])))
+        check_unique(genes.names.ids.tolist(), f"table={config.table}, without versions")
+    return genes
+
+
+def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
+    """Read the promoters of the table; the TSS is in their middle."""
+    rename = without_version if config.genes.strip_versions else str
+    place = {str(gene): row for row, gene in enumerate(genes.names.ids)}
+    tokens = read_promoters(Path(str(config.table)), place, rename, ledger.progress)
+    return Bases(tokens, tokens.shape[1] // 2, genes.halflife if config.halflife else None)
 
 
 def read_numbers(path: Path) -> RawGenes:
@@ -52,7 +73,7 @@ def read_numbers(path: Path) -> RawGenes:
         parts.append(values)
     check_unique(genes, table.where, table.first_line)
     numbers = np.concatenate(parts)
-    return RawGenes(GeneNames(np.array(genes)), numbers[:, 0], numbers[:, 1:])
+    return RawGenes(GeneNames(np.array(genes)), numbers[:, :1], halflife=numbers[:, 1:])
 
 
 def read_promoters(
