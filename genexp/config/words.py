@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +23,9 @@ INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 
 #: The keys that say where runs land.
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+
+#: Words that are no text in Hydra's grammar.
+_CONSTANTS = frozenset({"null", "true", "false", "nan", "inf"})
 
 #: Keys of Hydra that a run, which is a process of its own, does not honour.
 NOT_HONOURED = ("hydra.job.chdir", "hydra.job.env_set", "hydra.callbacks")
@@ -133,8 +138,8 @@ def _spelled_out(word: str, short_forms: Mapping[str, str]) -> str:
 
 
 def quoted(path: Path | str) -> str:
-    """Return a path as a value in Hydra's grammar."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """Return a path, or other text, as a value in Hydra's grammar, where a backslash counts only before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), str(path)) + "'"
 
 
 def parse_override(word: str) -> Override:
@@ -198,3 +203,17 @@ def _check_override(override: Override, words: Words, options: Sequence[str] | N
             suggestion = f"did you mean '{same}'? " if same else nearest(str(value), options)
             hint = f"{suggestion}config files of your own are found with --config-dir DIR"
             refuse(f"there is no {key} {'null' if value is None else value}", f"one of {', '.join(options)}", hint)
+
+
+def spelled(key: str, value: str | Sequence[str] | Mapping[str, str | Sequence[str]]) -> str:
+    """Return ``key=value`` as a POSIX shell takes it; the value is text, a list of texts or a mapping to these."""
+    return shlex.quote(f"{key}={_in_grammar(value)}")
+
+
+def _in_grammar(value: str | Sequence[str] | Mapping[str, str | Sequence[str]]) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {_in_grammar(item)}" for name, item in value.items()) + "}"
+    if not isinstance(value, str):
+        return "[" + ",".join(map(_in_grammar, value)) + "]"
+    plain = re.fullmatch(r"[A-Za-z_][\w.-]*", value, re.ASCII) and value.lower() not in _CONSTANTS
+    return value if plain else quoted(value)

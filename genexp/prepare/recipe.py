@@ -6,6 +6,7 @@ they are split, as Xpresso's ``setup_training_files.py`` does (a leak, if a smal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from genexp.errors import UserError
 OFFSET = 0.1
 
 #: Half-life features that are logarithms; the three GC contents are not.
-LOGGED = np.array([not name.endswith("GC") for name in HALFLIFE_FEATURES])
+LOGGED = tuple(not name.endswith("GC") for name in HALFLIFE_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class Scaler:
 
 
 def fit(values: np.ndarray) -> Scaler:
-    """Fit a scaler to (n, columns) values."""
+    """Fit a scaler to (n, columns) values; those that are missing, NaN, do not count."""
     mean, sd = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
+    if np.isnan(mean).any():
+        mean, sd = np.nanmean(values, axis=0, dtype=np.float64), np.nanstd(values, axis=0, dtype=np.float64)
     constant = sd <= 1e-12 * np.maximum(1, np.abs(mean))
     return Scaler(mean, np.where(constant, 1.0, sd))
 
@@ -45,14 +48,23 @@ def log_label(expression: np.ndarray, scale: str) -> np.ndarray:
     return np.log10(expression + OFFSET) if scale == "raw" else expression.astype(np.float64)
 
 
-def log_halflife(values: np.ndarray) -> np.ndarray:
-    """Return (n, 8) half-life features before standardisation: log10(x + 0.1) of lengths and density."""
+def log_halflife(values: np.ndarray, logged: Sequence[bool] = LOGGED) -> np.ndarray:
+    """Return (n, features) before standardisation: log10(x + 0.1) of those that are `logged`."""
     # A published intron length can be below zero by a base or two; its logarithm must exist.
-    return np.where(LOGGED, np.log10(np.maximum(values, 0) + OFFSET), values)
+    return np.where(logged, np.log10(np.maximum(values, 0) + OFFSET), values)
 
 
-def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | None = None) -> dict[str, Any]:
-    """Return what the files say of the scaling, enough to turn it back."""
+def scaling_record(
+    recipe: str,
+    scale: str,
+    label: Scaler,
+    halflife: Scaler | None = None,
+    *,
+    labels: Sequence[str] = ("label",),
+    features: Sequence[str] = HALFLIFE_FEATURES,
+    logged: Sequence[bool] = LOGGED,
+) -> dict[str, Any]:
+    """Return what the files say of the scaling, enough to turn it back; `labels` and `features` name the columns."""
 
     def column(scaler: Scaler, n: int, logged: bool) -> dict[str, float | None]:
         return {"log10_offset": OFFSET if logged else None, "mean": float(scaler.mean[n]), "sd": float(scaler.sd[n])}
@@ -61,10 +73,11 @@ def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | No
         "recipe": recipe,
         "fitted_on": "training genes" if recipe == "honest" else "all genes",
         "inverse": "raw = 10 ** (value * sd + mean) - log10_offset; without log10_offset: value * sd + mean",
-        "label": column(label, 0, scale == "raw"),
     }
+    columns = {name: column(label, n, scale == "raw") for n, name in enumerate(labels)}
+    record |= {"label": next(iter(columns.values()))} if len(columns) == 1 else {"labels": columns}
     if halflife is not None:
-        record["halflife"] = {name: column(halflife, n, LOGGED[n]) for n, name in enumerate(HALFLIFE_FEATURES)}
+        record["halflife"] = {name: column(halflife, n, logged[n]) for n, name in enumerate(features)}
     return record
 
 
