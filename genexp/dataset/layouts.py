@@ -58,6 +58,9 @@ _COLUMNS = {LABEL: ("label",), GENE: ("geneName", "gene")}
 MARK = "genexp_layout"
 VERSION = 1
 
+#: The root attribute ``tss`` of sequences without a transcription start site.
+NO_TSS = "none"
+
 
 def keys() -> dict[str, tuple[str, ...]]:
     """Return the keys under which files hold each block, the labels and the gene names; case does not matter."""

@@ -70,7 +70,7 @@ def _check_labels(config: Config, genes: RawGenes, rows: np.ndarray, split: str)
     for few_have in np.flatnonzero(number < 2)[:1]:
         name, have = genes.label_names[few_have], int(number[few_have])
         what = f"{have or 'no'} gene{'' if have == 1 else 's'} of the split '{split}' {'has' if have < 2 else 'have'} the label {name}"
-        where, expected = f"split.by={config.split.by}, label", "at least 2 in each split"
+        where, expected = f"split.by={config.split.by or 'random'}, label", "at least 2 in each split"
         raise UserError(what, where=where, expected=expected, hint="leave the label out, or split in another way")
 
 
