@@ -195,7 +195,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
             blocks[block] = recipe.fit(blocks[block][fit_on]).apply(blocks[block])
             sentence = "real values: standardised with mean and sd of the training genes"
             ledger.rule(f"scale of {block}", sentence)
-    labels = scalers["label"].apply(label)[:, 0]
+    labels = scalers["label"].apply(label)
     parts = {
         name: Split(genes.names.ids[mine], labels[mine], {b: _rows(x, mine) for b, x in blocks.items()})
         for name, mine in rows.items()
@@ -209,6 +209,8 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         tss=bases.tss,
         widths={block: values.shape[1] for block, values in blocks.items() if block != PROMOTER},
         feature_names=names,
+        labels=genes.label_names,
+        unit=genes.unit,
     )
     record = recipe.scaling_record(config.recipe, config.expression_scale, **scalers)
     return Scaled(Dataset(description, parts), record, svd)
