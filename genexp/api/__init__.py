@@ -47,7 +47,7 @@ def load_model(path: str | Path) -> keras.Model:
     -------
     keras.Model
         Not compiled. Inputs by name: ``promoter`` (n, window) uint8 tokens or (n, chunks, 4**k) counts of k-mers, and
-        each feature block (n, width) float32, scaled as in the dataset. Output (n, 1) float32.
+        each feature block (n, width) float32, scaled as in the dataset. Output (n, labels) float32.
 
     Raises
     ------

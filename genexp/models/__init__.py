@@ -52,12 +52,15 @@ class InputShapes:
     vectors
         (4**k, dimension) float32, the vector of each k-mer in lexicographic order, for promoters as counts; None
         for vectors that the model learns, and for the counts themselves.
+    labels
+        Number of labels, each with an output of its own.
     """
 
     promoter: tuple[int, ...] | None
     widths: dict[str, int] = field(default_factory=dict)
     promoter_kind: PromoterKind | None = "bases"
     vectors: np.ndarray | None = None
+    labels: int = 1
 
     @property
     def window(self) -> int:
@@ -156,7 +159,7 @@ def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
     -------
     keras.Model
         Inputs by name: ``promoter`` (see `InputShapes`) and each feature block, (batch, width) float32.
-        Output (batch, 1) float32.
+        Output (batch, labels) float32.
     """
     config.check(shapes)
     return config.build(shapes)

@@ -265,7 +265,8 @@ def completed(plan: Plan, bases: Bases) -> Plan:
 def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, ledger: Ledger) -> Scaled:
     """Scale labels and features of one fold, and put everything together."""
     fit_on = rows["train"] if config.recipe == "honest" else np.arange(len(genes))
-    label = recipe.log_label(genes.labels, config.expression_scale)
+    scale = config.expression_scale
+    label = recipe.log_label(genes.labels, scale, config.pseudocount)
     _check_varied(genes, label[fit_on])
     scalers = {"label": recipe.fit(label[fit_on])}
     blocks: dict[str, np.ndarray] = {}
@@ -282,7 +283,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         svd = svd if directions is None else directions
     labels = scalers["label"].apply(label)
     parts = {
-        name: Split(genes.names.ids[mine], _labels(labels[mine]), {b: _rows(x, mine) for b, x in blocks.items()})
+        name: Split(genes.names.ids[mine], labels[mine], {b: _rows(x, mine) for b, x in blocks.items()})
         for name, mine in rows.items()
     }
     description = DatasetDescription(
@@ -295,15 +296,11 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         widths={block: values.shape[1] for block, values in blocks.items() if block != PROMOTER},
         feature_names=names,
         labels=genes.label_names,
+        unit=recipe.unit_text(genes.unit, None if scale == "as_is" else scale, config.pseudocount),
     )
     columns = {"labels": genes.label_names, "features": genes.halflife_names, "logged": genes.halflife_logged}
-    record = recipe.scaling_record(config.recipe, config.expression_scale, **scalers, **columns)
+    record = recipe.scaling_record(config.recipe, scale, **scalers, pseudocount=config.pseudocount, **columns)
     return Scaled(Dataset(description, parts), record, svd)
-
-
-def _labels(labels: np.ndarray) -> np.ndarray:
-    """Return (n, labels), or (n,) for one label."""
-    return labels[:, 0] if labels.shape[1] == 1 else labels
 
 
 def _check_varied(genes: RawGenes, label: np.ndarray) -> None:

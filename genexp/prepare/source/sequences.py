@@ -192,7 +192,7 @@ def _read(table: Table, columns: Columns) -> tuple[RawGenes, Letters]:
         numbers.append(table.numbers(rows, [*labels, *features], line))
     values = np.concatenate(numbers)
     ids = cells["id"] if kinds["id"] is not None else [f"seq{n}" for n in range(1, len(values) + 1)]
-    genes = RawGenes(GeneNames(np.array(ids)), values[:, : len(labels)], tuple(labels))
+    genes = RawGenes(GeneNames(np.array(ids)), values[:, : len(labels)], tuple(labels), labels[0] if len(labels) == 1 else "value")
     if features:
         unlogged = (False,) * len(features)
         genes = replace(genes, halflife=values[:, len(labels) :], halflife_names=tuple(features), halflife_logged=unlogged)
