@@ -53,13 +53,15 @@ def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     empty = int((found.found & ~there).sum())
     if not there.any():
         what = "no gene has a value in every column of this table"
-        hint = f"name those that are full: {spelled('halflife_columns', {'gene': gene, 'features': _full(values, names)})}"
+        columns = {"gene": gene, "features": _full(values, names)}
+        hint = f"name those that are full: {spelled('halflife_columns', columns)}"
         raise UserError(what, where=table.where, expected="numbers", received="empty cells", hint=hint)
     logged, sentence = _logged(names, values)
     ledger.rule("features", sentence + remark, report=ledger.note, prefix="features of block H: ")
     genes = genes.take(there)
-    lost = f"{int(absent.sum()):,} genes absent: dropped" + (f"; {empty:,} with empty cells: dropped" if empty else "")
-    ledger.count("with features", len(genes), f"{len(names):,} columns{found.remark()}; {lost}")
+    lost = [(int(absent.sum()), "genes absent"), (empty, "with empty cells")]
+    dropped = "".join(f"; {number:,} {which}: dropped" for number, which in lost if number)
+    ledger.count("with features", len(genes), f"{len(names):,} columns{found.remark()}{dropped}")
     chosen = values[found.rows[there]]
     return replace(genes, halflife=chosen, halflife_names=tuple(names), halflife_logged=logged)
 
