@@ -108,9 +108,8 @@ def _proposal(table: Table, columns: Columns, lacking: Sequence[str], doubt: Seq
     found = columns.by_kind
     _, head = next(table.chunks())
     texts = {table.columns[0], *text_columns(head)}
-    sequences = [
-        n for n in columns.unread if n in texts and head[n].dropna().astype(str).str.strip().str.fullmatch(_BASES).all()
-    ]
+    free = [name for name in table.columns if name in (*columns.unread, *found["id"])]
+    sequences = [name for name in free if name in texts and head[name].astype(str).str.fullmatch(_BASES).all()]
     named = {kind: found[kind][0] for kind in doubt if kind != "label"}
     if "sequence" in lacking:
         if not sequences:
