@@ -100,7 +100,7 @@ def number() -> str:
     return f"{RNG.gamma(1, 20):.4f}"
 
 
-def ids_of(prefix: str, genes: int = 210) -> list[str]:
+def ids_of(prefix: str, genes: int = 300) -> list[str]:
     return [f"{prefix}{n + 1:04}" for n in range(genes)]
 
 
@@ -137,8 +137,8 @@ def reporters() -> str:
 
 
 HUMAN = ("1", "2", "8", "9", "10", "Y", "MT")
-MOUSE = ("1", "2", "8", "9", "Y", "MT")
-YEAST = ("I", "II", "III", "VII", "XV", "Mito")
+MOUSE = ("1", "2", "3", "4", "5", "6", "7", "8", "Y", "MT")
+YEAST = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "XV", "Mito")
 
 #: What makes the text of each file, by its name in the documentation; a folder is that of the dataset.
 MADE: dict[str, Callable[[], str]] = {
