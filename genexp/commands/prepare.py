@@ -20,7 +20,7 @@ from genexp.prepare import Config
 
 ORDER = 30
 
-SHORT_FORMS = {"tf": "tf.file", "mirna": "mirna.file"}
+SHORT_FORMS = library.SHORT_FORMS
 
 EXAMPLES = (
     (
