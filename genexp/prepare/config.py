@@ -188,6 +188,8 @@ class Config(Schema):
 
 #: Keys of target tables; each is the name of a feature block's input.
 TARGETS = tuple(AbsentConfig.model_fields)
+#: What is typed, and the key that it stands for: ``tf=FILE``.
+SHORT_FORMS = {key: f"{key}.file" for key in TARGETS}
 #: Keys of input files that every source may have.
 _ALL_MAY_HAVE = (*TARGETS, "mask", "split.file")
 #: Keys of input files that each source needs, and may have.
