@@ -17,12 +17,13 @@ from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
 from genexp.prepare import picture
-from genexp.prepare.assemble import Plan, completed, scaled
+from genexp.prepare.assemble import completed, scaled
 from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config, input_files
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import checksum
+from genexp.prepare.planning import Plan
 from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
