@@ -16,7 +16,7 @@ from genexp.prepare.opening import few
 from genexp.prepare.tables import is_heading
 
 if TYPE_CHECKING:
-    from genexp.prepare.annotation import Transcript
+    from genexp.prepare.records import Transcript
     from genexp.prepare.targets import Targets
 
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
@@ -56,7 +56,8 @@ class RawGenes:
     `labels` is (n, labels) float64, NaN where a gene has no value of a label; `label_names` names its columns, and
     `unit` is their unit before a logarithm (``"TPM"``), where it is known. `halflife` is (n, features), by default
     Xpresso's eight, without GC until a genome is read; `tss` is the position of the first transcribed base, from 0;
-    `targets` are tables by block letter.
+    `promoters`
+    are (n, length) uint8 tokens; `targets` are tables by block letter.
     """
 
     names: GeneNames
@@ -69,6 +70,7 @@ class RawGenes:
     strand: np.ndarray = field(default_factory=_unknown)
     tss: np.ndarray = field(default_factory=_unknown)
     transcripts: list[Transcript] = field(default_factory=list)
+    promoters: np.ndarray = field(default_factory=_unknown)
     targets: dict[str, Targets] = field(default_factory=dict)
 
     def __len__(self) -> int:
