@@ -13,7 +13,7 @@ from genexp.prepare.fasta import plain_name
 from genexp.prepare.gff3 import Gff3Reader
 from genexp.prepare.gtf import GtfReader
 from genexp.prepare.opening import bad_line, few, open_text
-from genexp.prepare.records import Annotation, Row, Transcript
+from genexp.prepare.records import PARTS, Annotation, Row, Transcript
 
 #: Rows that say nothing that exons and CDS do not say.
 _IGNORED = frozenset(
@@ -38,7 +38,7 @@ def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_ke
             skipped[row.chromosome] = [word for word in skip_chromosomes if _skips(word, row.chromosome)]
         if skipped[row.chromosome]:
             continue
-        if "Is_circular=true" in row.attributes and (whole := row.interval()):
+        if row.kind not in PARTS and "Is_circular=true" in row.attributes and (whole := row.interval()):
             annotation.circular[row.chromosome] = whole[1]
         if row.kind in _IGNORED:
             continue

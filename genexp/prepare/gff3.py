@@ -6,10 +6,11 @@ import re
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping
+from sys import intern
 from urllib.parse import unquote
 
 from genexp.prepare.left_out import Reason
-from genexp.prepare.records import PARTS, Annotation, Row, Transcript, gene_of
+from genexp.prepare.records import PARTS, Annotation, Row, Transcript, gene_of, tags_of
 
 _PARTS = {**PARTS, "five_prime_UTR": "utr", "three_prime_UTR": "utr"}
 #: What names the gene of a row that stands without a gene's row.
@@ -43,26 +44,24 @@ class Gff3Reader:
                 self._add_part(parent, row, values)
         elif parents and row_id:
             transcript = self._transcript(row_id, row)
-            transcript.gene, transcript.tags = parents[0], frozenset(values.get("tag", "").split(","))
+            transcript.gene, transcript.tags = parents[0], tags_of(tuple(values.get("tag", "").split(",")))
             transcript.add("own", row)
         elif not parents and (row.kind.endswith("gene") or "gene_id" in values):
             self._gene(row, row_id, values)
-        elif not parents and row_id and row.is_transcript():
+        elif not parents and row_id and row.kind in ("mRNA", "transcript"):
             self._own_gene(row, values)
             self._transcript(row_id, row).add("own", row)
 
     def _add_part(self, parent: str, row: Row, values: Mapping[str, str]) -> None:
         transcript, part = self._transcript(parent, row), _PARTS[row.kind]
         self.attributes.setdefault((row.chromosome, parent), row.attributes)
-        transcript.add(part, row)
-        if part == "cds":
-            transcript.proteins.append(values.get("protein_id") or f"ID={values.get('ID', '')}")
+        transcript.add(part, row, values.get("protein_id") or f"ID={values.get('ID', '')}")
 
     def _transcript(self, name: str, row: Row) -> Transcript:
         key = row.chromosome, name
         found = self.found.get(key)
         if found is None:
-            found = self.found[key] = Transcript(name, "", row.chromosome, row.strand, row.line)
+            found = self.found[key] = Transcript(name, "", intern(row.chromosome), row.strand, row.line)
         if row.strand not in ("+", "-"):
             found.fail(Reason.NO_STRAND, row.line)
         elif found.strand != row.strand:

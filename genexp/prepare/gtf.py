@@ -8,9 +8,10 @@ from collections import defaultdict
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from sys import intern
 
 from genexp.prepare.left_out import Reason
-from genexp.prepare.records import PARTS, Annotation, Row, Transcript, gene_of
+from genexp.prepare.records import PARTS, Annotation, Row, Transcript, gene_of, tags_of
 
 _ATTRIBUTE = re.compile(r'([\w.-]+) +(?:"([^"]*)"|([^";]+))')
 
@@ -38,24 +39,24 @@ class GtfReader:
             genes[gene] = gene_of(_values(row.attributes))
         if row.kind in PARTS:  # those without a transcript belong to the gene itself
             transcript = self._transcript(gene, _value(row.attributes, "transcript_id"), row)
-            part = PARTS[row.kind]
-            transcript.add(part, row)
-            if part == "cds":
-                transcript.proteins.append(_value(row.attributes, "protein_id"))
+            transcript.add(PARTS[row.kind], row, _value(row.attributes, "protein_id") if row.kind == "CDS" else "")
         elif row.is_transcript() and (name := _value(row.attributes, "transcript_id")):
             transcript = self._transcript(gene, name, row)
             transcript.add("own", row)
             pairs = _ATTRIBUTE.findall(row.attributes)
-            transcript.tags = frozenset(quoted or plain.strip() for key, quoted, plain in pairs if key == "tag")
+            transcript.tags = tags_of(tuple(quoted or plain.strip() for key, quoted, plain in pairs if key == "tag"))
 
     def _transcript(self, gene: str, name: str, row: Row) -> Transcript:
         key = gene, name, row.chromosome, row.strand
         transcript = self.found.get(key)
         if transcript is None:
-            transcript = self.found[key] = Transcript(name or gene, gene, row.chromosome, row.strand, row.line)
-        start = int(row.first) if row.first.isdecimal() else 0
-        self.by_position &= self.place[0] != row.chromosome or self.place[1] <= start
-        self.place = row.chromosome, start
+            gene, chromosome = intern(gene), intern(row.chromosome)
+            transcript = Transcript(name or gene, gene, chromosome, row.strand, row.line)
+            self.found[gene, name, chromosome, row.strand] = transcript
+        if self.by_position:
+            start = int(row.first) if row.first.isdecimal() else 0
+            self.by_position = self.place[0] != row.chromosome or self.place[1] <= start
+            self.place = row.chromosome, start
         if transcript is not self.last:
             if self.last is not None and _lies_apart(transcript, row):
                 self.returns[id(transcript)].append(_counts(transcript))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from enum import Enum
@@ -95,7 +96,7 @@ def _hint(left: Sequence[LeftOut], genes: int, tolerance: float, skipped: Sequen
     rest = [each for each in left if not each.skip]
     kept = genes - (len(left) - len(rest))
     if skip and kept > len(rest):
-        words = ",".join([*skipped, *_patterns(skip, there)])
+        words = ",".join(map(_quoted, [*skipped, *_patterns(skip, there)]))
         hint = f"skip the chromosomes: 'genes.skip_chromosomes=[{words}]'"
         more = f", and set genes.tolerance={_share(len(rest), kept)}"
         return hint + (more if len(rest) > allowed(kept, tolerance) else "")
@@ -106,6 +107,11 @@ def _hint(left: Sequence[LeftOut], genes: int, tolerance: float, skipped: Sequen
         other = f"{_HINTS[reason]}, or " if reason in _HINTS else ""
         return f"{other}leave them out with genes.tolerance={_share(len(left), genes)}"
     return _HINTS.get(reason, "use another annotation")
+
+
+def _quoted(name: str) -> str:
+    """Return a chromosome as a word of a list, in quotes where it could be read as something else."""
+    return name if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*(\.\d+)?|[1-9]\d{0,8}", name) else f'"{name}"'
 
 
 def _share(left: int, genes: int) -> str:

@@ -10,8 +10,9 @@ import re
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
 from genexp.prepare.left_out import Reason
@@ -48,8 +49,10 @@ class Transcript:
     circular: int = 0
     problem: Reason | None = None
 
-    def add(self, part: str, row: Row) -> None:
+    def add(self, part: str, row: Row, protein: str = "") -> None:
         """Add the interval of a row to one of the fields."""
+        if part == "cds":
+            self.proteins.append(intern(protein))
         interval = row.interval()
         if interval is None:
             self.fail(Reason.COORDINATES, row.line)
@@ -115,6 +118,12 @@ class Row(NamedTuple):
     def is_transcript(self) -> bool:
         """Return whether this is the row of a transcript."""
         return self.kind.endswith(("transcript", "RNA", "gene_segment"))
+
+
+@cache
+def tags_of(tags: tuple[str, ...]) -> frozenset[str]:
+    """Return tags as a set, one for all transcripts that have the same."""
+    return frozenset(tags)
 
 
 def gene_of(values: Mapping[str, str], kind: str = "") -> Gene:

@@ -91,7 +91,7 @@ def _candidates(annotation: Annotation, biotypes: list[str] | None, *, need_cds:
     by_gene: dict[str, list[Transcript]] = {}
     for t in every:
         wanted = biotypes is None or annotation.genes[t.gene].biotype in (*biotypes, *plain)
-        if wanted and (t.cds or not need_cds) and (t.exons or t.cds or t.own):
+        if wanted and (t.cds or t.proteins or not need_cds) and (t.problem or t.exons or t.cds or t.own):
             by_gene.setdefault(t.gene, []).append(t)
     if not by_gene:
         received = few(sorted({gene.biotype for gene in annotation.genes.values()}))
