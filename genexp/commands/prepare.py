@@ -25,7 +25,7 @@ ORDER = 30
 #: Models to begin with, as they are chosen: the default, and those for promoters that are too short for it.
 MODELS = ((), ("model=legnet",), ("model=legnet", "model.pools=[1,1,1]"))
 
-SHORT_FORMS = {"tf": "tf.file", "mirna": "mirna.file"}
+SHORT_FORMS = library.SHORT_FORMS
 
 EXAMPLES = (
     (

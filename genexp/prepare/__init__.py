@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genexp.prepare.config import AbsentConfig, Config, GenesConfig, SplitConfig, check
+from genexp.prepare.config import SHORT_FORMS, AbsentConfig, Config, GenesConfig, SplitConfig, check
 from genexp.prepare.ledger import Ledger, Note, Progress, ignore
 
-__all__ = ["AbsentConfig", "Config", "GenesConfig", "SplitConfig", "check", "prepare"]
+__all__ = ["SHORT_FORMS", "AbsentConfig", "Config", "GenesConfig", "SplitConfig", "check", "prepare"]
 
 
 def prepare(

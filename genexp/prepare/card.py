@@ -22,6 +22,7 @@ from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config, input_files
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
+from genexp.prepare.left_out import by_reason
 from genexp.prepare.opening import checksum
 from genexp.prepare.planning import Plan
 from genexp.version import __version__
@@ -37,6 +38,9 @@ def write(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger
     plan = completed(plan, bases)
     written = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
     write_genes(folder, plan, folds=bool(config.split.folds))
+    if ledger.left_out:
+        rows = ["gene\treason\twhere", *(f"{g.gene}\t{g.reason.value}\t{g.where}" for g in ledger.left_out)]
+        write_atomically(folder / "left_out.tsv", "\n".join(rows) + "\n")
     write_card(folder, config, plan, bases, written, ledger, command)
 
 
@@ -66,6 +70,7 @@ def write_card(
         "made": made,
         "sources": {key: _source(Path(path).expanduser().resolve()) for key, path in input_files(config).items()},
         "genes": ledger.steps,
+        "left_out": {reason.value: len(found) for reason, found in by_reason(ledger.left_out).items()},
         "rules": ledger.rules,
         "splits": [{"fold": n} | size for n, size in enumerate(sizes, 1)] if config.split.folds else sizes,
         "blocks": _blocks(written[0][0]),

@@ -97,11 +97,15 @@ class GenesConfig(Schema):
         description="canonical (MANE, Ensembl, RefSeq tags; else the longest CDS) or longest_cds"
     )
     strip_versions: bool = Field(description="ENSG00000141510.18 becomes ENSG00000141510")
-    skip_chromosomes: list[Name] = Field(description="chromosomes to leave out, for example [Y,MT]")
+    skip_chromosomes: list[Name] = Field(
+        description="chromosomes to leave out, also patterns, for example [Y,MT,'*_alt']"
+    )
     stop_codon: Literal["as_annotated", "included", "excluded"] = Field(description="whether the CDS holds it")
     missing_utr: Absence = Field(description="zero: length and GC 0, as Xpresso; or drop the gene")
     lengths: Literal["exact", "published"] = Field(description="published: Xpresso's, one base too few for each exon")
-    tolerance: Share = Field(description="share of the genes that may be left out because they cannot be read")
+    tolerance: Share = Field(
+        description="share of the genes that may be left out because they cannot be read; one always may, unless it is 0"
+    )
 
 
 class SplitConfig(Schema):
@@ -188,6 +192,8 @@ class Config(Schema):
 
 #: Keys of target tables; each is the name of a feature block's input.
 TARGETS = tuple(AbsentConfig.model_fields)
+#: What is typed, and the key that it stands for: ``tf=FILE``.
+SHORT_FORMS = {key: f"{key}.file" for key in TARGETS}
 #: Keys of input files that every source may have.
 _ALL_MAY_HAVE = (*TARGETS, "mask", "split.file")
 #: Keys of input files that each source needs, and may have.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -128,10 +127,10 @@ def _from_fasta(genes: RawGenes, path: Path, ledger: Ledger) -> tuple[RawGenes, 
     """Return the rows whose id a FASTA file has, and the sequences of these."""
     wanted, found = set(genes.names.ids.tolist()), dict[str, np.ndarray]()
     number = 0
-    for name, parts in groupby(read_fasta(path), lambda stretch: stretch.chromosome):
+    for record in read_fasta(path):
         number += 1
-        if name in wanted:
-            found[name] = np.concatenate([part.tokens for part in parts])
+        if record.name in wanted:
+            found[record.name] = tokens_from_text(record.bases)
     there = np.array([name in found for name in genes.names.ids.tolist()], bool)
     if not there.any():
         what, expected = "no id of the table is in this FASTA file", f"ids as {few(genes.names.ids, 3)}"
