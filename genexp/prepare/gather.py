@@ -12,6 +12,7 @@ from genexp.errors import UserError
 from genexp.prepare import source
 from genexp.prepare.config import TARGETS, Config
 from genexp.prepare.genes import RawGenes, without_version
+from genexp.prepare.halflife import with_features
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few, open_text
 from genexp.prepare.tables import look_at
@@ -19,27 +20,33 @@ from genexp.prepare.targets import is_gmt, read_targets
 
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
-    """Return the genes of any source, joined with expression and targets, without those that are masked."""
+    """Return the genes of any source, with expression and targets, that are not masked and can be read."""
     targets = {key: getattr(config, key).file for key in TARGETS}
-    for key, name in {**targets, "split.file": config.split.file}.items():
+    features = config.halflife if isinstance(config.halflife, str) else None
+    for key, name in {**targets, "split.file": config.split.file, "halflife": features}.items():
         if name and not is_gmt(Path(name)):
             look_at(Path(name), key)  # its first lines now, before the long work
     genes = source.load(config.source).gather(config, ledger)
     if config.mask:
         genes = masked(genes, Path(config.mask), ledger)
+    if features:
+        genes = with_features(genes, config, ledger)
     for block, row in BLOCKS.items():
         if targets.get(row.input):
             drop = getattr(config.absent, row.input) == "drop"
             genes = _with_targets(genes, block, Path(targets[row.input]), ledger, drop=drop)
-    return genes
+    return source.readable(config, genes, ledger)
 
 
 def masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:
     """Leave out the genes that a file names."""
     with open_text(path) as file:
         named = {line.split()[0] for line in file if line.strip() and not line.startswith("#")}
-    plain = {without_version(name) for name in named}
-    hit = np.array([gene in named or without_version(gene) in plain for gene in genes.names.ids])
+    ids = genes.names.ids.tolist()
+    stripped = list(map(without_version, ids))
+    # Where names differ in nothing but what follows the dot (SPAC1000.03), it is no version.
+    plain = set(map(without_version, named.difference(ids))) if len(set(stripped)) == len(ids) else set()
+    hit = np.array([gene in named or name in plain for gene, name in zip(ids, stripped, strict=True)])
     for others in genes.names.others.values():
         hit |= np.isin(others, list(named))
     if hit.all():
