@@ -205,8 +205,8 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
 
 
 def _tss(transcript: Transcript) -> int:
-    if not any(transcript.intervals()):
-        return 0  # its coordinates are impossible
+    if transcript.problem:
+        return 0  # nobody asks, and there may be no coordinates
     start, end = span(transcript)
     tss = start if transcript.strand == "+" else end - 1
     return tss % transcript.circular if transcript.circular else tss
