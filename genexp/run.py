@@ -32,7 +32,7 @@ FORMAT = 1
 #: What a run writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "plots", "embedding", "tensorboard", "multirun.yaml"),
+    *("predictions.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
 )
 CHECKPOINTS = ("best", "last")
 #: The splits that metrics.json reports; training genes say nothing about new ones.
@@ -62,6 +62,7 @@ class RunDirectory:
     predictions = property(lambda self: self.path / "predictions.csv")
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
+    training_genes = property(lambda self: self.path / "training_genes.npz")
     state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
     vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
     tensorboard = property(lambda self: self.path / "tensorboard")

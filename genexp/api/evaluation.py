@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from genexp import console
+from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes
 from genexp.api.training import folder_dataset, read
 from genexp.config.validation import validate
+from genexp.dataset.alignment import align
 from genexp.dataset.config import DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset
 from genexp.dataset.labels import Matched, match
-from genexp.dataset.sources import check_inputs, inspect
+from genexp.dataset.sources import inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
@@ -55,13 +57,15 @@ def check(
     hint = "name a dataset like the one of training"
     if trained_on.layout == "imported":
         hint += ", or import with data=P: it leaves out the 6 half-life features of Xpresso's public weights"
-    check_inputs(trained_on, config.data.name, source.description, hint)
+    matched = match(trained_on, source)
+    aligned = align(trained_on, matched.source, config.data.name, hint, own=not dataset)
     window = _same_window(trained_on, source.description)
     choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
     if split not in choices:
         names = [name for name in choices if name]
         raise UserError("split is impossible", expected=f"one of {', '.join(names)}", received=split)
-    return Plan(run, config, trained_on, checkpoint, choices[split], match(trained_on, source), window, not dataset)
+    matched = replace(matched, source=aligned)
+    return Plan(run, config, trained_on, checkpoint, choices[split], matched, window, not dataset)
 
 
 def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, Any]) -> DatasetConfig | DemoConfig:
@@ -102,6 +106,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     for line in plan.matched.warnings:
         console.warn(line)
     dataset = read(plan.matched.source, config.data.name, plan.window)
+    seen = _seen(plan, dataset)
     encoded = inputs.encode(dataset, config.model, warn=console.warn)
     sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
     outputs = plan.matched.outputs
@@ -112,6 +117,8 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
         "run_dir": str(run.path),
         "dataset": dataset.description.source,
         "fingerprint": dataset.fingerprint(),
+        **({"adapted": list(plan.matched.source.notes)} if plan.matched.source.notes else {}),
+        **({SEEN: seen} if seen else {}),
         plan.checkpoint: result.metrics,
     }
     if out is not None:
@@ -125,6 +132,13 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     console.table(results_table(found, (plan.checkpoint,)))
     _compare_with_stored(plan, result.metrics, dataset)
     return found
+
+
+def _seen(plan: Plan, dataset: Dataset) -> Seen:
+    """Count the genes that the run was trained on, unless this is its own dataset, unchanged."""
+    if plan.own_data and dataset.fingerprint() == plan.trained_on.fingerprint:
+        return {}
+    return count_seen(plan.run, recorded_genes(plan.run), plan.matched.source, dataset, plan.splits)
 
 
 def _compare_with_stored(plan: Plan, metrics: Mapping[str, Any], dataset: Dataset) -> None:

@@ -92,7 +92,8 @@ def _read_split(
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (block for block in feature_blocks() if block in blocks):
-        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block, ()), None)
+        names, columns = source.description.feature_names.get(block, ()), source.columns.get(block)
+        values[block] = _read_floats(arrays[block], genes, names, None, columns)
         if _zeros_and_ones(values[block]):
             values[block] = values[block].astype(np.uint8)
     ambiguous = np.zeros(size, bool)
@@ -101,7 +102,7 @@ def _read_split(
         _check_same_bases(arrays, values[PROMOTER], genes, window)
         checks.check_bases(values[PROMOTER], arrays[PROMOTER])
     elif PROMOTER in blocks:
-        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, on_disk=on_disk)
+        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, None, on_disk=on_disk)
         looked_at = values[PROMOTER][: checks.LOOKED_AT]
         if looked_at.any() and _zeros_and_ones(looked_at):
             what, shape = "the promoters have the shape of embeddings, but hold only 0 and 1", values[PROMOTER].shape
@@ -137,9 +138,15 @@ def _read_names(array: StoredArray) -> np.ndarray:
 
 
 def _read_floats(
-    array: StoredArray, genes: np.ndarray, columns: Sequence[str], report: Progress | None, *, on_disk: bool = False
+    array: StoredArray,
+    genes: np.ndarray,
+    names: Sequence[str],
+    report: Progress | None,
+    columns: Sequence[int] | None,
+    *,
+    on_disk: bool = False,
 ) -> np.ndarray:
-    """Read an array as float32 and check that all of it is finite."""
+    """Read an array as float32, or these columns of it, and check that all of it is finite."""
     values = allocate(array.shape, np.float32, on_disk=on_disk)
 
     def store(rows: slice, part: slice, tile: np.ndarray) -> None:
@@ -148,7 +155,9 @@ def _read_floats(
 
     with open_array(array) as stored:
         read_tiles(stored, slice(0, array.shape[1]), store, report)
-    checks.check_finite(values, array, genes, columns)
+    if columns is not None:
+        values = np.take(values, columns, axis=1)
+    checks.check_finite(values, array, genes, names)
     return values
 
 
