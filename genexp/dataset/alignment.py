@@ -23,6 +23,8 @@ from genexp.errors import nearest
 #: The part of a dataset, beside its feature blocks, that has a scale.
 LABEL = "label"
 
+UNREADABLE = "the model cannot read this dataset"
+
 #: By part, one for each column; None where a column stays as it is.
 Conversions = Mapping[str, tuple[Conversion | None, ...]]
 
@@ -46,15 +48,13 @@ def match_columns(
     title, number = BLOCKS[block].title, found if isinstance(found, int) else len(found)
     if wanted is None or isinstance(found, int):
         if number != width:
-            raise wrong(
-                "the model cannot read this dataset", where, f"{width:,} features", f"{number:,} features", hint
-            )
+            raise wrong(UNREADABLE, where, f"{width:,} features", f"{number:,} features", hint)
         side = "the run" if wanted is None else "the dataset"
         return Columns(
             tuple(range(width)), f"{side} does not name its {title}: only their number, {width:,}, is compared"
         )
-    place, times = {name: n for n, name in enumerate(found)}, Counter(found)
-    missing, others = [name for name in wanted if name not in place], [n for n in found if n not in set(wanted)]
+    place, times, asked = {name: n for n, name in enumerate(found)}, Counter(found), set(wanted)
+    missing, others = [name for name in wanted if name not in place], [name for name in found if name not in asked]
     if missing:
         what = f"{len(missing):,} of the {width:,} {title} of the run are missing"
         raise wrong(what, where, listed(missing), f"{number:,} others", nearest(missing[0], others) + hint)
@@ -106,7 +106,7 @@ def _check_promoters(trained_on: DatasetDescription, blocks: str, found: Dataset
     expected, received = (_promoters_in_words(description) for description in (trained_on, found))
     if expected != received:
         where = f"{BLOCKS[PROMOTER].title} of {found.source}"
-        raise wrong("the model cannot read this dataset", where, expected, received, hint)
+        raise wrong(UNREADABLE, where, expected, received, hint)
 
 
 def _promoters_in_words(description: DatasetDescription) -> str:

@@ -20,7 +20,7 @@ from genexp.files import damage_reported, in_short, write_atomically
 NOTHING = np.uint64(0)
 
 
-def digests(rows: Iterable[bytes | np.ndarray]) -> np.ndarray:
+def digests(rows: Iterable[bytes | memoryview]) -> np.ndarray:
     """Return a hash of 64 bits for each row, (n,) uint64."""
     numbers = (int.from_bytes(blake2b(row, digest_size=8).digest(), "little") for row in rows)
     return np.fromiter(numbers, np.uint64)
@@ -43,7 +43,7 @@ class TrainingGenes:
         return TrainingGenes(np.union1d(self.names, other.names), np.union1d(self.promoters, other.promoters))
 
     def among(self, split: Split, *, named: bool) -> dict[str, int]:
-        """Return how many genes of a split are among these: by name, by an identical promoter, by either, and of all."""
+        """Return how many genes of a split are among these: by either, by name, by promoter, and of all."""
         names, promoters = _hashes(split, named=named)
         by_name, by_sequence = np.isin(names, self.names), np.isin(promoters, self.promoters)
         found = {"genes": by_name | by_sequence, "by_name": by_name, "by_sequence": by_sequence}
@@ -73,8 +73,7 @@ def _hashes(split: Split, *, named: bool) -> tuple[np.ndarray, np.ndarray]:
     values = split.blocks.get(PROMOTER)
     if values is not None:
         nothing = N_TOKEN if values.ndim == 2 else 0
-        rows = (np.ascontiguousarray(row) for row in values)
-        promoters = digests(row if (row != nothing).any() else b"" for row in rows)
+        promoters = digests(np.ascontiguousarray(row).data if (row != nothing).any() else b"" for row in values)
         promoters[promoters == digests([b""])] = NOTHING
     return names, promoters
 

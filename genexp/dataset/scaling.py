@@ -33,7 +33,7 @@ class Scale(BaseModel):
         return self.can_become(other) and all(np.isclose(a, b, rtol=SAME, atol=0) for a, b in pairs)
 
     def can_become(self, other: Scale) -> bool:
-        """Tell whether raw values are the same thing on both sides: without logarithm they may be logarithms already."""
+        """Tell whether both have a logarithm, or both none: values without one may be logarithms already."""
         return (self.log10_offset is None) == (other.log10_offset is None)
 
 
