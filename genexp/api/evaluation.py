@@ -80,9 +80,22 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
 
 
 def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
-    """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
-    if trained_on.window is None or trained_on.tss is None or found.promoter != "bases" or found.tss is None:
+    """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training.
+
+    Without a TSS in both, the sequences must be as long as those of training.
+    """
+    if trained_on.window is None or found.promoter != "bases":
         return None
+    if trained_on.tss is None or found.tss is None:
+        if trained_on.tss == found.tss and found.promoter_length == trained_on.promoter_length:
+            return trained_on.window
+        what = "the model's window cannot be placed in this dataset"
+        expected, received = (
+            f"{dataset.promoter_length:,} nt {'without TSS' if dataset.tss is None else f'with the TSS at {dataset.tss:,}'}"
+            for dataset in (trained_on, found)
+        )
+        hint = "use sequences of the length of training" + (", or set dataset.tss" if found.tss is None and trained_on.tss is not None else "")
+        raise UserError(what, where=found.source, expected=expected, received=received, hint=hint)
     left, right = (edge + found.tss - trained_on.tss for edge in trained_on.window)
     if left < 0 or right > (found.promoter_length or 0):
         what = "the model's window does not fit the promoters of this dataset"

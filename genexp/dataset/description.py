@@ -40,7 +40,7 @@ class DatasetDescription(BaseModel):
     promoter_length, embed_dim
         Length of the promoter on disk, in nt; for embedded promoters the number of chunks, and the length of a vector.
     tss
-        Index of the transcription start site in the promoter, or None without bases.
+        Index of the transcription start site in the promoter, or None without bases, and for sequences without one.
     widths, feature_names
         Width of each feature block, ``{"H": 8, "T": 181}``, and the column names of those that have names.
     labels, unit
@@ -84,7 +84,8 @@ class DatasetDescription(BaseModel):
         genes = " / ".join(f"{number:,}" for number in self.genes.values())
         promoter = ""
         if self.promoter == "bases":
-            promoter = f", promoter {self.promoter_length:,} nt (TSS at {self.tss:,})"
+            tss = "no TSS" if self.tss is None else f"TSS at {self.tss:,}"
+            promoter = f", promoter {self.promoter_length:,} nt ({tss})"
         elif self.promoter:
             promoter = f", promoter embedded in {self.promoter_length:,} chunks"
         blocks = [f"{block}({self.widths[block]:,})" if block in self.widths else block for block in self.blocks]

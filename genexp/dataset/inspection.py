@@ -103,10 +103,11 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
             unit=attributes[layouts.UNIT],
             **facts,
         )
-        stored = None if attributes["tss"] is None else int(attributes["tss"])
+        absent = attributes["tss"] in (None, layouts.NO_TSS)
+        stored = None if absent else int(attributes["tss"])
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise damaged("the attributes of a file are damaged", contents.path, error) from error
-    return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss)})
+    return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss, attributes["tss"] == layouts.NO_TSS)})
 
 
 def _attributes(contents: Contents) -> dict[str, Any]:
@@ -168,8 +169,11 @@ def _feature_names(arrays: _Arrays, widths: Mapping[str, int], given: Mapping[st
     return {block: columns for block, columns in names.items() if len(columns) == widths[block]}
 
 
-def _tss_index(found: DatasetDescription, stored: int | None, given: int | None) -> int | None:
-    """Return the TSS index: the file's own, else the one given, else the middle of the promoter (Xpresso's layout)."""
+def _tss_index(found: DatasetDescription, stored: int | None, given: int | None, without: bool) -> int | None:
+    """Return the TSS index: the file's own, else the one given, else the middle of the promoter (Xpresso's layout).
+
+    It is None for sequences `without` a TSS, unless one is given.
+    """
     where, leave_out = "dataset.tss", "leave dataset.tss out"
     if found.promoter != "bases" or found.promoter_length is None:
         if given is not None:
@@ -178,6 +182,8 @@ def _tss_index(found: DatasetDescription, stored: int | None, given: int | None)
     if None not in (stored, given) and stored != given:
         where = f"{where}; {found.source}, attribute 'tss'"
         raise wrong("the TSS index given is not the one that the files bring", where, stored, given, leave_out)
+    if without and given is None:
+        return None
     tss = next((index for index in (given, stored) if index is not None), found.promoter_length // 2)
     if not 0 <= tss <= found.promoter_length:
         what, expected = "the TSS index lies outside the promoter", f"0 to {found.promoter_length:,}"

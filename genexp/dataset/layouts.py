@@ -61,6 +61,9 @@ VERSION = 1
 #: The root attributes that say what the labels are: a JSON list of their names, and their unit.
 NAMES, UNIT = OF_LABELS = ("labels", "unit")
 
+#: The root attribute ``tss`` of sequences without a transcription start site.
+NO_TSS = "none"
+
 
 def keys() -> dict[str, tuple[str, ...]]:
     """Return the keys under which files hold each block, the labels and the gene names; case does not matter."""

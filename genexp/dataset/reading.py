@@ -71,8 +71,7 @@ def _streams(source: Source, blocks: str, window: Window | None, stream: bool | 
     """Return whether the promoters go to disk; refuse what fits neither there nor into memory."""
     found = source.description
     genes = sum(found.genes.values())
-    widths = [len(found.labels), *(width for block, width in found.widths.items() if block in blocks)]
-    features = genes * 4 * sum(widths)
+    features = genes * sum(4 * width for block, width in found.widths.items() if block in blocks)
     floats = 4 * (found.promoter_length or 0) * (found.embed_dim or 0) if PROMOTER in blocks else 0
     promoters = genes * (window[1] - window[0] if window else floats)
     on_disk = bool(promoters) and (features + promoters > STREAM_ABOVE * available() if stream is None else stream)

@@ -13,7 +13,7 @@ import numpy as np
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
-from genexp.dataset.layouts import GENE, LABEL, MARK, NAMES, UNIT, VERSION, keys
+from genexp.dataset.layouts import GENE, LABEL, MARK, NAMES, NO_TSS, UNIT, VERSION, keys
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
@@ -56,8 +56,9 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
     if PROMOTER in blocks:
         bases = blocks[PROMOTER].ndim == 2
         attributes["promoter"] = "tokens" if bases else "embedded"
-        if bases and found.tss is not None:
-            attributes["tss"] = found.tss - (dataset.window[0] if dataset.window else 0)
+        if bases:
+            first = dataset.window[0] if dataset.window else 0
+            attributes["tss"] = NO_TSS if found.tss is None else found.tss - first
     return attributes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def label_metrics(
     each = [metrics(y, p, seed=seed, resamples=resamples) for y, p in pairs]
     if len(each) == 1:
         return each[0]
-    means = {name: float(np.mean([found[name] for found in each])) for name in METRICS}
+    means = {name: fmean(found[name] for found in each) for name in METRICS}
     interval = _interval([_checked(*pair) for pair in pairs], ~np.isnan(labels), seed, resamples)
     return {"n": len(labels), **means, "r2_ci95": interval, "labels": dict(zip(names, each, strict=True))}
 
@@ -117,7 +118,7 @@ def by_label(labels: np.ndarray, predictions: np.ndarray) -> list[tuple[np.ndarr
 
 def mean_r2(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the mean over labels of the squared Pearson correlation; of (n, labels) arrays, NaN where missing."""
-    return float(np.mean([r2(y, p) for y, p in by_label(labels, predictions)]))
+    return fmean(r2(y, p) for y, p in by_label(labels, predictions))
 
 
 def collapsed_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:

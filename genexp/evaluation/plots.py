@@ -125,6 +125,8 @@ def plot_scatter(path: str | Path, panels: Sequence[Panel], title: str, unit: st
             axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
             measured, predicted = _axis_names(panel.name, unit, across)
             axes.set(xlabel=measured, ylabel=predicted, aspect="equal")
+            if across > 1:
+                axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             axes.set(xticks=axes.get_yticks(), xlim=(low, high), ylim=(low, high))
             text = _metric_lines(panel.metrics, short=across > 1)
             axes.set_title(text, loc="left")

@@ -7,9 +7,10 @@ no dotted path is ever followed. TensorFlow is imported when the first model is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from math import prod
 from os import PathLike
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -88,6 +89,10 @@ class ModelConfig(Schema):
         """Return the length in nt of the shortest window of bases that pooling does not leave empty."""
         return 1
 
+    def smaller(self, window: int) -> str:
+        """Return the keys, as they can be typed, with which the network fits a window of so many nt."""
+        return "a smaller network"
+
     def decided(self, given: Collection[str]) -> Self:
         """Return the config with every ``auto`` decided; `given` are the dotted keys of the command line."""
         return self
@@ -104,12 +109,21 @@ class ModelConfig(Schema):
                 where="data.window (or the promoters of the dataset)",
                 expected=f"at least {self.shortest():,} nt",
                 received=f"{shapes.window:,} nt",
-                hint="use a longer data.window, or smaller model.pools",
+                hint=f"use a longer data.window, or set {self.smaller(shapes.window)}",
             )
 
     def build(self, shapes: InputShapes) -> keras.Model:
         """Build the network for inputs that passed `check`."""
         raise NotImplementedError
+
+
+def pools_within(pools: Sequence[int], window: int) -> str:
+    """Return ``model.pools`` as it can be typed, with these pools made smaller until a window of so many nt is enough."""
+    found = list(pools)
+    while prod(found) > window:
+        largest = found.index(max(found))
+        found[largest] //= 2
+    return f"'model.pools=[{','.join(map(str, found))}]'"
 
 
 def names() -> list[str]:

@@ -12,6 +12,7 @@ from genexp.errors import UserError
 from genexp.prepare import source
 from genexp.prepare.config import TARGETS, Config
 from genexp.prepare.genes import RawGenes, without_version
+from genexp.prepare.halflife import with_features
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few, open_text
 from genexp.prepare.tables import look_at
@@ -21,12 +22,15 @@ from genexp.prepare.targets import is_gmt, read_targets
 def gather(config: Config, ledger: Ledger) -> RawGenes:
     """Return the genes of any source, joined with expression and targets, without those that are masked."""
     targets = {key: getattr(config, key).file for key in TARGETS}
-    for key, name in {**targets, "split.file": config.split.file}.items():
+    features = config.halflife if isinstance(config.halflife, str) else None
+    for key, name in {**targets, "split.file": config.split.file, "halflife": features}.items():
         if name and not is_gmt(Path(name)):
             look_at(Path(name), key)  # its first lines now, before the long work
     genes = source.load(config.source).gather(config, ledger)
     if config.mask:
         genes = masked(genes, Path(config.mask), ledger)
+    if features:
+        genes = with_features(genes, config, ledger)
     for block, row in BLOCKS.items():
         if targets.get(row.input):
             drop = getattr(config.absent, row.input) == "drop"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numpy as np
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.layouts import SPLIT_NAMES
 from genexp.errors import UserError, nearest
+from genexp.config.words import spelled
 from genexp.prepare.fasta import plain_name
 from genexp.prepare.genes import GeneNames, check_unique, join
 from genexp.prepare.opening import few
@@ -27,9 +29,8 @@ PUBLISHED_SIZE = 1000
 DEFAULT_PART = 0.1
 
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
-_GROUP_HEADINGS = frozenset(
-    {"group", "family", "cluster", "orthogroup", "homology", "paralogs", "chromosome", "chrom", "chr", "seqname"}
-)
+_GROUP_HEADINGS = frozenset({"group", "family", "cluster", "orthogroup", "homology", "paralogs"})
+_CHROMOSOME_HEADINGS = frozenset({"chromosome", "chrom", "chr", "seqname"})
 
 
 def rows_of(code: np.ndarray) -> Rows:
@@ -81,15 +82,17 @@ def split_groups(groups: np.ndarray, valid: int, test: int, seed: int) -> Rows:
     A group is added to a split as long as that brings it nearer to its size.
     """
     names, members, number = np.unique(groups, return_inverse=True, return_counts=True)
-    free = list(np.random.default_rng(seed).permutation(len(names)))
+    free = np.random.default_rng(seed).permutation(len(names)).tolist()
     split_of = np.zeros(len(names), int)
     for code, size in ((2, test), (1, valid)):
-        have = 0
-        for group in list(free):
+        have, rest = 0, []
+        for group in free:
             if abs(have + number[group] - size) < abs(have - size):
                 have += number[group]
                 split_of[group] = code
-                free.remove(group)
+            else:
+                rest.append(group)
+        free = rest
     return rows_of(split_of[members])
 
 
@@ -120,53 +123,102 @@ def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: 
     A UserError is raised if a chromosome is named that no gene lies on, or twice.
     """
     plain = np.array([plain_name(name) for name in chromosome])
-    code = np.zeros(len(plain), int)
-    wanted = sorted({"test": test, "valid": valid}.items(), key=lambda item: isinstance(item[1], int))
-    for split, names in wanted:  # names first
+    names = [[plain_name(name) for name in wanted] if not isinstance(wanted, int) else wanted for wanted in (valid, test)]
+    return split_named(plain, plain, names[0], names[1], seed, "chromosome", sorted(set(map(str, chromosome))))
+
+
+def split_named(
+    values: np.ndarray,
+    groups: np.ndarray,
+    valid: Sequence[str] | int,
+    test: Sequence[str] | int,
+    seed: int,
+    kind: str,
+    there: Sequence[str] | None = None,
+) -> Rows:
+    """Hold out the genes with the values that are named, or about a number of the others, whole groups at random.
+
+    `values` and `groups` are (n,); `kind` is what a value is, and `there` are the values as messages name them.
+    """
+    code = np.zeros(len(values), int)
+    wanted = sorted({"test": test, "valid": valid}.items(), key=lambda item: isinstance(item[1], int))  # names first
+    for split, names in wanted:
         if isinstance(names, int):
-            left = np.flatnonzero(code == 0)
-            mine = left[split_groups(plain[left], 0, names, seed)["test"]]
+            left = np.flatnonzero((code == 0) & ~np.isin(groups, groups[code > 0]))
+            mine = left[split_groups(groups[left], 0, names, seed)["test"]]
         else:
-            mine = _named_chromosomes(chromosome, plain, names, split)
+            for unknown in sorted(set(names) - set(values))[:1]:
+                known = there or sorted({str(value) for value in values} - {""})
+                hint = nearest(unknown, known) or None
+                what = f"no gene lies on chromosome {unknown}" if kind == "chromosome" else f"there is no {kind} {unknown}"
+                raise UserError(what, where=f"split.{split}", expected=few(known, 40), hint=hint)
+            mine = np.flatnonzero(np.isin(values, names))
             if (code[mine] > 0).any():
-                received = few(np.unique(plain[mine[code[mine] > 0]]))
-                raise UserError("a chromosome is in two splits", where="split.valid, split.test", received=received)
+                received = few(np.unique(values[mine[code[mine] > 0]]))
+                raise UserError(f"a {kind} is in two splits", where="split.valid, split.test", received=received)
         code[mine] = SPLITS.index(split)
     return rows_of(code)
 
 
-def _named_chromosomes(chromosome: np.ndarray, plain: np.ndarray, names: Sequence[str], split: str) -> np.ndarray:
-    wanted = [plain_name(name) for name in names]
-    for unknown in sorted(set(wanted) - set(plain))[:1]:
-        there = sorted(set(map(str, chromosome)))
-        what, hint = f"no gene lies on chromosome {unknown}", nearest(unknown, there) or None
-        raise UserError(what, where=f"split.{split}", expected=few(there, 40), hint=hint)
-    return np.flatnonzero(np.isin(plain, wanted))
+def separated(rows: Rows, groups: np.ndarray) -> int:
+    """Return how many genes have another of their group (n,) in another split."""
+    code = np.full(len(groups), -1)
+    for n, name in enumerate(SPLITS):
+        code[rows[name]] = n
+    used = np.flatnonzero(code >= 0)
+    _, group = np.unique(groups[used], return_inverse=True)
+    inside = np.zeros((group.max(initial=-1) + 1, len(SPLITS)), bool)
+    inside[group, code[used]] = True
+    return int((inside.sum(axis=1) > 1)[group].sum())
 
 
-def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> tuple[str, np.ndarray]:
-    """Return the column and the split (0 train, 1 valid, 2 test) or fold (from 0) of each gene; -1 for none.
+def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> tuple[str, list[Rows]]:
+    """Return the column and the rows of each split, of each fold.
 
     The table has the gene in the first column, and a column with ``train``, ``valid`` and ``test``, or with numbers of
-    folds from 1: `column`, or the one that holds nothing else. A UserError is raised if there is none.
+    folds from 1: `column`, or the one that holds nothing else; or a column of splits for each fold, called fold_1,
+    fold_2, ... Genes that have none of these are in no split. A UserError is raised if no column fits, or several do.
     """
     about, rows, row_of = _read(path, genes, column)
-    codes = {name: _codes(rows[name], folds) for name in ([column] if column else about.columns[1:])}
-    for name, code in codes.items():
-        if ((code >= 0) | (_labels(rows[name]) == "")).all() and (code >= 0).any():
-            if not folds and name.lower() in _SPLIT_OF:
-                raise about.no_header(["gene", "split"])
-            return name, np.where(row_of >= 0, code[row_of], -1)
-    raise _no_split(about, rows, {name: code >= 0 for name, code in codes.items()}, folds)
+    if folds and column is None and (names := _fold_columns(about.columns, folds)):
+        codes = [_checked(about, rows, [name], None)[1][row_of] for name in names]
+        return f"{names[0]} to {names[-1]}", [rows_of(np.where(row_of >= 0, code, -1)) for code in codes]
+    name, code = _checked(about, rows, [column] if column else about.columns[1:], folds)
+    return name, in_folds(np.where(row_of >= 0, code[row_of], -1), folds)
+
+
+def in_folds(code: np.ndarray, folds: int | None) -> list[Rows]:
+    """Return the rows of each split, of each fold, from (n,) splits (0 train, 1 valid, 2 test) or folds from 0."""
+    return rotate(code, folds) if folds else [rows_of(code)]
+
+
+def _fold_columns(columns: Sequence[str], folds: int) -> list[str]:
+    """Return the columns fold_1, fold_2, ..., one for each fold, or none of them."""
+    plain = {re.sub(r"[^a-z0-9]", "", name.lower()): name for name in columns}
+    return [plain[f"fold{n}"] for n in range(1, folds + 1)] if f"fold{folds}" in plain and "fold1" in plain else []
+
+
+def _checked(about: Table, rows: pd.DataFrame, names: Sequence[str], folds: int | None) -> tuple[str, np.ndarray]:
+    """Return the one of the columns that says the split or fold of each row, and its codes, or raise a UserError."""
+    codes = {name: codes_of(rows[name], folds) for name in names}
+    fit = [n for n, code in codes.items() if ((code >= 0) | (labels_in(rows[n]) == "")).all() and (code >= 0).any()]
+    if not fit:
+        raise _no_split(about, rows, {name: code >= 0 for name, code in codes.items()}, folds)
+    if not folds and fit[0].lower() in _SPLIT_OF:
+        raise about.no_header(["gene", "split"])
+    if any((codes[name] != codes[fit[0]]).any() for name in fit):
+        what, hint = "several columns say a split or fold, not the same", f"choose one: split.column={fit[0]}"
+        raise UserError(what, where=about.where, received=few(fit), hint=hint)
+    return fit[0], codes[fit[0]]
 
 
 def _no_split(about: Table, rows: pd.DataFrame, right: dict[str, np.ndarray], folds: int | None) -> UserError:
     """Name the first invalid split label, in the column that has most splits."""
     best = max(right, key=lambda name: int(right[name].sum()))
     what, hint = "the file does not say which split each gene is in", "name another column with split.column"
-    expected = f"numbers 1 to {folds}, or nothing" if folds else f"{', '.join(_SPLIT_OF)}, or nothing"
+    expected = f"{expected_labels(folds)}, or nothing"
     if right[best].any():
-        row = int(np.flatnonzero(~right[best] & (_labels(rows[best]) != "").to_numpy(bool))[0])
+        row = int(np.flatnonzero(~right[best] & (labels_in(rows[best]) != "").to_numpy(bool))[0])
         label, gene = str(rows[best].iloc[row]), rows.iloc[row, 0]
         hint = f"{'' if folds else nearest(label.lower(), _SPLIT_OF)}correct it, or {hint}"
         return about.bad_cell(what, best, row + about.first_line, gene, expected, label, hint)
@@ -174,17 +226,48 @@ def _no_split(about: Table, rows: pd.DataFrame, right: dict[str, np.ndarray], fo
     return UserError(what, where=about.where, expected=expected, received=received, hint=hint)
 
 
-def read_groups(path: Path, genes: GeneNames, column: str | None) -> tuple[str, np.ndarray]:
+def codes_given(values: np.ndarray, folds: int | None, column: str, where: str) -> np.ndarray:
+    """Return the split or fold of each row, -1 where (n,) text is empty; raise a UserError if it is anything else."""
+    import pandas as pd
+
+    texts = pd.Series(values, dtype=object)
+    code = codes_of(texts, folds)
+    wrong = np.flatnonzero((code < 0) & (labels_in(texts) != ""))
+    if len(wrong):
+        found = texts.iloc[wrong].unique()
+        what, received = f"column {column} does not say which split each sequence is in", few(found, 6)
+        close = "" if folds else nearest(str(found[0]).lower(), _SPLIT_OF)
+        hint = f"{close}correct it, or hold out its values by name: {spelled('split.test', [str(found[-1])])}"
+        raise UserError(what, where=where, expected=f"{expected_labels(folds)}, or nothing", received=received, hint=hint)
+    return code
+
+
+def expected_labels(folds: int | None) -> str:
+    """Return what a column of splits or folds may hold."""
+    return f"numbers 1 to {folds}" if folds else ", ".join(_SPLIT_OF)
+
+
+def read_groups(path: Path, genes: GeneNames, column: str | None, by: str) -> tuple[str, np.ndarray]:
     """Return the column and the group of each gene; a gene that the table lacks is a group of its own.
 
-    The group is in `column`, or in one called group, family, cluster, chromosome ..., else in the second.
+    The group is in `column`, or in the one whose heading says so: chromosome, chrom ..., or family, cluster ...; a
+    table of two columns needs no heading.
     """
     about, rows, row_of = _read(path, genes, column)
-    headed = [name for name in about.columns[1:] if name.lower() in _GROUP_HEADINGS]
-    chosen = column or (headed or about.columns[1:])[0]
-    there = (row_of >= 0) & rows[chosen].notna().to_numpy()[row_of]
+    headings = _CHROMOSOME_HEADINGS if by == "chromosome" else _GROUP_HEADINGS
+    fit = [name for name in about.columns[1:] if name.lower() in headings]
+    if not column and len(fit) != 1 and len(about.columns) > 2:
+        what = f"{'several columns say' if fit else 'no column says'} which {by} each gene is of"
+        expected = f"one column called {', '.join(sorted(headings))}, or split.column"
+        hint = f"name it: split.column={fit[0] if fit else 'NAME'}"
+        raise UserError(what, where=about.where, expected=expected, received=few(about.columns), hint=hint)
+    chosen = column or (fit or about.columns[1:])[0]
+    cells = rows[chosen]
+    if cells.dtype.kind == "f":  # whole numbers, and empty cells
+        cells = cells.map("{:g}".format, na_action="ignore")
+    there = (row_of >= 0) & cells.notna().to_numpy()[row_of]
     alone = np.array([f"gene {gene} alone" for gene in genes.ids])
-    return chosen, np.where(there, rows[chosen].astype(str).to_numpy()[row_of], alone)
+    return chosen, np.where(there, cells.astype(str).to_numpy()[row_of], alone)
 
 
 def _read(path: Path, genes: GeneNames, column: str | None) -> tuple[Table, pd.DataFrame, np.ndarray]:
@@ -202,17 +285,18 @@ def _read(path: Path, genes: GeneNames, column: str | None) -> tuple[Table, pd.D
     return about, rows, join(genes, rows[names[0]].tolist(), about.where).rows
 
 
-def _codes(column: pd.Series[Any], folds: int | None) -> np.ndarray:
+def codes_of(column: pd.Series[Any], folds: int | None) -> np.ndarray:
     """Return the split or fold of each row, -1 where it names none."""
     if folds:
         numbers = numbers_in(column)
         return numbers.where(numbers.isin(range(1, folds + 1)), 0).to_numpy(int) - 1
     return (
-        _labels(column).map({name: SPLITS.index(split) for name, split in _SPLIT_OF.items()}).fillna(-1).to_numpy(int)
+        labels_in(column).map({name: SPLITS.index(split) for name, split in _SPLIT_OF.items()}).fillna(-1).to_numpy(int)
     )
 
 
-def _labels(column: pd.Series[Any]) -> pd.Series[Any]:
+def labels_in(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return a column as text in lower case, "" where it is empty."""
     return column.astype(object).fillna("").astype(str).str.strip().str.lower()
 
 

@@ -28,11 +28,11 @@ def masked(name: str) -> Loss:
 
     def of_present(labels: Any, predictions: Any) -> Any:
         present = ops.logical_not(ops.isnan(labels))
-        # NaN is replaced before the loss, not after: 0 times NaN is NaN in a gradient.
-        filled = ops.where(present, labels, ops.ones_like(labels))
-        # With an axis more, the mean over the last axis that Keras takes is over one label.
-        each = loss(ops.expand_dims(filled, -1), ops.expand_dims(predictions, -1))
-        return ops.where(present, each, ops.zeros_like(each)) * _inverse_share(ops.cast(present, each.dtype))
+        # Replaced before the loss, not after: 0 times NaN is NaN in a gradient. An axis more, since Keras takes the mean
+        # over the last one, here over one label.
+        pair = [ops.expand_dims(ops.where(present, x, ops.ones_like(x)), -1) for x in (labels, predictions)]
+        known = ops.cast(present, predictions.dtype)
+        return loss(*pair) * known * _inverse_share(known)
 
     return of_present
 
@@ -40,9 +40,10 @@ def masked(name: str) -> Loss:
 def _inverse_share(present: Any) -> Any:
     """Return the number of labels over the number of those that are there, over the batches of all replicas."""
     number = ops.sum(present)
-    strategy = tf.distribute.get_strategy()
-    if strategy.num_replicas_in_sync > 1:
-        # Each replica's mean counts alike, however many of its labels are there.
-        number = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, number)
     size = ops.cast(ops.size(present), present.dtype)
-    return size * strategy.num_replicas_in_sync / ops.maximum(number, 1)
+    context = tf.distribute.get_replica_context()  # None while Keras only looks at the shapes
+    if context is not None and context.num_replicas_in_sync > 1:
+        # The means of all replicas count alike, however many labels are there in each.
+        number = context.all_reduce(tf.distribute.ReduceOp.SUM, number)
+        size = size * context.num_replicas_in_sync
+    return size / ops.maximum(number, 1)

@@ -119,7 +119,7 @@ def test_honest_scaling_is_fitted_on_the_training_genes_and_turned_back(tmp_path
     assert (gc.mean(), gc.std()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-5))
     scaling = OmegaConf.load(tmp_path / "out" / "dataset.yaml").scaling[0]
     test = dataset.splits["test"]
-    back = 10 ** (test.labels.astype(float) * scaling.label.sd + scaling.label.mean) - scaling.label.log10_offset
+    back = 10 ** (test.labels[:, 0].astype(float) * scaling.label.sd + scaling.label.mean) - scaling.label.log10_offset
     np.testing.assert_allclose(back, [GENES[str(gene)].expression for gene in test.genes], rtol=1e-5)
 
 
@@ -291,7 +291,7 @@ def test_the_published_recipe(tmp_path):
     for name, (first, last) in bounds.items():
         split, part = dataset.splits[name], table.iloc[first:last]
         assert split.genes.tolist() == part.index.tolist()
-        np.testing.assert_allclose(split.labels, part["EXPRESSION"], atol=1e-6)
+        np.testing.assert_allclose(split.labels[:, 0], part["EXPRESSION"], atol=1e-6)
         np.testing.assert_allclose(split.blocks["H"], part[list(HALFLIFE_FEATURES)].astype(float), atol=1e-6)
         assert [text_from_tokens(row) for row in split.blocks["P"]] == part["PROMOTER"].tolist()
 
