@@ -116,14 +116,14 @@ def plot_scatter(path: str | Path, panels: Sequence[Panel], title: str, unit: st
     values = [panel.checked() for panel in shown]
     hexagons = any(y.size >= _HEXBIN_FROM for y, *_ in values)
     across = _across(len(shown))
-    size = (6.8 if hexagons else 5.9, 6.0) if across == 1 else (4.6 + 0.6 * hexagons, 4.8)
+    size, width = ((6.8 if hexagons else 5.9, 6.0), 48) if across == 1 else ((4.6 + 0.6 * hexagons, 4.8), 38)
     with _figure(path, (size[0] * across, size[1] * -(-len(shown) // across)), title) as figure:
         for place, (panel, (y, p, collapsed)) in enumerate(zip(shown, values, strict=True), 1):
             axes = figure.add_subplot(-(-len(shown) // across), across, place)
             low, high = _limits(y, p)
             _draw_cloud(figure, axes, y, p, (low, high), (low, high))
             axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
-            measured, predicted = _axis_names(panel.name, unit, across)
+            measured, predicted = (_quantity(panel.name, unit, kind, width) for kind in ("measured", "predicted"))
             axes.set(xlabel=measured, ylabel=predicted, aspect="equal")
             if across > 1:
                 axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
@@ -144,14 +144,13 @@ def plot_density(path: str | Path, panels: Sequence[Panel], title: str, unit: st
     with _figure(path, (11 * pairs, 4.8 * rows), title) as figure:
         for place, (panel, (y, p, collapsed)) in enumerate(zip(shown, values, strict=True)):
             left, right = (figure.add_subplot(rows, 2 * pairs, 2 * place + side) for side in (1, 2))
-            name, (_, predicted) = _quantity(panel.name, unit), _axis_names(panel.name, unit)
-            _draw_distributions(left, y, p, collapsed, name)
+            _draw_distributions(left, y, p, collapsed, _quantity(panel.name, unit))
             low, high = _limits(y, p)
             near = (p >= low) & (p <= high)
             _draw_cloud(figure, right, p, y - p, _padded(p[near]), _padded((y - p)[near]))
             right.axhline(0, color="black", linewidth=1, linestyle="--")
             right.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-            right.set(xlabel=predicted, ylabel="residual (measured - predicted)")
+            right.set(xlabel=_quantity(panel.name, unit, "predicted"), ylabel="residual (measured - predicted)")
             if collapsed:
                 right.set_title(_CONSTANT, loc="left", color=_ORANGE)
             else:
@@ -169,18 +168,12 @@ def _across(panels: int) -> int:
     return next(n for n in range(1, _MOST_LABELS + 1) if n * n >= panels)
 
 
-def _quantity(name: str, unit: str | None) -> str:
-    """Return what a label is, with its unit, as far as the files say."""
-    if name == "label":
-        return f"expression ({unit or 'label'})"
-    return f"{name} ({unit})" if unit else name
-
-
-def _axis_names(name: str, unit: str | None, across: int = 1) -> tuple[str, str]:
-    """Return the names of the axes of labels and predictions, in lines that fit a panel."""
-    words = (f"{kind} {_quantity(name, unit)}" for kind in ("measured", "predicted"))
-    measured, predicted = ("\n".join(textwrap.wrap(text, 48 if across == 1 else 38)) for text in words)
-    return measured, predicted
+def _quantity(name: str, unit: str | None, kind: str = "", width: int = 48) -> str:
+    """Return what a label is, with its unit as far as the files say, in lines of at most `width` characters."""
+    what, unit = ("expression", unit or "label") if name == "label" else (name, unit)
+    parts = [f"{kind} {what}".strip(), *([f"({unit})"] if unit else [])]
+    whole = " ".join(parts)
+    return whole if len(whole) <= width else "\n".join(line for part in parts for line in textwrap.wrap(part, width))
 
 
 @contextmanager

@@ -98,9 +98,12 @@ def input_shapes(
 
 
 def outputs_of(checkpoint: Checkpoint) -> int:
-    """Return the number of outputs: the units of the last dense layer, but 1 if the order of the layers is unknown."""
-    units = [layer.shapes["kernel"][1] for layer in checkpoint.layers if layer.kind == "dense"]
-    return units[-1] if units and checkpoint.description.layers else 1
+    """Return the number of outputs: the units of the last dense layer, or of the only one that feeds no other."""
+    kernels = [layer.shapes["kernel"] for layer in checkpoint.layers if layer.kind == "dense"]
+    if kernels and checkpoint.description.layers:
+        return kernels[-1][1]
+    ends = {units for _, units in kernels} - {rows for rows, _ in kernels}
+    return ends.pop() if len(ends) == 1 else 1
 
 
 def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[int] | None) -> Stated:

@@ -28,8 +28,8 @@ def masked(name: str) -> Loss:
 
     def of_present(labels: Any, predictions: Any) -> Any:
         present = ops.logical_not(ops.isnan(labels))
-        # Replaced before the loss, not after: 0 times NaN is NaN in a gradient. An axis more, since Keras takes the mean
-        # over the last one, here over one label.
+        # Replaced before the loss, not after: 0 times NaN is NaN in a gradient. With an axis more, the mean that Keras
+        # takes over the last one is over one label.
         pair = [ops.expand_dims(ops.where(present, x, ops.ones_like(x)), -1) for x in (labels, predictions)]
         known = ops.cast(present, predictions.dtype)
         return loss(*pair) * known * _inverse_share(known)

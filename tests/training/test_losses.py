@@ -144,7 +144,9 @@ def test_two_replicas_train_as_one_device_does(trained, alone):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("jit", "precision", "tolerance"), [("true", "float32", 1e-3), ("false", "mixed_bfloat16", 0.05)])
+@pytest.mark.parametrize(
+    ("jit", "precision", "tolerance"), [("true", "float32", 1e-3), ("false", "mixed_bfloat16", 0.05)]
+)
 def test_compiled_or_in_mixed_precision_it_is_the_same_training(trained, alone, jit, precision, tolerance):
     losses, _ = trained(1, jit, precision)
     np.testing.assert_allclose(losses, alone[0], rtol=tolerance)
