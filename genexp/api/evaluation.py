@@ -94,7 +94,9 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
             f"{dataset.promoter_length:,} nt {'without TSS' if dataset.tss is None else f'with the TSS at {dataset.tss:,}'}"
             for dataset in (trained_on, found)
         )
-        hint = "use sequences of the length of training" + (", or set dataset.tss" if found.tss is None and trained_on.tss is not None else "")
+        hint = "use sequences of the length of training" + (
+            ", or set dataset.tss" if found.tss is None and trained_on.tss is not None else ""
+        )
         raise UserError(what, where=found.source, expected=expected, received=received, hint=hint)
     left, right = (edge + found.tss - trained_on.tss for edge in trained_on.window)
     if left < 0 or right > (found.promoter_length or 0):
@@ -108,7 +110,7 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
 
 def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     """Evaluate, print the results, write them into folder `out` unless it is None, and return them as metrics.json."""
-    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     config, run = plan.config, plan.run
     status = (read_metrics(run) or {}).get("status", "unfinished")
@@ -124,6 +126,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
     outputs = plan.matched.outputs
     result = evaluate_checkpoint(run, plan.checkpoint, encoded, splits=plan.splits, outputs=outputs, **sizes)
+    tied = tied_predictions(result)
     found = {
         "model": config.model.name,
         "data": config.data.name,
@@ -132,6 +135,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
         "fingerprint": dataset.fingerprint(),
         **({"adapted": list(plan.matched.source.notes)} if plan.matched.source.notes else {}),
         **({SEEN: seen} if seen else {}),
+        **({"warnings": tied} if tied else {}),
         plan.checkpoint: result.metrics,
     }
     if out is not None:
@@ -143,6 +147,8 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
             if _is_evaluation(target, run.path):
                 shutil.rmtree(target)
     console.table(results_table(found, (plan.checkpoint,)))
+    for line in tied:
+        console.warn(line)
     _compare_with_stored(plan, result.metrics, dataset)
     return found
 

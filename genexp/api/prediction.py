@@ -12,8 +12,9 @@ import numpy as np
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Split
+from genexp.dataset.problems import FOR_BASES, misnumbered
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN
+from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering
 from genexp.models import inputs
 from genexp.training.config import RunConfig
 
@@ -77,7 +78,10 @@ def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescriptio
     if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
         raise _wrong("promoters", lengths, f"an array of shape {tokens.shape}")
     if tokens.dtype.kind not in "iu" or (tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN)):
-        raise _wrong("promoters", "integer tokens A=0 C=1 G=2 T=3 N=4", f"{tokens.dtype} with other values")
+        numbering = numbering_of(tokens)
+        raise _wrong("promoters", f"integer tokens {FOR_BASES}", numbering or f"{tokens.dtype} with other values")
+    if numbering := other_numbering(tokens):
+        raise misnumbered(numbering, "promoters")
     return (tokens if tokens.shape[1] == right - left else tokens[:, left:right]).astype(np.uint8)
 
 

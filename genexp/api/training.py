@@ -19,7 +19,7 @@ from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.alignment import align
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import Source, listed
+from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.labels import choose
 from genexp.dataset.overlap import TrainingGenes
@@ -46,8 +46,6 @@ from genexp.training.loggers import check_loggers
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from genexp.training.loop import Fitted
 
 
@@ -242,7 +240,7 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         )
         fitted = train(config, dataset, shapes, hardware, run)
         if fitted.collapsed:
-            what = "the network collapsed in every attempt: it predicts the same value for all genes"
+            what = "the network collapsed in every attempt: it predicts the same value for all, or nearly all, genes"
             where = f"model={config.model.name}, training.restarts={config.training.restarts}"
             hint = "lower training.learning_rate, try another seed or model.initializer, or widen model.dense"
             raise Collapsed(what, where=where, hint=hint)
@@ -273,13 +271,13 @@ def _write_results(
 ) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
     from genexp.evaluation.plots import plot_history
-    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     progress, batch_size = fitted.progress, config.training.batch_size
     best, last = (
         evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
     )
-    ceiling = (dataset.ceiling or {}).get(config.data.name)
+    ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)
     metrics = {
         "status": "completed",
         **identity(config),
@@ -291,6 +289,7 @@ def _write_results(
         "seed_used": fitted.seed,
         **({} if ceiling is None else {"noise_ceiling_r2": ceiling}),
         **seen,
+        **({"warnings": tied} if tied else {}),
         "best": best.metrics,
         "last": last.metrics,
     }
@@ -299,19 +298,9 @@ def _write_results(
     write_report(best, run.predictions, run.plots, title)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
-    _warn_of_collapsed(dataset, best.predictions["valid"])
+    for line in tied:
+        console.warn(line)
     console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")
-
-
-def _warn_of_collapsed(dataset: Dataset, predictions: np.ndarray) -> None:
-    """Warn of labels for which the network predicts the same value for all validation genes."""
-    from genexp.evaluation.metrics import collapsed_labels
-
-    names, flat = dataset.description.labels, collapsed_labels(dataset.splits["valid"].labels, predictions)
-    dead = [name for name, is_flat in zip(names, flat, strict=True) if is_flat]
-    if dead and len(names) > 1:
-        of = f"{len(dead)} of the {len(names)} labels: {listed(dead)}"
-        console.warn(f"the network predicts the same value for every validation gene for {of}")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

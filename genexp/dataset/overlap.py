@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
 
 from genexp.blocks import PROMOTER
-from genexp.dataset.genes import Split
+from genexp.dataset.genes import Split, digests
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN
 from genexp.files import damage_reported, in_short, write_atomically
 
 #: Stands for what cannot be compared: a gene without a name, a promoter without a base.
 NOTHING = np.uint64(0)
-
-
-def digests(rows: Iterable[bytes | memoryview]) -> np.ndarray:
-    """Return a hash of 64 bits for each row, (n,) uint64."""
-    numbers = (int.from_bytes(blake2b(row, digest_size=8).digest(), "little") for row in rows)
-    return np.fromiter(numbers, np.uint64)
 
 
 @dataclass(frozen=True)

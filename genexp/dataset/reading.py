@@ -18,7 +18,7 @@ from genexp.dataset.hdf5 import StoredArray, open_array, read_tiles
 from genexp.dataset.inspection import ONE_HOT
 from genexp.dataset.layouts import GENE, LABEL
 from genexp.dataset.problems import FOR_BASES, unlike, wrong
-from genexp.features.tokens import N_TOKEN, rows_with_n, tokens_from_one_hot
+from genexp.features.tokens import N_TOKEN, numbering_of, rows_with_n, tokens_from_one_hot
 from genexp.memory import allocate, available, check_size
 
 Progress = Callable[[int], None]
@@ -181,13 +181,15 @@ def _read_tokens(
             return tokens, ambiguous
         row = int(malformed.argmax())
         values = stored[row, slice(*window)]
+        numbering = numbering_of(stored[row : row + checks.LOOKED_AT, slice(*window)]) if values.ndim == 1 else None
     position = int(_encode(values[:, None])[1].argmax())  # here positions take the place of genes
     kind, expected = "tokens", FOR_BASES
     if values.ndim == 2:
         kind, expected = "one-hot", "one channel 1 and the others 0, or all 0 for N"
     what = f"{malformed.sum():,} promoters hold positions that are not {kind}"
+    numbered = f", as if the bases were {numbering}" if numbering else ""
     where, received = f"{array}, row {row} (gene {genes[row]})", f"{values[position].tolist()} at position "
-    raise wrong(what, where, expected, f"{received}{position + window[0]:,}", "write the bases in that way")
+    raise wrong(what, where, expected, f"{received}{position + window[0]:,}{numbered}", "write the bases in that way")
 
 
 def _encode(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

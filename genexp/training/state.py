@@ -34,12 +34,25 @@ class Progress:
     best_epoch: int = 0
     best_loss: float = math.inf
     waited: int = 0
-    #: Epochs in a row with constant validation predictions.
+    #: Epochs in a row with constant validation predictions, and with constant or nearly constant ones.
     flat: int = 0
+    nearly_flat: int = 0
+    #: Whether those of the best epoch are constant or nearly constant.
+    best_is_flat: bool = False
     #: Spent in training epochs and their validation, over all attempts and interruptions.
     seconds: float = 0.0
     #: One row per epoch; see `genexp.run.HISTORY_COLUMNS`.
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def watch(self, constant: bool, nearly: bool) -> None:
+        """Count an epoch, before `advance`, by whether its validation predictions are constant, or nearly so."""
+        self.flat = self.flat + 1 if constant else 0
+        self.nearly_flat = self.nearly_flat + 1 if nearly else 0
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the network is of no use: dead in the last epoch, or in the one whose checkpoint is the best."""
+        return self.nearly_flat > 0 or self.best_is_flat
 
     def advance(self, row: dict[str, float]) -> None:
         """Count one epoch; the first epoch with the lowest validation loss is the best."""
@@ -48,6 +61,7 @@ class Progress:
         self.seconds += row["seconds"] + row["val_seconds"]
         if row["val_loss"] < self.best_loss:
             self.best_epoch, self.best_loss, self.waited = self.epoch, row["val_loss"], 0
+            self.best_is_flat = self.nearly_flat > 0
         else:
             self.waited += 1
 
