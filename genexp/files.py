@@ -29,13 +29,13 @@ DAMAGE: tuple[type[Exception], ...] = (
 
 
 @contextmanager
-def damage_reported(report: Callable[[Exception], UserError]) -> Iterator[None]:
-    """Raise the UserError that `report` makes of an error in place of it, where a file is read."""
+def damage_reported(report: Callable[[Exception], UserError], *more: type[Exception]) -> Iterator[None]:
+    """Raise the UserError that `report` makes of an error of `DAMAGE`, or `more`, where a file is read."""
     try:
         yield
     except (UserError, BrokenPipeError):  # a pipe that is shown progress, and closed
         raise
-    except DAMAGE as error:
+    except (*DAMAGE, *more) as error:
         raise report(error) from error
 
 

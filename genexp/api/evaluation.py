@@ -90,13 +90,11 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
         if trained_on.tss == found.tss and found.promoter_length == trained_on.promoter_length:
             return trained_on.window
         what = "the model's window cannot be placed in this dataset"
-        expected, received = (
-            f"{dataset.promoter_length:,} nt {'without TSS' if dataset.tss is None else f'with the TSS at {dataset.tss:,}'}"
-            for dataset in (trained_on, found)
-        )
-        hint = "use sequences of the length of training" + (
-            ", or set dataset.tss" if found.tss is None and trained_on.tss is not None else ""
-        )
+        tss = ["without TSS" if d.tss is None else f"with the TSS at {d.tss:,}" for d in (trained_on, found)]
+        expected, received = f"{trained_on.promoter_length:,} nt {tss[0]}", f"{found.promoter_length:,} nt {tss[1]}"
+        hint = "use a dataset like the one of training"
+        if found.tss is None and trained_on.tss is not None:
+            hint += ", or say where the TSS is: dataset.tss=INDEX"
         raise UserError(what, where=found.source, expected=expected, received=received, hint=hint)
     left, right = (edge + found.tss - trained_on.tss for edge in trained_on.window)
     if left < 0 or right > (found.promoter_length or 0):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Split
 from genexp.dataset.problems import FOR_BASES, misnumbered
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering
+from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering, tokens_from_text
 from genexp.models import inputs
 from genexp.training.config import RunConfig
 
@@ -93,8 +92,7 @@ def fasta_promoters(path: Path) -> tuple[list[str], np.ndarray]:
     """Read a FASTA file of promoters: the first words of its headers, and (n, length) uint8 tokens."""
     from genexp.prepare.fasta import read_fasta
 
-    by_name = groupby(read_fasta(path), lambda stretch: stretch.chromosome)
-    return stacked({name: np.concatenate([part.tokens for part in parts]) for name, parts in by_name}, path)
+    return stacked({record.name: tokens_from_text(record.bases) for record in read_fasta(path)}, path)
 
 
 def stacked(sequences: Mapping[str, np.ndarray], where: object) -> tuple[list[str], np.ndarray]:

@@ -103,13 +103,11 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
             unit=attributes[layouts.UNIT],
             **facts,
         )
-        absent = attributes["tss"] in (None, layouts.NO_TSS)
-        stored = None if absent else int(attributes["tss"])
+        without = str(attributes["tss"]) == layouts.NO_TSS
+        stored = None if without or attributes["tss"] is None else int(attributes["tss"])
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise damaged("the attributes of a file are damaged", contents.path, error) from error
-    return arrays, description.model_copy(
-        update={"tss": _tss_index(description, stored, config.tss, attributes["tss"] == layouts.NO_TSS)}
-    )
+    return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss, without)})
 
 
 def _attributes(contents: Contents) -> dict[str, Any]:

@@ -49,8 +49,8 @@ def choose_window(
 ) -> tuple[tuple[int, int] | None, str | None]:
     """Return the window that a model sees, and a sentence where it is not just what was asked for.
 
-    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter, as for
-    sequences without a TSS), clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
+    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter, as it
+    is without a TSS), clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
     """
     length, tss, given = found.promoter_length, found.tss, data.window
     if PROMOTER not in data.name or found.promoter is None:
@@ -74,7 +74,7 @@ def choose_window(
         raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
     if right - left < parts:
         what = "the window is shorter than the parts that the model cuts it into"
-        hint = "give a longer data.window, make the parts shorter or fewer (model.chunk, model.parts), or take model=legnet"
+        hint = "give a longer data.window, lower model.chunk or model.parts, or set model=legnet"
         raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
     reasons = [] if (left, right) == wanted else [f"the promoters have {length:,} nt, with the TSS at {tss:,}"]
     unplaced = f"the sequences have no TSS: the window is all of them, [0, {length:,})"

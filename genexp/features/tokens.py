@@ -25,11 +25,13 @@ _NUMBERINGS = {
 LEAST_SHARE, MOST_REPEATED = 0.02, 0.7
 #: Positions that are enough to tell.
 ENOUGH = 100
+#: Letters of bases, with ambiguity codes and gaps.
+LETTERS = b"ACGTUacgtuNRYSWKMBDHVnryswkmbdhv.-*"
 
 _CODE = np.full(256, 255, np.uint8)
+_CODE[np.frombuffer(LETTERS, np.uint8)] = N_TOKEN
 for _token, _bases in enumerate(("Aa", "Cc", "Gg", "TtUu")):
     _CODE[np.frombuffer(_bases.encode(), np.uint8)] = _token
-_CODE[np.frombuffer(b"NnRrYySsWwKkMmBbDdHhVv.-", np.uint8)] = N_TOKEN
 
 
 def tokens_from_text(sequence: str | bytes) -> np.ndarray:

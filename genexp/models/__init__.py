@@ -118,7 +118,7 @@ class ModelConfig(Schema):
 
 
 def pools_within(pools: Sequence[int], window: int) -> str:
-    """Return ``model.pools`` as it can be typed, with these pools made smaller until a window of so many nt is enough."""
+    """Return ``model.pools`` as it can be typed: these, made smaller until a window of so many nt is enough."""
     found = list(pools)
     while prod(found) > window:
         largest = found.index(max(found))

@@ -43,7 +43,7 @@ def prepare(
     """
     from genexp.files import whole_or_nothing
     from genexp.prepare import card, gather, source
-    from genexp.prepare.assemble import plan
+    from genexp.prepare.planning import plan
 
     out, ledger = check(config), Ledger(note, warn, progress or ignore)
     genes, reader = gather.gather(config, ledger), source.load(config.source)

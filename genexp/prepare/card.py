@@ -17,12 +17,14 @@ from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
 from genexp.prepare import picture
-from genexp.prepare.assemble import Plan, completed, scaled
+from genexp.prepare.assemble import completed, scaled
 from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config, input_files
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
+from genexp.prepare.left_out import by_reason
 from genexp.prepare.opening import checksum
+from genexp.prepare.planning import Plan
 from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
@@ -36,6 +38,9 @@ def write(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger
     plan = completed(plan, bases)
     written = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
     write_genes(folder, plan, folds=bool(config.split.folds))
+    if ledger.left_out:
+        rows = ["gene\treason\twhere", *(f"{g.gene}\t{g.reason.value}\t{g.where}" for g in ledger.left_out)]
+        write_atomically(folder / "left_out.tsv", "\n".join(rows) + "\n")
     write_card(folder, config, plan, bases, written, ledger, command)
 
 
@@ -65,6 +70,7 @@ def write_card(
         "made": made,
         "sources": {key: _source(Path(path).expanduser().resolve()) for key, path in input_files(config).items()},
         "genes": ledger.steps,
+        "left_out": {reason.value: len(found) for reason, found in by_reason(ledger.left_out).items()},
         "rules": ledger.rules,
         "splits": [{"fold": n} | size for n, size in enumerate(sizes, 1)] if config.split.folds else sizes,
         "blocks": _blocks(written[0][0]),

@@ -97,11 +97,15 @@ class GenesConfig(Schema):
         description="canonical (MANE, Ensembl, RefSeq tags; else the longest CDS) or longest_cds"
     )
     strip_versions: bool = Field(description="ENSG00000141510.18 becomes ENSG00000141510")
-    skip_chromosomes: list[Name] = Field(description="chromosomes to leave out, for example [Y,MT]")
+    skip_chromosomes: list[Name] = Field(
+        description="chromosomes to leave out, also patterns, for example [Y,MT,'*_alt']"
+    )
     stop_codon: Literal["as_annotated", "included", "excluded"] = Field(description="whether the CDS holds it")
     missing_utr: Absence = Field(description="zero: length and GC 0, as Xpresso; or drop the gene")
     lengths: Literal["exact", "published"] = Field(description="published: Xpresso's, one base too few for each exon")
-    tolerance: Share = Field(description="share of the genes that may be left out because they cannot be read")
+    tolerance: Share = Field(
+        description="share of the genes that may be left out because they cannot be read; one always may, unless it is 0"
+    )
 
 
 class SplitConfig(Schema):
@@ -253,17 +257,15 @@ def _check_together(config: Config) -> None:
     empty = source == "genome" and not config.upstream + config.downstream
     blockless = source == "tables" and input_files(config).keys().isdisjoint({"halflife", *TARGETS})
     decided = sized and (ask.by == "file" or counted)
-    column = ask.file or (source == "sequences" and (ask.column or (config.table_columns and config.table_columns.split)))
-    named = names_of(ask.valid) + names_of(ask.test)
+    own = source == "sequences" and (ask.column or (config.table_columns and config.table_columns.split))
+    named, by = names_of(ask.valid) + names_of(ask.test), ask.by or "random"
+    useless = ask.file and not named and by in ("random", "similarity")
     fileless = "add split.file=FILE" + (", or split.column=NAME of the table" if source == "sequences" else "")
+    other = "set split.by=file, group or chromosome, or name values to hold out: 'split.test=[NAME]'"
     rules = [
-        (ask.by in ("file", "group") and not column, f"split.by={ask.by} needs a file", fileless),
-        (
-            ask.by in ("random", None) and ask.file and not named,
-            "split.by=random has no use for a file",
-            "set split.by=file, group or chromosome, or name values: 'split.test=[NAME]'",
-        ),
-        (ask.by == "similarity" and source == "tables", "source=tables has no sequences", "set split.by=group or file"),
+        (by in ("file", "group") and not (ask.file or own), f"split.by={by} needs a file", fileless),
+        (useless, f"split.by={by} has no use for a file", other),
+        (by == "similarity" and source == "tables", "source=tables has no sequences", "set split.by=group or file"),
         (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
         (empty, "the promoters would be empty", "set upstream or downstream above 0"),
         (blockless, "there would be labels but nothing to predict them from", f"set {', '.join(TARGETS)} or halflife"),
@@ -277,21 +279,22 @@ def _check_together(config: Config) -> None:
 
 def _without_effect(config: Config) -> list[tuple[object, str, str]]:
     """Return the keys that a source has no use for: whether one is set, the error and the hint."""
-    source, sequences = config.source, config.source == "sequences"
-    features = isinstance(config.halflife, str)
-    own = {"pad": config.pad, "replicates": config.replicates != "keep", "table_columns": config.table_columns}
-    grouped = sequences and isinstance(config.label, dict)
-    both = features and config.table_columns and config.table_columns.features
+    source, given = config.source, config.table_columns
+    table = isinstance(config.halflife, str)
+    keys: dict[str, object] = {"samples": config.samples, "expression_columns": config.expression_columns}
+    if source != "sequences":
+        keys = {"pad": config.pad, "replicates": config.replicates != "keep", "table_columns": given}
+    if source == "xpresso_table":
+        keys |= {"samples": config.samples, "label": config.label, "expression_columns": config.expression_columns}
+    useless = [(set_, f"source={source} has no use for {key}", f"leave {key} out") for key, set_ in keys.items()]
+    groups = source == "sequences" and isinstance(config.label, dict)
+    twice = table and given and given.features
+    as_is = config.expression_scale == "as_is" and source != "sequences"
+    scales = "set expression_scale to raw, log2, ln or log10"
     return [
-        *((given and not sequences, f"source={source} has no use for {key}", f"leave {key} out") for key, given in own.items()),
-        (config.halflife_columns and not features, "halflife_columns needs a table", "add halflife=FILE"),
-        (config.label and source == "xpresso_table", f"source={source} has one label", "leave label out"),
-        (grouped, "a label of source=sequences is a column", "write 'label=[A,B]'"),
-        (sequences and config.samples, f"source={source} has no use for samples", "name the labels with label"),
-        (both, "halflife and table_columns.features both bring block H", "leave one of them out"),
-        (
-            config.expression_scale == "as_is" and not sequences,
-            "expression_scale=as_is is for source=sequences",
-            "set expression_scale to raw, log2, ln or log10",
-        ),
+        *useless,
+        (config.halflife_columns and not table, "halflife_columns needs a table", "add halflife=FILE"),
+        (groups, "a label of source=sequences is a column", "write 'label=[A,B]'"),
+        (twice, "halflife and table_columns.features both bring block H", "leave one of them out"),
+        (as_is, "expression_scale=as_is is for source=sequences", scales),
     ]

@@ -20,7 +20,7 @@ from genexp.prepare.targets import is_gmt, read_targets
 
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
-    """Return the genes of any source, joined with expression and targets, without those that are masked."""
+    """Return the genes of any source, with expression and targets, that are not masked and can be read."""
     targets = {key: getattr(config, key).file for key in TARGETS}
     features = config.halflife if isinstance(config.halflife, str) else None
     for key, name in {**targets, "split.file": config.split.file, "halflife": features}.items():
@@ -35,15 +35,18 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
         if targets.get(row.input):
             drop = getattr(config.absent, row.input) == "drop"
             genes = _with_targets(genes, block, Path(targets[row.input]), ledger, drop=drop)
-    return genes
+    return source.readable(config, genes, ledger)
 
 
 def masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:
     """Leave out the genes that a file names."""
     with open_text(path) as file:
         named = {line.split()[0] for line in file if line.strip() and not line.startswith("#")}
-    plain = {without_version(name) for name in named}
-    hit = np.array([gene in named or without_version(gene) in plain for gene in genes.names.ids])
+    ids = genes.names.ids.tolist()
+    stripped = list(map(without_version, ids))
+    # Where names differ in nothing but what follows the dot (SPAC1000.03), it is no version.
+    plain = set(map(without_version, named.difference(ids))) if len(set(stripped)) == len(ids) else set()
+    hit = np.array([gene in named or name in plain for gene, name in zip(ids, stripped, strict=True)])
     for others in genes.names.others.values():
         hit |= np.isin(others, list(named))
     if hit.all():

@@ -17,7 +17,7 @@ from genexp.prepare.recipe import LOGGED
 from genexp.prepare.tables import is_heading
 
 if TYPE_CHECKING:
-    from genexp.prepare.annotation import Transcript
+    from genexp.prepare.records import Transcript
     from genexp.prepare.targets import Targets
 
 _VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
@@ -56,10 +56,10 @@ class RawGenes:
 
     `labels` is (n, labels) float64, NaN where a gene has no value of a label; `label_names` names its columns, and
     `unit` is their unit before a logarithm (``"TPM"``), where it is known. `halflife` is (n, features), by default
-    Xpresso's eight, without GC until a genome is read, of which those that are `halflife_logged` are still to become
-    logarithms; `tss` is the position of the first transcribed base, from 0;
-    `targets` are tables by block letter. A table of sequences has `promoters`, (n, length) uint8 tokens, and maybe
-    `split`, what each row has in the column `split_column`, "" where that is empty.
+    Xpresso's eight, of which those that are `halflife_logged` are still to become logarithms; `tss` is the position of
+    the first transcribed base, from 0; `targets` are tables by block letter. `promoters` are (n, length) uint8 tokens,
+    where they are read before the split. A table of sequences may have `split`, what each row has in the column
+    `split_column`, "" where that is empty.
     """
 
     names: GeneNames

@@ -13,11 +13,11 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.config.words import spelled
 from genexp.errors import UserError, nearest
 from genexp.prepare.config import Config
-from genexp.prepare.genes import RawGenes, check_unique, join, without_version
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, without_version
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
-from genexp.prepare.tables import Table, look_at, text_columns
+from genexp.prepare.tables import Table, look_at, numbers_in, text_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +40,7 @@ _LOWEST_LENGTH = -2
 def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     """Return the genes that a table of features has, with its values; a UserError is raised if it cannot be read."""
     table = look_at(Path(str(config.halflife)), "halflife")
-    gene, names, remark = _columns(table, config)
+    gene, names, remark = _columns(table, config, genes.names)
     _, rows = next(table.chunks(None, [gene]))
     ids = rows[gene].fillna("").astype(str).str.strip()
     if config.genes.strip_versions:
@@ -53,18 +53,20 @@ def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     empty = int((found.found & ~there).sum())
     if not there.any():
         what = "no gene has a value in every column of this table"
-        hint = f"name those that are full: {spelled('halflife_columns', {'gene': gene, 'features': _full(values, names)})}"
+        columns = {"gene": gene, "features": _full(values, names)}
+        hint = f"name those that are full: {spelled('halflife_columns', columns)}"
         raise UserError(what, where=table.where, expected="numbers", received="empty cells", hint=hint)
     logged, sentence = _logged(names, values)
     ledger.rule("features", sentence + remark, report=ledger.note, prefix="features of block H: ")
     genes = genes.take(there)
-    lost = f"{int(absent.sum()):,} genes absent: dropped" + (f"; {empty:,} with empty cells: dropped" if empty else "")
-    ledger.count("with features", len(genes), f"{len(names):,} columns{found.remark()}; {lost}")
+    lost = [(int(absent.sum()), "genes absent"), (empty, "with empty cells")]
+    dropped = "".join(f"; {number:,} {which}: dropped" for number, which in lost if number)
+    ledger.count("with features", len(genes), f"{len(names):,} columns{found.remark()}{dropped}")
     chosen = values[found.rows[there]]
     return replace(genes, halflife=chosen, halflife_names=tuple(names), halflife_logged=logged)
 
 
-def _columns(table: Table, config: Config) -> tuple[str, list[str], str]:
+def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[str], str]:
     """Return the gene column, the features, and a remark on columns that are none, or ask for them."""
     given = config.halflife_columns
     if given:
@@ -75,28 +77,30 @@ def _columns(table: Table, config: Config) -> tuple[str, list[str], str]:
                 raise UserError(f"there is no column {name}", where=where, received=received, hint=hint)
         return given.gene, given.features, ""
     _, head = next(table.chunks())
-    texts, plain = {table.columns[0], *text_columns(head)}, {_plain(name): name for name in table.columns}
+    texts, plain = text_columns(head), {_plain(name): name for name in table.columns}
+    if numbers_in(head[table.columns[0]]).isna().any():
+        texts.append(table.columns[0])
     gene = next((plain[heading] for heading in GENE_HEADINGS if heading in plain), None)
     about = [name for name in table.columns if name != gene and _plain(name) in _ABOUT_GENES]
     features = [name for name in table.columns if name not in (gene, *about)]
     unknown = [name for name in features if name in texts]
     if gene is None or unknown or not features:
-        raise _ask(table, head, gene, unknown, [name for name in features if name not in texts])
+        raise _ask(table, head, gene, genes, [name for name in features if name not in texts])
     return gene, features, f"; not features: {', '.join(about)}" if about else ""
 
 
-def _ask(table: Table, head: pd.DataFrame, gene: str | None, unknown: list[str], features: list[str]) -> UserError:
+def _ask(table: Table, head: pd.DataFrame, gene: str | None, genes: GeneNames, numbers: list[str]) -> UserError:
     """Return the error for a table that is not recognised, with the key that reads it."""
-    what = "this table of features is not recognised: "
-    what += "no column is called gene_id, gene, id or the like" if gene is None else "a column is no number"
-    if not unknown and gene:
-        what = "this table has no column of numbers"
-    texts = [name for name in table.columns if name not in features]
-    named = gene or (texts or table.columns)[0]
-    columns = {"gene": named, "features": [name for name in features if name != named]}
+    known = genes.known()
+    best = max(table.columns, key=lambda name: int(head[name].astype(str).isin(known).sum()))
+    columns = {"gene": gene or best, "features": [name for name in numbers if name != (gene or best)]}
+    what = "a column of this table of features is no number, and not known to describe genes"
+    if gene is None:
+        what = "no column of this table of features is called gene_id, gene, id or the like"
     hint = f"name its columns: {spelled('halflife_columns', columns)}"
-    expected = "a column of genes, and numbers"
-    return UserError(what, where=table.where, expected=expected, received=f"columns {few(table.columns)}", hint=hint)
+    if not columns["features"]:
+        what, hint = "this table of features has no column of numbers", "use a table with numbers"
+    return UserError(what, where=table.where, received=f"columns {few(table.columns)}", hint=hint)
 
 
 def _full(values: np.ndarray, names: list[str]) -> list[str]:

@@ -17,9 +17,10 @@ from genexp.blocks import BLOCKS
 from genexp.dataset.genes import SPLITS, Dataset
 from genexp.features.tokens import ALPHABET
 from genexp.files import write_atomically
-from genexp.prepare.assemble import LETTERS, Plan
+from genexp.prepare.assemble import LETTERS
 from genexp.prepare.bases import Bases
 from genexp.prepare.ledger import Ledger
+from genexp.prepare.planning import Plan
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish.
 _SPLIT_COLOURS = {"train": "#0072B2", "valid": "#E69F00", "test": "#D55E00"}
@@ -116,7 +117,8 @@ def _features(ax: Axes, dataset: Dataset) -> None:
     ax.invert_yaxis()
     ax.legend()
     ax.set_xlabel("standardised: median, 5% to 95%")
-    ax.set_title("Features of block H" + (f" (the first {_FEATURES} of {len(every):,})" if len(every) > _FEATURES else ""))
+    more = f" (the first {_FEATURES} of {len(every):,})" if len(every) > _FEATURES else ""
+    ax.set_title(f"Features of block H{more}")
 
 
 def _places(ax: Axes, chromosome: np.ndarray, plan: Plan) -> None:

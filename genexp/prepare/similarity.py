@@ -92,7 +92,7 @@ def _codes(tokens: np.ndarray, width: int) -> np.ndarray:
 
 
 def _rarest(sets: csr_array, least: np.ndarray) -> csr_array:
-    """Keep the first columns of each row, so many that rows which share `least` (n,) of all share `_SHARED` of these."""
+    """Keep so many of the first columns of rows that those which share `least` (n,) of all share `_SHARED` of them."""
     sizes = np.diff(sets.indptr)
     number = np.minimum(sizes, sizes - least + _SHARED)
     place = np.arange(sets.nnz) - np.repeat(sets.indptr[:-1], sizes)

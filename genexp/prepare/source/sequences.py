@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from genexp.config.words import spelled
-from genexp.errors import UserError, nearest
+from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, tokens_from_text
 from genexp.memory import check_size
 from genexp.prepare.bases import Bases
-from genexp.prepare.config import Config
+from genexp.prepare.config import Config, input_files
 from genexp.prepare.fasta import read_fasta
 from genexp.prepare.genes import GeneNames, RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
+from genexp.prepare.sequence_columns import Columns, find_columns
 from genexp.prepare.similarity import identical
-from genexp.prepare.tables import Table, look_at, text_columns
+from genexp.prepare.tables import Table, look_at
 
-#: Headings of each kind of column, as `_plain` spells them.
-HEADINGS = {
-    "sequence": ("sequence", "seq", "dna", "dna_sequence", "nucleotide_sequence", "nt_sequence", "rna", "rna_sequence")
-    + ("oligo_sequence", "promoter_sequence", "enhancer_sequence", "element_sequence", "insert_sequence"),
-    "label": ("label", "expression", "activity", "y"),
-    "split": ("split", "partition"),
-    "id": ("id", "ids", "name", "names", "gene", "gene_id", "seq_id", "seqid", "sequence_id", "sequence_name")
-    + ("oligo", "oligo_id", "element", "element_id", "insert_id", "variant_id", "construct", "construct_id", ""),
-    "features": (),
-}
-_FOLDS = ("fold", "folds")
-#: What a sequence looks like, in a heading or in a column that is to be named.
-_BASES = re.compile(r"[ACGTUN]{8,}", re.IGNORECASE)
 _SIDES = {"left": "on the left", "right": "on the right", "both": "on both sides"}
 #: Rows in memory at a time.
 _AT_ONCE = 20_000
 #: Letters that become N, and T.
 _CODES, _RNA = (np.isin(np.arange(256), list(letters)) for letters in (b"RrYySsWwKkMmBbDdHhVv.-", b"Uu"))
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of a table by kind (see `HEADINGS`), and those that are not read."""
-
-    by_kind: Mapping[str, list[str]]
-    unread: list[str]
-
-    def one(self, kind: str) -> str | None:
-        """Return the column of a kind of which there is at most one."""
-        return next(iter(self.by_kind[kind]), None)
 
 
 @dataclass(frozen=True)
@@ -77,7 +50,7 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
         genes, letters = _from_fasta(genes, Path(config.fasta), ledger)
     genes = replace(genes, promoters=padded(letters, config.pad, table.where))
     _report(letters, config, ledger)
-    _check_ids(genes, config, table)
+    genes = _with_own_ids(genes, config, table, ledger)
     _check_labels(genes, config, table)
     whole = ~np.isnan(genes.labels).all(axis=1)
     if len(genes.halflife):
@@ -90,88 +63,6 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
 def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
     """Return the sequences, which were read with the labels; they have no TSS."""
     return Bases(genes.promoters)
-
-
-def find_columns(table: Table, config: Config) -> Columns:
-    """Return the columns of each kind: as the keys say, else by their headings; ask for what is not clear."""
-    if any(map(_BASES.fullmatch, table.columns)):
-        raise table.no_header(["sequence", "label"])
-    named = _named(config)
-    for kind, names in named.items():
-        for name in names:
-            if name not in table.columns:
-                where, received = f"{kind}, {table.where}", f"columns {few(table.columns)}"
-                hint = nearest(name, table.columns) or None
-                raise UserError(f"there is no column {name}", where=where, received=received, hint=hint)
-    given = [name for names in named.values() for name in names]
-    for name in given:
-        if given.count(name) > 1:
-            where = f"label, table_columns, split.column; {table.where}"
-            raise UserError(f"column {name} is named twice", where=where, hint="name it once")
-    headings = HEADINGS | ({"split": _FOLDS} if config.split.folds else {})
-    free = [name for name in table.columns if name not in given]
-    found = {k: named[k] or [n for n in free if _plain(n) in headings[k]] for k in HEADINGS}
-    if len(found["id"]) > 1:  # besides ids, a column without heading holds the numbers of the rows
-        found["id"] = [name for name in found["id"] if name] or found["id"]
-    used = [name for names in found.values() for name in names]
-    columns = Columns(found, [name for name in free if name not in used])
-    _check_clear(table, columns, config, named)
-    return columns
-
-
-def _named(config: Config) -> dict[str, list[str]]:
-    """Return the columns that the keys name, by kind."""
-    given, own = config.table_columns, not config.split.file
-    labels = config.label if isinstance(config.label, list) else [config.label] if isinstance(config.label, str) else []
-    named: dict[str, list[str]] = {"label": labels, "features": (given.features if given else None) or []}
-    one = {"sequence": given.sequence, "id": given.id, "split": given.split} if given else {}
-    one["split"] = (config.split.column if own else None) or one.get("split")
-    return {kind: named.get(kind) or [name for name in [one.get(kind)] if name] for kind in HEADINGS}
-
-
-def _check_clear(table: Table, columns: Columns, config: Config, named: Mapping[str, list[str]]) -> None:
-    """Raise a UserError, with keys that read the table, unless each kind that is needed has the columns that it needs."""
-    found, fasta = columns.by_kind, config.fasta
-    lacking = [kind for kind in ("sequence", "label") if not found[kind] and not (kind == "sequence" and fasta)]
-    doubt = [kind for kind in HEADINGS if len(found[kind]) > 1 and not named[kind]]
-    unread = [name for name in columns.unread if name] if not (config.label or config.table_columns) else []
-    if fasta and found["sequence"]:
-        what, hint = "the table has sequences, and fasta, too", "leave fasta out"
-        raise UserError(what, where=f"fasta, {table.where}", received=f"column {found['sequence'][0]}", hint=hint)
-    if fasta and not found["id"]:
-        lacking.append("id")
-    if not (lacking or doubt or unread):
-        return
-    what = f"the columns of this table are not all known: {few(unread)}"
-    if lacking:
-        what = f"no column of this table is known to hold the {lacking[0]}{'s of fasta' if lacking[0] == 'id' else ''}"
-    elif doubt:
-        what = f"several columns of this table may hold the {doubt[0]}: {', '.join(found[doubt[0]])}"
-    expected = f"{(lacking or doubt)[0]}, or another heading that docs/data lists" if lacking else None
-    received, hint = f"columns {few(table.columns)}", _proposal(table, columns, lacking, doubt)
-    raise UserError(what, where=table.where, expected=expected, received=received, hint=hint)
-
-
-def _proposal(table: Table, columns: Columns, lacking: Sequence[str], doubt: Sequence[str]) -> str:
-    """Return a hint with keys that read the table."""
-    found = columns.by_kind
-    _, head = next(table.chunks())
-    texts = {table.columns[0], *text_columns(head)}
-    sequences = [n for n in columns.unread if n in texts and head[n].dropna().astype(str).str.strip().str.fullmatch(_BASES).all()]
-    named = {kind: found[kind][0] for kind in doubt if kind != "label"}
-    if "sequence" in lacking:
-        if not sequences:
-            return "no column holds bases: add fasta=FILE with the sequences of the ids"
-        named["sequence"] = sequences[0]
-    if "id" in lacking:
-        named["id"] = next((name for name in columns.unread if name in texts), columns.unread[0])
-    numbers = [name for name in columns.unread if name not in (*texts, *named.values())]
-    labels = found["label"][:1] or numbers
-    if not labels:
-        return "no column holds numbers: add one with the labels"
-    words = [spelled("table_columns", named)] if named else []
-    words.append(spelled("label", labels if len(labels) > 1 else labels[0]))
-    return f"name what is to be read: {' '.join(words)}"
 
 
 def _read(table: Table, columns: Columns) -> tuple[RawGenes, Letters]:
@@ -192,10 +83,11 @@ def _read(table: Table, columns: Columns) -> tuple[RawGenes, Letters]:
         numbers.append(table.numbers(rows, [*labels, *features], line))
     values = np.concatenate(numbers)
     ids = cells["id"] if kinds["id"] is not None else [f"seq{n}" for n in range(1, len(values) + 1)]
-    genes = RawGenes(GeneNames(np.array(ids)), values[:, : len(labels)], tuple(labels), labels[0] if len(labels) == 1 else "value")
+    unit = labels[0] if len(labels) == 1 else "value"
+    genes = RawGenes(GeneNames(np.array(ids)), values[:, : len(labels)], tuple(labels), unit)
     if features:
-        unlogged = (False,) * len(features)
-        genes = replace(genes, halflife=values[:, len(labels) :], halflife_names=tuple(features), halflife_logged=unlogged)
+        own, logged = values[:, len(labels) :], (False,) * len(features)
+        genes = replace(genes, halflife=own, halflife_names=tuple(features), halflife_logged=logged)
     if kinds["split"] is not None:
         genes = replace(genes, split=np.array(cells["split"]), split_column=kinds["split"])
     return genes, _together(letters)
@@ -205,7 +97,8 @@ def _letters(texts: Sequence[str], table: Table, column: str, line: int) -> Lett
     """Return sequences as tokens; raise a UserError for the first that is empty or holds something else than bases."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     for row in np.flatnonzero(lengths == 0)[:1]:
-        raise table.bad_cell("a sequence is empty", column, line + row, line + row, "bases", "nothing", "remove the row")
+        what, number = "a sequence is empty", line + row
+        raise table.bad_cell(what, column, number, number, "bases", "nothing", "remove the row")
     whole = "".join(texts)
     try:
         tokens = tokens_from_text(whole)
@@ -234,10 +127,10 @@ def _from_fasta(genes: RawGenes, path: Path, ledger: Ledger) -> tuple[RawGenes, 
     """Return the rows whose id a FASTA file has, and the sequences of these."""
     wanted, found = set(genes.names.ids.tolist()), dict[str, np.ndarray]()
     number = 0
-    for name, parts in groupby(read_fasta(path), lambda stretch: stretch.chromosome):
+    for record in read_fasta(path):
         number += 1
-        if name in wanted:
-            found[name] = np.concatenate([part.tokens for part in parts])
+        if record.name in wanted:
+            found[record.name] = tokens_from_text(record.bases)
     there = np.array([name in found for name in genes.names.ids.tolist()], bool)
     if not there.any():
         what, expected = "no id of the table is in this FASTA file", f"ids as {few(genes.names.ids, 3)}"
@@ -263,9 +156,9 @@ def padded(letters: Letters, pad: str | None, where: str) -> np.ndarray:
         values, number = np.unique(lengths, return_counts=True)
         most = np.argsort(-number, kind="stable")[:4]
         counts = few([f"{number[n]:,} of {values[n]:,} nt" for n in most], 4)
-        received = counts + (f", and {len(values) - 4:,} other lengths, up to {longest:,} nt" if len(values) > 4 else "")
+        others = f", and {len(values) - 4:,} other lengths, up to {longest:,} nt" if len(values) > 4 else ""
         hint = "add pad=right (N after the shorter ones), pad=left or pad=both; or leave some out"
-        raise UserError("the sequences differ in length", where=where, received=received, hint=hint)
+        raise UserError("the sequences differ in length", where=where, received=counts + others, hint=hint)
     tokens = np.full((len(lengths), longest), N_TOKEN, np.uint8)
     before = {"left": longest - lengths, "right": 0 * lengths, "both": (longest - lengths) // 2}[pad]
     ends = np.cumsum(lengths)
@@ -287,21 +180,27 @@ def _report(letters: Letters, config: Config, ledger: Ledger) -> None:
         ledger.rule("padding", sentence, report=ledger.note)
 
 
-def _check_ids(genes: RawGenes, config: Config, table: Table) -> None:
-    """Raise a UserError for a row without id, and for an id that occurs twice, unless its rows are averaged."""
+def _with_own_ids(genes: RawGenes, config: Config, table: Table, ledger: Ledger) -> RawGenes:
+    """Return sequences each with an id of its own: that of the table, else its number where no key needs the ids.
+
+    The rows of one sequence may share an id if they are averaged.
+    """
     ids, first = genes.names.ids.tolist(), dict[str, int]()
-    mean = config.replicates == "mean"
+    means = config.replicates == "mean"
     for row, name in enumerate(ids):
         other = first.setdefault(name, row)
-        if name and other == row:
+        if name and (other == row or (means and (genes.promoters[row] == genes.promoters[other]).all())):
             continue
-        same = bool((genes.promoters[row] == genes.promoters[other]).all())
-        if name and same and mean:
-            continue
-        what = f"id {name} {'occurs twice' if same else 'stands for two sequences'}" if name else "a row has no id"
-        hint = "add replicates=mean, which averages them" if same and name else "give each sequence an id of its own"
         where = f"{table.where}, rows {other + table.first_line:,} and {row + table.first_line:,}"
-        raise UserError(what, where=where, received=f"{len(ids) - len(set(ids)):,} rows too many", hint=hint)
+        what = f"id {name} occurs twice" if name else "a row has no id"
+        named = config.table_columns and config.table_columns.id
+        if named or config.fasta or not input_files(config).keys() <= {"table"}:
+            hint = "correct the ids, or add replicates=mean if they stand for one sequence"
+            raise UserError(what, where=where if name else f"{table.where}, row {row + table.first_line:,}", hint=hint)
+        ledger.rule("ids", f"{what}: the sequences are called seq1, seq2, ... instead", report=ledger.note)
+        numbers = np.array([f"seq{n}" for n in range(1, len(ids) + 1)])
+        return replace(genes, names=GeneNames(numbers))
+    return genes
 
 
 def _check_labels(genes: RawGenes, config: Config, table: Table) -> None:
@@ -323,7 +222,7 @@ def _replicates(genes: RawGenes, config: Config, table: Table, ledger: Ledger) -
         genes = _averaged(genes, first, group, table)
         ledger.count("different sequences", len(genes), f"means of {repeated:,} rows that share a sequence")
     elif repeated:
-        sentence = f"{repeated:,} rows share a sequence with another, and stay together; replicates=mean averages them"
+        sentence = f"{repeated:,} rows share a sequence with another; replicates=mean averages them"
         ledger.rule("replicates", sentence, report=ledger.note)
     else:
         ledger.rule("replicates", "every sequence occurs once")
@@ -348,7 +247,8 @@ def _averaged(genes: RawGenes, first: np.ndarray, group: np.ndarray, table: Tabl
         there, sums = ~np.isnan(values), np.zeros((2, len(first), values.shape[1]))
         np.add.at(sums[0], group, np.where(there, values, 0))
         np.add.at(sums[1], group, there)
-        return np.divide(sums[0], sums[1], out=np.full(sums[0].shape, np.nan), where=sums[1] > 0)
+        found: np.ndarray = np.divide(sums[0], sums[1], out=np.full(sums[0].shape, np.nan), where=sums[1] > 0)
+        return found
 
     order = np.argsort(first)  # as in the table
     labels, halflife = means(genes.labels)[order], genes.halflife
@@ -362,7 +262,3 @@ def _reverse_complements(sequences: np.ndarray) -> int:
     both = identical(np.concatenate([sequences, complement]))
     own, turned = both[: len(sequences)], both[len(sequences) :]
     return int((np.isin(turned, own) & (turned != own)).sum())
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
