@@ -291,15 +291,14 @@ class PlainLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Refuse a reference to another node."""
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(None, None, "a reference (*) is not allowed", event.start_mark)
+            raise yaml.YAMLError("a reference (*) is not allowed")
         return super().compose_node(parent, index)
 
 
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file of a run; raise a UserError if it is none of plain values."""
     with damage_reported(lambda error: unreadable(path, in_short(error)), yaml.YAMLError):
-        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)  # noqa: S506 - a SafeLoader
+        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
 
 
 def read_config_yaml(run: RunDirectory) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genexp import console
 from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes
 from genexp.api.training import folder_dataset, read
@@ -192,8 +194,10 @@ def _is_evaluation(folder: Path, run: Path) -> bool:
 
 def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
     """Return the largest difference between the metrics that two results have in common."""
-    pairs = [(stored[name], value) for name, value in found.items() if name in stored]
-    nested = [_difference(a, b) for a, b in pairs if isinstance(b, dict)]
-    pairs = [(a, b) for a, b in pairs if not isinstance(b, dict)]
-    flat = [pair for a, b in pairs for pair in (zip(a, b, strict=True) if isinstance(b, list) else [(a, b)])]
-    return max(nested + [abs(float(a) - float(b)) for a, b in flat])
+    largest = 0.0
+    for ours, theirs in ((stored[name], found[name]) for name in found if name in stored):
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            largest = max(largest, _difference(ours, theirs))
+        elif not isinstance(ours, dict) and not isinstance(theirs, dict):
+            largest = max(largest, float(np.abs(np.subtract(ours, theirs)).max()))
+    return largest

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genexp import console
 from genexp.blocks import BLOCKS, PROMOTER
+from genexp.dataset.alignment import match_columns
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Split
 from genexp.dataset.problems import FOR_BASES, misnumbered
@@ -19,6 +21,7 @@ from genexp.training.config import RunConfig
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
 
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
@@ -28,16 +31,16 @@ def predict(
     config: RunConfig,
     trained_on: DatasetDescription,
     promoters: Tokens | Embedded | str | Path | None,
-    features: Mapping[str, Features],
+    features: Mapping[str, Features | pd.DataFrame],
 ) -> PerGene | PerLabel:
     """Return the predictions, (n,) float32, or (n, labels) of several; see `genexp.api.Run.predict`."""
     from genexp.evaluation.report import predict_split
 
     blocks = config.data.name
-    given = {letter: np.asarray(values, np.float32) for letter, values in features.items()}
     wanted = [letter for letter in blocks if letter != PROMOTER]
-    if sorted(given) != sorted(wanted):
-        raise _wrong("features", f"blocks {', '.join(wanted) or 'none'}", ", ".join(given) or "none")
+    if sorted(features) != sorted(wanted):
+        raise _wrong("features", f"blocks {', '.join(wanted) or 'none'}", ", ".join(features) or "none")
+    given = {letter: _columns(letter, values, trained_on) for letter, values in features.items()}
     for letter, values in given.items():
         width, block = trained_on.widths[letter], f"block {letter} ({BLOCKS[letter].title})"
         if values.ndim != 2 or values.shape[1] != width:
@@ -61,6 +64,19 @@ def predict(
     encoded = inputs.encode_split(split, config.model, trained_on.promoter)
     found = predict_split(model, encoded, config.training.batch_size)
     return found[:, 0] if found.shape[1] == 1 else found
+
+
+def _columns(letter: str, values: Features | pd.DataFrame, trained_on: DatasetDescription) -> np.ndarray:
+    """Return the features of a block, (n, width) float32; the columns of a table are matched by name."""
+    import pandas as pd
+
+    if not isinstance(values, pd.DataFrame):
+        return np.asarray(values, np.float32)
+    names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
+    matched = match_columns(letter, names, width, list(map(str, values.columns)), "features", "name them as in the run")
+    if matched.note:
+        console.say(matched.note)
+    return np.asarray(values.iloc[:, list(matched.order)], np.float32)
 
 
 def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescription) -> np.ndarray:

@@ -68,7 +68,7 @@ def open_array(array: StoredArray) -> Iterator[h5py.Dataset]:
         yield file[array.key]
 
 
-def look_at(file: h5py.File, path: Path, key: str) -> StoredArray:
+def look_at(file: h5py.Group, path: Path, key: str) -> StoredArray:
     """Return what a file says of an array, whose declared size must be possible."""
     array = open_inside(file, path, key)
     if not isinstance(array, h5py.Dataset) or array.shape is None:

@@ -27,6 +27,11 @@ class Scale(BaseModel):
     mean: Finite
     sd: Annotated[Finite, Field(gt=0)]
 
+    def of_raw(self, raw: np.ndarray) -> np.ndarray:
+        """Scale raw (n,) values; one below 0 counts as 0 where a logarithm is taken."""
+        values = raw if self.log10_offset is None else np.log10(np.maximum(raw, 0) + self.log10_offset)
+        return np.asarray((values - self.mean) / self.sd, np.float32)
+
     def is_like(self, other: Scale) -> bool:
         """Tell whether another scale is the same."""
         pairs = ((self.mean, other.mean), (self.sd, other.sd), (self.log10_offset or 0, other.log10_offset or 0))
@@ -49,11 +54,11 @@ class Conversion:
         if self.theirs.is_like(self.ours):
             return values
         found = values.astype(np.float64) * self.theirs.sd + self.theirs.mean
-        ours, theirs = self.ours.log10_offset, self.theirs.log10_offset
-        if ours is not None and theirs is not None and ours != theirs:
-            with np.errstate(over="ignore", divide="ignore"):  # what is not finite is refused later
-                found = np.log10(np.maximum(10**found - theirs, 0) + ours)
-        return np.asarray((found - self.ours.mean) / self.ours.sd, np.float32)
+        offset = self.theirs.log10_offset
+        if offset is None or offset == self.ours.log10_offset:
+            return np.asarray((found - self.ours.mean) / self.ours.sd, np.float32)
+        with np.errstate(over="ignore", divide="ignore"):  # what is not finite is refused later
+            return self.ours.of_raw(10**found - offset)
 
 
 def scales_of(found: DatasetDescription, part: str, names: Sequence[str]) -> list[Scale] | None:

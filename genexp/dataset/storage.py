@@ -23,20 +23,20 @@ DEEPEST = 8
 REPACK = "write the array into the file itself: h5repack -l {key}:CONTI, or h5py"
 
 
-def open_inside(file: h5py.File, path: Path, key: str, depth: int = 0) -> h5py.Group | h5py.Dataset:
+def open_inside(group: h5py.Group, path: Path, key: str, depth: int = 0) -> h5py.Group | h5py.Dataset:
     """Return an object of a file after a check that all of it is in the folder of the file, and can be read."""
     where = f"{path}, key '{key}'"
-    link = file.get(key, getlink=True)
+    link = group.get(key, getlink=True)
     if isinstance(link, h5py.ExternalLink):
         _inside(path, link.filename, where, key)
-    found = file[key]
-    if found.file != file:  # a link somewhere on the way
+    found = group[key]
+    if found.file != group.file:  # a link somewhere on the way
         _inside(path, found.file.filename, where, key)
     if isinstance(found, h5py.Dataset):
         _check_filters(found, where)
         _check_external(found, path, where, key)
         if found.is_virtual:
-            _check_virtual(found, file, path, where, key, depth)
+            _check_virtual(found, path, where, key, depth)
     return found
 
 
@@ -80,7 +80,7 @@ def _check_external(found: h5py.Dataset, path: Path, where: object, key: str) ->
         raise damaged("raw values in another file are missing", where, f"{there:,} of {found.nbytes:,} bytes")
 
 
-def _check_virtual(found: h5py.Dataset, file: h5py.File, path: Path, where: object, key: str, depth: int) -> None:
+def _check_virtual(found: h5py.Dataset, path: Path, where: object, key: str, depth: int) -> None:
     """Check that all parts of a virtual dataset are in the folder, and are what it says."""
     mapped = 0
     for part in found.virtual_sources():

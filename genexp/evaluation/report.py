@@ -15,7 +15,7 @@ from genexp.dataset.batches import inference_batches
 from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied_sentence
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
-from genexp.files import write_csv
+from genexp.files import in_short, write_csv
 from genexp.models import load_model
 from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
 
@@ -106,8 +106,8 @@ def open_checkpoint(path: Path) -> keras.Model:
     """Open a ``.keras`` file; code in the file is never executed."""
     try:
         return load_model(path)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        raise unreadable_checkpoint(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
+    except Exception as error:  # Keras raises almost anything for a damaged file
+        raise unreadable_checkpoint(path, in_short(error)) from error
 
 
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
