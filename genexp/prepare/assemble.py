@@ -170,7 +170,7 @@ class Scaled:
 def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, ledger: Ledger) -> Scaled:
     """Scale labels and features of one fold, and put everything together."""
     fit_on = rows["train"] if config.recipe == "honest" else np.arange(len(genes))
-    label = recipe.log_label(genes.labels, config.expression_scale)
+    label = recipe.log_label(genes.labels, config.expression_scale, config.pseudocount)
     if (label[fit_on] == label[fit_on][0]).all():
         what, received = "all genes have the same expression", f"{label[fit_on][0, 0]:g} for all {len(fit_on):,} genes"
         hint = "check the table, or name other columns with samples"
@@ -210,7 +210,14 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         widths={block: values.shape[1] for block, values in blocks.items() if block != PROMOTER},
         feature_names=names,
     )
-    record = recipe.scaling_record(config.recipe, config.expression_scale, **scalers)
+    record = recipe.scaling_record(
+        config.recipe,
+        config.expression_scale,
+        scalers["label"],
+        scalers.get("halflife"),
+        pseudocount=config.pseudocount,
+        labels=genes.label_names,
+    )
     return Scaled(Dataset(description, parts), record, svd)
 
 

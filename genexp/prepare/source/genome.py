@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.features.tokens import ALPHABET
-from genexp.prepare.annotation import read_annotation
+from genexp.prepare.annotation import Annotation, read_annotation
 from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config
 from genexp.prepare.expression import read_expression
@@ -28,8 +29,16 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
     """Return the annotated genes that have expression."""
     rules = config.genes
     next(read_fasta(Path(str(config.fasta)), 1 << 16))  # its first header now, before the long work
-    found, table, remark = read_expression(config, ledger)
-    annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
+
+    @cache
+    def annotated() -> Annotation:
+        return read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
+
+    def gene_of() -> dict[str, str]:
+        return {name: transcript.gene for name, transcript in annotated().transcripts.items()}
+
+    found, table, remark = read_expression(config, ledger, gene_of)
+    annotation = annotated()
     genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife is True)
     if genes.names.is_gene(table.columns[0]):
         raise table.no_header(["gene", "S1"])
