@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -210,8 +210,11 @@ def spoiled(names: Iterable[str]) -> np.ndarray:
     return np.array([bool(_SPOILED.fullmatch(name)) for name in names], bool)
 
 
-def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:
-    """Raise a UserError if a name occurs twice; `first_line` is the line of the first name."""
+def check_unique(
+    names: Sequence[str], where: str, first_line: int = 2, line: Callable[[int], int] | None = None
+) -> None:
+    """Raise a UserError if a name occurs twice; `first_line` is that of the first name, or `line` says that of each."""
+    line = line or first_line.__add__
     seen: dict[str, int] = {}
     for n, name in enumerate(names):
         if seen.setdefault(name, n) != n:
@@ -224,7 +227,7 @@ def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:
                 hint = "take the names from a file that no spreadsheet has changed, or use ids (Ensembl, Entrez)"
             raise UserError(
                 what,
-                where=f"{where}, rows {seen[name] + first_line} and {n + first_line}",
+                where=f"{where}, rows {line(seen[name])} and {line(n)}",
                 received=f"{len(names) - len(set(names)):,} rows too many",
                 hint=hint,
             )

@@ -39,7 +39,7 @@ _NO_TABLES = {
     ">": "FASTA, not a table",
     "%PDF": "a PDF, not a table",
     "%%MatrixMarket": "a sparse matrix (Matrix Market), not a table",
-    "\x89HDF": "an HDF5 file, not a table",
+    "\u2030HDF": "an HDF5 file, not a table",
     "SQLite format": "a database, not a table",
     "RDX": "an R data file, not a table",
     "X\n": "an R data file, not a table",
@@ -162,7 +162,6 @@ class Table:
         nameless = [f"\0{n}" for n in range(self.dangling)]
         options: dict[str, Any] = {
             "sep": r"\s+" if self.separator == " " else self.separator,
-            "skiprows": self.first_line - 1,
             "header": None,
             "names": [*self.columns, *nameless],
             "usecols": [*columns, *nameless],
@@ -174,11 +173,14 @@ class Table:
             "iterator": True,
         }
         try:
-            with self._open() as file, pd.read_csv(file, **options) as reader:
-                for chunk in [reader.read()] if rows is None else reader:
-                    for row in np.flatnonzero(chunk[nameless].notna().any(axis=1))[:1]:
-                        raise self._no_heading(chunk, int(row), nameless)
-                    yield chunk[columns]
+            with self._open() as file:
+                for _ in range(self.first_line - 1):  # pandas' skiprows would look for quotes in them
+                    file.readline()
+                with pd.read_csv(file, **options) as reader:
+                    for chunk in [reader.read()] if rows is None else reader:
+                        for row in np.flatnonzero(chunk[nameless].notna().any(axis=1))[:1]:
+                            raise self._no_heading(chunk, int(row), nameless)
+                        yield chunk[columns]
         except (ValueError, OverflowError) as error:  # pandas' own errors among them
             what, received = "this table cannot be read", str(error).split("C error: ")[-1]
             raise UserError(what, where=self.where, received=received, hint=_COPY_AGAIN) from None
@@ -231,13 +233,16 @@ class Table:
             if "decimal commas" not in self.remarks:
                 self.remarks.append("decimal commas")
 
+    def line_of(self, row: int) -> int:
+        """Return the line of a row, counted from 0 without empty lines and line ends within quotes."""
+        lines = self._lines() if self.frame is None else iter(())
+        return next((number for number, _, _ in islice(lines, int(row), None)), int(row) + self.first_line)
+
     def bad_cell(
         self, what: str, column: object, line: int, gene: object, expected: str, received: object, hint: str
     ) -> UserError:
         """Return the error for one cell; `line` is that of the table's first row and the rows up to this one."""
-        row = line - self.first_line
-        if self.frame is None:
-            line = next((number for number, _, _ in islice(self._lines(), row, None)), line)
+        line = self.line_of(line - self.first_line)
         where = f"{self.where}, column {column}, row {line:,} (gene {gene})"
         return UserError(what, where=where, expected=expected, received=str(received)[:80], hint=hint)
 
@@ -258,8 +263,9 @@ def look_at(path: Path, key: str) -> Table:
         table = Table(path, key, [], content=_sheet(path, where))
     with table._open() as file:
         lines, about = _first_lines(file)
-    kind = next((what for begin, what in _NO_TABLES.items() if "".join(lines[:1]).startswith(begin)), None)
-    if kind or any("\0" in line for line in lines):
+    first = lines[0][1] if lines else ""
+    kind = next((what for begin, what in _NO_TABLES.items() if first.startswith(begin)), None)
+    if kind or any("\0" in line for _, line in lines):
         received = kind or "bytes that are no text (or UTF-16 without its byte order mark)"
         expected = "CSV, TSV, Excel or Parquet"
         raise UserError("this file is no table", where=where, expected=expected, received=received)
@@ -269,55 +275,77 @@ def look_at(path: Path, key: str) -> Table:
     return _with_header(table, lines, about)
 
 
-def _first_lines(file: TextIO) -> tuple[list[str], dict[str, Any]]:
-    """Return header, first rows, and what the lines before them say: fields of a Table."""
-    about: dict[str, Any] = {"skip": 0}
-    comment, first = "", ""
-    for first in file:
-        if first.strip() and not first.startswith("#"):
+#: A line with its number.
+_Line = tuple[int, str]
+
+
+def _first_lines(file: TextIO) -> tuple[list[_Line], dict[str, Any]]:
+    """Return header and first rows, and what the lines before them say: fields of a Table."""
+    about: dict[str, Any] = {}
+    lines, comment = enumerate(file, 1), (0, "")
+    start: list[_Line] = []
+    for number, line in lines:
+        text = line.rstrip("\r\n")
+        if text.startswith("#"):
+            comment = number, text
+            about.setdefault("mark", text)
+            if re.match(r"#1\.[23]\b", text):  # GCT: the second line holds the numbers of rows and columns
+                words = next(lines, (0, ""))[1].split()
+                counts = [int(word) if re.fullmatch("[0-9]{1,9}", word) else 0 for word in words]
+                about["rows"] = next(iter(counts), 0) or None
+                if text.startswith("#1.3"):
+                    about |= dict(zip(("metadata", "between"), [*counts[2:4], 0, 0], strict=False))
+        elif _is_filled(text):
+            start = [(number, text), *((n, more.rstrip("\r\n")) for n, more in islice(lines, 60))]
             break
-        about["skip"] += 1
-        comment, first = first.rstrip("\r\n"), ""
-        about["mark"] = about.get("mark") or comment
-        if re.match(r"#1\.[23]\b", comment):  # GCT: the second line holds the numbers of rows and columns
-            counts = [int(count) if re.fullmatch("[0-9]{1,9}", count) else 0 for count in next(file, "").split()]
-            about |= {"rows": next(iter(counts), 0) or None, "skip": about["skip"] + 1}
-            if comment.startswith("#1.3"):
-                about |= dict(zip(("metadata", "between"), [*counts[2:4], 0, 0], strict=False))
-    lines = _joined([line for line in chain([first], islice(file, 60)) if line.strip()])
-    if _is_commented_header(comment, lines):
-        return [comment.lstrip("# "), *lines], about | {"skip": about["skip"] - 1}
-    return lines, about
+    found = _joined(start)
+    if _is_commented_header(comment[1], found):
+        found = [(comment[0], comment[1].lstrip("# ")), *found]
+    return found, about
 
 
-def _joined(lines: list[str]) -> list[str]:
-    """Return the first three rows; a row goes on where a quoted cell holds a line end."""
-    rows: list[str] = []
-    while lines and len(rows) < 3:
+def _is_filled(line: str) -> bool:
+    """Whether a line holds more than separators, as spreadsheets write empty rows."""
+    return bool(line.strip(" \t,;"))
+
+
+def _joined(lines: list[_Line]) -> list[_Line]:
+    """Return the first rows; a row goes on where a quoted cell holds a line end."""
+    rows: list[_Line] = []
+    while lines and len(rows) < 4:
         number = 1
-        if lines[0].count('"') % 2:
-            number += next((n for n, line in enumerate(lines[1:], 1) if line.count('"') % 2), 0)
-        rows.append(" ".join(line.rstrip("\r\n") for line in lines[:number]))
+        if lines[0][1].count('"') % 2:
+            number += next((n for n, (_, text) in enumerate(lines[1:], 1) if text.count('"') % 2), 0)
+        row = " ".join(text for _, text in lines[:number])
+        rows += [(lines[0][0], row)] if _is_filled(row) else []
         lines = lines[number:]
     return rows
 
 
-def _is_commented_header(comment: str, lines: list[str]) -> bool:
+def _is_commented_header(comment: str, lines: list[_Line]) -> bool:
     """Whether the header stands behind a #: a comment has as many cells as the line after it, which is no header."""
-    separator = next((s for s in "\t,;" if lines and s in lines[0]), None)
-    if separator is None or is_heading(_split(lines[0], separator)[0]):
+    separator = next((s for s in "\t,;" if lines and s in lines[0][1]), None)
+    if separator is None or is_heading(_split(lines[0][1], separator)[0]):
         return False
-    return len(_split(comment, separator)) == len(_split(lines[0], separator)) > 1
+    return len(_split(comment, separator)) == len(_split(lines[0][1], separator)) > 1
 
 
-def _with_header(table: Table, lines: list[str], about: dict[str, Any]) -> Table:
+def _is_titled(lines: list[str]) -> bool:
+    """Whether the first line is a title: one cell above rows of several, and not the one sample of R's header."""
+    if len(lines) < 3:
+        return False
+    separator = _separator(lines[1:])
+    cells = [sum(map(bool, _split(line, separator))) for line in lines[:3]]
+    return separator != " " and cells[0] == 1 < cells[1] == cells[2] and (cells[1] > 2 or " " in lines[0].strip())
+
+
+def _with_header(table: Table, numbered: list[_Line], about: dict[str, Any]) -> Table:
     """Return the table with separator and columns, from its header and first rows."""
+    if _is_titled([line for _, line in numbered]):
+        table.remarks.append(f"line {numbered[0][0]} is a title")
+        numbered = numbered[1:]
+    numbers, lines = zip(*numbered, strict=True)
     found = _separator(lines)
-    if len(lines) > 2 and len(_split(lines[0], found)) == 1 and (titled := _separator(lines[1:])) != " ":
-        cells = len(_split(lines[1], titled))
-        if cells == len(_split(lines[2], titled)) > 2 and (" " in lines[0].strip() or titled in lines[0]):
-            table.remarks.append(f"line {about['skip'] + 1} is a title")
-            found, lines, about = titled, lines[1:], about | {"skip": about["skip"] + 1}
     header, *rows = (_split(line, found) for line in lines)
     longer = len(rows[0]) == len(header) + 1
     if longer and any(row[-1] for row in rows) and not is_heading(header[0]):
@@ -328,14 +356,14 @@ def _with_header(table: Table, lines: list[str], about: dict[str, Any]) -> Table
         dangling += 1
     if not len(header) <= len(rows[0]) <= len(header) + dangling and not about.get("between"):
         what = "the first row of this table has another number of columns than its header"
-        where = f"{table.where}, lines {about['skip'] + 1} and {about['skip'] + 2}"
+        where = f"{table.where}, lines {numbers[0]} and {numbers[1]}"
         raise UserError(what, where=where, expected=len(header), received=len(rows[0]), hint="correct the header")
     columns = [name or f"column {n}" if n > 1 else name for n, name in enumerate(header, 1)]
     rest = {name: getattr(table, name) for name in ("path", "key", "content", "remarks")}
-    return Table(columns=columns, separator=found, dangling=dangling, **rest, **about)
+    return Table(columns=columns, separator=found, skip=numbers[0] - 1, dangling=dangling, **rest, **about)
 
 
-def _separator(lines: list[str]) -> str:
+def _separator(lines: Sequence[str]) -> str:
     """Return the separator that gives header and first row as many cells; a header may lack one name."""
     counts = {s: [len(_split(line, s)) for line in lines[:2]] for s in "\t;,"}
     for separator, (header, row) in counts.items():

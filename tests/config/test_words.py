@@ -22,7 +22,10 @@ def value_of(word):
     [
         ("x=[Skin - Not Sun Exposed (Suprapubic)]", ["Skin - Not Sun Exposed (Suprapubic)"]),
         ("x=[A,Cells (EBV, old), b]", ["A", "Cells (EBV, old)", "b"]),
-        ("x={gene: 5)regulatedName, factor: 2)regulatorName}", {"gene": "5)regulatedName", "factor": "2)regulatorName"}),
+        (
+            "x={gene: 5)regulatedName, factor: 2)regulatorName}",
+            {"gene": "5)regulatedName", "factor": "2)regulatorName"},
+        ),
         (
             "x={gene: Gene ID, samples: [S (1), it's, a: b]}",
             {"gene": "Gene ID", "samples": ["S (1)", "it's", "a: b"]},

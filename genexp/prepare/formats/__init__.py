@@ -32,13 +32,14 @@ def plains(*headings: str) -> frozenset[str]:
 class Format:
     """How a table is recognised, and which of its columns are explained without being read.
 
-    All headings of `has` must be there, and nothing but those, `also` and what a subclass declares. A file without a
-    header is recognised by its `first` row, a regular expression of its cells and tabs, and then has `header`.
+    All headings of `has` must be there (first and `in_order`, where a tool writes them so), and nothing but those, `also`
+    and what a subclass declares. A file without a header is recognised by its `first` row, a regular expression of its cells and tabs, and then has `header`.
     """
 
     name: str
     has: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    in_order: bool = False
     mark: str = ""
     first: str = ""
     header: tuple[str, ...] = ()
@@ -47,8 +48,9 @@ class Format:
         """Whether a table begins as this format does, and has its headings."""
         if self.first:
             return re.fullmatch(self.first, "\t".join(table.columns)) is not None
-        there = {plain(name) for name in table.columns}
-        return table.mark.startswith(self.mark) and there.issuperset(map(plain, self.has))
+        has, there = [plain(name) for name in self.has], [plain(name) for name in table.columns]
+        fits = there[: len(has)] == has if self.in_order else set(there).issuperset(has)
+        return fits and table.mark.startswith(self.mark)
 
     def with_header(self, table: Table) -> Table:
         """Return the table with a header, where the file has none."""

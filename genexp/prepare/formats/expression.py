@@ -74,6 +74,7 @@ FORMATS = (
     ExpressionFormat(
         "featureCounts",
         has=("Geneid", "Chr", "Start", "End", "Strand", "Length"),
+        in_order=True,
         also=("gene_biotype", "gene_type"),
         gene="Geneid",
         names=("gene_name",),
