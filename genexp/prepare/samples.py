@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -70,10 +71,9 @@ def find_samples(config: Config, table: Table) -> Layout:
     units = _units(format, table.columns)
     if config.expression_columns is not None:
         return _as_named(config, config.expression_columns, table, units)
-    numbers = [name for name in table.columns[1:] if re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", name, re.IGNORECASE)]
-    if format is PLAIN and numbers and plain(table.columns[0]) not in IDS:
-        raise table.no_header(["gene", *(f"S{n}" for n in range(1, len(table.columns)))])
     _, head = next(table.chunks(2000, table.columns[:1]))
+    if format is PLAIN and plain(table.columns[0]) not in IDS and _is_data(table.columns, head.iloc[:, 0]):
+        raise table.no_header(["gene", *(f"S{n}" for n in range(1, len(table.columns)))])
     found = _columns(format, table, head)
     asked = config.label or config.samples
     if format.refused and not asked:
@@ -83,6 +83,14 @@ def find_samples(config: Config, table: Table) -> Layout:
         raise _not_explained(format, table, found, units)
     labels = _asked(config, table) if asked else {"expression": found.samples}
     return _checked(Layout(format, table, found.gene, found.names, labels, units))
+
+
+def _is_data(columns: list[str], first: pd.Series[Any]) -> bool:
+    """Whether headings are data: numbers, or a name as those below it, with letters and digits in the same places."""
+    if any(re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", name, re.IGNORECASE) for name in columns[1:]):
+        return True
+    shapes = [re.sub(r"\d", "0", re.sub("[A-Za-z]", "A", name)) for name in [columns[0], *map(str, first)]]
+    return "0" in shapes[0] and shapes.count(shapes[0]) > len(shapes) / 2
 
 
 def _as_named(config: Config, named: ExpressionColumns, table: Table, units: dict[str, str | None]) -> Layout:

@@ -32,6 +32,9 @@ _THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
 _COMMA = r"[-+]?[\d.]*(,\d+)+(\.\d+)?([eE][-+]?\d+)?"
 _COPY_AGAIN = "correct the row, or copy or download the file again"
 _AS_CSV = "save the sheet that holds the table as CSV, and use that"
+#: How Parquet, Feather and two kinds of workbooks begin.
+_ARROW = (b"PAR1", b"ARROW1", b"FEA1")
+_OLE, _ZIP = b"\xd0\xcf\x11\xe0", b"PK\x03\x04"
 #: How files begin that are no tables, and what they are.
 _NO_TABLES = {
     "<": "a web page or XML, not a table",
@@ -253,13 +256,18 @@ class Table:
         return bad_line(what, self.where, self.skip + 1, "names of columns", few(self.columns, 6), hint)
 
 
+def is_text(path: Path) -> bool:
+    """Return whether a file is text, by its first bytes, and neither a workbook nor Parquet or Feather."""
+    return not first_bytes(path).startswith((*_ARROW, _OLE, _ZIP))
+
+
 def look_at(path: Path, key: str) -> Table:
     """Find separator and header of a table, or raise a UserError if it has no rows, or the first does not fit."""
     where, head = f"{key}={path}", first_bytes(path)
-    if head.startswith((b"PAR1", b"ARROW1", b"FEA1")):
+    if head.startswith(_ARROW):
         return _arrow(path, key)
     table = Table(path, key, [])
-    if head.startswith(b"\xd0\xcf\x11\xe0") or (head.startswith(b"PK\x03\x04") and _is_book(path)):
+    if head.startswith(_OLE) or (head.startswith(_ZIP) and _is_book(path)):
         table = Table(path, key, [], content=_sheet(path, where))
     with table._open() as file:
         lines, about = _first_lines(file)

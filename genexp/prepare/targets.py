@@ -15,7 +15,7 @@ from genexp.prepare.formats import DESCRIBING, IDS, between, column, counts_rows
 from genexp.prepare.formats.targets import ABOUT, FACTOR, FORMATS, GENE, SIGN, SIGNS, VALUE, TargetsFormat
 from genexp.prepare.genes import GeneNames, Join, check_unique, join, spoiled
 from genexp.prepare.opening import bad_line, few, open_text
-from genexp.prepare.tables import MISSING, Table, is_numeric, look_at, numbers_in
+from genexp.prepare.tables import MISSING, Table, is_numeric, is_text, look_at, numbers_in
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ def is_gmt(path: Path) -> bool:
     """Return whether a file is GMT, by its name or as Enrichr writes it: an empty description in rows of genes."""
     if path.name.removesuffix(".gz").endswith(".gmt"):
         return True
+    if not is_text(path):
+        return False
     with open_text(path) as file:
         lines = [line.rstrip("\r\n").split("\t") for _, line in zip(range(2), file, strict=False)]
     return bool(lines) and all(len(cells) > 2 and cells[0] and not cells[1] and cells[2] for cells in lines)
@@ -374,7 +376,7 @@ def _not_explained(
     headless = [n for n in table.columns if asked.genes.is_gene(n) or (n in texts and n in set(frame[n]))]
     if format is None and headless:
         return _no_header(table, asked)
-    gene = max(ids or texts or table.columns, key=lambda name: _hits(frame, name, known))
+    gene = max([*ids, *texts, *table.columns], key=lambda name: _hits(frame, name, known))
     columns: dict[str, object] = {"gene": gene, "factors": spanning(table, factors)}
     others = [name for name in texts if name != gene and plain(name) not in IDS]
     if format is not None or not factors or frame[gene].duplicated().any():

@@ -32,8 +32,9 @@ def plains(*headings: str) -> frozenset[str]:
 class Format:
     """How a table is recognised, and which of its columns are explained without being read.
 
-    All headings of `has` must be there (first and `in_order`, where a tool writes them so), and nothing but those, `also`
-    and what a subclass declares. A file without a header is recognised by its `first` row, a regular expression of its cells and tabs, and then has `header`.
+    All headings of `has` must be there (first and `in_order`, where a tool writes them so), and nothing but those,
+    `also` and what a subclass declares. A file without a header is recognised by its `first` row, a regular expression
+    of its cells and tabs, and then has `header`.
     """
 
     name: str

@@ -82,6 +82,15 @@ FORMATS = (
         sign="mor",
     ),
     TargetsFormat(
+        "Harmonizome, edges",
+        has=("source", "source_desc", "source_id", "target", "target_desc", "target_id", "weight"),
+        also=("source_desc", "target_desc", "target_id"),
+        gene=("source", "source_id"),
+        factor="target",
+        value="weight",
+        no_genes=frozenset({"GeneSym", "GeneID", "na"}),
+    ),
+    TargetsFormat(
         "CollecTRI or DoRothEA, as decoupler gives it",
         has=("source", "target", "weight"),
         also=("confidence", "resources", "references", "sign_decision", "sign.decision", "TF.category", "PMID"),
@@ -114,15 +123,6 @@ FORMATS = (
         gene=("Target Gene", "Target Gene (Entrez ID)", "Target Gene (Entrez Gene ID)"),
         factor="miRNA",
         species="Species (Target Gene)",
-    ),
-    TargetsFormat(
-        "Harmonizome, edges",
-        has=("source", "source_desc", "source_id", "target", "target_desc", "target_id", "weight"),
-        also=("source_desc", "target_desc", "target_id"),
-        gene=("source", "source_id"),
-        factor="target",
-        value="weight",
-        no_genes=frozenset({"GeneSym", "GeneID", "na"}),
     ),
 )
 
