@@ -338,13 +338,17 @@ def _is_commented_header(comment: str, lines: list[_Line]) -> bool:
     return len(_split(comment, separator)) == len(_split(lines[0][1], separator)) > 1
 
 
-def _is_titled(lines: list[str]) -> bool:
+def _is_titled(lines: Sequence[str]) -> bool:
     """Whether the first line is a title: one cell above rows of several, and not the one sample of R's header."""
-    if len(lines) < 3:
+    own, below = _separator(lines), _separator(lines[1:]) if len(lines) > 2 else " "
+    if below == " " or len(_split(lines[0], own)) == len(_split(lines[1], own)) == len(_filled(lines[0], own)):
         return False
-    separator = _separator(lines[1:])
-    cells = [sum(map(bool, _split(line, separator))) for line in lines[:3]]
-    return separator != " " and cells[0] == 1 < cells[1] == cells[2] and (cells[1] > 2 or " " in lines[0].strip())
+    title, header, row = (_filled(line, below) for line in lines[:3])
+    return len(title) == 1 < len(header) == len(row) and (len(header) > 2 or " " in lines[0].strip())
+
+
+def _filled(line: str, separator: str) -> list[str]:
+    return [cell for cell in _split(line, separator) if cell]
 
 
 def _with_header(table: Table, numbered: list[_Line], about: dict[str, Any]) -> Table:

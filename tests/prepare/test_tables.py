@@ -61,6 +61,11 @@ def test_every_way_to_write_a_table(tmp_path, text, suffix):
     assert sum(len(chunk) for _, chunk in look_at(path, "expression").chunks(1)) == 2
 
 
+def test_a_header_is_no_title_where_each_row_has_one_semicolon(tmp_path):
+    path = write(tmp_path / "x", "gene,Gene about,s1\na,x [H;1],1\nb,y [H;2],2\n")
+    assert rows(path) == [["a", "x [H;1]", 1], ["b", "y [H;2]", 2]]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252"])
 @pytest.mark.parametrize("suffix", [".txt", ".gz"])
 def test_encodings(tmp_path, encoding, suffix):
