@@ -12,8 +12,9 @@ from genexp import console
 from genexp.api.training import folder_dataset, read
 from genexp.config.validation import validate
 from genexp.dataset.config import DatasetConfig, DemoConfig
-from genexp.dataset.description import DatasetDescription, Source
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset
+from genexp.dataset.labels import Matched, match
 from genexp.dataset.sources import check_inputs, inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
@@ -29,7 +30,7 @@ RESULTS = {"metrics.json", "predictions.csv", "plots"}
 class Plan:
     """An evaluation that can be started.
 
-    `trained_on` describes the dataset of training; `source` and `window` are what is evaluated on; `own_data` tells
+    `trained_on` describes the dataset of training; `matched` and `window` are what is evaluated on; `own_data` tells
     whether that is the run's own dataset, with its own settings.
     """
 
@@ -38,7 +39,7 @@ class Plan:
     trained_on: DatasetDescription
     checkpoint: str
     splits: Sequence[str]
-    source: Source
+    matched: Matched
     window: tuple[int, int] | None
     own_data: bool
 
@@ -60,7 +61,7 @@ def check(
     if split not in choices:
         names = [name for name in choices if name]
         raise UserError("split is impossible", expected=f"one of {', '.join(names)}", received=split)
-    return Plan(run, config, trained_on, checkpoint, choices[split], source, window, not dataset)
+    return Plan(run, config, trained_on, checkpoint, choices[split], match(trained_on, source), window, not dataset)
 
 
 def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, Any]) -> DatasetConfig | DemoConfig:
@@ -75,9 +76,22 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
 
 
 def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
-    """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training."""
-    if trained_on.window is None or trained_on.tss is None or found.promoter != "bases" or found.tss is None:
+    """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training.
+
+    Without a TSS in both, the sequences must be as long as those of training.
+    """
+    if trained_on.window is None or found.promoter != "bases":
         return None
+    if trained_on.tss is None or found.tss is None:
+        if trained_on.tss == found.tss and found.promoter_length == trained_on.promoter_length:
+            return trained_on.window
+        what = "the model's window cannot be placed in this dataset"
+        tss = ["without TSS" if d.tss is None else f"with the TSS at {d.tss:,}" for d in (trained_on, found)]
+        expected, received = f"{trained_on.promoter_length:,} nt {tss[0]}", f"{found.promoter_length:,} nt {tss[1]}"
+        hint = "use a dataset like the one of training"
+        if found.tss is None and trained_on.tss is not None:
+            hint += ", or say where the TSS is: dataset.tss=INDEX"
+        raise UserError(what, where=found.source, expected=expected, received=received, hint=hint)
     left, right = (edge + found.tss - trained_on.tss for edge in trained_on.window)
     if left < 0 or right > (found.promoter_length or 0):
         what = "the model's window does not fit the promoters of this dataset"
@@ -96,10 +110,15 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     status = (read_metrics(run) or {}).get("status", "unfinished")
     if status != "completed":
         console.warn(f"this run is {status}: its checkpoints are those of the epochs that it completed")
-    dataset = read(plan.source, config.data.name, plan.window)
+    for line in plan.matched.notes:
+        console.say(line)
+    for line in plan.matched.warnings:
+        console.warn(line)
+    dataset = read(plan.matched.source, config.data.name, plan.window)
     encoded = inputs.encode(dataset, config.model, warn=console.warn)
     sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
-    result = evaluate_checkpoint(run, plan.checkpoint, encoded, splits=plan.splits, **sizes)
+    outputs = plan.matched.outputs
+    result = evaluate_checkpoint(run, plan.checkpoint, encoded, splits=plan.splits, outputs=outputs, **sizes)
     found = {
         "model": config.model.name,
         "data": config.data.name,
@@ -156,5 +175,7 @@ def _is_evaluation(folder: Path, run: Path) -> bool:
 def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
     """Return the largest difference between the metrics that two results have in common."""
     pairs = [(stored[name], value) for name, value in found.items() if name in stored]
+    nested = [_difference(a, b) for a, b in pairs if isinstance(b, dict)]
+    pairs = [(a, b) for a, b in pairs if not isinstance(b, dict)]
     flat = [pair for a, b in pairs for pair in (zip(a, b, strict=True) if isinstance(b, list) else [(a, b)])]
-    return max(abs(float(a) - float(b)) for a, b in flat)
+    return max(nested + [abs(float(a) - float(b)) for a, b in flat])

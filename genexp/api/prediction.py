@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +12,14 @@ from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Split
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN
+from genexp.features.tokens import N_TOKEN, tokens_from_text
 from genexp.models import inputs
 from genexp.training.config import RunConfig
 
 if TYPE_CHECKING:
     import keras
 
-    from genexp.arrays import Embedded, Features, PerGene, Tokens
+    from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
 
 def predict(
@@ -29,8 +28,8 @@ def predict(
     trained_on: DatasetDescription,
     promoters: Tokens | Embedded | str | Path | None,
     features: Mapping[str, Features],
-) -> PerGene:
-    """Return the predictions, (n,) float32; see `genexp.api.Run.predict`."""
+) -> PerGene | PerLabel:
+    """Return the predictions, (n,) float32, or (n, labels) of several; see `genexp.api.Run.predict`."""
     from genexp.evaluation.report import predict_split
 
     blocks = config.data.name
@@ -53,12 +52,14 @@ def predict(
     if len(rows) > 1:
         raise _wrong("numbers of rows", "one row per gene in every block", sorted(rows))
     n = rows.pop()
+    labels = np.zeros((n, len(trained_on.labels)), np.float32)
     if n == 0:
-        return np.empty(0, np.float32)
+        return labels[:, 0] if labels.shape[1] == 1 else labels
     ordered = {letter: given[letter] for letter in BLOCKS if letter in given}
-    split = Split(np.arange(n).astype(str), np.zeros(n, np.float32), ordered)
+    split = Split(np.arange(n).astype(str), labels, ordered)
     encoded = inputs.encode_split(split, config.model, trained_on.promoter)
-    return predict_split(model, encoded, config.training.batch_size)
+    found = predict_split(model, encoded, config.training.batch_size)
+    return found[:, 0] if found.shape[1] == 1 else found
 
 
 def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescription) -> np.ndarray:
@@ -87,8 +88,7 @@ def fasta_promoters(path: Path) -> tuple[list[str], np.ndarray]:
     """Read a FASTA file of promoters: the first words of its headers, and (n, length) uint8 tokens."""
     from genexp.prepare.fasta import read_fasta
 
-    by_name = groupby(read_fasta(path), lambda stretch: stretch.chromosome)
-    return stacked({name: np.concatenate([part.tokens for part in parts]) for name, parts in by_name}, path)
+    return stacked({record.name: tokens_from_text(record.bases) for record in read_fasta(path)}, path)
 
 
 def stacked(sequences: Mapping[str, np.ndarray], where: object) -> tuple[list[str], np.ndarray]:

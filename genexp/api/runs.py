@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from genexp.arrays import Embedded, Features, PerGene, Tokens
+    from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
 
 class Run:
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """The content of predictions.csv: gene, split, label, prediction."""
+        """The content of predictions.csv: gene, split, label, prediction; of several labels label_NAME and so on."""
         return self._table(self.files.predictions)
 
     @property
@@ -78,7 +78,9 @@ class Run:
         if not path.is_file():
             status = self.metrics.get("status", "not finished")
             raise UserError(f"this run has no {path.name}", where=self.path, received=f"status: {status}")
-        return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values={"label": ["nan", ""]})
+        columns = map(str, pd.read_csv(path, nrows=0).columns)
+        missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
+        return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -139,7 +141,7 @@ class Run:
         features: Mapping[str, Features] | None = None,
         *,
         checkpoint: str = "best",
-    ) -> PerGene:
+    ) -> PerGene | PerLabel:
         """Predict the expression of other promoters.
 
         Parameters
@@ -154,8 +156,8 @@ class Run:
 
         Returns
         -------
-        (n,) float32
-            In the unit of the labels of training.
+        (n,) float32, or (n, labels) of a run on several labels
+            In the unit of the labels of training, whose names are `Run.dataset.labels`.
 
         Raises
         ------

@@ -17,8 +17,9 @@ from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import Source
+from genexp.dataset.description import Source, listed
 from genexp.dataset.genes import Dataset
+from genexp.dataset.labels import choose
 from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
@@ -40,6 +41,8 @@ from genexp.training.loggers import check_loggers
 from genexp.training.start import check_start
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from genexp.training.loop import Fitted
 
 
@@ -118,7 +121,7 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
         hint = "choose one with dataset= or dataset.root="
         raise UserError("this run was imported, and has no dataset to train on", where="dataset", hint=hint)
     check_loggers(config.logger)
-    source = inspect(config.dataset, blocks)
+    source = choose(inspect(config.dataset, blocks), config.data.labels)
     description = source.description
     window, note = choose_window(config.data, config.model.window, config.model.multiple(), description)
     if config.training.start_from and resumed is None:
@@ -258,7 +261,19 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     write_report(best, run.predictions, run.plots, title)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
+    _warn_of_collapsed(dataset, best.predictions["valid"])
     console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")
+
+
+def _warn_of_collapsed(dataset: Dataset, predictions: np.ndarray) -> None:
+    """Warn of labels for which the network predicts the same value for all validation genes."""
+    from genexp.evaluation.metrics import collapsed_labels
+
+    names, flat = dataset.description.labels, collapsed_labels(dataset.splits["valid"].labels, predictions)
+    dead = [name for name, is_flat in zip(names, flat, strict=True) if is_flat]
+    if dead and len(names) > 1:
+        of = f"{len(dead)} of the {len(names)} labels: {listed(dead)}"
+        console.warn(f"the network predicts the same value for every validation gene for {of}")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from genexp.training.config import HardwareConfig
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genexp.dataset.description import DatasetDescription
+
 ORDER = 25
 
 #: Published intron lengths lie up to two bases below zero.
@@ -85,7 +87,7 @@ def run(composed: Composed[Config]) -> None:
         features = features_of(table, ids, found, config)
     set_up_hardware(config.hardware, verbose=composed.verbose)
     values = found.predict(promoters, features, checkpoint=config.checkpoint)
-    predictions = pd.DataFrame({"id": ids, "prediction": values} | in_label_units(values, found))
+    predictions = pd.DataFrame({"id": ids} | columns_of(values, found.dataset))
     write_atomically(Path(config.out), predictions.to_csv(sep="\t", index=False))
     console.say(f"{len(predictions):,} predictions: {relative(Path(config.out))}")
 
@@ -176,9 +178,21 @@ def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run, conf
     return found.astype(np.float32)
 
 
-def in_label_units(values: np.ndarray, run: Run) -> dict[str, np.ndarray]:
-    """Return the predictions in the unit of the labels before scaling, where the dataset says how they were scaled."""
-    scaling: Any = (run.dataset.scaling or {}).get("label")
+def columns_of(values: np.ndarray, trained_on: DatasetDescription) -> dict[str, np.ndarray]:
+    """Return the columns of the table: of one label ``prediction`` and so on, of several ``prediction_NAME``."""
+    labels = trained_on.labels
+    of_each = dict(zip(labels, values.T if len(labels) > 1 else [values], strict=True))
+    found: dict[str, np.ndarray] = {}
+    for label, column in of_each.items():
+        own = {"prediction": column} | in_label_units(column, trained_on, label)
+        found |= own if len(labels) == 1 else {f"{name}_{label}": value for name, value in own.items()}
+    return found
+
+
+def in_label_units(values: np.ndarray, trained_on: DatasetDescription, label: str) -> dict[str, np.ndarray]:
+    """Return the predictions in the unit of a label before scaling, where the dataset says how it was scaled."""
+    record: Any = trained_on.scaling or {}
+    scaling = record.get("labels", {}).get(label, record.get("label"))
     if scaling is None:
         return {}
     unscaled = values.astype(float) * scaling["sd"] + scaling["mean"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,6 +153,11 @@ def as_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_value, value)) + "]"
     return str(value) if _PLAIN.fullmatch(str(value)) else quoted(str(value), '"')
+
+
+def spelled(key: str, value: object) -> str:
+    """Return ``key=value`` as it is typed in a shell; the value is a name, or lists and groups of them."""
+    return shlex.quote(f"{key}={as_value(value)}")
 
 
 def _as_key(name: str) -> str:

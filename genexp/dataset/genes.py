@@ -15,7 +15,7 @@ from genexp.features.tokens import rows_with_n
 from genexp.memory import allocate, is_on_disk
 
 if TYPE_CHECKING:
-    from genexp.arrays import Embedded, Features, KmerCounts, Names, PerGene, Tokens
+    from genexp.arrays import Embedded, Features, KmerCounts, Names, PerLabel, Tokens
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
@@ -30,8 +30,8 @@ class Split:
     Attributes
     ----------
     genes : (n,) array of str
-    labels : (n,) float32
-        log10(median expression + 0.1), standardised.
+    labels : (n, labels) float32
+        A column for each of `DatasetDescription.labels`; NaN where a gene has no value of a label.
     blocks
         Arrays by block letter. Promoters: (n, window) uint8 tokens, or (n, chunks, dimension) float32 for precomputed
         embeddings; every other block: (n, width) float32, or uint8 when all values are 0 or 1. A streamed dataset
@@ -39,7 +39,7 @@ class Split:
     """
 
     genes: Names
-    labels: PerGene
+    labels: PerLabel
     blocks: Mapping[str, Tokens | Embedded | KmerCounts | Features]
 
     def __len__(self) -> int:
@@ -98,7 +98,10 @@ class Dataset:
         for name, split in self.splits.items():
             digest.update(name.encode())
             digest.update("\n".join(map(str, split.genes)).encode())
-            for array in (split.labels, *split.blocks.values()):
+            several = split.labels.shape[1] > 1
+            if several:
+                digest.update("\n".join(self.description.labels).encode())
+            for array in (split.labels if several else split.labels[:, 0], *split.blocks.values()):
                 digest.update(f"{array.dtype}{array.shape}".encode())
                 for first in range(0, len(array), ROWS_AT_ONCE):
                     digest.update(np.ascontiguousarray(array[first : first + ROWS_AT_ONCE]).data)

@@ -39,6 +39,7 @@ def load_files(
     on_disk = _streams(source, blocks, looked_at, config.stream)
     splits: dict[str, Split] = {}
     with_n: dict[str, int] = {}
+    without_label: dict[str, int] = {}
     done, total = 0, sum(found.genes.values())
 
     def report(rows: int) -> None:
@@ -46,18 +47,22 @@ def load_files(
 
     for name in source.arrays:
         splits[name], ambiguous = _read_split(source, name, blocks, looked_at, report, on_disk=on_disk)
-        with_n[name] = int(ambiguous.sum())
-        if config.drop_ambiguous and with_n[name]:
-            splits[name] = splits[name].take(~ambiguous)
+        lost = np.isnan(splits[name].labels).all(axis=1)  # of the labels that were chosen
+        without_label[name], with_n[name] = int(lost.sum()), int((ambiguous & ~lost).sum())
+        if config.drop_ambiguous:
+            lost |= ambiguous
+        if lost.any():
+            splits[name] = splits[name].take(~lost)
         done += found.genes[name]
         report(0)
     kept, sentences = checks.settle_shared_genes(splits, config.shared_genes, found.source)
     for name, split in kept.items():
-        checks.check_labels(split.labels, name, source.arrays[name][LABEL])
-    warnings = [*source.warnings, *checks.ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
+        checks.check_labels(split.labels, name, source.arrays[name][LABEL], found.labels)
+    warnings = [*source.warnings, *checks.unlabelled_sentence(without_label, found.labels)]
+    warnings += [*checks.ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
     if on_disk and config.stream is None:
         warnings.append(f"The promoters exceed half of the memory ({decimal(available())}): they stream from disk.")
-    warnings += checks.oddities(kept, found.feature_names)
+    warnings += checks.oddities(kept, found.feature_names, found.labels)
     loaded = found.model_copy(update={"window": looked_at if PROMOTER in blocks else None})
     return Dataset(loaded, _one_type_per_block(kept), tuple(warnings))
 
@@ -82,9 +87,7 @@ def _read_split(
     """Read one split; also return which of its genes have N in the window."""
     arrays, size = source.arrays[name], source.description.genes[name]
     genes = _read_names(arrays[GENE]) if GENE in arrays else np.array([f"{name}_{row}" for row in range(size)])
-    with np.errstate(over="ignore"):
-        labels = _read_column(arrays[LABEL]).astype(np.float32)
-    checks.check_finite(labels, arrays[LABEL], genes)
+    labels = _read_labels(source, name, genes)
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (block for block in feature_blocks() if block in blocks):
@@ -114,6 +117,16 @@ def _read_column(array: StoredArray) -> np.ndarray:
     with open_array(array) as stored:
         column: np.ndarray = stored[()].reshape(-1)
     return column
+
+
+def _read_labels(source: Source, split: str, genes: np.ndarray) -> np.ndarray:
+    """Read the labels that were chosen as (n, labels) float32, after a check of all that the file has."""
+    array, columns = source.arrays[split][LABEL], source.label_columns
+    with np.errstate(over="ignore"):
+        labels = _read_column(array).reshape(len(genes), -1).astype(np.float32)
+    names = source.description.labels if columns is None else [str(n) for n in range(labels.shape[1])]
+    checks.check_values(labels, array, genes, names)
+    return labels if columns is None else np.ascontiguousarray(labels[:, columns])
 
 
 def _read_names(array: StoredArray) -> np.ndarray:

@@ -66,18 +66,19 @@ def choose_window(
 ) -> tuple[tuple[int, int] | None, str | None]:
     """Return the window that a model sees, and a sentence where it is not just what was asked for.
 
-    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter),
-    clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
+    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter, as it
+    is without a TSS), clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
     """
     length, tss, given = found.promoter_length, found.tss, data.window
     if PROMOTER not in data.name or found.promoter is None:
         return None, None
-    if length is None or tss is None:
+    if length is None or found.promoter == "embedded":
         if given is not None:
             what, hint = "a window cannot be cut from precomputed promoter embeddings", "leave data.window out"
             raise wrong(what, f"data.window, {found.source}", None, given, hint)
         return None, None
-    left, right = wanted = tuple(given or ((0, length) if published is None else (tss + edge for edge in published)))
+    whole = published is None or tss is None
+    left, right = wanted = tuple(given or ((0, length) if whole else ((tss or 0) + edge for edge in published or ())))
     if given is not None:
         if not left < right <= length:
             expected = f"[left, right) with left < right <= {length:,}, the promoter length of {found.source}"
@@ -89,11 +90,14 @@ def choose_window(
         what, hint = "the model's published window lies outside the promoters", "give data.window=[left,right)"
         raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
     if right - left < parts:
-        what, hint = "the window is shorter than the parts that the model cuts it into", "give a longer data.window"
+        what = "the window is shorter than the parts that the model cuts it into"
+        hint = "give a longer data.window, lower model.chunk or model.parts, or set model=legnet"
         raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
     reasons = [] if (left, right) == wanted else [f"the promoters have {length:,} nt, with the TSS at {tss:,}"]
+    unplaced = f"the sequences have no TSS: the window is all of them, [0, {length:,})"
     if (right - left) % parts:
         left += (right - left) % parts
         reasons.append(f"it is cut into parts of {parts:,} nt")
-    note = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
-    return (left, right), note if reasons else None
+    clipped = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
+    sentences = [unplaced] * (tss is None and published is not None) + [clipped] * bool(reasons)
+    return (left, right), "; ".join(sentences) or None

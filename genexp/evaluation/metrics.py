@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +12,8 @@ from scipy import stats
 
 Vector = NDArray[np.float64]
 
-#: What `metrics` returns: plain numbers, and one interval.
-Metrics = dict[str, float | int | list[float]]
+#: What `metrics` returns: plain numbers, and one interval; of several labels also the metrics of each, by its name.
+Metrics = dict[str, Any]
 
 #: Bootstrap resamples held in memory at once: 16 x 18,000 genes are 2.3 MB.
 _CHUNK = 16
@@ -84,11 +86,44 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
     y, p = _checked(labels, predictions)
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, received {resamples}")
-    low, high = np.percentile(_bootstrap_r2(y, p, seed, resamples), [2.5, 97.5]) if y.size > 2 else (0.0, 1.0)
     found = {name: metric(y, p) for name, metric in METRICS.items()}
-    return {"n": y.size, **found, "r2_ci95": [float(low), float(high)]}
+    return {"n": y.size, **found, "r2_ci95": _interval([(y, p)], np.ones((y.size, 1), bool), seed, resamples)}
+
+
+def label_metrics(
+    labels: np.ndarray, predictions: np.ndarray, names: Sequence[str], *, seed: int = 0, resamples: int = 2000
+) -> Metrics:
+    """Compare (n, labels) predictions with labels, NaN where they are missing.
+
+    Of one label the result is that of `metrics`. Of several it has the same keys: the number of genes, the mean of
+    each metric over the labels, and the interval of the mean r2, for which genes are resampled with all their labels.
+    ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
+    """
+    pairs = by_label(labels, predictions)
+    each = [metrics(y, p, seed=seed, resamples=resamples) for y, p in pairs]
+    if len(each) == 1:
+        return each[0]
+    means = {name: fmean(found[name] for found in each) for name in METRICS}
+    interval = _interval([_checked(*pair) for pair in pairs], ~np.isnan(labels), seed, resamples)
+    return {"n": len(labels), **means, "r2_ci95": interval, "labels": dict(zip(names, each, strict=True))}
+
+
+def by_label(labels: np.ndarray, predictions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return labels and predictions, (n, labels) each, as one pair of vectors per label: of the genes that have it."""
+    if labels.shape != predictions.shape:
+        raise ValueError(f"labels of shape {labels.shape} but predictions of shape {predictions.shape}")
+    there = ~np.isnan(labels)
+    return [(y[known], p[known]) for y, p, known in zip(labels.T, predictions.T, there.T, strict=True)]
+
+
+def mean_r2(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the mean over labels of the squared Pearson correlation; of (n, labels) arrays, NaN where missing."""
+    return fmean(r2(y, p) for y, p in by_label(labels, predictions))
+
+
+def collapsed_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
+    """Return for which labels a model collapsed; see `is_collapsed`. The arrays are (n, labels), NaN where missing."""
+    return [is_collapsed(p, y) for y, p in by_label(labels, predictions)]
 
 
 def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
@@ -133,28 +168,48 @@ def _centred(x: Vector) -> Vector:
     return centred if np.linalg.norm(centred) > _ROUNDING * np.linalg.norm(x) else np.zeros_like(x)
 
 
-def _bootstrap_r2(labels: Vector, predictions: Vector, seed: int, resamples: int) -> Vector:
-    """Return r2 of each bootstrap resample of genes, (resamples,) float64.
+def _interval(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> list[float]:
+    """Return the 95% percentile bootstrap interval [low, high] of the mean over labels of r2.
+
+    `pairs` are labels and predictions of the genes that have a label, which (n, labels) `there` tells.
+    """
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, received {resamples}")
+    if min(y.size for y, _ in pairs) <= 2:
+        return [0.0, 1.0]
+    low, high = np.percentile(_bootstrap_r2(pairs, there, seed, resamples).mean(axis=1), [2.5, 97.5])
+    return [float(low), float(high)]
+
+
+def _bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """Return r2 of each label in each bootstrap resample of genes, (resamples, labels) float64.
 
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with
     the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``.
     """
-    n = labels.size
-    # Centred and scaled, so that a difference of moments below loses no digits.
-    x, y = (c / (np.sqrt(c @ c / n) or 1.0) for c in map(_centred, (labels, predictions)))
-    moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
+    n = len(there)
+    moments = [_moments(*pair) for pair in pairs]
     rng = np.random.default_rng(seed)
     counts = np.empty((min(_CHUNK, resamples), n))
-    means = np.empty((resamples, 5))
+    means = np.empty((len(pairs), resamples, 5))
     for start in range(0, resamples, _CHUNK):
         rows = counts[: min(_CHUNK, resamples - start)]
         for row in rows:
             row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
-        means[start : start + len(rows)] = rows @ moments / n
-    mx, my, mxx, myy, mxy = means.T
+        for mean, own, known in zip(means, moments, there.T, strict=True):
+            mine = rows if known.all() else rows[:, known]
+            drawn = n if known.all() else np.maximum(mine.sum(axis=1, keepdims=True), 1)
+            mean[start : start + len(rows)] = mine @ own / drawn
+    mx, my, mxx, myy, mxy = np.moveaxis(means, 2, 0)
     vx, vy = mxx - mx * mx, myy - my * my
     # A resample may hold one gene only, n times: it is constant, and its variance mere rounding error.
     varied = (vx > _ROUNDING * mxx) & (vy > _ROUNDING * myy)
-    r2s = np.zeros(resamples)
+    r2s = np.zeros(varied.shape)
     np.divide((mxy - mx * my) ** 2, vx * vy, out=r2s, where=varied)
-    return np.minimum(r2s, 1.0)
+    return np.minimum(r2s, 1.0).T
+
+
+def _moments(labels: Vector, predictions: Vector) -> np.ndarray:
+    """Return x, y, x^2, y^2 and xy of each gene, centred and scaled, so that their differences lose no digits."""
+    x, y = (c / (np.sqrt(c @ c / labels.size) or 1.0) for c in map(_centred, (labels, predictions)))
+    return np.stack([x, y, x * x, y * y, x * y], axis=1)

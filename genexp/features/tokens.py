@@ -8,10 +8,13 @@ import numpy as np
 ALPHABET = "ACGTN"
 N_TOKEN = 4
 
+#: Letters of bases, with ambiguity codes and gaps.
+LETTERS = b"ACGTUacgtuNRYSWKMBDHVnryswkmbdhv.-*"
+
 _CODE = np.full(256, 255, np.uint8)
+_CODE[np.frombuffer(LETTERS, np.uint8)] = N_TOKEN
 for _token, _bases in enumerate(("Aa", "Cc", "Gg", "TtUu")):
     _CODE[np.frombuffer(_bases.encode(), np.uint8)] = _token
-_CODE[np.frombuffer(b"NnRrYySsWwKkMmBbDdHhVv.-", np.uint8)] = N_TOKEN
 
 
 def tokens_from_text(sequence: str | bytes) -> np.ndarray:

@@ -1,95 +1,104 @@
-"""A genome as a stream of tokens: a FASTA file is read once, in order, and never held whole."""
+"""Genomes in FASTA files, a chromosome at a time, and the names that files give to one chromosome.
+
+The file is parsed by dnaio, which reads any line ends from any stream; `_Ascii` takes off what it refuses.
+"""
 
 from __future__ import annotations
 
+import codecs
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-import numpy as np
+from dnaio import FastaFormatError, FastaReader
 
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN, tokens_from_text
+from genexp.features.tokens import LETTERS
 from genexp.prepare.opening import open_bytes
 
-#: Bytes of FASTA in memory at a time.
-BLOCK_BYTES = 4 << 20
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
-_NO_BASE = 255
-
-
-_LETTERS = b"ACGTUNRYSWKMBDHVacgtunryswkmbdhv.-"
-#: Token of each byte, for `bytes.translate`.
-_TOKENS = bytearray([_NO_BASE] * 256)
-for _letter, _token in zip(_LETTERS, tokens_from_text(_LETTERS), strict=True):
-    _TOKENS[_letter] = _token
-_TOKENS[ord("*")] = N_TOKEN
+_ASCII = bytes(range(128)) + b"?" * 128
+#: Bases that are checked at a time.
+_BLOCK = 1 << 24
 
 
-@dataclass(frozen=True)
-class Stretch:
-    """Bases of one chromosome (first word of `header`), in order: (bases,) uint8 tokens from position `start`."""
+@dataclass(frozen=True, slots=True)
+class Chromosome:
+    """One record: `name` is the first word of its `header`, and `bases` has nothing but letters of bases."""
 
-    chromosome: str
+    name: str
     header: str
-    start: int
-    tokens: np.ndarray
+    bases: str
 
 
-def read_fasta(path: Path, block: int = BLOCK_BYTES) -> Iterator[Stretch]:
-    """Yield a FASTA file in stretches; a chromosome begins with an empty one.
+class _Ascii(io.RawIOBase):
+    """A stream without byte order mark, and with a question mark for each byte outside ASCII."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._begins = file, True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        chunk = self._file.read(len(view))
+        if self._begins:
+            chunk, self._begins = chunk.removeprefix(codecs.BOM_UTF8), False
+        view[: len(chunk)] = chunk.translate(_ASCII)
+        return len(chunk)
+
+
+def read_fasta(path: Path) -> Iterator[Chromosome]:
+    """Yield the records of a FASTA file: plain, gzip or bgzip, with any line ends.
 
     A UserError is raised if the file is not FASTA, names a chromosome twice, or holds something other than bases.
     """
+    with open_bytes(path) as file:
+        yield from _records(file, path)
+
+
+def check_fasta(path: Path) -> None:
+    """Raise a UserError if the beginning of a file shows that it is not the FASTA file of a genome."""
+    with open_bytes(path) as file:
+        next(_records(io.BytesIO(file.read(1 << 16)), path))
+
+
+def _records(file: IO[bytes], path: Path) -> Iterator[Chromosome]:
     seen: set[str] = set()
-    name = title = ""
-    position = 0
-    for header, piece in _pieces(path, block):
-        if header is not None:
-            title = header.decode("utf-8", "replace").strip()
-            name, position = title.split()[0] if title else "", 0
+    try:
+        for record in FastaReader(io.BufferedReader(_Ascii(file), 1 << 20)):
+            name = record.name.split()[0] if record.name.strip() else ""
             if not name or name in seen:
                 what = "a chromosome is in the FASTA file twice" if name else "a chromosome has no name"
-                raise UserError(what, where=path, received=f">{title}", hint="give each chromosome its own name")
+                hint = "give each chromosome its own name"
+                raise UserError(what, where=path, received=f">{record.name}", hint=hint)
             seen.add(name)
-            yield Stretch(name, title, 0, np.empty(0, np.uint8))
-        tokens = np.frombuffer(piece.translate(_TOKENS, b"\r\n"), np.uint8)
-        if len(tokens) and tokens.max() == _NO_BASE:
-            at = int(np.argmax(tokens == _NO_BASE))
-            raise UserError(
-                "a genome holds something other than bases",
-                where=f"{path}, {name}, position {position + at + 1:,}",
-                expected="A C G T N or another IUPAC code",
-                received=repr(chr(piece.translate(None, b"\r\n")[at])),
-                hint="use the genome's DNA, not its proteins; copy or download it again",
-            )
-        if len(tokens):
-            yield Stretch(name, title, position, tokens)
-        position += len(tokens)
+            _check_bases(name, record.sequence, path)
+            yield Chromosome(name, record.name, record.sequence)
+    except FastaFormatError as error:
+        expected = "a first line that begins with >"
+        raise UserError("this is not a FASTA file", where=path, expected=expected, received=error.message) from None
     if not seen:
         raise UserError("this FASTA file is empty", where=path, hint="copy or download it again")
 
 
-def _pieces(path: Path, block: int) -> Iterator[tuple[bytes | None, bytes]]:
-    """Cut a file into headers, each with the bases that follow, and more bases (None); lines may be of any length."""
-    before = b"\n"  # where a block begins with a line, so that all headers follow a newline
-    with open_bytes(path) as file:
-        chunk = file.read(block)
-        if chunk and not chunk.startswith(b">"):
-            received, expected = repr(chunk[:40].decode("utf-8", "replace")), "a first line that begins with >"
-            raise UserError("this is not a FASTA file", where=path, expected=expected, received=received)
-        while chunk:
-            chunk = before + chunk
-            if chunk[chunk.rfind(b"\n") :].startswith(b"\n>"):
-                chunk += file.readline()  # the rest of the header
-            bases, *records = chunk.split(b"\n>")
-            yield None, bases
-            for record in records:
-                header, _, bases = record.partition(b"\n")
-                yield header, bases
-            before = b"\n" if chunk.endswith(b"\n") else b""
-            chunk = file.read(block)
+def _check_bases(name: str, bases: str, path: Path) -> None:
+    for first in range(0, len(bases), _BLOCK):
+        block = bases[first : first + _BLOCK].encode()
+        if others := block.translate(None, LETTERS):
+            raise UserError(
+                "a genome holds something other than bases",
+                where=f"{path}, {name}, position {first + block.index(others[:1]) + 1:,}",
+                expected="A C G T N or another IUPAC code",
+                received=repr(chr(others[0])),
+                hint="use the genome's DNA, not its proteins; copy or download it again",
+            )
 
 
 def chromosome_aliases(name: str, header: str) -> list[str]:

@@ -13,6 +13,7 @@ from genexp.errors import UserError
 from genexp.prepare import source
 from genexp.prepare.config import TARGETS, Config
 from genexp.prepare.genes import RawGenes, without_version
+from genexp.prepare.halflife import with_features
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few, open_text
 from genexp.prepare.tables import look_at
@@ -20,21 +21,25 @@ from genexp.prepare.targets import check_columns, check_file, read_targets
 
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
-    """Return the genes of any source, joined with expression and targets, without those that are masked."""
+    """Return the genes of any source, with expression and targets, that are not masked and can be read."""
     targets = {key: getattr(config, key).file for key in TARGETS}
+    features = config.halflife if isinstance(config.halflife, str) else None
     for key, name in targets.items():  # what can be seen now, before the long work
         check_columns(getattr(config, key), getattr(config, f"{key}_columns"), key)
         if name:
             check_file(Path(name), key)
-    if config.split.file:
-        look_at(Path(config.split.file), "split.file")
+    for key, name in {"split.file": config.split.file, "halflife": features}.items():
+        if name:
+            look_at(Path(name), key)
     genes = source.load(config.source).gather(config, ledger)
     if config.mask:
         genes = masked(genes, Path(config.mask), ledger)
+    if features:
+        genes = with_features(genes, config, ledger)
     for block, row in BLOCKS.items():
         if targets.get(row.input):
             genes = _with_targets(genes, block, config, ledger)
-    return genes
+    return source.readable(config, genes, ledger)
 
 
 def masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:

@@ -14,10 +14,11 @@ import numpy as np
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.opening import few
+from genexp.prepare.recipe import LOGGED
 from genexp.prepare.tables import is_heading
 
 if TYPE_CHECKING:
-    from genexp.prepare.annotation import Transcript
+    from genexp.prepare.records import Transcript
     from genexp.prepare.targets import Targets
 
 #: The version of an id as Ensembl, RefSeq and others count it; other dots number the genes of a clone.
@@ -80,8 +81,10 @@ class RawGenes:
 
     `labels` is (n, labels) float64, NaN where a gene has no value of a label; `label_names` names its columns, and
     `unit` is their unit before a logarithm (``"TPM"``), where it is known. `halflife` is (n, features), by default
-    Xpresso's eight, without GC until a genome is read; `tss` is the position of the first transcribed base, from 0;
-    `targets` are tables by block letter.
+    Xpresso's eight, of which those that are `halflife_logged` are still to become logarithms; `tss` is the position of
+    the first transcribed base, from 0; `targets` are tables by block letter. `promoters` are (n, length) uint8 tokens,
+    where they are read before the split. A table of sequences may have `split`, what each row has in the column
+    `split_column`, "" where that is empty.
     """
 
     names: GeneNames
@@ -90,11 +93,15 @@ class RawGenes:
     unit: str | None = None
     halflife: np.ndarray = field(default_factory=_unknown)
     halflife_names: tuple[str, ...] = HALFLIFE_FEATURES
+    halflife_logged: tuple[bool, ...] = LOGGED
     chromosome: np.ndarray = field(default_factory=_unknown)
     strand: np.ndarray = field(default_factory=_unknown)
     tss: np.ndarray = field(default_factory=_unknown)
     transcripts: list[Transcript] = field(default_factory=list)
     targets: dict[str, Targets] = field(default_factory=dict)
+    promoters: np.ndarray = field(default_factory=_unknown)
+    split: np.ndarray = field(default_factory=_unknown)
+    split_column: str = ""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from genexp.prepare.left_out import LeftOut, by_reason
+
 #: Takes one line for the user; takes the number of items done, and of all.
 Note = Callable[[str], None]
 Progress = Callable[[int, int], None]
@@ -19,7 +21,8 @@ def ignore(*_: object) -> None:
 class Ledger:
     """How many genes each step left (`steps`), and what each rule did (`rules`, one sentence for each choice).
 
-    Lines, warnings and progress are reported to `note`, `warn` and `progress`.
+    `left_out` are the genes that cannot be read. Lines, warnings and progress are reported to `note`, `warn` and
+    `progress`.
     """
 
     note: Note = ignore
@@ -27,6 +30,7 @@ class Ledger:
     progress: Progress = ignore
     steps: list[dict[str, Any]] = field(default_factory=list)
     rules: dict[str, str] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def count(self, step: str, genes: int, remark: str = "") -> None:
         """Add a step, and report it."""
@@ -39,3 +43,12 @@ class Ledger:
         """Keep a rule, and report it where `report` is given."""
         self.rules[name] = sentence
         report(prefix + sentence)
+
+    def leave_out(self, genes: list[LeftOut], kept: int) -> None:
+        """Keep the genes that cannot be read, and report them by reason; `kept` genes are left."""
+        if not genes:
+            return
+        self.left_out += genes
+        reasons = ", ".join(f"{reason.value} {len(found):,}" for reason, found in by_reason(genes).items())
+        self.warn(f"genes that cannot be read are left out, as left_out.tsv lists: {reasons}")
+        self.count("readable", kept, reasons)

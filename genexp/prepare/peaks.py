@@ -1,8 +1,9 @@
-"""Transcription start sites from a BED file of CAGE peaks."""
+"""Transcription start sites from peaks: BED, EPDnew, FANTOM5's CAGE peaks, narrowPeak."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,15 +29,61 @@ class Peak(NamedTuple):
     score: float
 
 
+def _single(columns: Sequence[str], start: int, end: int, plus: bool) -> int | None:
+    return start if end - start == 1 else None
+
+
+def _thick(columns: Sequence[str], start: int, end: int, plus: bool) -> int | None:
+    """EPDnew's thick part begins at the TSS, FANTOM5's is the TSS; one as wide as the peak says nothing."""
+    first, last = int(columns[6]), int(columns[7])
+    if first >= last or (first, last) == (start, end):
+        return _single(columns, start, end, plus)
+    return first if plus else last - 1
+
+
+def _summit(columns: Sequence[str], start: int, end: int, plus: bool) -> int | None:
+    offset = int(columns[9])
+    return start + offset if offset >= 0 else _single(columns, start, end, plus)
+
+
+def _blocks(columns: Sequence[str], start: int, end: int, plus: bool) -> int | None:
+    """A transcript begins at the end that its strand says; its thick part is the CDS, unless that is a single base."""
+    first, last = int(columns[6]), int(columns[7])
+    return first if last - first == 1 else start if plus else end - 1
+
+
+class Format(NamedTuple):
+    """One kind of file, which its number of columns shows, and the base that stands for a peak (0-based) or None."""
+
+    name: str
+    more_columns: str
+    position: Callable[[Sequence[str], int, int, bool], int | None]
+
+    def columns(self) -> str:
+        return f"chromosome, start, end, name, score, + or -{self.more_columns}"
+
+
+_BED = Format("BED", "", _single)
+#: By number of columns; files with another number are BED6 with columns of their own.
+_FORMATS = {
+    8: Format("EPDnew", ", thick start, thick end", _thick),
+    9: Format("BED9", ", thick start, thick end, colour", _thick),
+    10: Format("narrowPeak", ", signal, p, q, summit", _summit),
+    12: Format("BED12", ", thick start, thick end, colour, number, sizes and starts of blocks", _blocks),
+}
+#: Names of peaks with the number of the gene's promoter, of which the first counts: FANTOM5's and EPDnew's.
+_NUMBERED = (re.compile(r"p(?P<number>\d+)@(?P<label>.+)"), re.compile(r"(?P<label>.+)_(?P<number>\d+)"))
+
+
 def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
     """Return the TSS of each gene, from a peak where there is one, and a sentence about it.
 
-    A peak belongs to the gene it is named after (its id, or FANTOM5's ``p1@SYMBOL``, of which only p1 counts), on the
-    same chromosome and strand. If no peak is named after a gene, the one with the highest score within `NEAR` nt of the
-    annotated TSS is taken. A peak's position is its ``thickStart`` where that is a single base, else its middle. A
-    UserError is raised if no peak belongs to any gene.
+    A peak belongs to the gene it is named after (its id, or FANTOM5's ``p1@SYMBOL`` and EPDnew's ``SYMBOL_1``, of which
+    only the first counts), on the same chromosome and strand. If no peak is named after a gene, the one with the
+    highest score within `NEAR` nt of the annotated TSS is taken. A UserError is raised if no peak belongs to any gene,
+    or one has no single base that can be the TSS.
     """
-    peaks, annotated = _read_bed(path), genes.tss
+    (peaks, kind), annotated = _read_bed(path), genes.tss
     places = [(plain_name(name), str(strand)) for name, strand in zip(genes.chromosome, genes.strand, strict=True)]
     how, moved = "named after the gene", _named(peaks, genes.names, places)
     if not moved:
@@ -45,36 +92,48 @@ def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
         expected = f"peaks named {genes.names.ids[0]} or p1@SYMBOL, or near annotated TSSs"
         first = f", the first named {peaks[0].name} on {peaks[0].place[0]}" if peaks else ""
         received, hint = f"{len(peaks):,} peaks{first}", "use peaks of the same assembly and organism"
-        what, where = "no CAGE peak belongs to any gene", f"tss={path}"
+        what, where = "no peak belongs to any gene", f"tss={path}"
         raise UserError(what, where=where, expected=expected, received=received, hint=hint)
     tss = annotated.copy()
     tss[list(moved)] = list(moved.values())
     distance = np.abs(tss - annotated)
     median = np.median(distance[distance > 0]) if distance.any() else 0
     return tss, (
-        f"CAGE peaks ({how}) for {len(moved):,} genes; those that moved did by a median of {median:.0f} nt; "
+        f"{kind.name} peaks ({how}) for {len(moved):,} genes; those that moved did by a median of {median:.0f} nt; "
         f"the annotated TSS for {len(genes) - len(moved):,}"
     )
 
 
-def _read_bed(path: Path) -> list[Peak]:
-    peaks = []
+def _read_bed(path: Path) -> tuple[list[Peak], Format]:
+    peaks: list[Peak] = []
+    width = 0
     with open_text(path) as file:
         for number, line in enumerate(file, 1):
             if line.startswith(("#", "track", "browser")) or not line.strip():
                 continue
             columns = line.rstrip("\r\n").split("\t")
-            try:
-                start, end, strand, score = int(columns[1]), int(columns[2]), columns[5], float(columns[4])
-                thick = (int(columns[6]), int(columns[7])) if len(columns) > 7 else (start, end)
-            except (IndexError, ValueError):
-                start, end, strand, score, thick = 0, 0, "", 0.0, (0, 0)
-            if strand not in ("+", "-") or not 0 <= start < end:
-                what = "a line is not BED with six columns and a strand"
-                raise bad_line(what, f"tss={path}", number, "chromosome, start, end, name, score, + or -", line)
-            position = thick[0] if thick[1] - thick[0] == 1 else (start + end - 1) // 2
-            peaks.append(Peak((plain_name(columns[0]), strand), position, columns[3], score))
-    return peaks
+            width = width or len(columns)
+            peaks.append(_peak(columns, width, f"tss={path}", number))
+    return peaks, _FORMATS.get(width, _BED)
+
+
+def _peak(columns: Sequence[str], width: int, where: str, line: int) -> Peak:
+    kind, text = _FORMATS.get(width, _BED), " ".join(columns)
+    try:
+        start, end, strand = int(columns[1]), int(columns[2]), columns[5]
+        if not 0 <= start < end < 1 << 40 or strand not in ("+", "-") or len(columns) != width:
+            raise ValueError
+        position = kind.position(columns, start, end, strand == "+")
+        score = float(columns[4]) if columns[4] != "." else 0.0
+    except (IndexError, ValueError):
+        raise bad_line("a line is not BED with six columns and a strand", where, line, kind.columns(), text) from None
+    if position is None:
+        what, expected = "a peak is wide, and no single base of it is the TSS", "one base, a thick part or a summit"
+        hint = "give one base for each TSS, or peaks with a thick part (EPDnew, FANTOM5) or a summit (narrowPeak)"
+        raise bad_line(what, where, line, expected, f"{end - start:,} nt: {text}", hint)
+    if not start <= position < end:
+        raise bad_line("the TSS of a peak lies outside it", where, line, kind.columns(), text)
+    return Peak((plain_name(columns[0]), strand), position, columns[3], score)
 
 
 def _named(peaks: list[Peak], names: GeneNames, places: list[Place]) -> dict[int, int]:
@@ -82,14 +141,16 @@ def _named(peaks: list[Peak], names: GeneNames, places: list[Place]) -> dict[int
     best: dict[str, Peak] = {}
     for peak in peaks:
         for part in peak.name.split(","):
-            number, label = match.groups() if (match := re.fullmatch(r"p(\d+)@(.+)", part)) else ("1", part)
-            if number == "1" and (label not in best or peak.score > best[label].score):
-                best[label] = peak
-    found: dict[int, int] = {}
+            found = [pattern.fullmatch(part) for pattern in _NUMBERED]
+            labels = {part, *(match["label"] for match in found if match and match["number"] == "1")}
+            for label in labels:
+                if label not in best or peak.score > best[label].score:
+                    best[label] = peak
+    moved: dict[int, int] = {}
     for gene, (place, *called) in enumerate(zip(places, names.ids, *names.others.values(), strict=True)):
         for peak in (best[name] for name in called if name in best and best[name].place == place):
-            found.setdefault(gene, peak.position)
-    return found
+            moved.setdefault(gene, peak.position)
+    return moved
 
 
 def _nearest(peaks: list[Peak], annotated: np.ndarray, places: list[Place]) -> dict[int, int]:

@@ -19,7 +19,7 @@ from genexp.errors import UserError
 OFFSET = 0.1
 
 #: Half-life features that are logarithms; the three GC contents are not.
-LOGGED = np.array([not name.endswith("GC") for name in HALFLIFE_FEATURES])
+LOGGED = tuple(not name.endswith("GC") for name in HALFLIFE_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def unit_text(unit: str | None, scale: str | None, pseudocount: float | None = N
     return f"{measured}, standardised"
 
 
-def log_halflife(values: np.ndarray) -> np.ndarray:
-    """Return (n, 8) half-life features before standardisation: log10(x + 0.1) of lengths and density."""
+def log_halflife(values: np.ndarray, logged: Sequence[bool] = LOGGED) -> np.ndarray:
+    """Return (n, features) before standardisation: log10(x + 0.1) of those that are `logged`."""
     # A published intron length can be below zero by a base or two; its logarithm must exist.
-    return np.where(LOGGED, np.log10(np.maximum(values, 0) + OFFSET), values)
+    return np.where(logged, np.log10(np.maximum(values, 0) + OFFSET), values)
 
 
 def scaling_record(
@@ -81,8 +81,14 @@ def scaling_record(
     *,
     pseudocount: float | None = None,
     labels: Sequence[str] = ("expression",),
+    features: Sequence[str] = HALFLIFE_FEATURES,
+    logged: Sequence[bool] = LOGGED,
 ) -> dict[str, Any]:
-    """Return what the files say of the scaling, enough to turn it back; several labels have a group each."""
+    """Return what the files say of the scaling, enough to turn it back.
+
+    Several `labels` have a group each; `features` are the names of the half-life features, `logged` those that are
+    logarithms.
+    """
 
     def column(scaler: Scaler, n: int, added: float | None) -> dict[str, float | None]:
         return {"log10_offset": added, "mean": float(scaler.mean[n]), "sd": float(scaler.sd[n])}
@@ -96,8 +102,8 @@ def scaling_record(
     found = {name: column(label, n, added) for n, name in enumerate(labels)}
     record |= {"label": found[labels[0]]} if len(labels) == 1 else {"labels": found}
     if halflife is not None:
-        offsets = [OFFSET if logged else None for logged in LOGGED]
-        record["halflife"] = {name: column(halflife, n, offsets[n]) for n, name in enumerate(HALFLIFE_FEATURES)}
+        offsets = [OFFSET if taken else None for taken in logged]
+        record["halflife"] = {name: column(halflife, n, offsets[n]) for n, name in enumerate(features)}
     return record
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from genexp.config.words import spelled
 from genexp.errors import UserError
 from genexp.prepare.config import Config, ExpressionColumns
 from genexp.prepare.formats import (
@@ -130,7 +131,7 @@ def _of_one_unit(layout: Layout) -> Layout:
     """Raise a UserError if samples have several units, which cannot be averaged; return the layout."""
     best = _of_best_unit(layout.units, layout.samples)
     if len(best) < len(layout.samples):
-        hint = "choose one: " + proposal("samples", spanning(layout.table, best))
+        hint = "choose one: " + spelled("samples", spanning(layout.table, best))
         what, received = "the table has several units of one sample, which cannot be averaged", few(layout.samples)
         raise UserError(what, where=layout.table.where, received=received, hint=hint)
     return layout

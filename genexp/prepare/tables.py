@@ -495,6 +495,11 @@ def is_heading(name: str) -> bool:
     return not name.strip() or not _HEADING_WORDS.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
 
 
+def text_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns after the first in which no value is a number, or true or false."""
+    return [n for n in table.columns[1:] if not (is_numeric(table[n]) or pd.api.types.is_bool_dtype(table[n]))]
+
+
 def numbers_in(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return a column as numbers, NaN where a value is none."""
     return pd.to_numeric(column, errors="coerce")

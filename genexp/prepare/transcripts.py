@@ -7,24 +7,31 @@ exons per kb.
 
 from __future__ import annotations
 
+import re
 from array import array
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Iterable, Sequence
+from itertools import combinations, pairwise
 
 import numpy as np
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
-from genexp.prepare.annotation import Annotation, Transcript
 from genexp.prepare.config import GenesConfig
 from genexp.prepare.genes import GeneNames, RawGenes, without_version
 from genexp.prepare.ledger import Ledger
+from genexp.prepare.left_out import Reason
 from genexp.prepare.opening import few
+from genexp.prepare.records import Annotation, Transcript
 
 CANONICAL_TAGS = ("MANE_Select", "MANE Select", "Ensembl_canonical", "RefSeq Select", "appris_principal_1")
 
-#: A ribosome that slips back reads at most this number of bases twice; NCBI writes such a CDS as two rows that overlap.
+#: The most bases that a ribosome skips, or reads twice, where it slips: an annotation has two CDS rows there, which lie
+#: apart or overlap by so much, but it is no intron.
 SLIP = 2
+
+#: Contigs that show a part of a chromosome again, or that have no place on one, as UCSC, NCBI, Ensembl and GENCODE
+#: name them.
+_EXTRA_CONTIG = re.compile(r".*_(alt|fix|random|hap\d+)|(chr)?Un_.*|CHR_.*|N[TW]_\d.*|[A-Z]{2}\d{6,}[.v]\d+")
 
 Pieces = list[tuple[int, int]]
 
@@ -32,51 +39,92 @@ Pieces = list[tuple[int, int]]
 def choose_transcripts(annotation: Annotation, rules: GenesConfig, ledger: Ledger, *, need_cds: bool) -> RawGenes:
     """Choose one transcript for each gene, only among those with CDS if `need_cds`; expression is NaN so far.
 
-    It is the one with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else the longest transcript, else
-    the first id; with ``transcript=longest_cds`` tags do not count. A UserError is raised if no gene is left.
+    It is the first that can be read of those with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else
+    the longest transcript, else the first id; with ``transcript=longest_cds`` tags do not count. Where none can be
+    read, the first has the `problem`. A UserError is raised if no gene is left.
     """
-    ledger.count("in the annotation", len(annotation.genes), annotation.flavour)
-    if annotation.repeated:
-        rows = f"{annotation.repeated:,} rows of exons, CDS or stop codons"
-        ledger.rule("repeated rows", f"{rows} are in the annotation twice; counted once", report=ledger.warn)
-    biotypes = rules.biotypes if any(gene.biotype for gene in annotation.genes.values()) else None
+    _report_rows(annotation, ledger)
+    biotypes = rules.biotypes
     by_gene = _candidates(annotation, biotypes, need_cds=need_cds)
-    best = {gene: min(found, key=lambda t: _rank(t, rules.transcript)) for gene, found in by_gene.items()}
-    kept = "/".join(biotypes) if biotypes is not None else "any biotype"
+    several = sum([_take_longest_protein(t) for found in by_gene.values() for t in found])
+    if several:
+        sentence = f"{several:,} transcripts with several: the longest, of the CDS rows of one protein id"
+        ledger.rule("proteins", sentence)
+    copies, best = 0, {}
+    for gene, found in by_gene.items():
+        ranked = sorted(found, key=lambda t: _rank(t, rules.transcript))
+        best[gene], copied = _first_readable(ranked, rules.stop_codon if need_cds else None)
+        copies += copied
+    if copies:
+        ledger.rule("copies", f"{copies:,} genes have copies on alternative, unplaced or unlocalised contigs: not used")
+    any_biotype = biotypes is None or not _has_biotypes(annotation)
+    kept = "any biotype" if any_biotype else "/".join(biotypes or [])
     ledger.count(f"{kept}{', with CDS' if need_cds else ''}", len(best))
-    tagged = sum(_rank(t, rules.transcript)[0] < len(CANONICAL_TAGS) for t in best.values())
-    ledger.rule(
-        "transcript",
-        f"one for each gene ({rules.transcript}): {tagged:,} by a canonical tag ({', '.join(CANONICAL_TAGS)}), "
-        f"{sum(len(found) == 1 for found in by_gene.values()):,} genes have only one, the rest by the longest CDS",
-    )
-    rule = "5' end of the first exon of the chosen transcript (where it has no exon rows, of the transcript itself)"
-    other = sum(bool(t.exons) and t.start >= 0 and (t.start, t.end) != span(t) for t in best.values())
-    if other:
-        remark = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}"
-        rule = f"{rule}; {remark}"
-        ledger.warn(remark)
-    ledger.rule("tss", rule)
+    _report_choice(best, by_gene, rules, ledger)
     return _chosen(annotation, best, strip_versions=rules.strip_versions)
 
 
+def _report_rows(annotation: Annotation, ledger: Ledger) -> None:
+    for name in annotation.absent:
+        ledger.warn(f"genes.skip_chromosomes: no chromosome {name} in the annotation")
+    ledger.count("in the annotation", len(annotation.genes), annotation.flavour)
+    if annotation.nameless:
+        rows = f"{annotation.nameless:,} rows of exons, CDS or stop codons"
+        ledger.rule("rows without a gene", f"{rows} name no gene; passed over", report=ledger.warn)
+    if annotation.repeated:
+        rows = f"{annotation.repeated:,} rows of exons, CDS or stop codons"
+        ledger.rule("repeated rows", f"{rows} are in the annotation twice; counted once", report=ledger.warn)
+
+
+def _has_biotypes(annotation: Annotation) -> bool:
+    return any(gene.biotype not in ("", "pseudogene") for gene in annotation.genes.values())
+
+
 def _candidates(annotation: Annotation, biotypes: list[str] | None, *, need_cds: bool) -> dict[str, list[Transcript]]:
-    every = list(annotation.transcripts.values())
+    every = annotation.transcripts
     if need_cds and not any(t.cds for t in every):
-        what = "the annotation has no CDS rows, which half-life features need"
+        what = "the annotation has no CDS rows of a gene, which half-life features need"
         received = "exons only" if any(t.exons for t in every) else "neither exons nor CDS"
         hint = "use the full annotation, or set halflife=false for promoters alone"
         raise UserError(what, where=annotation.path, received=received, hint=hint)
+    plain = () if _has_biotypes(annotation) else ("",)  # pseudogenes are known without biotypes
     by_gene: dict[str, list[Transcript]] = {}
     for t in every:
-        wanted = biotypes is None or annotation.genes[t.gene].biotype in biotypes
-        if wanted and (t.cds or not need_cds) and (t.exons or t.cds or t.start >= 0):
+        wanted = biotypes is None or annotation.genes[t.gene].biotype in (*biotypes, *plain)
+        if wanted and (t.cds or t.proteins or not need_cds) and (t.problem or t.exons or t.cds or t.own):
             by_gene.setdefault(t.gene, []).append(t)
     if not by_gene:
         received = few(sorted({gene.biotype for gene in annotation.genes.values()}))
         where, hint = f"{annotation.path}, genes.biotypes={biotypes}", "change genes.biotypes; null keeps all"
         raise UserError("no gene of the annotation is left", where=where, received=received, hint=hint)
     return by_gene
+
+
+def _take_longest_protein(transcript: Transcript) -> bool:
+    """Keep the CDS rows of the longest protein alone, and return whether there were several.
+
+    Protein ids tell them apart; IDs of rows do only where the proteins overlap each other, since many annotations
+    number the rows of one protein.
+    """
+    names = set(transcript.proteins)
+    if len(names) < 2 or transcript.problem or names & {"", "ID="}:
+        return False
+    rows = list(zip(transcript.cds[::2], transcript.cds[1::2], transcript.proteins, strict=True))
+    proteins = {name: array("q", [x for *row, owner in rows if owner == name for x in row]) for name in names}
+    by_row = any(name.startswith("ID=") for name in names)
+    if by_row and not all(_overlap(_pairs(a), _pairs(b)) for a, b in combinations(proteins.values(), 2)):
+        return False
+    best = max(dict.fromkeys(transcript.proteins), key=lambda name: _length(proteins[name]))
+    transcript.cds, transcript.proteins = proteins[best], [best] * (len(proteins[best]) // 2)
+    if transcript.stop:  # the other proteins' stop codons
+        first, last = min(transcript.cds) - 3, max(transcript.cds) + 3
+        mine = [row for row in _pairs(transcript.stop) if first <= row[0] and row[1] <= last]
+        transcript.stop = array("q", [position for row in mine for position in row])
+    return True
+
+
+def _overlap(some: Pieces, others: Pieces) -> bool:
+    return any(a[0] < b[1] - SLIP and b[0] < a[1] - SLIP for a in some for b in others)
 
 
 def _rank(transcript: Transcript, rule: str) -> tuple[int, int, int, str]:
@@ -90,6 +138,53 @@ def _length(flat: array[int]) -> int:
     return sum(flat[1::2]) - sum(flat[::2])
 
 
+def _first_readable(ranked: Sequence[Transcript], stop_codon: str | None) -> tuple[Transcript, bool]:
+    """Return the first transcript that can be read, and whether copies on other contigs were passed over.
+
+    `stop_codon` is the rule for it, or None where the CDS is not used.
+    """
+    readable = [t for t in ranked if t.problem is None]
+    places = {(t.chromosome, t.strand) for t in readable}
+    copied = False
+    if len(places) > 1:
+        main = [t for t in readable if not _EXTRA_CONTIG.fullmatch(t.chromosome)]
+        copied = len({(t.chromosome, t.strand) for t in main}) == 1
+        if not copied:
+            first = readable[0]
+            other = next(t for t in readable if (t.chromosome, t.strand) != (first.chromosome, first.strand))
+            other.problem = Reason.PLACES
+            return other, False
+        readable = main
+    for transcript in readable if stop_codon else ():
+        transcript.problem = parts_problem(transcript, stop_codon or "")
+        if transcript.problem is None:
+            return transcript, copied
+    return (readable or ranked)[0], copied
+
+
+def _report_choice(
+    best: dict[str, Transcript], by_gene: dict[str, list[Transcript]], rules: GenesConfig, ledger: Ledger
+) -> None:
+    tagged = sum(_rank(t, rules.transcript)[0] < len(CANONICAL_TAGS) for t in best.values())
+    ledger.rule(
+        "transcript",
+        f"one for each gene ({rules.transcript}): {tagged:,} by a canonical tag ({', '.join(CANONICAL_TAGS)}), "
+        f"{sum(len(found) == 1 for found in by_gene.values()):,} genes have only one, the rest by the longest CDS",
+    )
+    passed = [t for gene, found in by_gene.items() for t in found if t.problem and not best[gene].problem]
+    if passed:
+        reasons = few(sorted({t.problem.value for t in passed if t.problem}))
+        sentence = f"{len(passed):,} of genes that have others cannot be read, and were passed over: {reasons}"
+        ledger.rule("transcripts", sentence, report=ledger.note, prefix="transcripts: ")
+    rule = "5' end of the first exon of the chosen transcript (where it has no exon rows, of the transcript itself)"
+    other = sum(bool(t.exons) and bool(t.own) and (min(t.own), max(t.own)) != span(t) for t in best.values())
+    if other:
+        remark = f"transcripts whose row ends elsewhere than their exons, which count: {other:,}"
+        rule = f"{rule}; {remark}"
+        ledger.warn(remark)
+    ledger.rule("tss", rule)
+
+
 def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> RawGenes:
     transcripts = list(best.values())
     kinds = sorted({kind for gene in best for kind in annotation.genes[gene].names})
@@ -99,60 +194,56 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
         twice = next(name for n, name in enumerate(ids) if name in ids[:n])
         what, hint = f"without versions, gene {twice} occurs twice", "set genes.strip_versions=false"
         raise UserError(what, where=annotation.path, hint=hint)
-    spans = np.array([span(t) for t in transcripts])
     chromosome, strand = (np.array([getattr(t, name) for t in transcripts]) for name in ("chromosome", "strand"))
     return RawGenes(
         GeneNames(np.array(ids), others),
         np.full((len(ids), 1), np.nan),
         chromosome=chromosome,
         strand=strand,
-        tss=np.where(strand == "+", spans[:, 0], spans[:, 1] - 1),
+        tss=np.array([_tss(t) for t in transcripts]),
         transcripts=transcripts,
     )
 
 
+def _tss(transcript: Transcript) -> int:
+    if not any(transcript.intervals()):
+        return 0  # its coordinates are impossible
+    start, end = span(transcript)
+    tss = start if transcript.strand == "+" else end - 1
+    return tss % transcript.circular if transcript.circular else tss
+
+
 def span(transcript: Transcript) -> tuple[int, int]:
     """Return first base and end of a transcript, introns included: its exons', if it has any."""
-    parts = transcript.exons or transcript.cds
-    starts, ends = list(parts[::2]), list(parts[1::2])
-    if transcript.start >= 0 and not transcript.exons:
-        starts.append(transcript.start)
-        ends.append(transcript.end)
-    return min(starts), max(ends)
+    parts = transcript.exons or transcript.cds + transcript.own
+    return min(parts), max(parts)
 
 
-def check_parts_fit(transcript: Transcript, path: object) -> None:
-    """Raise a UserError if exons overlap, or CDS by more than a ribosome's slip, or the CDS lies outside the exons."""
+def parts_problem(transcript: Transcript, stop_codon: str = "as_annotated") -> Reason | None:
+    """Return why UTRs and CDS cannot be told: parts overlap by more than a ribosome's slip, or do not fit."""
     exons, cds = _pairs(transcript.exons), _pairs(transcript.cds)
     whole = merged(exons)
-    outside = [[row] for row in cds if exons and not any(s <= row[0] and row[1] <= e for s, e in whole)]
-    found = {
-        "two exons overlap": [[a, b] for a, b in pairwise(exons) if b[0] < a[1]],
-        "two CDS rows overlap": [[a, b] for a, b in pairwise(cds) if b[0] < a[1] - SLIP],
-        "CDS lies outside the exons": outside,
-    }
-    for what, rows in found.items():
-        if rows:
-            places = ", ".join(f"{start + 1:,} to {end:,}" for start, end in rows[0])
-            raise UserError(
-                f"gene {transcript.gene}: {what}",
-                where=f"{path}, transcript {transcript.name}, which begins at line {transcript.line:,}",
-                received=f"{transcript.chromosome}: {places}",
-                hint="correct the rows, or leave the gene out of the expression table",
-            )
+    if any(b[0] < a[1] for a, b in pairwise(exons)):
+        return Reason.EXONS
+    if any(b[0] < a[1] - SLIP for a, b in pairwise(cds)):
+        return Reason.CDS
+    if exons and any(not any(s <= start and end <= e for s, e in whole) for start, end in cds):
+        return Reason.OUTSIDE
+    if stop_codon != "as_annotated" and not transcript.stop:
+        return Reason.STOP
+    return None
 
 
 def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[str, Pieces]:
     """Return the spliced pieces of UTR5, CDS and UTR3, each sorted by position, of a transcript with CDS.
 
     `stop_codon` says whether the CDS is to hold it: ``"included"``, ``"excluded"`` or ``"as_annotated"``. One that the
-    CDS does not hold belongs to no region, as in Ensembl's UTR rows. A UserError is raised if the CDS has to be
-    changed, but the annotation does not say whether it holds the stop codon.
+    CDS does not hold belongs to no region, as in Ensembl's UTR rows.
     """
     cds = merged(_pairs(transcript.cds), touching=False)  # where a ribosome slips back, bases are read twice
     exons = _pairs(transcript.exons)
-    if not exons:  # SGD, bacteria: the CDS, extended to the transcript's ends
-        exons, (start, end) = merged(cds), span(transcript)
+    if not exons:  # SGD, PomBase, bacteria: the CDS and UTR rows, extended to the transcript's ends
+        exons, (start, end) = merged([*cds, *_pairs(transcript.utr)]), span(transcript)
         exons[0] = (start, exons[0][1])
         exons[-1] = (exons[-1][0], end)
     first, last = cds[0][0], max(end for _, end in cds)
@@ -161,10 +252,6 @@ def regions(transcript: Transcript, stop_codon: str = "as_annotated") -> dict[st
     plus = transcript.strand == "+"
     utr5, utr3 = (left, right) if plus else (right, left)
     stop = _pairs(transcript.stop)
-    if not stop and stop_codon != "as_annotated":
-        what, where = "the annotation does not say whether the CDS holds the stop codon", f"gtf, {transcript.name}"
-        hint = "set genes.stop_codon=as_annotated"
-        raise UserError(what, where=where, expected="stop_codon rows", received="none", hint=hint)
     if stop and (stop[0][0] < first or stop[-1][1] > last):
         codon, utr3 = split_spliced(utr3, 3, from_left=plus)
         if stop_codon == "included":
@@ -212,7 +299,15 @@ def halflife_lengths(transcript: Transcript, pieces: dict[str, Pieces], lengths:
     one_less = lengths == "published"
     length = {name: sum(e - s - one_less for s, e in found) for name, found in pieces.items()}
     start, end = span(transcript)
-    intron = end - start - one_less - sum(length.values())
-    density = 1000 * len(pieces["CDS"]) / length["CDS"] if length["CDS"] > 0 else 0.0
+    slips = _slips(transcript, pieces["CDS"])
+    intron = end - start - one_less - sum(length.values()) - sum(slips)
+    density = 1000 * (len(pieces["CDS"]) - len(slips)) / length["CDS"] if length["CDS"] > 0 else 0.0
     values = (length["UTR5"], length["CDS"], intron, length["UTR3"], round(density, 2) if one_less else density)
     return dict(zip((*HALFLIFE_FEATURES[:4], HALFLIFE_FEATURES[7]), map(float, values), strict=True))
+
+
+def _slips(transcript: Transcript, cds: Pieces) -> list[int]:
+    """Return how many bases a ribosome skips between CDS pieces, where no exon ends."""
+    whole = merged(_pairs(transcript.exons))
+    gaps = [(a[1], b[0]) for a, b in pairwise(cds) if 0 < b[0] - a[1] <= SLIP]
+    return [end - start for start, end in gaps if not whole or any(s < start and end < e for s, e in whole)]

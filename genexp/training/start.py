@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,17 +61,22 @@ def embedding_form(settings: EmbeddingConfig) -> str:
     return "vectors learned with the model" if learned else "frozen vectors"
 
 
-def take_weights(model: keras.Model, config: RunConfig, vectors: np.ndarray | None) -> Path:
-    """Set the weights of a model to those of the best checkpoint of another run, which is returned.
+def take_weights(
+    model: keras.Model, config: RunConfig, vectors: np.ndarray | None, labels: Sequence[str]
+) -> tuple[Path, list[str]]:
+    """Set the weights of a model to those of the best checkpoint of another run.
 
-    `vectors` are the k-mer vectors that the model is built on, (4**k, dimension). The optimizer starts anew.
+    `vectors` are the k-mer vectors that the model is built on, (4**k, dimension); `labels` names its outputs. Return
+    that run, and the labels that it does not have, whose outputs keep their initial weights. The optimizer starts anew.
     """
     from genexp.evaluation.report import load_checkpoint
+    from genexp.training.config import read_description
 
     directory = str(config.training.start_from)
     run = find_run(directory, KEY)
     own = {v.path: v for v in model.weights if "seed" not in v.path}
     values = {v.path: np.asarray(v) for v in load_checkpoint(run, "best").weights if "seed" not in v.path}
+    initial = _match_outputs(own, values, labels, read_description(run).labels)
     differ = [p for p in {**own, **values} if p not in own or p not in values or own[p].shape != values[p].shape]
     if differ:
         path = differ[0]
@@ -89,4 +94,24 @@ def take_weights(model: keras.Model, config: RunConfig, vectors: np.ndarray | No
         raise UserError(what, where=f"{KEY}={directory}", hint=f"model.{hint}")
     for path, variable in own.items():
         variable.assign(values[path])
-    return run.path
+    return run.path, initial
+
+
+def _match_outputs(
+    own: Mapping[str, keras.Variable], values: dict[str, np.ndarray], ours: Sequence[str], theirs: Sequence[str]
+) -> list[str]:
+    """Order the weights of the output layer in `values` as our labels; return those that keep their initial weights.
+
+    One label and one label belong together whatever their names, as most files name none.
+    """
+    from genexp.models.layers.common import OUTPUT
+
+    if list(ours) == list(theirs) or len(ours) == len(theirs) == 1:
+        return []
+    common = [name for name in ours if name in theirs]
+    to, source = [list(ours).index(name) for name in common], [list(theirs).index(name) for name in common]
+    for path in (path for path in values if path in own and path.split("/")[0] == OUTPUT):
+        matched = np.array(own[path])
+        matched[..., to] = values[path][..., source]
+        values[path] = matched
+    return [name for name in ours if name not in common]

@@ -6,38 +6,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genexp.errors import UserError
-from genexp.features.tokens import text_from_tokens
-from genexp.prepare.fasta import chromosome_aliases, plain_name, read_fasta
+from genexp.features.tokens import text_from_tokens, tokens_from_text
+from genexp.prepare.fasta import check_fasta, chromosome_aliases, plain_name, read_fasta
 from genexp.prepare.opening import checksum, existing, open_bytes, open_text
 
 
-def joined(path, block=1 << 20):
-    found = {}
-    for stretch in read_fasta(path, block):
-        assert (stretch.chromosome in found) == bool(len(stretch.tokens))
-        bases = found.setdefault(stretch.chromosome, "")
-        assert stretch.start == len(bases)
-        found[stretch.chromosome] = bases + text_from_tokens(stretch.tokens)
-    return found
+def joined(path):
+    return {record.name: text_from_tokens(tokens_from_text(record.bases)) for record in read_fasta(path)}
 
 
 NAMES = st.lists(st.from_regex(r"[A-Za-z0-9_.]{1,8}", fullmatch=True), min_size=1, max_size=4, unique=True)
 
 
 @settings(max_examples=80, deadline=None)
-@given(data=st.data(), names=NAMES, width=st.integers(1, 30), block=st.integers(1, 40), windows=st.booleans())
-def test_any_genome_is_read_alike_whatever_its_lines_and_blocks(tmp_path_factory, data, names, width, block, windows):
+@given(
+    data=st.data(), names=NAMES, width=st.integers(1, 30), end=st.sampled_from(["\n", "\r\n", "\r", "\n\n", " \r\n"])
+)
+def test_any_genome_is_read_alike_whatever_its_lines(tmp_path_factory, data, names, width, end):
     genome = {name: data.draw(st.text("ACGTN", max_size=60)) for name in names}
-    end = "\r\n" if windows else "\n"
-    text = ""
+    text = data.draw(st.sampled_from(["", "\ufeff", "\ufeff\n", "\n"]))
     for name, bases in genome.items():
-        text += f">{name} more words > here{end}"
+        text += f">{name} more words > here \xe9{end}"
         text += "".join(bases[n : n + width] + end for n in range(0, len(bases), width))
     if data.draw(st.booleans()):
         text = text.rstrip("\r\n")
     path = tmp_path_factory.mktemp("fasta") / "genome.fa"
-    path.write_bytes(gzip.compress(text.encode()) if data.draw(st.booleans()) else text.encode())
-    assert joined(path, block) == genome
+    raw = text.encode(data.draw(st.sampled_from(["utf-8", "latin-1"])) if not text.startswith("\ufeff") else "utf-8")
+    path.write_bytes(gzip.compress(raw) if data.draw(st.booleans()) else raw)
+    assert joined(path) == genome
 
 
 def test_lower_case_and_ambiguity_codes(tmp_path):
@@ -46,9 +42,11 @@ def test_lower_case_and_ambiguity_codes(tmp_path):
     assert joined(path) == {"1": "ACGTNNNNTNN"}
 
 
-def test_bgzip_is_a_gzip_of_many_members(tmp_path):
+@pytest.mark.parametrize("end", [b"\n", b"\r"])
+def test_bgzip_is_a_gzip_of_many_members(tmp_path, end):
     text = b">1\n" + b"ACGT" * 5000 + b"\n"
     path = tmp_path / "genome.fa.gz"
+    text = text.replace(b"\n", end)
     path.write_bytes(b"".join(gzip.compress(text[n : n + 777]) for n in range(0, len(text), 777)) + gzip.compress(b""))
     assert joined(path) == {"1": "ACGT" * 5000}
 
@@ -57,7 +55,12 @@ def test_bgzip_is_a_gzip_of_many_members(tmp_path):
     ("text", "words"),
     [
         (b"", "this FASTA file is empty"),
+        (b"\xef\xbb\xbf", "this FASTA file is empty"),
         (b"ACGT\n", "this is not a FASTA file"),
+        (b"@read\nACGT\n+\nIIII\n", "this is not a FASTA file"),
+        (">1\nACGT\n".encode("utf-16"), "this is not a FASTA file"),
+        (b">1\nAC GT\n", r"position 3[\s\S]*' '"),
+        (b">1\nAC\xe9GT\n", r"position 3[\s\S]*'\?'"),
         (b">1\nAC\n>1\nAC\n", "a chromosome is in the FASTA file twice"),
         (b">\nAC\n", "a chromosome has no name"),
         (b">1\nACGT\nAC!T\n", r"1, position 7[\s\S]*'!'"),
@@ -72,6 +75,15 @@ def test_bad_fasta(tmp_path, text, words):
         list(read_fasta(path))
 
 
+def test_only_the_beginning_of_a_genome_is_checked_early(tmp_path):
+    path = tmp_path / "genome.fa"
+    path.write_text(">1\n" + "ACGT\n" * 20_000 + "!\n")
+    check_fasta(path)
+    path.write_text(">1\n" + "ACGT\n" * 100 + "!\n")
+    with pytest.raises(UserError, match="position 401"):
+        check_fasta(path)
+
+
 @pytest.mark.parametrize("kept", [0.3, 0.999])
 def test_gzip_cut_short(tmp_path, kept):
     rng = np.random.default_rng(0)
@@ -79,7 +91,7 @@ def test_gzip_cut_short(tmp_path, kept):
     path = tmp_path / "genome.fa.gz"
     path.write_bytes(whole[: int(len(whole) * kept)])
     with pytest.raises(UserError, match="this gzip file is cut short"):
-        list(read_fasta(path, 1000))
+        list(read_fasta(path))
 
 
 def test_gzip_damaged(tmp_path):

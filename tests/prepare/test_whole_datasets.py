@@ -119,7 +119,7 @@ def test_honest_scaling_is_fitted_on_the_training_genes_and_turned_back(tmp_path
     assert (gc.mean(), gc.std()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-5))
     scaling = OmegaConf.load(tmp_path / "out" / "dataset.yaml").scaling[0]
     test = dataset.splits["test"]
-    back = 10 ** (test.labels.astype(float) * scaling.label.sd + scaling.label.mean) - scaling.label.log10_offset
+    back = 10 ** (test.labels[:, 0].astype(float) * scaling.label.sd + scaling.label.mean) - scaling.label.log10_offset
     np.testing.assert_allclose(back, [GENES[str(gene)].expression for gene in test.genes], rtol=1e-5)
 
 
@@ -291,7 +291,7 @@ def test_the_published_recipe(tmp_path):
     for name, (first, last) in bounds.items():
         split, part = dataset.splits[name], table.iloc[first:last]
         assert split.genes.tolist() == part.index.tolist()
-        np.testing.assert_allclose(split.labels, part["EXPRESSION"], atol=1e-6)
+        np.testing.assert_allclose(split.labels[:, 0], part["EXPRESSION"], atol=1e-6)
         np.testing.assert_allclose(split.blocks["H"], part[list(HALFLIFE_FEATURES)].astype(float), atol=1e-6)
         assert [text_from_tokens(row) for row in split.blocks["P"]] == part["PROMOTER"].tolist()
 
@@ -361,19 +361,25 @@ def edit(path, change):
 def test_genome_without_the_chromosome(tmp_path, raw):
     edit(raw["fasta"], lambda text: text[: text.index(">3")])
     message = refused(tmp_path, raw)
-    assert "the genome lacks 2 chromosomes with 24 genes" in message
+    assert "24 of 48 genes cannot be read" in message
+    assert "24 chromosome not in the genome" in message
+    assert "hint: skip the chromosomes: 'genes.skip_chromosomes=[3,4]'" in message
     run(raw, **{"genes.skip_chromosomes": "[3,4]"})
     assert len(raw_values(tmp_path / "out")) == 24
 
 
 def test_wrong_strand_column(tmp_path, raw):
     edit(raw["gtf"], lambda text: text.replace("\t-\t", "\t?\t"))
-    assert "a row has no strand" in refused(tmp_path, raw)
+    message = refused(tmp_path, raw)
+    assert "received: 24 no strand (ENSG00001 1, TENSG00001, line " in message
+    assert "genes.tolerance=0.5" in message
+    run(raw, **{"genes.tolerance": 0.5})
+    assert len(raw_values(tmp_path / "out")) == 24
 
 
 def test_exons_only(tmp_path, raw):
     edit(raw["gtf"], lambda text: text.replace("\tCDS\t", "\tutr\t"))
-    assert "the annotation has no CDS rows" in refused(tmp_path, raw)
+    assert "the annotation has no CDS rows of a gene" in refused(tmp_path, raw)
 
 
 def test_duplicate_genes(tmp_path, raw):
@@ -396,7 +402,9 @@ def test_empty_join(tmp_path, raw):
 
 
 def test_window_longer_than_the_chromosome(tmp_path, raw):
-    assert "a promoter window is longer than its chromosome" in refused(tmp_path, raw, upstream=7000)
+    message = refused(tmp_path, raw, upstream=7000)
+    assert "48 promoter window longer than its chromosome" in message
+    assert "hint: take a shorter window" in message
 
 
 @pytest.mark.parametrize("key", ["fasta", "gtf"])

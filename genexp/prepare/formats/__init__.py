@@ -7,12 +7,11 @@ Headings are compared without case and punctuation, for R and spreadsheets chang
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from genexp.config.words import as_value
+from genexp.config.words import spelled
 from genexp.errors import UserError, nearest
 from genexp.prepare.opening import few
 from genexp.prepare.tables import Table
@@ -142,9 +141,6 @@ def column(table: Table, name: str, key: str) -> str:
     raise UserError(f"there is no column {name}", where=f"{key}, {table.where}", received=received, hint=hint)
 
 
-def proposal(key: str, value: Mapping[str, object] | Sequence[str]) -> str:
-    """Return a key of the command that names columns, to be pasted into a shell."""
-    if isinstance(value, Mapping):
-        value = {name: columns for name, columns in value.items() if columns or name == "gene"}
-    word = shlex.quote(f"{key}={as_value(value)}")
-    return word if word.startswith("'") else f"'{word}'"
+def proposal(key: str, columns: Mapping[str, object]) -> str:
+    """Return a key of the command that says what columns are, as it is typed in a shell."""
+    return spelled(key, {name: value for name, value in columns.items() if value or name == "gene"})

@@ -24,3 +24,9 @@ class Source(Protocol):
 def load(name: str) -> Source:
     """Return the module of a source."""
     return cast(Source, import_module(f"{__name__}.{name}"))
+
+
+def readable(config: Config, genes: RawGenes, ledger: Ledger) -> RawGenes:
+    """Return the genes that can be read, where the module of the source has a rule for it; else all."""
+    rule = getattr(load(config.source), "readable", None)
+    return genes if rule is None else cast(RawGenes, rule(config, genes, ledger))
