@@ -110,7 +110,7 @@ def plain_side(setting: Setting, link: Connection) -> None:
         seconds = []
         for _ in range(epochs):
             started = time.perf_counter()
-            model.fit(x, train.labels[:, None], batch_size=setting.batch, shuffle=True, verbose=0)
+            model.fit(x, train.labels, batch_size=setting.batch, shuffle=True, verbose=0)
             seconds.append(time.perf_counter() - started)
         link.send(seconds)
 

@@ -14,9 +14,30 @@ from typing import TYPE_CHECKING, Any
 from genexp.version import __version__
 
 if TYPE_CHECKING:
-    from genexp.api import Run, RunConfig, UserError, compose, load_dataset, load_model, open_run, train
+    from genexp.api import (
+        Run,
+        RunConfig,
+        UserError,
+        compose,
+        load_dataset,
+        load_model,
+        open_run,
+        prepare_dataset,
+        train,
+    )
 
-__all__ = ["Run", "RunConfig", "UserError", "__version__", "compose", "load_dataset", "load_model", "open_run", "train"]
+__all__ = [
+    "Run",
+    "RunConfig",
+    "UserError",
+    "__version__",
+    "compose",
+    "load_dataset",
+    "load_model",
+    "open_run",
+    "prepare_dataset",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

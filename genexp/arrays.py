@@ -20,5 +20,7 @@ Embedded = Float32[np.ndarray, "genes chunks dimension"]
 Features = Float32[np.ndarray, "genes features"] | UInt8[np.ndarray, "genes features"]
 #: One number per gene.
 PerGene = Float32[np.ndarray, "genes"]
+#: One number per gene and label; missing labels are NaN.
+PerLabel = Float32[np.ndarray, "genes labels"]
 #: Names of genes.
 Names = Shaped[np.ndarray, "genes"]

@@ -93,8 +93,8 @@ def wrapped(text: str, width: int) -> str:
             lines.append(line)
             continue
         indent = " " * (len(line) - len(line.lstrip()) + 2)
-        # A command at the end of a line gets a line of its own.
-        sentence, *command = re.split(r"(?<=:) (?=genexp \w+ )", line, maxsplit=1)
+        # A command, or a quoted key=value of one, at the end of a line gets a line of its own.
+        sentence, *command = re.split(r"(?<=:) (?=genexp \w+ |'\w+=[\[{])", line, maxsplit=1)
         wrap = textwrap.TextWrapper(width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         lines += [*wrap.wrap(sentence), *(indent + words for words in command)]
     return "\n".join(lines)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import genexp
-from genexp.arrays import Embedded, Features, KmerCounts, Names, OneHot, PerGene, Tokens
+from genexp.arrays import Embedded, Features, KmerCounts, Names, OneHot, PerGene, PerLabel, Tokens
 from genexp.features.kmers import chunk_counts
 from genexp.features.tokens import tokens_from_one_hot
 
@@ -13,7 +13,7 @@ def test_a_dataset_has_the_declared_arrays(xpresso_root):
     found = genexp.load_dataset(xpresso_root, progress=False)
     for split in found.splits.values():
         assert isinstance(split.genes, Names)
-        assert isinstance(split.labels, PerGene)
+        assert isinstance(split.labels, PerLabel)
         assert isinstance(split.blocks["P"], Tokens)
         assert isinstance(split.blocks["H"], Features)
 

@@ -18,7 +18,17 @@ from genexp.training.config import RunConfig
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["Run", "RunConfig", "UserError", "compose", "load_dataset", "load_model", "open_run", "train"]
+__all__ = [
+    "Run",
+    "RunConfig",
+    "UserError",
+    "compose",
+    "load_dataset",
+    "load_model",
+    "open_run",
+    "prepare_dataset",
+    "train",
+]
 
 
 def compose(*overrides: str) -> RunConfig:
@@ -47,7 +57,7 @@ def load_model(path: str | Path) -> keras.Model:
     -------
     keras.Model
         Not compiled. Inputs by name: ``promoter`` (n, window) uint8 tokens or (n, chunks, 4**k) counts of k-mers, and
-        each feature block (n, width) float32, scaled as in the dataset. Output (n, 1) float32.
+        each feature block (n, width) float32, scaled as in the dataset. Output (n, labels) float32.
 
     Raises
     ------
@@ -100,6 +110,35 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     with console.quiet(not progress):
         run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")
     return Run(run.path)
+
+
+def prepare_dataset(*overrides: str, progress: bool = True) -> Path:
+    """Convert raw files to a dataset folder, with the checks of ``genexp prepare``.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"source=sequences", "table=reporters.csv", "out=datasets/reporters"``.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Path
+        The folder: HDF5 files, dataset.yaml, genes.tsv and dataset.png.
+
+    Raises
+    ------
+    UserError
+        If a key or a file is wrong, or the folder holds something already.
+    """
+    from genexp.config.compose import Command, compose_words
+    from genexp.prepare import SHORT_FORMS, Config, prepare
+
+    config = compose_words(Command("prepare", Config, short_forms=SHORT_FORMS), overrides).config
+    with console.quiet(not progress):
+        command = f"genexp.prepare_dataset({shlex.join(overrides)})"
+        return prepare(config, note=console.say, warn=console.warn, command=command)
 
 
 def open_run(path: str | Path) -> Run:

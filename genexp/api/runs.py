@@ -11,7 +11,8 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics
+from genexp.files import damage_reported, in_short
+from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics, unreadable
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.strategy import import_tensorflow
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-    from genexp.arrays import Embedded, Features, PerGene, Tokens
+    from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
 
 class Run:
@@ -64,7 +65,7 @@ class Run:
 
     @property
     def predictions(self) -> pd.DataFrame:
-        """The content of predictions.csv: gene, split, label, prediction."""
+        """The content of predictions.csv: gene, split, label, prediction; of several labels label_NAME and so on."""
         return self._table(self.files.predictions)
 
     @property
@@ -78,7 +79,10 @@ class Run:
         if not path.is_file():
             status = self.metrics.get("status", "not finished")
             raise UserError(f"this run has no {path.name}", where=self.path, received=f"status: {status}")
-        return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values={"label": ["nan", ""]})
+        with damage_reported(lambda error: unreadable(path, in_short(error))):
+            columns = map(str, pd.read_csv(path, nrows=0).columns)
+            missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
+            return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -136,10 +140,10 @@ class Run:
     def predict(
         self,
         promoters: Tokens | Embedded | str | Path | None = None,
-        features: Mapping[str, Features] | None = None,
+        features: Mapping[str, Features | pd.DataFrame] | None = None,
         *,
         checkpoint: str = "best",
-    ) -> PerGene:
+    ) -> PerGene | PerLabel:
         """Predict the expression of other promoters.
 
         Parameters
@@ -148,14 +152,15 @@ class Run:
             A=0 C=1 G=2 T=3 N=4; as long as the window of the run, or as the promoters of its dataset, of which the
             window is then taken. None for a model without promoters.
         features
-            By block letter, (n, width) numbers scaled as in the dataset: ``{"H": halflife}``.
+            By block letter, (n, width) numbers scaled as in the dataset: ``{"H": halflife}``. The columns of an array
+            are in the order of `Run.dataset.feature_names`; those of a DataFrame are matched by name.
         checkpoint
             ``best`` or ``last``.
 
         Returns
         -------
-        (n,) float32
-            In the unit of the labels of training.
+        (n,) float32, or (n, labels) of a run on several labels
+            In the unit of the labels of training, whose names are `Run.dataset.labels`.
 
         Raises
         ------

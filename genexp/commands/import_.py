@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +15,11 @@ from genexp.api.training import TRAIN, identity, relative
 from genexp.blocks import BLOCKS
 from genexp.config.compose import Composed
 from genexp.config.validation import to_yaml
+from genexp.dataset.alignment import align
 from genexp.dataset.config import DataConfig
 from genexp.dataset.description import DatasetDescription
-from genexp.dataset.sources import check_inputs, choose_window, inspect
+from genexp.dataset.labels import default_names, match
+from genexp.dataset.sources import choose_window, inspect
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.files import write_atomically, write_json
@@ -79,6 +82,7 @@ def read(config: Config, verbose: bool) -> tuple[RunConfig, Ported]:
         window=config.data.window,
         vectors=load_vectors(Path(file)) if file else None,
     )
+    check_names(config.data.labels, ported.shapes.labels)
     window = list(ported.window) if ported.window and ported.shapes.promoter_kind == "bases" else None
     data = config.data.model_copy(update={"window": window})
     same = {key: getattr(config, key) for key in ("seed", "dataset", "training", "hardware")}
@@ -87,7 +91,8 @@ def read(config: Config, verbose: bool) -> tuple[RunConfig, Ported]:
         source = inspect(run.dataset, data.name)
         choose_window(data, run.model.window, run.model.multiple(), source.description)
         hint = "leave dataset= out here, and evaluate on one that fits"
-        check_inputs(trained_on(ported), data.name, source.description, hint)
+        align(trained_on(ported, data.labels), source, data.name, hint)
+        match(trained_on(ported, data.labels), source)
     return run, ported
 
 
@@ -115,7 +120,7 @@ def run(composed: Composed[Config]) -> None:
             run.vectors.parent.mkdir(parents=True, exist_ok=True)
             ported.vectors.save(run.vectors)
         write_atomically(run.config, to_yaml(run_config))
-        dataset = trained_on(ported).model_dump(mode="json")
+        dataset = trained_on(ported, run_config.data.labels).model_dump(mode="json")
         write_json(run.environment, provenance(composed.command, config.seed, dataset))
         write_json(run.metrics, _metrics(run_config, ported))
         console.say(f"imported: {relative(run.path)}")
@@ -128,6 +133,8 @@ def what_it_takes(ported: Ported) -> str:
     """Return the inputs of the model in words."""
     shapes = ported.shapes
     blocks = "".join(f", {width:,} features of block {block}" for block, width in shapes.widths.items())
+    if shapes.labels > 1:
+        blocks += f"; it predicts {shapes.labels} labels"
     if shapes.promoter is None:
         return f"no promoters{blocks}"
     if shapes.promoter_kind == "embedded":
@@ -136,8 +143,15 @@ def what_it_takes(ported: Ported) -> str:
     return f"{kind}, window {list(ported.window or ())} of 20,000 nt{blocks}"
 
 
-def trained_on(ported: Ported) -> DatasetDescription:
-    """Return the description of the dataset of training, as far as the weights tell."""
+def check_names(names: Sequence[str] | None, outputs: int) -> None:
+    """Raise a UserError if the names of the labels are not one for each output of the model."""
+    if names is not None and not len(names) == len(set(names)) == outputs:
+        expected = f"{outputs} different names, one for each output of the model"
+        raise UserError("these names do not fit the checkpoint", where="data.labels", expected=expected, received=names)
+
+
+def trained_on(ported: Ported, labels: Sequence[str] | None) -> DatasetDescription:
+    """Return the description of the dataset of training, as far as the weights tell; `labels` are those given."""
     shapes = ported.shapes
     promoter: dict[str, Any] = {}
     if shapes.promoter is not None and shapes.promoter_kind == "embedded":
@@ -147,6 +161,7 @@ def trained_on(ported: Ported) -> DatasetDescription:
         promoter["window"] = ported.window
     names = {b: BLOCKS[b].features for b, n in shapes.widths.items() if n == len(BLOCKS[b].features)}
     blocks: dict[str, Any] = {"widths": shapes.widths, "feature_names": names}
+    blocks["labels"] = tuple(labels or default_names(shapes.labels))
     return DatasetDescription(source=ported.checkpoint.path, layout="imported", genes={}, **blocks, **promoter)
 
 

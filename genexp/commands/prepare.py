@@ -6,21 +6,26 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from genexp import console
 from genexp import prepare as library
-from genexp.api.training import folder_dataset
+from genexp.api.training import TRAIN, folder_dataset
+from genexp.api.training import check as check_run
 from genexp.blocks import PROMOTER
-from genexp.config.compose import Composed
+from genexp.config.compose import Composed, compose_words
 from genexp.config.words import quoted
 from genexp.dataset.sources import inspect
+from genexp.errors import UserError
 from genexp.prepare import Config
 
 ORDER = 30
 
-SHORT_FORMS = {"tf": "tf.file", "mirna": "mirna.file"}
+#: Models to begin with, as they are chosen: the default, and those for promoters that are too short for it.
+MODELS = ((), ("model=legnet",), ("model=legnet", "model.pools=[1,1,1]"))
+
+SHORT_FORMS = library.SHORT_FORMS
 
 EXAMPLES = (
     (
@@ -40,6 +45,10 @@ EXAMPLES = (
         "genexp prepare source=tables expression=labels.tsv tf=tf.tsv.gz mirna=pairs.tsv.gz out=datasets/tm",
         "TFs and miRNAs only",
     ),
+    (
+        "genexp prepare source=sequences table=mpra.csv split.by=similarity out=datasets/mpra",
+        "sequences with labels, as of a reporter assay",
+    ),
 )
 
 check = library.check
@@ -53,16 +62,21 @@ def run(composed: Composed[Config]) -> None:
             composed.config, note=console.say, warn=console.warn, progress=progress, command=composed.command
         )
     console.say(f"done in {console.duration(time.monotonic() - started)}: {out}")
-    console.say(f"train on it with: {_training_command(out, composed.config.split.folds is not None)}")
+    console.say(f"train on it with: {training_command(out, composed.config.split.folds is not None)}")
 
 
-def _training_command(out: Path, folds: bool) -> str:
-    """Return a command that trains on the dataset, ready to be pasted into a shell."""
+def training_command(out: Path, folds: bool) -> str:
+    """Return a command that trains on the dataset, ready to be pasted into a shell: the first of `MODELS` that can."""
     settings = {"root": str(out)} | ({"fold": 1} if folds else {})
     blocks = inspect(folder_dataset(**settings), "").description.blocks
-    words = [f"data={blocks}", *([] if PROMOTER in blocks else ["model=fc_net"])]
     root = str(out) if re.fullmatch(r"[\w./-]+", str(out), re.ASCII) else quoted(out)
-    return shlex.join(["genexp", "train", *words, f"dataset.root={root}", *(["dataset.fold=1"] if folds else [])])
+    words = [f"data={blocks}", f"dataset.root={root}", *(["dataset.fold=1"] if folds else [])]
+    for model in MODELS if PROMOTER in blocks else (("model=fc_net",),):
+        whole = [*words[:1], *model, *words[1:]]
+        with suppress(UserError):  # sequences that are too short for its pools
+            check_run(compose_words(TRAIN, whole).config.run())
+            break
+    return shlex.join(["genexp", "train", *whole])
 
 
 @contextmanager

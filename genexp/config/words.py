@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,20 +123,82 @@ def _for_hydra(found: argparse.Namespace, overrides: Sequence[str]) -> tuple[str
 
 
 def _spelled_out(word: str, short_forms: Mapping[str, str]) -> str:
-    """Replace a short form by its key, and put quotes around a path that Hydra's grammar does not accept."""
+    """Replace a short form by its key, and put quotes around what Hydra's grammar does not accept: paths and names."""
     key, equals, value = word.partition("=")
     key = short_forms.get(key, key)
-    if value and ("/" in value or Path(value).exists() or not set(value) & set(",[]{}()'\"$")):
+    group = value[:1] + value[-1:] in ("[]", "{}")
+    if group or (value and ("/" in value or Path(value).exists() or not set(value) & set(",[]{}()'\"$"))):
         try:
             parse_override(f"{key}={value}")
         except UserError:
-            value = quoted(value)
+            value = with_quotes(value) if group else quoted(value)
     return key + equals + value
 
 
-def quoted(path: Path | str) -> str:
-    """Return a path as a value in Hydra's grammar."""
-    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
+def quoted(text: Path | str, mark: str = "'") -> str:
+    """Return a path or a name as a value in Hydra's grammar, in which a backslash counts before a quote alone."""
+    escaped = re.sub(rf"(\\*)({mark}|$)", lambda found: found[1] * 2 + (f"\\{mark}" if found[2] else ""), str(text))
+    return mark + escaped + mark
+
+
+#: Values that need no quotes; other words may be numbers, or have a meaning of their own.
+_PLAIN = re.compile(r"(?!(?:null|true|false|nan|inf)$)[A-Za-z_][\w.-]*|\.\.\.", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
+
+
+def as_value(value: object) -> str:
+    """Return names, lists and groups of them in Hydra's grammar, with quotes where they need some."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_as_key(key)}: {as_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(as_value, value)) + "]"
+    return str(value) if _PLAIN.fullmatch(str(value)) else quoted(str(value), '"')
+
+
+def spelled(key: str, value: object) -> str:
+    """Return ``key=value`` as it is typed in a shell; the value is a name, or lists and groups of them."""
+    return shlex.quote(f"{key}={as_value(value)}")
+
+
+def _as_key(name: str) -> str:
+    """Return the name of a group's key, which Hydra's grammar knows no quotes for."""
+    return re.sub(r"([\\()\[\]{}:=,\s])", r"\\\1", name)
+
+
+def with_quotes(text: str) -> str:
+    """Return a list or group with quotes around each name that needs some; a comma or colon ends a name.
+
+    ``[Skin (leg)]`` becomes ``["Skin (leg)"]``. Brackets and commas within a name count as part of it where they are
+    in pairs.
+    """
+    text = text.strip()
+    opening = text[:1] + text[-1:]
+    if opening == "[]":
+        return "[" + ", ".join(map(with_quotes, _cut(text[1:-1], ","))) + "]"
+    if opening == "{}":
+        pairs = [_cut(item, ":", 1) for item in _cut(text[1:-1], ",")]
+        return "{" + ", ".join(": ".join([_as_key(key.strip()), *map(with_quotes, rest)]) for key, *rest in pairs) + "}"
+    return text if text[:1] in ("'", '"') or _NUMBER.fullmatch(text) else as_value(text)
+
+
+def _cut(text: str, at: str, times: int = -1) -> list[str]:
+    """Split a text at a character outside quotes and pairs of brackets."""
+    parts, depth, quote = [""], 0, ""
+    for n, char in enumerate(text):
+        if char == at and not (depth or quote) and times:
+            parts.append("")
+            times -= 1
+            continue
+        if quote:
+            quote = "" if char == quote and text[n - 1] != "\\" else quote
+        elif char in "'\"" and not parts[-1].strip():
+            quote = char
+        elif char in "([{" and any(closing in text[n:] for closing in ")]}"):
+            depth += 1
+        elif char in ")]}" and depth:
+            depth -= 1
+        parts[-1] += char
+    return parts
 
 
 def parse_override(word: str) -> Override:
@@ -143,7 +207,9 @@ def parse_override(word: str) -> Override:
         return OverridesParser.create().parse_overrides([word])[0]
     except HydraException:
         example = "key=value, for example model=xpresso or training.epochs=10; lists as 'data.window=[0,2000]'"
-        hint = f"quote a value with spaces or commas within the quotes of the shell: \"{word.partition('=')[0]}='...'\""
+        key, _, value = word.partition("=")
+        dots = {"[": "['...']", "{": "{KEY: '...'}"}.get(value[:1], "'...'")
+        hint = f'quote a value with spaces or commas within the quotes of the shell: "{key}={dots}"'
         what = "this is no valid key=value"
         raise UserError(what, where=COMMAND_LINE, expected=example, received=word, hint=hint) from None
 

@@ -20,7 +20,7 @@ class TrainingBatches:
     So a resumed run sees the genes in the order of an uninterrupted one: with `shuffle`, that of
     ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``. With `static` every batch has the full size, as TPUs and
     several replicas need it; the genes left over at the end of an epoch, others each time, are skipped. `epoch` is set
-    before each epoch; `steps` is the batches per epoch, and `dataset` one epoch of (inputs by name, (batch, 1) labels).
+    before each epoch; `steps` is the batches per epoch, and `dataset` one epoch of (inputs by name, (batch, labels)).
     """
 
     def __init__(self, split: Split, batch_size: int, seed: int, *, shuffle: bool, static: bool) -> None:
@@ -56,7 +56,7 @@ def inference_batches(split: Split, batch_size: int) -> tf.data.Dataset:
 def _gathered(split: Split, batches_of_rows: tf.data.Dataset, steps: int) -> tf.data.Dataset:
     """Turn batches of row numbers into batches of inputs and labels."""
     arrays = {BLOCKS[letter].input: _tensor(array) for letter, array in split.blocks.items()}
-    labels = _tensor(split.labels[:, None].astype(np.float32))
+    labels = _tensor(split.labels)
     promoter = BLOCKS[PROMOTER].input
 
     def gather(rows: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:

@@ -8,10 +8,12 @@ import numpy as np
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.config import SharedGenes
+from genexp.dataset.description import listed
 from genexp.dataset.genes import Split
 from genexp.dataset.hdf5 import StoredArray
-from genexp.dataset.problems import FOR_BASES, wrong
-from genexp.features.tokens import N_TOKEN
+from genexp.dataset.labels import UNNAMED
+from genexp.dataset.problems import misnumbered, wrong
+from genexp.features.tokens import N_TOKEN, other_numbering
 
 #: Genes of a split on which r2 has no meaning.
 FEW_GENES = 4
@@ -46,28 +48,48 @@ def check_finite(values: np.ndarray, array: StoredArray, genes: np.ndarray, colu
     raise wrong(what, where, expected, values[tuple(first)], "correct or remove these genes")
 
 
-def check_labels(labels: np.ndarray, split: str, array: StoredArray) -> None:
-    """Raise an error if a split has less than two genes (left) or if all its labels are the same."""
+def check_values(labels: np.ndarray, array: StoredArray, genes: np.ndarray, names: Sequence[str]) -> None:
+    """Raise an error for the first of (n, labels) values that is infinite, or missing where the gene has no other."""
+    missing = np.isnan(labels) if len(names) > 1 else np.zeros(labels.shape, bool)
+    check_finite(np.where(missing, 0, labels), array, genes, names)
+    without = missing.all(axis=1)
+    if without.any():
+        row, number = int(without.argmax()), int(without.sum())
+        what = f"{number:,} gene{' has' if number == 1 else 's have'} no label at all"
+        where, hint = f"{array}, row {row} (gene {genes[row]})", "remove these genes"
+        raise wrong(what, where, f"a number for at least one of the {len(names)} labels", "NaN for each", hint)
+
+
+def check_labels(labels: np.ndarray, split: str, array: StoredArray, names: Sequence[str]) -> None:
+    """Raise an error if a split has less than two genes (left) with a label, or if all have the same."""
     if len(labels) == 0:
         hint = "see the settings dataset.drop_ambiguous and dataset.shared_genes, which drop genes"
         raise wrong(f"no gene is left in the split '{split}'", array.path, None, None, hint)
     if len(labels) == 1:
         hint = "split the genes in another way, for example with genexp prepare"
         raise wrong(f"the split '{split}' has one gene", array, "at least two genes", None, hint)
-    if (labels == labels[0]).all():
-        what, received = f"all labels of the split '{split}' are the same", f"{labels[0]:g}, {len(labels):,} times"
-        raise wrong(what, array, "labels that differ", received, "write the labels of the genes")
+    for name, column in zip(names, labels.T, strict=True):
+        values = column[~np.isnan(column)]
+        which = f" '{name}'" if len(names) > 1 else ""
+        if len(values) < 2:
+            what, received = f"too few genes of the split '{split}' have the label{which}", f"{len(values)}"
+            hint = "split the genes in another way, or leave the label out (data.labels of genexp train)"
+            raise wrong(what, array, "at least two genes", received, hint)
+        if (values == values[0]).all():
+            what, received = f"all labels{which} of the split '{split}' are the same", f"{values[0]:g}"
+            received += f", {len(values):,} times"
+            raise wrong(what, array, "labels that differ", received, "write the labels of the genes")
 
 
 def check_bases(tokens: np.ndarray, array: StoredArray) -> None:
-    """Raise an error if (n, window) tokens are all N, or numbered from 1: A never occurs then, and T would be N."""
+    """Raise an error if (n, window) tokens are all N, or seem to be numbered in another way."""
     few = tokens[:LOOKED_AT]
     if (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
         what, received = "the promoters hold no bases at all, only N", f"N everywhere, in all {len(tokens):,} genes"
         raise wrong(what, array, "A, C, G and T", received, "write the bases, or choose another data.window")
-    if few.min() > 0 and (few == N_TOKEN).any(axis=1).mean() > 0.5:
-        what, received = "the bases seem to be numbered from 1", "no 0, and a 4 in most promoters"
-        raise wrong(what, array, FOR_BASES, received, "subtract 1 from the tokens")
+    numbering = other_numbering(few) if len(array.shape) == 2 else None
+    if numbering:
+        raise misnumbered(numbering, array)
 
 
 def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None, dropped: bool) -> list[str]:
@@ -78,7 +100,14 @@ def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None
     return [f"Dropped {genes}." if dropped else f"Kept {genes}; dataset.drop_ambiguous=true drops them."]
 
 
-def oddities(splits: Mapping[str, Split], names: Mapping[str, tuple[str, ...]]) -> list[str]:
+def unlabelled_sentence(counts: Mapping[str, int], names: Sequence[str]) -> list[str]:
+    """Return a sentence that counts the genes without any of the labels that were chosen, if there are any."""
+    return [f"Dropped {counted(counts)} without a value of {listed(names)}."] if any(counts.values()) else []
+
+
+def oddities(
+    splits: Mapping[str, Split], names: Mapping[str, tuple[str, ...]], labels: Sequence[str] = UNNAMED
+) -> list[str]:
     """Return a sentence for each of: genes twice in a split, too few genes, values that are not standardised."""
     sentences = []
     twice = {}
@@ -89,21 +118,34 @@ def oddities(splits: Mapping[str, Split], names: Mapping[str, tuple[str, ...]]) 
     if first:
         numbers = {name: len(genes) for name, genes in twice.items()}
         sentences.append(f"Found {counted(numbers, ' more than once in a split')}, first {first[0]}.")
-    few = {name: len(split) for name, split in splits.items() if name != "train" and len(split) < FEW_GENES}
-    if few:
-        sentences.append(f"Few genes ({_each(few)}): their r2 has no meaning.")
+    sentences += _few(splits, labels) + _labels_not_standardised(splits["train"].labels, labels)
     return sentences + _not_standardised(splits["train"], names)
 
 
+def _few(splits: Mapping[str, Split], labels: Sequence[str]) -> list[str]:
+    """Return a sentence for splits in which a label is known of a few genes only."""
+    found = {name: int((~np.isnan(s.labels)).sum(axis=0).min()) for name, s in splits.items() if name != "train"}
+    few = {name: number for name, number in found.items() if number < FEW_GENES}
+    with_label = " with one of the labels" if len(labels) > 1 else ""
+    return [f"Few genes{with_label} ({_each(few)}): their r2 has no meaning."] if few else []
+
+
+def _labels_not_standardised(train: np.ndarray, labels: Sequence[str]) -> list[str]:
+    """Return a sentence for training labels that are far from mean 0 and deviation 1."""
+    far = []
+    for name, column in zip(labels, train.T, strict=True):
+        values = column[~np.isnan(column)]
+        if _far(values[:, None])[0]:
+            of = "training labels" if len(labels) == 1 else f"training labels '{name}'"
+            mean, deviation = values.mean(dtype=float), values.std(dtype=float)
+            far.append(f"{len(values):,} {of} have mean {mean:.3g} and standard deviation {deviation:.3g}")
+    more = f" (and {len(far) - 1} of the other labels differ likewise)" if len(far) > 1 else ""
+    return [f"The {far[0]}{more}: the models' settings are for standardised labels."] if far else []
+
+
 def _not_standardised(train: Split, names: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Return a sentence for training labels, and one for features, that are far from mean 0 and deviation 1."""
+    """Return a sentence for features that are far from mean 0 and deviation 1."""
     sentences, far, total = [], [], 0
-    if _far(train.labels[:, None])[0]:
-        mean, deviation = train.labels.mean(dtype=float), train.labels.std(dtype=float)
-        sentences.append(
-            f"The {len(train):,} training labels have mean {mean:.3g} and standard deviation {deviation:.3g}: "
-            "the models' settings are for standardised labels."
-        )
     for block, values in train.blocks.items():
         if block != PROMOTER and values.dtype != np.uint8:
             columns = names.get(block) or [f"{BLOCKS[block].input} {i}" for i in range(values.shape[1])]

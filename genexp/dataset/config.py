@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from genexp.schema import Count, Index, PathText, Schema, Window
 
@@ -12,13 +12,24 @@ from genexp.schema import Count, Index, PathText, Schema, Window
 SharedGenes = Literal["error", "drop", "keep"]
 
 
+def _names(value: Any) -> Any:
+    """Let one name stand for a list of it, and a number for its text: names of labels may be hours."""
+    names = value if isinstance(value, list) else [value]
+    return [str(x) if isinstance(x, int | float) and not isinstance(x, bool) else x for x in names]
+
+
+LabelNames = Annotated[list[str], Field(min_length=1), BeforeValidator(_names, json_schema_input_type=str | list[str])]
+
+
 class DataConfig(Schema):
-    """Which blocks the model sees, and which slice of the promoter."""
+    """Which blocks the model sees, which slice of the promoter, and which labels it predicts."""
 
     name: str = Field(description="letters of the blocks that the model sees, such as PHT")
     window: Window | None = Field(
         description="slice [left,right) of the promoter, in promoter coordinates; null: the model's published window"
     )
+    # With a default, as the config.yaml of earlier runs has no such key.
+    labels: LabelNames | None = Field(default=None, description="names of the labels to predict; null: all")
 
 
 class DatasetConfig(Schema):

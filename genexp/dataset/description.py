@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,17 @@ from genexp.dataset.config import DatasetConfig, DemoConfig
 
 if TYPE_CHECKING:
     from genexp.dataset.hdf5 import StoredArray
+    from genexp.dataset.scaling import Conversion
+
+
+#: Names that a sentence lists.
+LISTED = 8
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a sentence: the first of many, and the number of the others."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 class DatasetDescription(BaseModel):
@@ -29,7 +40,7 @@ class DatasetDescription(BaseModel):
     promoter_length, embed_dim
         Length of the promoter on disk, in nt; for embedded promoters the number of chunks, and the length of a vector.
     tss
-        Index of the transcription start site in the promoter, or None without bases.
+        Index of the transcription start site in the promoter, or None without bases, and for sequences without one.
     widths, feature_names
         Width of each feature block, ``{"H": 8, "T": 181}``, and the column names of those that have names.
     labels, unit
@@ -73,11 +84,14 @@ class DatasetDescription(BaseModel):
         genes = " / ".join(f"{number:,}" for number in self.genes.values())
         promoter = ""
         if self.promoter == "bases":
-            promoter = f", promoter {self.promoter_length:,} nt (TSS at {self.tss:,})"
+            tss = "no TSS" if self.tss is None else f"TSS at {self.tss:,}"
+            promoter = f", promoter {self.promoter_length:,} nt ({tss})"
         elif self.promoter:
             promoter = f", promoter embedded in {self.promoter_length:,} chunks"
         blocks = [f"{block}({self.widths[block]:,})" if block in self.widths else block for block in self.blocks]
-        return f"{self.layout} layout in {self.source}{fold}: {genes} genes{promoter}, blocks {' '.join(blocks)}"
+        content = f"{genes} genes{promoter}, blocks {' '.join(blocks)}"
+        labels = f", {len(self.labels)} labels: {listed(self.labels)}" if len(self.labels) > 1 else ""
+        return f"{self.layout} layout in {self.source}{fold}: {content}{labels}"
 
 
 @dataclass(frozen=True)
@@ -85,10 +99,16 @@ class Source:
     """A dataset that was inspected but not read: its description, and where each array lies.
 
     `arrays` is by split, then by block letter, label and gene (see `genexp.dataset.layouts`); `warnings` has one
-    sentence for each oddity.
+    sentence for each oddity. `label_columns` are the columns of the label array that are read, one for each of the
+    description's labels; None for all. `columns` are likewise those of feature blocks, and `conversions` turn labels
+    and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say.
     """
 
     description: DatasetDescription
     config: DatasetConfig | DemoConfig
     arrays: Mapping[str, Mapping[str, StoredArray]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    label_columns: tuple[int, ...] | None = None
+    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    conversions: Mapping[str, tuple[Conversion | None, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,18 @@ from genexp.features.tokens import rows_with_n
 from genexp.memory import allocate, is_on_disk
 
 if TYPE_CHECKING:
-    from genexp.arrays import Embedded, Features, KmerCounts, Names, PerGene, Tokens
+    from genexp.arrays import Embedded, Features, KmerCounts, Names, PerLabel, Tokens
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
 #: Rows that are copied or hashed at a time.
 ROWS_AT_ONCE = 1024
+
+
+def digests(rows: Iterable[bytes | memoryview]) -> np.ndarray:
+    """Return a hash of 64 bits for each row, (n,) uint64."""
+    numbers = (int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little") for row in rows)
+    return np.fromiter(numbers, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -30,8 +36,8 @@ class Split:
     Attributes
     ----------
     genes : (n,) array of str
-    labels : (n,) float32
-        log10(median expression + 0.1), standardised.
+    labels : (n, labels) float32
+        A column for each of `DatasetDescription.labels`; NaN where a gene has no value of a label.
     blocks
         Arrays by block letter. Promoters: (n, window) uint8 tokens, or (n, chunks, dimension) float32 for precomputed
         embeddings; every other block: (n, width) float32, or uint8 when all values are 0 or 1. A streamed dataset
@@ -39,11 +45,16 @@ class Split:
     """
 
     genes: Names
-    labels: PerGene
+    labels: PerLabel
     blocks: Mapping[str, Tokens | Embedded | KmerCounts | Features]
 
     def __len__(self) -> int:
         return len(self.genes)
+
+    def distinct(self) -> np.ndarray:
+        """Return the row of the first gene of each different input, (n,): equal inputs have equal predictions."""
+        rows = (b"".join(values[row].tobytes() for values in self.blocks.values()) for row in range(len(self)))
+        return np.sort(np.unique(digests(rows), return_index=True)[1])
 
     def take(self, rows: np.ndarray) -> Split:
         """Return the genes selected by an index or boolean array; what is on disk stays there."""
@@ -98,7 +109,10 @@ class Dataset:
         for name, split in self.splits.items():
             digest.update(name.encode())
             digest.update("\n".join(map(str, split.genes)).encode())
-            for array in (split.labels, *split.blocks.values()):
+            several = split.labels.shape[1] > 1
+            if several:
+                digest.update("\n".join(self.description.labels).encode())
+            for array in (split.labels if several else split.labels[:, 0], *split.blocks.values()):
                 digest.update(f"{array.dtype}{array.shape}".encode())
                 for first in range(0, len(array), ROWS_AT_ONCE):
                     digest.update(np.ascontiguousarray(array[first : first + ROWS_AT_ONCE]).data)

@@ -15,6 +15,7 @@ from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import StoredArray
+from genexp.dataset.labels import names_of
 from genexp.dataset.layouts import GENE, LABEL, LAYOUTS, Contents, FoundSet, keys, look_into, named
 from genexp.dataset.problems import damaged, unlike, wrong
 
@@ -98,12 +99,15 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
             fold=config.fold,
             made_from=attributes["source"],
             scaling=json.loads(attributes["scaling"]),
+            labels=names_of(arrays[LABEL], attributes[layouts.NAMES]),
+            unit=attributes[layouts.UNIT],
             **facts,
         )
-        stored = None if attributes["tss"] is None else int(attributes["tss"])
+        without = str(attributes["tss"]) == layouts.NO_TSS
+        stored = None if without or attributes["tss"] is None else int(attributes["tss"])
     except (TypeError, ValueError, AttributeError, OverflowError) as error:
         raise damaged("the attributes of a file are damaged", contents.path, error) from error
-    return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss)})
+    return arrays, description.model_copy(update={"tss": _tss_index(description, stored, config.tss, without)})
 
 
 def _attributes(contents: Contents) -> dict[str, Any]:
@@ -112,16 +116,19 @@ def _attributes(contents: Contents) -> dict[str, Any]:
         what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{layouts.MARK}'"
         raise wrong(what, where, layouts.VERSION, contents.attributes[layouts.MARK], "update genexp")
     absent = {"promoter": None, "tss": None, "source": None, "feature_names": "{}", "scaling": "null"}
-    return {**absent, **contents.attributes}
+    return {**absent, **dict.fromkeys(layouts.OF_LABELS), **contents.attributes}
 
 
 def _check_arrays(arrays: _Arrays) -> None:
     """Check ranks, types and row counts of all arrays but the promoter's rank, which `_promoter_kind` checks."""
     for name, array in arrays.items():
-        shape, column = array.shape, name in (LABEL, GENE)
-        right = (len(shape) > 0 and shape[1:] in ((), (1,))) if column else (len(shape) == 2 and shape[1] > 0)
+        shape = array.shape
+        right, expected = len(shape) == 2 and shape[1] > 0, "(genes, features)"
+        if name == GENE:
+            right, expected = len(shape) > 0 and shape[1:] in ((), (1,)), "(genes,)"
+        elif name == LABEL:
+            right, expected = right or len(shape) == 1, "(genes,) or (genes, labels)"
         if name not in (PROMOTER, ONE_HOT) and not right:
-            expected = "(genes,)" if column else "(genes, features)"
             raise wrong("an array has the wrong shape", array, expected, shape, "write it with that shape")
         if name != GENE and array.kind not in [*"biuf"]:
             received = {"": "a group", "S": "text", "U": "text", "O": "text"}.get(array.kind, f"kind {array.kind}")
@@ -162,8 +169,11 @@ def _feature_names(arrays: _Arrays, widths: Mapping[str, int], given: Mapping[st
     return {block: columns for block, columns in names.items() if len(columns) == widths[block]}
 
 
-def _tss_index(found: DatasetDescription, stored: int | None, given: int | None) -> int | None:
-    """Return the TSS index: the file's own, else the one given, else the middle of the promoter (Xpresso's layout)."""
+def _tss_index(found: DatasetDescription, stored: int | None, given: int | None, without: bool) -> int | None:
+    """Return the TSS index: the file's own, else the one given, else the middle of the promoter (Xpresso's layout).
+
+    It is None for sequences `without` a TSS, unless one is given.
+    """
     where, leave_out = "dataset.tss", "leave dataset.tss out"
     if found.promoter != "bases" or found.promoter_length is None:
         if given is not None:
@@ -172,6 +182,8 @@ def _tss_index(found: DatasetDescription, stored: int | None, given: int | None)
     if None not in (stored, given) and stored != given:
         where = f"{where}; {found.source}, attribute 'tss'"
         raise wrong("the TSS index given is not the one that the files bring", where, stored, given, leave_out)
+    if without and given is None:
+        return None
     tss = next((index for index in (given, stored) if index is not None), found.promoter_length // 2)
     if not 0 <= tss <= found.promoter_length:
         what, expected = "the TSS index lies outside the promoter", f"0 to {found.promoter_length:,}"
@@ -188,6 +200,10 @@ def _facts(arrays: _Arrays, found: DatasetDescription) -> dict[tuple[str, str], 
     shape = (found.promoter, found.promoter_length, found.embed_dim)
     facts["promoters", PROMOTER] = " x ".join(str(part) for part in shape if part is not None)
     facts["TSS index", LABEL] = found.tss
+    facts["number of labels", LABEL] = len(found.labels)
+    facts |= {(f"label {number}", LABEL): name for number, name in enumerate(found.labels, 1)}
+    if found.unit is not None:
+        facts["unit of the labels", LABEL] = found.unit
     for block, width in found.widths.items():
         facts[f"number of {BLOCKS[block].input} columns", block] = width
         for i, name in enumerate(found.feature_names.get(block, ())):

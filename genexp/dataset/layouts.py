@@ -13,6 +13,7 @@ from genexp.blocks import BLOCKS, PROMOTER, in_order
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import StoredArray, look_at, open_file
 from genexp.dataset.problems import wrong
+from genexp.dataset.storage import check_heaps
 from genexp.errors import UserError, nearest
 
 
@@ -57,6 +58,11 @@ _COLUMNS = {LABEL: ("label",), GENE: ("geneName", "gene")}
 #: The root attribute that marks a file written by `genexp.dataset.writer`; its value is the version of the layout.
 MARK = "genexp_layout"
 VERSION = 1
+#: The root attributes that say what the labels are: a JSON list of their names, and their unit.
+NAMES, UNIT = OF_LABELS = ("labels", "unit")
+
+#: The root attribute ``tss`` of sequences without a transcription start site.
+NO_TSS = "none"
 
 
 def keys() -> dict[str, tuple[str, ...]]:
@@ -71,7 +77,10 @@ def named(letters: Iterable[str]) -> str:
 
 @dataclass(frozen=True)
 class Contents:
-    """What one file holds: all its keys, the arrays under known keys in lower case, and the attributes of `MARK`."""
+    """What one file holds: all its keys, the arrays under known keys in lower case, and attributes.
+
+    The attributes are those that genexp writes; of a file without `MARK` only those of its labels.
+    """
 
     path: Path
     keys: str
@@ -93,7 +102,10 @@ def look_into(path: Path) -> Contents:
     with open_file(path) as file:
         names = list(map(str, file))  # a damaged name is bytes
         arrays = {name.lower(): look_at(file, path, name) for name in names if name.lower() in known}
-        return Contents(path, ", ".join(names), arrays, dict(file.attrs) if MARK in file.attrs else {})
+        kept = [name for name in file.attrs if MARK in file.attrs or name in OF_LABELS]
+        if any(file.attrs.get_id(name).dtype.kind == "O" for name in kept):
+            check_heaps(path)
+        return Contents(path, ", ".join(names), arrays, {name: file.attrs[name] for name in kept})
 
 
 @dataclass(frozen=True)
@@ -208,7 +220,7 @@ def _recognise(root: Path, affixes: _Affixes, files: Mapping[str, list[Path]], o
     first = {split: files[split][0] for split in SPLITS if split in files}
     try:
         found = look_into(next(iter(first.values())))
-        marked = bool(found.attributes)
+        marked = MARK in found.attributes
         present = "".join(letter for letter, block in BLOCKS.items() if found.find(block.keys))
         promoter = found.find(BLOCKS[PROMOTER].keys)
         if promoter is not None:  # chunk vectors, not one-hot bases, are floats without four channels on either axis

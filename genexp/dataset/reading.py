@@ -18,7 +18,7 @@ from genexp.dataset.hdf5 import StoredArray, open_array, read_tiles
 from genexp.dataset.inspection import ONE_HOT
 from genexp.dataset.layouts import GENE, LABEL
 from genexp.dataset.problems import FOR_BASES, unlike, wrong
-from genexp.features.tokens import N_TOKEN, rows_with_n, tokens_from_one_hot
+from genexp.features.tokens import N_TOKEN, numbering_of, rows_with_n, tokens_from_one_hot
 from genexp.memory import allocate, available, check_size
 
 Progress = Callable[[int], None]
@@ -39,6 +39,7 @@ def load_files(
     on_disk = _streams(source, blocks, looked_at, config.stream)
     splits: dict[str, Split] = {}
     with_n: dict[str, int] = {}
+    without_label: dict[str, int] = {}
     done, total = 0, sum(found.genes.values())
 
     def report(rows: int) -> None:
@@ -46,18 +47,22 @@ def load_files(
 
     for name in source.arrays:
         splits[name], ambiguous = _read_split(source, name, blocks, looked_at, report, on_disk=on_disk)
-        with_n[name] = int(ambiguous.sum())
-        if config.drop_ambiguous and with_n[name]:
-            splits[name] = splits[name].take(~ambiguous)
+        lost = np.isnan(splits[name].labels).all(axis=1)  # of the labels that were chosen
+        without_label[name], with_n[name] = int(lost.sum()), int((ambiguous & ~lost).sum())
+        if config.drop_ambiguous:
+            lost |= ambiguous
+        if lost.any():
+            splits[name] = splits[name].take(~lost)
         done += found.genes[name]
         report(0)
     kept, sentences = checks.settle_shared_genes(splits, config.shared_genes, found.source)
     for name, split in kept.items():
-        checks.check_labels(split.labels, name, source.arrays[name][LABEL])
-    warnings = [*source.warnings, *checks.ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
+        checks.check_labels(split.labels, name, source.arrays[name][LABEL], found.labels)
+    warnings = [*source.warnings, *checks.unlabelled_sentence(without_label, found.labels)]
+    warnings += [*checks.ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
     if on_disk and config.stream is None:
         warnings.append(f"The promoters exceed half of the memory ({decimal(available())}): they stream from disk.")
-    warnings += checks.oddities(kept, found.feature_names)
+    warnings += checks.oddities(kept, found.feature_names, found.labels)
     loaded = found.model_copy(update={"window": looked_at if PROMOTER in blocks else None})
     return Dataset(loaded, _one_type_per_block(kept), tuple(warnings))
 
@@ -82,13 +87,12 @@ def _read_split(
     """Read one split; also return which of its genes have N in the window."""
     arrays, size = source.arrays[name], source.description.genes[name]
     genes = _read_names(arrays[GENE]) if GENE in arrays else np.array([f"{name}_{row}" for row in range(size)])
-    with np.errstate(over="ignore"):
-        labels = _read_column(arrays[LABEL]).astype(np.float32)
-    checks.check_finite(labels, arrays[LABEL], genes)
+    labels = _read_labels(source, name, genes)
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (block for block in feature_blocks() if block in blocks):
-        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block, ()), None)
+        names, columns = source.description.feature_names.get(block, ()), source.columns.get(block)
+        values[block] = _read_floats(arrays[block], genes, names, None, columns)
         if _zeros_and_ones(values[block]):
             values[block] = values[block].astype(np.uint8)
     ambiguous = np.zeros(size, bool)
@@ -97,7 +101,7 @@ def _read_split(
         _check_same_bases(arrays, values[PROMOTER], genes, window)
         checks.check_bases(values[PROMOTER], arrays[PROMOTER])
     elif PROMOTER in blocks:
-        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, on_disk=on_disk)
+        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, None, on_disk=on_disk)
         looked_at = values[PROMOTER][: checks.LOOKED_AT]
         if looked_at.any() and _zeros_and_ones(looked_at):
             what, shape = "the promoters have the shape of embeddings, but hold only 0 and 1", values[PROMOTER].shape
@@ -116,6 +120,16 @@ def _read_column(array: StoredArray) -> np.ndarray:
     return column
 
 
+def _read_labels(source: Source, split: str, genes: np.ndarray) -> np.ndarray:
+    """Read the labels that were chosen as (n, labels) float32, after a check of all that the file has."""
+    array, columns = source.arrays[split][LABEL], source.label_columns
+    with np.errstate(over="ignore"):
+        labels = _read_column(array).reshape(len(genes), -1).astype(np.float32)
+    names = source.description.labels if columns is None else [str(n) for n in range(labels.shape[1])]
+    checks.check_values(labels, array, genes, names)
+    return labels if columns is None else np.ascontiguousarray(labels[:, columns])
+
+
 def _read_names(array: StoredArray) -> np.ndarray:
     """Read gene names, whatever kind of string (or number) they are stored as."""
     names = _read_column(array).tolist()
@@ -123,9 +137,15 @@ def _read_names(array: StoredArray) -> np.ndarray:
 
 
 def _read_floats(
-    array: StoredArray, genes: np.ndarray, columns: Sequence[str], report: Progress | None, *, on_disk: bool = False
+    array: StoredArray,
+    genes: np.ndarray,
+    names: Sequence[str],
+    report: Progress | None,
+    columns: Sequence[int] | None,
+    *,
+    on_disk: bool = False,
 ) -> np.ndarray:
-    """Read an array as float32 and check that all of it is finite."""
+    """Read an array as float32, or these columns of it, and check that all of it is finite."""
     values = allocate(array.shape, np.float32, on_disk=on_disk)
 
     def store(rows: slice, part: slice, tile: np.ndarray) -> None:
@@ -134,7 +154,9 @@ def _read_floats(
 
     with open_array(array) as stored:
         read_tiles(stored, slice(0, array.shape[1]), store, report)
-    checks.check_finite(values, array, genes, columns)
+    if columns is not None:
+        values = np.take(values, columns, axis=1)
+    checks.check_finite(values, array, genes, names)
     return values
 
 
@@ -159,13 +181,15 @@ def _read_tokens(
             return tokens, ambiguous
         row = int(malformed.argmax())
         values = stored[row, slice(*window)]
+        numbering = numbering_of(stored[row : row + checks.LOOKED_AT, slice(*window)]) if values.ndim == 1 else None
     position = int(_encode(values[:, None])[1].argmax())  # here positions take the place of genes
     kind, expected = "tokens", FOR_BASES
     if values.ndim == 2:
         kind, expected = "one-hot", "one channel 1 and the others 0, or all 0 for N"
     what = f"{malformed.sum():,} promoters hold positions that are not {kind}"
+    numbered = f", as if the bases were {numbering}" if numbering else ""
     where, received = f"{array}, row {row} (gene {genes[row]})", f"{values[position].tolist()} at position "
-    raise wrong(what, where, expected, f"{received}{position + window[0]:,}", "write the bases in that way")
+    raise wrong(what, where, expected, f"{received}{position + window[0]:,}{numbered}", "write the bases in that way")
 
 
 def _encode(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

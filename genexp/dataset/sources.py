@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from genexp.blocks import BLOCKS, PROMOTER
+from genexp.blocks import PROMOTER
+from genexp.dataset.alignment import converted
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset
@@ -40,25 +41,7 @@ def load(source: Source, blocks: str, window: tuple[int, int] | None, progress: 
         return load_demo(source, config, blocks, window)
     from genexp.dataset.reading import load_files
 
-    return load_files(source, config, blocks, window, progress)
-
-
-def check_inputs(trained_on: DatasetDescription, blocks: str, found: DatasetDescription, hint: str) -> None:
-    """Refuse a dataset whose promoters or features a model cannot read that was trained on these blocks of another."""
-    for block in blocks:
-        expected, received = (_in_words(block, description) for description in (trained_on, found))
-        if expected != received:
-            where = f"{BLOCKS[block].title} of {found.source}"
-            raise wrong("the model cannot read this dataset", where, expected, received, hint)
-
-
-def _in_words(block: str, description: DatasetDescription) -> str:
-    """Return the kind and size of a block, as far as a model depends on it."""
-    if block != PROMOTER:
-        return f"{description.widths.get(block, 0):,} features"
-    if description.promoter == "embedded":
-        return f"{description.promoter_length:,} chunks of {description.embed_dim:,} numbers (precomputed embeddings)"
-    return "no promoters" if description.promoter is None else "bases (one-hot or tokens)"
+    return converted(load_files(source, config, blocks, window, progress), source.conversions)
 
 
 def choose_window(
@@ -66,18 +49,19 @@ def choose_window(
 ) -> tuple[tuple[int, int] | None, str | None]:
     """Return the window that a model sees, and a sentence where it is not just what was asked for.
 
-    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter),
-    clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
+    A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter, as it
+    is without a TSS), clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
     """
     length, tss, given = found.promoter_length, found.tss, data.window
     if PROMOTER not in data.name or found.promoter is None:
         return None, None
-    if length is None or tss is None:
+    if length is None or found.promoter == "embedded":
         if given is not None:
             what, hint = "a window cannot be cut from precomputed promoter embeddings", "leave data.window out"
             raise wrong(what, f"data.window, {found.source}", None, given, hint)
         return None, None
-    left, right = wanted = tuple(given or ((0, length) if published is None else (tss + edge for edge in published)))
+    whole = published is None or tss is None
+    left, right = wanted = tuple(given or ((0, length) if whole else ((tss or 0) + edge for edge in published or ())))
     if given is not None:
         if not left < right <= length:
             expected = f"[left, right) with left < right <= {length:,}, the promoter length of {found.source}"
@@ -89,11 +73,14 @@ def choose_window(
         what, hint = "the model's published window lies outside the promoters", "give data.window=[left,right)"
         raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
     if right - left < parts:
-        what, hint = "the window is shorter than the parts that the model cuts it into", "give a longer data.window"
+        what = "the window is shorter than the parts that the model cuts it into"
+        hint = "give a longer data.window, lower model.chunk or model.parts, or set model=legnet"
         raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
     reasons = [] if (left, right) == wanted else [f"the promoters have {length:,} nt, with the TSS at {tss:,}"]
+    unplaced = f"the sequences have no TSS: the window is all of them, [0, {length:,})"
     if (right - left) % parts:
         left += (right - left) % parts
         reasons.append(f"it is cut into parts of {parts:,} nt")
-    note = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
-    return (left, right), note if reasons else None
+    clipped = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
+    sentences = [unplaced] * (tss is None and published is not None) + [clipped] * bool(reasons)
+    return (left, right), "; ".join(sentences) or None

@@ -12,7 +12,8 @@ import numpy as np
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Dataset, Split
-from genexp.dataset.layouts import GENE, LABEL, MARK, VERSION, keys
+from genexp.dataset.labels import UNNAMED
+from genexp.dataset.layouts import GENE, LABEL, MARK, NAMES, NO_TSS, UNIT, VERSION, keys
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
@@ -51,17 +52,26 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
     attributes = {MARK: VERSION, "source": source, "feature_names": json.dumps(names)}
     if scaling is not None:
         attributes["scaling"] = json.dumps(scaling, default=lambda value: value.tolist())  # NumPy numbers and arrays
+    attributes |= _of_labels(dataset)
     if PROMOTER in blocks:
         bases = blocks[PROMOTER].ndim == 2
         attributes["promoter"] = "tokens" if bases else "embedded"
-        if bases and found.tss is not None:
-            attributes["tss"] = found.tss - (dataset.window[0] if dataset.window else 0)
+        if bases:
+            first = dataset.window[0] if dataset.window else 0
+            attributes["tss"] = NO_TSS if found.tss is None else found.tss - first
     return attributes
+
+
+def _of_labels(dataset: Dataset) -> dict[str, str]:
+    """Return the root attributes that name the labels and their unit, where they are known."""
+    names, unit = dataset.description.labels, dataset.description.unit
+    known = {NAMES: None if names == UNNAMED else json.dumps(names), UNIT: unit}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _write_columns(file: h5py.File, split: Split, gene_key: str) -> None:
     file[gene_key] = np.char.encode(split.genes.astype(str), "utf-8")
-    file[LABEL] = split.labels
+    file[LABEL] = split.labels[:, 0] if split.labels.shape[1] == 1 else split.labels
 
 
 def _chunk(values: np.ndarray) -> tuple[int, ...] | None:
@@ -101,6 +111,6 @@ def write_embedded(
             for block, values in split.blocks.items():
                 if block != PROMOTER:
                     file.create_dataset(BLOCKS[block].input, data=values)
-            file.attrs["feature_names"] = json.dumps(dataset.description.feature_names)
+            file.attrs.update({"feature_names": json.dumps(dataset.description.feature_names)} | _of_labels(dataset))
         before += len(split)
     return empty

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,8 +12,8 @@ from scipy import stats
 
 Vector = NDArray[np.float64]
 
-#: What `metrics` returns: plain numbers, and one interval.
-Metrics = dict[str, float | int | list[float]]
+#: What `metrics` returns: plain numbers, and one interval; of several labels also the metrics of each, by its name.
+Metrics = dict[str, Any]
 
 #: Bootstrap resamples held in memory at once: 16 x 18,000 genes are 2.3 MB.
 _CHUNK = 16
@@ -22,6 +24,14 @@ _ROUNDING = 1e-13
 #: Predictions collapsed when their sd is below this part of the labels' sd, or of their own size (float32 noise).
 _COLLAPSED_TO_LABELS = 1e-4
 _COLLAPSED_TO_SELF = 1e-6
+
+#: What `shares` returns.
+SHARES = ("common_share", "ceiling_share")
+
+#: A network is nearly constant when at least this share of different inputs get one prediction.
+NEARLY_ALL = 0.9
+#: A smaller share is reported; so is the share that gets the largest prediction, where as many inputs share it.
+MUCH, CEILING, FEWEST_TIED = 0.1, 0.02, 3
 
 
 def _pearson(x: Vector, y: Vector) -> float:
@@ -75,7 +85,7 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     -------
     dict
         Plain numbers: ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval
-        [low, high] of r2 over genes.
+        [low, high] of r2 over genes, then the `shares`.
 
     Notes
     -----
@@ -83,12 +93,66 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     labels are. Otherwise ``cod`` is never above r2, and negative when the mean label would be the better prediction.
     Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
-    y, p = _checked(labels, predictions)
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, received {resamples}")
-    low, high = np.percentile(_bootstrap_r2(y, p, seed, resamples), [2.5, 97.5]) if y.size > 2 else (0.0, 1.0)
-    found = {name: metric(y, p) for name, metric in METRICS.items()}
-    return {"n": y.size, **found, "r2_ci95": [float(low), float(high)]}
+    pair = _checked(labels, predictions)
+    return _described(*pair, _bootstrap_r2([pair], np.ones((pair[0].size, 1), bool), seed, resamples)[:, 0])
+
+
+def label_metrics(
+    labels: np.ndarray, predictions: np.ndarray, names: Sequence[str], *, seed: int = 0, resamples: int = 2000
+) -> Metrics:
+    """Compare (n, labels) predictions with labels, NaN where they are missing.
+
+    Of one label the result is that of `metrics`. Of several it has the same keys: the number of genes, the mean of
+    each metric over the labels, and the interval of the mean r2, for which genes are resampled with all their labels.
+    ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
+    """
+    pairs, there = [_checked(*pair) for pair in by_label(labels, predictions)], ~np.isnan(labels)
+    r2s = _bootstrap_r2(pairs, there, seed, resamples)
+    each = [  # the resamples of all genes are those of a label that all have
+        _described(*pair, own) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
+        for pair, own, known in zip(pairs, r2s.T, there.T, strict=True)
+    ]
+    if len(each) == 1:
+        return each[0]
+    means, tied = ({name: fmean(found[name] for found in each) for name in keys} for keys in (METRICS, SHARES))
+    interval = _interval(r2s.mean(axis=1), min(found["n"] for found in each))
+    return {"n": len(labels), **means, "r2_ci95": interval, **tied, "labels": dict(zip(names, each, strict=True))}
+
+
+def _described(labels: Vector, predictions: Vector, r2s: Vector) -> Metrics:
+    """Return all metrics of one label; `r2s` is the r2 of each bootstrap resample."""
+    found = {name: metric(labels, predictions) for name, metric in METRICS.items()}
+    interval = _interval(r2s, labels.size)
+    return {"n": labels.size, **found, "r2_ci95": interval, **shares(predictions, labels)}
+
+
+def _interval(r2s: Vector, genes: int) -> list[float]:
+    """Return the 95% percentile interval [low, high]; [0, 1] for fewer than three genes."""
+    low, high = np.percentile(r2s, [2.5, 97.5]) if genes > 2 else (0.0, 1.0)
+    return [float(low), float(high)]
+
+
+def by_label(labels: np.ndarray, predictions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return labels and predictions, (n, labels) each, as one pair of vectors per label: of the genes that have it."""
+    if labels.shape != predictions.shape:
+        raise ValueError(f"labels of shape {labels.shape} but predictions of shape {predictions.shape}")
+    there = ~np.isnan(labels)
+    return [(y[known], p[known]) for y, p, known in zip(labels.T, predictions.T, there.T, strict=True)]
+
+
+def mean_r2(labels: np.ndarray, predictions: np.ndarray) -> float:
+    """Return the mean over labels of the squared Pearson correlation; of (n, labels) arrays, NaN where missing."""
+    return fmean(r2(y, p) for y, p in by_label(labels, predictions))
+
+
+def collapsed_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
+    """Return for which labels a model collapsed; see `is_collapsed`. The arrays are (n, labels), NaN where missing."""
+    return [is_collapsed(p, y) for y, p in by_label(labels, predictions)]
+
+
+def nearly_constant_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
+    """Return for which labels `is_nearly_constant` holds, of (n, labels) arrays with NaN where missing."""
+    return [is_nearly_constant(p, y) for y, p in by_label(labels, predictions)]
 
 
 def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
@@ -103,8 +167,45 @@ def is_collapsed(predictions: ArrayLike, labels: ArrayLike) -> bool:
     largest absolute prediction, which is what float32 rounding leaves of a constant. For one gene it is False.
     """
     y, p = _checked(labels, predictions)
-    threshold = max(_COLLAPSED_TO_LABELS * y.std(), _COLLAPSED_TO_SELF * np.abs(p).max())
-    return bool(p.size > 1 and p.std() <= threshold)
+    return bool(p.size > 1 and p.std() <= _rounding(y, p))
+
+
+def _rounding(labels: Vector, predictions: Vector) -> float:
+    """Return the difference up to which predictions count as one value."""
+    return float(max(_COLLAPSED_TO_LABELS * labels.std(), _COLLAPSED_TO_SELF * np.abs(predictions).max()))
+
+
+def shares(predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Return the share of genes with the most common prediction, and of those with the largest, of (n,) arrays each.
+
+    Predictions are the same within the limits of `is_collapsed`. Without ties both are 1 / n.
+    """
+    y, p = _checked(labels, predictions)
+    ordered, width = np.sort(p), _rounding(y, p)
+    common = (np.searchsorted(ordered, ordered + width, side="right") - np.arange(p.size)).max()
+    largest = p.size - np.searchsorted(ordered, ordered[-1] - width)
+    return dict(zip(SHARES, (float(common / p.size), float(largest / p.size)), strict=True))
+
+
+def is_nearly_constant(predictions: ArrayLike, labels: ArrayLike) -> bool:
+    """Return whether a model predicts one value for nearly all of some different inputs, or for all of them.
+
+    One prediction per different input is expected: equal inputs have equal predictions, from any model.
+    """
+    common = shares(predictions, labels)["common_share"]
+    return is_collapsed(predictions, labels) or (np.size(predictions) > 1 and common >= NEARLY_ALL)
+
+
+def tied_sentence(predictions: ArrayLike, labels: ArrayLike, whose: str) -> str | None:
+    """Return a sentence where many different inputs get the same prediction, or the largest one; `whose` they are."""
+    number, (common, ceiling) = np.size(predictions), shares(predictions, labels).values()
+    if common * number < FEWEST_TIED or (common < MUCH and ceiling < CEILING):
+        return None
+    if common >= NEARLY_ALL:
+        return f"nearly collapsed: one value is predicted for {common:.1%} of the {whose}"
+    if ceiling >= CEILING and ceiling * number >= FEWEST_TIED:
+        return f"a ceiling: the largest value is predicted for {ceiling:.1%} of the {whose}"
+    return f"partly collapsed: one value is predicted for {common:.1%} of the {whose}" if common >= MUCH else None
 
 
 def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[Vector, Vector]:
@@ -133,28 +234,38 @@ def _centred(x: Vector) -> Vector:
     return centred if np.linalg.norm(centred) > _ROUNDING * np.linalg.norm(x) else np.zeros_like(x)
 
 
-def _bootstrap_r2(labels: Vector, predictions: Vector, seed: int, resamples: int) -> Vector:
-    """Return r2 of each bootstrap resample of genes, (resamples,) float64.
+def _bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """Return r2 of each label in each bootstrap resample of genes, (resamples, labels) float64.
 
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with
-    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``.
+    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``. `pairs` are
+    labels and predictions of the genes that have a label, which (n, labels) `there` tells.
     """
-    n = labels.size
-    # Centred and scaled, so that a difference of moments below loses no digits.
-    x, y = (c / (np.sqrt(c @ c / n) or 1.0) for c in map(_centred, (labels, predictions)))
-    moments = np.stack([x, y, x * x, y * y, x * y], axis=1)
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, received {resamples}")
+    n = len(there)
+    moments = [_moments(*pair) for pair in pairs]
     rng = np.random.default_rng(seed)
     counts = np.empty((min(_CHUNK, resamples), n))
-    means = np.empty((resamples, 5))
+    means = np.empty((len(pairs), resamples, 5))
     for start in range(0, resamples, _CHUNK):
         rows = counts[: min(_CHUNK, resamples - start)]
         for row in rows:
             row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
-        means[start : start + len(rows)] = rows @ moments / n
-    mx, my, mxx, myy, mxy = means.T
+        for mean, own, known in zip(means, moments, there.T, strict=True):
+            mine = rows if known.all() else rows[:, known]
+            drawn = n if known.all() else np.maximum(mine.sum(axis=1, keepdims=True), 1)
+            mean[start : start + len(rows)] = mine @ own / drawn
+    mx, my, mxx, myy, mxy = np.moveaxis(means, 2, 0)
     vx, vy = mxx - mx * mx, myy - my * my
     # A resample may hold one gene only, n times: it is constant, and its variance mere rounding error.
     varied = (vx > _ROUNDING * mxx) & (vy > _ROUNDING * myy)
-    r2s = np.zeros(resamples)
+    r2s = np.zeros(varied.shape)
     np.divide((mxy - mx * my) ** 2, vx * vy, out=r2s, where=varied)
-    return np.minimum(r2s, 1.0)
+    return np.minimum(r2s, 1.0).T
+
+
+def _moments(labels: Vector, predictions: Vector) -> np.ndarray:
+    """Return x, y, x^2, y^2 and xy of each gene, centred and scaled, so that their differences lose no digits."""
+    x, y = (c / (np.sqrt(c @ c / labels.size) or 1.0) for c in map(_centred, (labels, predictions)))
+    return np.stack([x, y, x * x, y * y, x * y], axis=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,6 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 
 from genexp.evaluation.metrics import METRICS, TITLES, as_text, is_collapsed
@@ -56,9 +56,24 @@ _MARKERS_BELOW = 40
 #: More changes of the learning rate than this are a schedule: its panel says enough.
 _LR_LINES = 6
 
-_LABEL_AXIS = "measured expression (label)"
-_PREDICTION_AXIS = "predicted expression (label)"
 _CONSTANT = "The predictions do not vary: the model has collapsed."
+#: More labels than this are not drawn, and the title says so.
+_MOST_LABELS = 12
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn of one label: its name, labels and predictions (n,) of the genes that have it, and its metrics."""
+
+    name: str
+    labels: np.ndarray
+    predictions: np.ndarray
+    metrics: Mapping[str, Any]
+
+    def checked(self) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Return labels and predictions in float64, and whether the model collapsed; check that both fit."""
+        collapsed = is_collapsed(self.predictions, self.labels)
+        return np.asarray(self.labels, np.float64), np.asarray(self.predictions, np.float64), collapsed
 
 
 def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> None:
@@ -92,43 +107,73 @@ def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_ep
         figure.align_ylabels(axes)
 
 
-def plot_scatter(
-    path: str | Path, labels: ArrayLike, predictions: ArrayLike, metrics: Mapping[str, Any], title: str
-) -> None:
-    """Draw predictions against labels, (n,) numbers each, coloured by density, with all their metrics."""
-    collapsed = is_collapsed(predictions, labels)
-    y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
-    low, high = _limits(y, p)
-    shown = _metric_lines(metrics)
-    with _figure(path, (6.8 if y.size >= _HEXBIN_FROM else 5.9, 6.0), title) as figure:
-        axes = figure.subplots()
-        _draw_cloud(figure, axes, y, p, (low, high), (low, high))
-        axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
-        axes.set(xlabel=_LABEL_AXIS, ylabel=_PREDICTION_AXIS, aspect="equal")
-        axes.set(xticks=axes.get_yticks(), xlim=(low, high), ylim=(low, high))
-        axes.set_title(shown, loc="left")
-        if collapsed:
-            axes.set_title(f"{shown}\n{_CONSTANT}", loc="left", color=_ORANGE)
-        axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)
+def plot_scatter(path: str | Path, panels: Sequence[Panel], title: str, unit: str | None = None) -> None:
+    """Draw predictions against labels, coloured by density, with their metrics; of several labels a panel for each.
+
+    `unit` is that of the labels.
+    """
+    shown, title = _shown(panels, title)
+    values = [panel.checked() for panel in shown]
+    hexagons = any(y.size >= _HEXBIN_FROM for y, *_ in values)
+    across = _across(len(shown))
+    size, width = ((6.8 if hexagons else 5.9, 6.0), 48) if across == 1 else ((4.6 + 0.6 * hexagons, 4.8), 38)
+    with _figure(path, (size[0] * across, size[1] * -(-len(shown) // across)), title) as figure:
+        for place, (panel, (y, p, collapsed)) in enumerate(zip(shown, values, strict=True), 1):
+            axes = figure.add_subplot(-(-len(shown) // across), across, place)
+            low, high = _limits(y, p)
+            _draw_cloud(figure, axes, y, p, (low, high), (low, high))
+            axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
+            measured, predicted = (_quantity(panel.name, unit, kind, width) for kind in ("measured", "predicted"))
+            axes.set(xlabel=measured, ylabel=predicted, aspect="equal")
+            if across > 1:
+                axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            axes.set(xticks=axes.get_yticks(), xlim=(low, high), ylim=(low, high))
+            text = _metric_lines(panel.metrics, short=across > 1)
+            axes.set_title(text, loc="left")
+            if collapsed:
+                axes.set_title(f"{text}\n{textwrap.fill(_CONSTANT, 60 // across)}", loc="left", color=_ORANGE)
+            axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)
 
 
-def plot_density(path: str | Path, labels: ArrayLike, predictions: ArrayLike, title: str) -> None:
-    """Draw the distributions of labels and predictions, (n,) numbers each, and the residuals."""
-    collapsed = is_collapsed(predictions, labels)
-    y, p = np.asarray(labels, np.float64), np.asarray(predictions, np.float64)
-    with _figure(path, (11, 4.8), title) as figure:
-        left, right = figure.subplots(1, 2)
-        _draw_distributions(left, y, p, collapsed)
-        low, high = _limits(y, p)
-        shown = (p >= low) & (p <= high)
-        _draw_cloud(figure, right, p, y - p, _padded(p[shown]), _padded((y - p)[shown]))
-        right.axhline(0, color="black", linewidth=1, linestyle="--")
-        right.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-        right.set(xlabel=_PREDICTION_AXIS, ylabel="residual (measured - predicted)")
-        if collapsed:
-            right.set_title(_CONSTANT, loc="left", color=_ORANGE)
-        else:
-            _draw_running_median(right, p, y - p)
+def plot_density(path: str | Path, panels: Sequence[Panel], title: str, unit: str | None = None) -> None:
+    """Draw the distributions of labels and predictions, and the residuals; of several labels a pair for each."""
+    shown, title = _shown(panels, title)
+    values = [panel.checked() for panel in shown]
+    pairs = 2 if len(shown) > 2 else 1
+    rows = -(-len(shown) // pairs)
+    with _figure(path, (11 * pairs, 4.8 * rows), title) as figure:
+        for place, (panel, (y, p, collapsed)) in enumerate(zip(shown, values, strict=True)):
+            left, right = (figure.add_subplot(rows, 2 * pairs, 2 * place + side) for side in (1, 2))
+            _draw_distributions(left, y, p, collapsed, _quantity(panel.name, unit))
+            low, high = _limits(y, p)
+            near = (p >= low) & (p <= high)
+            _draw_cloud(figure, right, p, y - p, _padded(p[near]), _padded((y - p)[near]))
+            right.axhline(0, color="black", linewidth=1, linestyle="--")
+            right.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+            right.set(xlabel=_quantity(panel.name, unit, "predicted"), ylabel="residual (measured - predicted)")
+            if collapsed:
+                right.set_title(_CONSTANT, loc="left", color=_ORANGE)
+            else:
+                _draw_running_median(right, p, y - p)
+
+
+def _shown(panels: Sequence[Panel], title: str) -> tuple[Sequence[Panel], str]:
+    """Return the panels that are drawn, and a title that says how many are not."""
+    more = f", the first {_MOST_LABELS} of {len(panels)} labels" if len(panels) > _MOST_LABELS else ""
+    return panels[:_MOST_LABELS], title + more
+
+
+def _across(panels: int) -> int:
+    """Return the number of panels side by side."""
+    return next(n for n in range(1, _MOST_LABELS + 1) if n * n >= panels)
+
+
+def _quantity(name: str, unit: str | None, kind: str = "", width: int = 48) -> str:
+    """Return what a label is, with its unit as far as the files say, in lines of at most `width` characters."""
+    what, unit = ("expression", unit or "label") if name == "label" else (name, unit)
+    parts = [f"{kind} {what}".strip(), *([f"({unit})"] if unit else [])]
+    whole = " ".join(parts)
+    return whole if len(whole) <= width else "\n".join(line for part in parts for line in textwrap.wrap(part, width))
 
 
 @contextmanager
@@ -145,9 +190,14 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
     write_atomically(Path(path), buffer.getvalue())
 
 
-def _metric_lines(metrics: Mapping[str, Any]) -> str:
-    """Return r2 with its interval and the number of genes in one line, all other metrics below, two in a line."""
+def _metric_lines(metrics: Mapping[str, Any], *, short: bool = False) -> str:
+    """Return r2 with its interval and the number of genes in one line, all other metrics below, two in a line.
+
+    A `short` text has r2 and the number of genes alone.
+    """
     low, high = metrics["r2_ci95"]
+    if short:
+        return f"{TITLES['r2']} = {metrics['r2']:.3f}    n = {metrics['n']:,}"
     first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})    n = {metrics['n']:,}"
     others = [f"{TITLES.get(m, m)} = {as_text(metrics[m])}" for m in METRICS if m != "r2" and m in metrics]
     return "\n".join([first, *("    ".join(others[n : n + 2]) for n in range(0, len(others), 2))])
@@ -252,7 +302,9 @@ def _density_at(x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range, bins: in
     return map_coordinates(gaussian_filter(counts, sigma=3), at, order=1, mode="nearest")
 
 
-def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray, collapsed: bool) -> None:
+def _draw_distributions(
+    axes: Axes, labels: np.ndarray, predictions: np.ndarray, collapsed: bool, quantity: str
+) -> None:
     limits = _limits(labels, predictions, margin=0.1)
     bins = int(np.clip(3 * np.cbrt(labels.size), 10, 60))
     peaks = []
@@ -268,7 +320,7 @@ def _draw_distributions(axes: Axes, labels: np.ndarray, predictions: np.ndarray,
         # Hardly any variance: the predictions' peak would flatten the labels into the axis.
         axes.set_ylim(0, 5 * peaks[0])
         _note(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=_GREY)
-    axes.set(xlabel="expression (label)", ylabel="density of genes", xlim=limits)
+    axes.set(xlabel=quantity, ylabel="density of genes", xlim=limits)
     _legend_above(axes)
 
 

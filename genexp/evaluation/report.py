@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,12 @@ from rich.table import Table
 
 from genexp.dataset.batches import inference_batches
 from genexp.dataset.genes import Dataset, Split
-from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, metrics
-from genexp.evaluation.plots import plot_density, plot_scatter
-from genexp.files import write_csv
+from genexp.dataset.labels import UNNAMED
+from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied_sentence
+from genexp.evaluation.plots import Panel, plot_density, plot_scatter
+from genexp.files import in_short, write_csv
 from genexp.models import load_model
-from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 
 
 def predict(model: keras.Model, batches: tf.data.Dataset, genes: int) -> np.ndarray:
-    """Return the predictions for the first `genes` genes of `inference_batches`, (genes,) float32."""
-    return np.asarray(model.predict(batches, verbose=0), np.float32)[:genes, 0]
+    """Return the predictions for the first `genes` genes of `inference_batches`, (genes, labels) float32."""
+    return np.asarray(model.predict(batches, verbose=0), np.float32)[:genes]
 
 
 def predict_split(model: keras.Model, split: Split, batch_size: int) -> np.ndarray:
-    """Return the predictions for a split, (n,) float32.
+    """Return the predictions for a split, (n, labels) float32.
 
     Batches are always full and have the size of training, or of a smaller split: the same model on the same machine
     always gives the same digits, and a TPU compiles one shape.
@@ -37,9 +39,13 @@ def predict_split(model: keras.Model, split: Split, batch_size: int) -> np.ndarr
     return predict(model, inference_batches(split, min(batch_size, len(split))), len(split))
 
 
+#: Widest that the column of metrics and labels may be, so that the table fits 80 columns; longer names are folded.
+NAME_WIDTH = 19
+
+
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions, (n,) float32, and metrics of one checkpoint, by split."""
+    """Predictions, (n, labels) float32, and metrics of one checkpoint, by split."""
 
     dataset: Dataset
     predictions: dict[str, np.ndarray]
@@ -47,60 +53,121 @@ class Evaluated:
 
 
 def evaluate_checkpoint(
-    run: RunDirectory, name: str, dataset: Dataset, *, batch_size: int, seed: int, splits: Sequence[str] = HELD_OUT
+    run: RunDirectory,
+    name: str,
+    dataset: Dataset,
+    *,
+    batch_size: int,
+    seed: int,
+    splits: Sequence[str] = HELD_OUT,
+    outputs: Sequence[int] | None = None,
 ) -> Evaluated:
     """Read a checkpoint back from disk and evaluate it.
 
     `batch_size` is that of training, so that the same model on the same machine gives the same digits; `seed` is that
-    of the bootstrap.
+    of the bootstrap; `outputs` are the model's outputs for the labels of the dataset, None for all in their order.
     """
     model = load_checkpoint(run, name)
     predictions, found = {}, {}
     for split in splits:
         genes = dataset.splits[split]
-        predictions[split] = predict_split(model, genes, batch_size)
-        found[split] = metrics(genes.labels, predictions[split], seed=seed)
+        every = predict_split(model, genes, batch_size)
+        predictions[split] = every if outputs is None else every[:, list(outputs)]
+        found[split] = label_metrics(genes.labels, predictions[split], dataset.description.labels, seed=seed)
     return Evaluated(dataset, predictions, found)
 
 
+#: What helps against predictions that are all the same, or have a ceiling.
+REMEDY = "wider layers (model.dense), another seed or a lower training.learning_rate may help"
+
+
+def tied_predictions(result: Evaluated) -> list[str]:
+    """Return a sentence for each split in which many different genes get the same prediction; of several labels one."""
+    names, sentences = result.dataset.description.labels, []
+    for split, values in result.predictions.items():
+        genes = result.dataset.splits[split]
+        rows = genes.distinct()
+        found = []
+        for name, (labels, predictions) in zip(names, by_label(genes.labels[rows], values[rows]), strict=True):
+            whose = f"{split} genes" + (f" (label {name})" if len(names) > 1 else "")
+            found.append(tied_sentence(predictions, labels, whose))
+        there = [sentence for sentence in found if sentence]
+        if there:
+            more = f", and likewise for {len(there) - 1} more of {len(names)} labels" if len(there) > 1 else ""
+            sentences.append(f"{there[0]}{more}; {REMEDY}")
+    return sentences
+
+
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
-    """Open ``best.keras`` or ``last.keras``; code in the file is never executed."""
-    return open_checkpoint(run.checkpoint(name))
+    """Open ``best.keras`` or ``last.keras``, which has an output for each label; code in the file is never executed."""
+    model = open_checkpoint(run.checkpoint(name))
+    labels = read_environment(run)["dataset"].get("labels", UNNAMED)
+    if model.output_shape[-1] != len(labels):
+        raise unreadable_checkpoint(run.checkpoint(name), f"{model.output_shape[-1]} outputs for {len(labels)} labels")
+    return model
 
 
 def open_checkpoint(path: Path) -> keras.Model:
     """Open a ``.keras`` file; code in the file is never executed."""
     try:
         return load_model(path)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        raise unreadable_checkpoint(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
+    except Exception as error:  # Keras raises almost anything for a damaged file
+        raise unreadable_checkpoint(path, in_short(error)) from error
 
 
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
     """Write the predictions as a table, and the plots of the test genes (else of the last split there is)."""
-    rows: list[tuple[str, str, float, float]] = []
+    rows: list[list[Any]] = []
     for split, values in result.predictions.items():
         genes = result.dataset.splits[split]
-        each = zip(genes.genes, genes.labels, values, strict=True)
-        rows += [(gene, split, float(label), float(value)) for gene, label, value in each]
-    write_csv(predictions, ("gene", "split", "label", "prediction"), rows)
+        each = zip(genes.genes, genes.labels.tolist(), values.tolist(), strict=True)
+        rows += [[gene, split, *("" if isnan(x) else x for x in label), *value] for gene, label, value in each]
+    description = result.dataset.description
+    write_csv(predictions, ("gene", "split", *prediction_columns(description.labels)), rows)
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
+    found = result.metrics[shown].get("labels", {})
+    panels = [
+        Panel(name, *pair, found.get(name, result.metrics[shown]))
+        for name, pair in zip(description.labels, by_label(labels, values), strict=True)
+    ]
     title = f"{title}, {len(labels):,} {shown} genes"
-    plot_scatter(plots / "scatter.png", labels, values, result.metrics[shown], title)
-    plot_density(plots / "density.png", labels, values, title)
+    plot_scatter(plots / "scatter.png", panels, title, description.unit)
+    plot_density(plots / "density.png", panels, title, description.unit)
+
+
+def prediction_columns(labels: Sequence[str]) -> list[str]:
+    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names."""
+    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
+    return [kind + name for kind in ("label", "prediction") for name in names]
+
+
+#: Labels that the closing table lists; metrics.json has all.
+LISTED_LABELS = 12
 
 
 def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPOINTS) -> Table:
-    """Return the closing table for the content of metrics.json: a row per metric, a column per checkpoint and split."""
-    table = Table(title=f"{found['model']}, {found['data']}", title_justify="left", title_style="bold")
+    """Return the closing table for the content of metrics.json: a row per metric, a column per checkpoint and split.
+
+    Of several labels it has the means, and below them r2 of each label.
+    """
     named = [(f"{name}, {split}", values) for name in checkpoints for split, values in found[name].items()]
-    for title in ("metric", *(title for title, _ in named)):
-        table.add_column(title, justify="left" if title == "metric" else "right")
     columns = [values for _, values in named]
+    labels = list(columns[0].get("labels", ()))
+    means = f": means of {len(labels)} labels" if labels else ""
+    table = Table(title=f"{found['model']}, {found['data']}{means}", title_justify="left", title_style="bold")
+    table.add_column("metric", max_width=NAME_WIDTH, overflow="fold")
+    for title, _ in named:
+        table.add_column(title, justify="right")
     table.add_row("genes", *(f"{values['n']:,}" for values in columns))
     for name in METRICS:
         table.add_row(TITLES.get(name, name), *(as_text(values[name]) for values in columns))
         if f"{name}_ci95" in columns[0]:
             table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))
+    if labels:
+        table.add_section()
+    for name in labels[:LISTED_LABELS]:
+        table.add_row(f"r² {name}", *(as_text(values["labels"][name]["r2"]) for values in columns))
+    if len(labels) > LISTED_LABELS:
+        table.add_row(f"{len(labels) - LISTED_LABELS} others: see metrics.json")
     return table

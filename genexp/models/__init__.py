@@ -7,9 +7,10 @@ no dotted path is ever followed. TensorFlow is imported when the first model is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from math import prod
 from os import PathLike
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
@@ -51,12 +52,15 @@ class InputShapes:
     vectors
         (4**k, dimension) float32, the vector of each k-mer in lexicographic order, for promoters as counts; None
         for vectors that the model learns, and for the counts themselves.
+    labels
+        Number of labels, each with an output of its own.
     """
 
     promoter: tuple[int, ...] | None
     widths: dict[str, int] = field(default_factory=dict)
     promoter_kind: PromoterKind | None = "bases"
     vectors: np.ndarray | None = None
+    labels: int = 1
 
     @property
     def window(self) -> int:
@@ -85,6 +89,10 @@ class ModelConfig(Schema):
         """Return the length in nt of the shortest window of bases that pooling does not leave empty."""
         return 1
 
+    def smaller(self, window: int) -> str:
+        """Return the keys, as they can be typed, with which the network fits a window of so many nt."""
+        return "a smaller network"
+
     def decided(self, given: Collection[str]) -> Self:
         """Return the config with every ``auto`` decided; `given` are the dotted keys of the command line."""
         return self
@@ -101,12 +109,21 @@ class ModelConfig(Schema):
                 where="data.window (or the promoters of the dataset)",
                 expected=f"at least {self.shortest():,} nt",
                 received=f"{shapes.window:,} nt",
-                hint="use a longer data.window, or smaller model.pools",
+                hint=f"use a longer data.window, or set {self.smaller(shapes.window)}",
             )
 
     def build(self, shapes: InputShapes) -> keras.Model:
         """Build the network for inputs that passed `check`."""
         raise NotImplementedError
+
+
+def pools_within(pools: Sequence[int], window: int) -> str:
+    """Return ``model.pools`` as it can be typed: these, made smaller until a window of so many nt is enough."""
+    found = list(pools)
+    while prod(found) > window:
+        largest = found.index(max(found))
+        found[largest] //= 2
+    return f"'model.pools=[{','.join(map(str, found))}]'"
 
 
 def names() -> list[str]:
@@ -142,7 +159,7 @@ def build_model(config: ModelConfig, shapes: InputShapes) -> keras.Model:
     -------
     keras.Model
         Inputs by name: ``promoter`` (see `InputShapes`) and each feature block, (batch, width) float32.
-        Output (batch, 1) float32.
+        Output (batch, labels) float32.
     """
     config.check(shapes)
     return config.build(shapes)

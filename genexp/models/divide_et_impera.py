@@ -36,6 +36,10 @@ class Config(ModelConfig):
         # Two pools in each part have to leave enough for the one after the join.
         return self.parts * self.pool**2 * -(-self.pool // self.parts)
 
+    def smaller(self, window: int) -> str:
+        fit = [n for n in range(1, self.pool) if self.parts * n**2 * -(-n // self.parts) <= window]
+        return f"model.pool={max(fit)}" if fit else "fewer model.parts"
+
     def check(self, shapes: InputShapes) -> None:
         if shapes.window % self.parts:
             down = shapes.window - shapes.window % self.parts

@@ -56,17 +56,19 @@ def input_shapes(
     """
     widths = {letter: width for letter, width in description.widths.items() if letter in blocks}
     kind = promoter_kind(config, description.promoter, blocks)
+    labels = len(description.labels)
     if kind is None:
-        return InputShapes(None, widths, None)
+        return InputShapes(None, widths, None, labels=labels)
     if kind == "embedded":
-        return InputShapes((description.promoter_length or 0, description.embed_dim or 0), widths, kind)
+        chunks = (description.promoter_length or 0, description.embed_dim or 0)
+        return InputShapes(chunks, widths, kind, labels=labels)
     length = window[1] - window[0] if window else 0
     if not isinstance(config, KmerConfig):
-        return InputShapes((length,), widths, kind)
+        return InputShapes((length,), widths, kind, labels=labels)
     check_chunks(length, config.k, config.chunk)
     file = vectors if vectors and vectors.is_file() else config.embedding.vectors
     loaded = None if file is None else load_vectors(Path(file)).vectors
-    return InputShapes((length // config.chunk, 4**config.k), widths, kind, loaded)
+    return InputShapes((length // config.chunk, 4**config.k), widths, kind, loaded, labels)
 
 
 def encode(dataset: Dataset, config: ModelConfig, warn: Report) -> Dataset:

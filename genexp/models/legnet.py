@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from genexp.errors import UserError
-from genexp.models import InputShapes, ModelConfig
+from genexp.models import InputShapes, ModelConfig, pools_within
 from genexp.schema import Count, Rate
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Config(ModelConfig):
 
     def shortest(self) -> int:
         return prod(self.pools)
+
+    def smaller(self, window: int) -> str:
+        return pools_within(self.pools, window)
 
     def check(self, shapes: InputShapes) -> None:
         stages = len(self.filters) - 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from genexp.models import InputShapes, ModelConfig, Pair
+from genexp.models import InputShapes, ModelConfig, Pair, pools_within
 from genexp.schema import Count, Rate
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ class Config(ModelConfig):
 
     def shortest(self) -> int:
         return prod(self.pools)
+
+    def smaller(self, window: int) -> str:
+        return pools_within(self.pools, window)
 
     def build(self, shapes: InputShapes) -> keras.Model:
         from keras import layers

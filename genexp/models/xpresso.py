@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from genexp.models import Initializer, InputShapes, ModelConfig, Pair, RatePair
+from genexp.models import Initializer, InputShapes, ModelConfig, Pair, RatePair, pools_within
 
 if TYPE_CHECKING:
     import keras
@@ -25,6 +25,9 @@ class Config(ModelConfig):
 
     def shortest(self) -> int:
         return prod(self.pools)
+
+    def smaller(self, window: int) -> str:
+        return pools_within(self.pools, window)
 
     def build(self, shapes: InputShapes) -> keras.Model:
         from keras import layers

@@ -59,7 +59,7 @@ def port(
     said = sizes.stated(config, blocks, checkpoint, widths)
     fitting = sizes.fit(config, blocks, checkpoint, said, window, vectors)
     notes += sizes.check_blocks(blocks, fitting[0], bool(widths))
-    shapes = sizes.input_shapes(config, fitting[0].widths, sizes.length_of(fitting[0].window), vectors)
+    shapes = sizes.input_shapes(config, fitting[0].widths, sizes.length_of(fitting[0].window), vectors, said.labels)
     model = build_model(config, shapes)
     ours = matching.our_side(model)
     pairs, missing, _ = matching.pair(ours, checkpoint, said.surplus)

@@ -49,13 +49,14 @@ def length_of(window: Sequence[int] | None) -> int:
 class Stated(NamedTuple):
     """What file and user say of the inputs: length of the promoter in nt, and widths of the features; None if nothing.
 
-    `surplus`: features that are left out. `warnings`: sentences for the user.
+    `surplus`: features that are left out. `warnings`: sentences for the user. `labels`: the number of outputs.
     """
 
     length: int | None
     widths: tuple[int, ...] | None
     surplus: int = 0
     warnings: tuple[str, ...] = ()
+    labels: int = 1
 
 
 def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
@@ -82,16 +83,27 @@ def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
     return config.model_copy(update=changes), notes
 
 
-def input_shapes(config: Any, widths: dict[str, int], length: int, vectors: KmerVectors | None) -> InputShapes:
+def input_shapes(
+    config: Any, widths: dict[str, int], length: int, vectors: KmerVectors | None, labels: int
+) -> InputShapes:
     """Return what a model takes as input: bases (their number in nt, 0 for none), k-mers, or precomputed embeddings."""
     if not length:
-        return InputShapes(None, widths, None)
+        return InputShapes(None, widths, None, labels=labels)
     if not hasattr(config, "chunk"):
-        return InputShapes((length,), widths)
+        return InputShapes((length,), widths, labels=labels)
     if vectors is not None or config.embedding.kind in ("counts", "learned"):
         found = None if vectors is None else vectors.vectors
-        return InputShapes((length // config.chunk, 4**config.k), widths, "kmers", found)
-    return InputShapes((length // config.chunk, config.embed_dim), widths, "embedded")
+        return InputShapes((length // config.chunk, 4**config.k), widths, "kmers", found, labels)
+    return InputShapes((length // config.chunk, config.embed_dim), widths, "embedded", labels=labels)
+
+
+def outputs_of(checkpoint: Checkpoint) -> int:
+    """Return the number of outputs: the units of the last dense layer, or of the only one that feeds no other."""
+    kernels = [layer.shapes["kernel"] for layer in checkpoint.layers if layer.kind == "dense"]
+    if kernels and checkpoint.description.layers:
+        return kernels[-1][1]
+    ends = {units for _, units in kernels} - {rows for rows, _ in kernels}
+    return ends.pop() if len(ends) == 1 else 1
 
 
 def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[int] | None) -> Stated:
@@ -105,7 +117,7 @@ def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[in
         tables = [layer.shapes["embeddings"][0] for layer in checkpoint.layers if "embeddings" in layer.arrays]
         length = max(tables) if len(tables) == 2 else None  # a vector for each position
         assumed = f"the file does not say in which order its inputs are joined: {', '.join(blocks)} is assumed"
-        return Stated(length, given, warnings=(assumed,) * (len(blocks) > 1))
+        return Stated(length, given, warnings=(assumed,) * (len(blocks) > 1), labels=outputs_of(checkpoint))
     # The promoter's is the input of that name, or a table, or the longest.
     size = {name: (name == BLOCKS[PROMOTER].input, len(shape), shape) for name, shape in inputs.items()}
     promoter = max(inputs, key=lambda name: size[name]) if PROMOTER in blocks else ""
@@ -114,7 +126,7 @@ def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[in
     found = tuple(inputs[name][0] for name in order if name)
     if blocks == PROMOTER and order == ["", order[-1]] and found == (UNNAMED_HALFLIFE,):
         left_out = f"{found[0]} half-life features are left out: the model answers as if each were 0, its mean"
-        return Stated(length, (), found[0], (left_out,))
+        return Stated(length, (), found[0], (left_out,), outputs_of(checkpoint))
     if len(found) != len(features) or "" in order[1:] or (order[0] == "") != bool(promoter):
         raise UserError(
             "the checkpoint has other inputs than these blocks, or joins them in another order",
@@ -123,7 +135,7 @@ def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[in
             received=", ".join(f"{name} {list(inputs[name])}" if name else "promoter" for name in order),
             hint="name the blocks that it was trained on with data=",
         )
-    return Stated(length, given or found)
+    return Stated(length, given or found, labels=outputs_of(checkpoint))
 
 
 def _joined(checkpoint: Checkpoint, promoter: str) -> list[str]:
@@ -155,7 +167,7 @@ def fit(
     @cache
     def rows_of_features(length: int) -> int:
         widths = dict(zip(features, usual, strict=True))
-        ours = our_side(build_model(config, input_shapes(config, widths, length, vectors)))
+        ours = our_side(build_model(config, input_shapes(config, widths, length, vectors, said.labels)))
         check_kinds(config.name, ours, checkpoint)
         return spare_rows(ours, checkpoint) + sum(usual) - said.surplus
 

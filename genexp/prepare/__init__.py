@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genexp.prepare.config import AbsentConfig, Config, GenesConfig, SplitConfig, check
+from genexp.prepare.config import SHORT_FORMS, AbsentConfig, Config, GenesConfig, SplitConfig, check
 from genexp.prepare.ledger import Ledger, Note, Progress, ignore
 
-__all__ = ["AbsentConfig", "Config", "GenesConfig", "SplitConfig", "check", "prepare"]
+__all__ = ["SHORT_FORMS", "AbsentConfig", "Config", "GenesConfig", "SplitConfig", "check", "prepare"]
 
 
 def prepare(
@@ -43,12 +43,16 @@ def prepare(
     """
     from genexp.files import whole_or_nothing
     from genexp.prepare import card, gather, source
-    from genexp.prepare.assemble import plan
+    from genexp.prepare.planning import plan
 
     out, ledger = check(config), Ledger(note, warn, progress or ignore)
-    planned = plan(config, gather.gather(config, ledger), ledger)
+    genes, reader = gather.gather(config, ledger), source.load(config.source)
+    # Bases are read in the order in which they are written, unless the split depends on them.
+    first = reader.read_bases(config, genes, ledger) if config.split.by == "similarity" else None
+    sequences = first.promoters if first else genes.promoters if len(genes.promoters) else None
+    planned = plan(config, genes, sequences, ledger)
     with whole_or_nothing(out) as folder:
         folder.mkdir()
-        bases = source.load(config.source).read_bases(config, planned.genes, ledger)
+        bases = first.take(planned.order) if first else reader.read_bases(config, planned.genes, ledger)
         card.write(folder, config, planned, bases, ledger, command)
     return out

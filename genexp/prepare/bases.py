@@ -12,11 +12,19 @@ from genexp.features.tokens import ALPHABET
 
 @dataclass(frozen=True)
 class Bases:
-    """What is known once the bases are read: (n, length) uint8 promoters, the TSS in them, (n, 8) half-life with GC."""
+    """What is known once the bases are read: (n, length) uint8 promoters, the TSS in them, (n, 8) half-life with GC.
+
+    `tss` is None for promoters without a TSS; `halflife` is None where the bases add nothing to it.
+    """
 
     promoters: np.ndarray | None = None
     tss: int | None = None
     halflife: np.ndarray | None = None
+
+    def take(self, rows: np.ndarray) -> Bases:
+        """Return the genes selected by an index array."""
+        promoters, halflife = (None if x is None else x[rows] for x in (self.promoters, self.halflife))
+        return Bases(promoters, self.tss, halflife)
 
     @cached_property
     def composition(self) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,20 +10,21 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from genexp.blocks import HALFLIFE_FEATURES, PROMOTER
+from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.writer import write_dataset
 from genexp.features.tokens import ALPHABET, rows_with_n
 from genexp.files import write_atomically
 from genexp.prepare import picture
-from genexp.prepare.assemble import Plan, scaled
+from genexp.prepare.assemble import completed, scaled
 from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config, input_files
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.left_out import by_reason
 from genexp.prepare.opening import checksum
+from genexp.prepare.planning import Plan
 from genexp.version import __version__
 
 _HEAD = "# A dataset written by genexp prepare. Train on it with: genexp train dataset=files dataset.root=THIS_FOLDER\n"
@@ -34,8 +35,9 @@ _Written = tuple[DatasetDescription, dict[str, Any]]
 
 def write(folder: Path, config: Config, plan: Plan, bases: Bases, ledger: Ledger, command: str) -> None:
     """Write every file of a dataset to an empty folder."""
+    plan = completed(plan, bases)
     written = [_write_fold(folder, config, plan, bases, ledger, number) for number in range(1, len(plan.folds) + 1)]
-    write_genes(folder, plan, bases, folds=bool(config.split.folds))
+    write_genes(folder, plan, folds=bool(config.split.folds))
     if ledger.left_out:
         rows = ["gene\treason\twhere", *(f"{g.gene}\t{g.reason.value}\t{g.where}" for g in ledger.left_out)]
         write_atomically(folder / "left_out.tsv", "\n".join(rows) + "\n")
@@ -95,8 +97,8 @@ def _blocks(description: DatasetDescription) -> dict[str, Any]:
 
 def _statistics(genes: RawGenes, bases: Bases) -> dict[str, Any]:
     found: dict[str, Any] = {n: summary(v) for n, v in zip(genes.label_names, genes.labels.T, strict=True)}
-    if bases.halflife is not None:
-        found["halflife"] = {name: summary(bases.halflife[:, n]) for n, name in enumerate(HALFLIFE_FEATURES)}
+    if len(genes.halflife):
+        found["halflife"] = {n: summary(v) for n, v in zip(genes.halflife_names, genes.halflife.T, strict=True)}
     if bases.promoters is not None:
         counts = bases.composition.sum(axis=0)
         parts = {base: round(float(count / counts.sum()), 6) for base, count in zip(ALPHABET, counts, strict=True)}
@@ -109,28 +111,34 @@ def _statistics(genes: RawGenes, bases: Bases) -> dict[str, Any]:
 
 
 def summary(values: np.ndarray) -> dict[str, float]:
-    """Return minimum, median, mean, maximum and standard deviation, to six digits."""
+    """Return minimum, median, mean, maximum and standard deviation, to six digits, and how many are missing, if any."""
+    if missing := int(np.isnan(values).sum()):
+        return summary(values[~np.isnan(values)]) | {"missing": missing}
     found = {"min": values.min(), "median": np.median(values), "mean": values.mean(), "max": values.max()}
     return {name: float(f"{value:.6g}") for name, value in (found | {"sd": values.std()}).items()}
 
 
-def write_genes(folder: Path, plan: Plan, bases: Bases, *, folds: bool) -> None:
+def write_genes(folder: Path, plan: Plan, *, folds: bool) -> None:
     """Write genes.tsv: every gene with its place, split and raw values."""
     genes = plan.genes
-    columns: dict[str, Any] = {"gene": genes.names.ids}
-    columns |= {kind: genes.names.others[kind] for kind in ("gene_name", "Name") if kind in genes.names.others}
+    columns: list[tuple[str, Iterable[Any]]] = [("gene", genes.names.ids)]
+    columns += [(kind, genes.names.others[kind]) for kind in ("gene_name", "Name") if kind in genes.names.others]
     if genes.transcripts:
-        columns |= {"chromosome": genes.chromosome, "strand": genes.strand, "tss": genes.tss + 1}
-        columns["transcript"] = [t.name for t in genes.transcripts]
+        columns += [("chromosome", genes.chromosome), ("strand", genes.strand), ("tss", genes.tss + 1)]
+        columns += [("transcript", [t.name for t in genes.transcripts])]
     split = np.full(len(genes), "", dtype="U8")
     for number, mine in enumerate(plan.folds, 1):
         for name in SPLITS if not folds else ("test",):
             split[mine[name]] = str(number) if folds else name
-    columns |= {"fold" if folds else "split": split}
-    columns |= dict(zip(genes.label_names, genes.labels.T, strict=True))
-    if bases.halflife is not None:
-        columns |= dict(zip(HALFLIFE_FEATURES, bases.halflife.T, strict=True))
-    rows = [
-        [f"{v:.10g}" if isinstance(v, float) else str(v) for v in row] for row in zip(*columns.values(), strict=True)
-    ]
-    write_atomically(folder / "genes.tsv", "".join("\t".join(row) + "\n" for row in ([*columns], *rows)))
+    columns += [("fold" if folds else "split", split), *zip(genes.label_names, genes.labels.T, strict=True)]
+    if len(genes.halflife):
+        columns += zip(genes.halflife_names, genes.halflife.T, strict=True)
+    rows = zip(*([_cell(value) for value in values] for _, values in columns), strict=True)
+    lines = ("\t".join(row) + "\n" for row in ([name for name, _ in columns], *rows))
+    write_atomically(folder / "genes.tsv", "".join(lines))
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.10g}"
+    return str(value)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from genexp.errors import UserError
 from genexp.files import free_folder
@@ -82,9 +82,9 @@ class FeatureColumns(Schema):
 class SequenceColumns(Schema):
     """Columns of a table of sequences, where they have other headings."""
 
-    sequence: Name = Field(default="sequence", description="column of the sequence")
+    sequence: Name | None = Field(default=None, description="column of the sequence")
     id: Name | None = Field(default=None, description="column of the id")
-    split: Name | None = Field(default=None, description="column of the split: train, valid or test")
+    split: Name | None = Field(default=None, description="column of the split, as split.column")
     features: Names | None = Field(default=None, description="columns of numeric features, which become block H")
 
 
@@ -111,16 +111,22 @@ class GenesConfig(Schema):
 class SplitConfig(Schema):
     """Which genes are trained on, which validate and which test."""
 
-    by: Literal["random", "chromosome", "group", "similarity", "file"] = Field(
-        description="what decides the split of a gene"
+    by: Literal["random", "chromosome", "group", "similarity", "file"] | None = Field(
+        description="what decides the split of a gene; null: the column split of a table of sequences, else random"
     )
-    valid: HeldOut = Field(description="a number of genes, a part below 1, or chromosomes; null: 0.1")
-    test: HeldOut = Field(description="a number of genes, a part below 1, or chromosomes; null: 0.1")
+    valid: HeldOut = Field(
+        description="a number of genes, a part below 1, or chromosomes, groups or values of split.column; null: 0.1"
+    )
+    test: HeldOut = Field(
+        description="a number of genes, a part below 1, or chromosomes, groups or values of split.column; null: 0.1"
+    )
     folds: Annotated[int, Field(ge=3)] | None = Field(description="number of folds, each tested once")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(description="seed of the random split")
     guard: bool = Field(description="drop training genes whose promoter overlaps one of a held-out gene")
     file: File | None = Field(description="table with genes in the first column: splits, folds, groups or chromosomes")
-    column: Name | None = Field(description="column of the file; null: recognised by its content")
+    column: Name | None = Field(
+        description="column of the file, or of the table of sequences; null: recognised by its content, or heading"
+    )
     similarity: Share = Field(description="by=similarity: sequences that share this part of their k-mers stay together")
 
 
@@ -157,8 +163,9 @@ class Config(Schema):
         description="several labels: columns, each a label; or samples by label; null: one label"
     )
     statistic: Literal["median", "mean"] = Field(description="median or mean over the samples of a label")
-    expression_scale: Literal["raw", "log2", "ln", "log10"] = Field(
-        description="raw becomes log10(x + pseudocount); logarithms are taken as they are"
+    expression_scale: Literal["auto", "raw", "log2", "ln", "log10", "as_is"] = Field(
+        description="raw becomes log10(x + pseudocount); logarithms are taken as they are; as_is: labels of sequences "
+        "that are no logarithms; auto: raw, for source=sequences as_is"
     )
     pseudocount: Annotated[float, Field(ge=0, strict=False)] | None = Field(
         description="raw: what is added before the logarithm, null: 0.1; else what the file says was added, if known"
@@ -174,9 +181,19 @@ class Config(Schema):
     genes: GenesConfig
     split: SplitConfig
 
+    @model_validator(mode="before")
+    @classmethod
+    def _decide_scale(cls, values: Any) -> Any:
+        """Replace the scale ``auto`` by the one that belongs to the source."""
+        if not isinstance(values, dict) or values.get("expression_scale") != "auto":
+            return values
+        return values | {"expression_scale": "as_is" if values.get("source") == "sequences" else "raw"}
+
 
 #: Keys of target tables; each is the name of a feature block's input.
 TARGETS = tuple(AbsentConfig.model_fields)
+#: What is typed, and the key that it stands for: ``tf=FILE``.
+SHORT_FORMS = {key: f"{key}.file" for key in TARGETS}
 #: Keys of input files that every source may have.
 _ALL_MAY_HAVE = (*TARGETS, "mask", "split.file")
 #: Keys of input files that each source needs, and may have.
@@ -227,21 +244,57 @@ def check(config: Config) -> Path:
     return free_folder(config.out)
 
 
+def names_of(wanted: HeldOut) -> list[str]:
+    """Return the chromosomes, groups or values that a split holds out, none where it says how many genes."""
+    names = wanted if isinstance(wanted, list) else [wanted] if isinstance(wanted, str) else []
+    return [str(name) for name in names]
+
+
 def _check_together(config: Config) -> None:
-    ask = config.split
+    ask, source = config.split, config.source
     sized = [f"split.{key}" for key in ("valid", "test") if getattr(ask, key) is not None]
     counted = ask.folds and not (config.recipe == "published" and sized == ["split.valid"])
-    empty = config.source == "genome" and not config.upstream + config.downstream
-    blockless = config.source == "tables" and input_files(config).keys().isdisjoint({"halflife", *TARGETS})
+    empty = source == "genome" and not config.upstream + config.downstream
+    blockless = source == "tables" and input_files(config).keys().isdisjoint({"halflife", *TARGETS})
     decided = sized and (ask.by == "file" or counted)
+    own = source == "sequences" and (ask.column or (config.table_columns and config.table_columns.split))
+    named, by = names_of(ask.valid) + names_of(ask.test), ask.by or "random"
+    useless = ask.file and not named and by in ("random", "similarity")
+    fileless = "add split.file=FILE" + (", or split.column=NAME of the table" if source == "sequences" else "")
+    other = "set split.by=file, group or chromosome, or name values to hold out: 'split.test=[NAME]'"
     rules = [
-        (ask.by in ("file", "group") and not ask.file, f"split.by={ask.by} needs a file", "add split.file=FILE"),
-        (ask.by == "random" and ask.file, "split.by=random has no use for a file", "set split.by"),
+        (by in ("file", "group") and not (ask.file or own), f"split.by={by} needs a file", fileless),
+        (useless, f"split.by={by} has no use for a file", other),
+        (by == "similarity" and source == "tables", "source=tables has no sequences", "set split.by=group or file"),
         (decided, f"{''.join(sized[:1])} would have no effect", "leave it out: the file, or split.folds, decides"),
         (empty, "the promoters would be empty", "set upstream or downstream above 0"),
         (blockless, "there would be labels but nothing to predict them from", f"set {', '.join(TARGETS)} or halflife"),
         (config.svd and not config.mirna.file, "svd reduces the microRNA block, which is missing", "add mirna=FILE"),
+        *_without_effect(config),
     ]
     for wrong, what, hint in rules:
         if wrong:
             raise UserError(what, hint=hint)
+
+
+def _without_effect(config: Config) -> list[tuple[object, str, str]]:
+    """Return the keys that a source has no use for: whether one is set, the error and the hint."""
+    source, given = config.source, config.table_columns
+    table = isinstance(config.halflife, str)
+    keys: dict[str, object] = {"samples": config.samples, "expression_columns": config.expression_columns}
+    if source != "sequences":
+        keys = {"pad": config.pad, "replicates": config.replicates != "keep", "table_columns": given}
+    if source == "xpresso_table":
+        keys |= {"samples": config.samples, "label": config.label, "expression_columns": config.expression_columns}
+    useless = [(set_, f"source={source} has no use for {key}", f"leave {key} out") for key, set_ in keys.items()]
+    groups = source == "sequences" and isinstance(config.label, dict)
+    twice = table and given and given.features
+    as_is = config.expression_scale == "as_is" and source != "sequences"
+    scales = "set expression_scale to raw, log2, ln or log10"
+    return [
+        *useless,
+        (config.halflife_columns and not table, "halflife_columns needs a table", "add halflife=FILE"),
+        (groups, "a label of source=sequences is a column", "write 'label=[A,B]'"),
+        (twice, "halflife and table_columns.features both bring block H", "leave one of them out"),
+        (as_is, "expression_scale=as_is is for source=sequences", scales),
+    ]

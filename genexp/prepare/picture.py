@@ -17,9 +17,10 @@ from genexp.blocks import BLOCKS
 from genexp.dataset.genes import SPLITS, Dataset
 from genexp.features.tokens import ALPHABET
 from genexp.files import write_atomically
-from genexp.prepare.assemble import LETTERS, Plan
+from genexp.prepare.assemble import LETTERS
 from genexp.prepare.bases import Bases
 from genexp.prepare.ledger import Ledger
+from genexp.prepare.planning import Plan
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish.
 _SPLIT_COLOURS = {"train": "#0072B2", "valid": "#E69F00", "test": "#D55E00"}
@@ -27,6 +28,8 @@ _BASE_COLOURS = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00",
 _GREY = "#8a8a8a"
 #: More chromosomes than this are scaffolds, mostly.
 _CHROMOSOMES = 30
+#: Labels and features that are drawn.
+_LABELS, _FEATURES = 6, 20
 
 _STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "legend.frameon": False}
 _STYLE |= {"axes.spines.top": False, "axes.spines.right": False}
@@ -37,10 +40,11 @@ def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Ba
 
     `dataset` is the only fold, or the first; the others are what it was made from.
     """
-    panels: list[Callable[[Axes], None]] = [partial(_steps, ledger=ledger), partial(_labels, dataset=dataset)]
-    if bases.promoters is not None and bases.tss is not None:
+    panels: list[Callable[[Axes], None]] = [partial(_steps, ledger=ledger)]
+    panels += [partial(_label, dataset=dataset, number=n) for n in range(min(_LABELS, len(plan.genes.label_names)))]
+    if bases.promoters is not None:
         panels.append(partial(_composition, counts=bases.composition, tss=bases.tss))
-    if bases.halflife is not None:
+    if len(plan.genes.halflife):
         panels.append(partial(_features, dataset=dataset))
     if len(plan.genes.chromosome):
         panels.append(partial(_places, chromosome=plan.genes.chromosome, plan=plan))
@@ -70,34 +74,41 @@ def _steps(ax: Axes, ledger: Ledger) -> None:
     ax.set_title("Genes at each step")
 
 
-def _labels(ax: Axes, dataset: Dataset) -> None:
-    every = np.concatenate([split.labels for split in dataset.splits.values()])
+def _label(ax: Axes, dataset: Dataset, number: int) -> None:
+    names = dataset.description.labels
+    values = {name: split.labels.reshape(len(split), -1)[:, number] for name, split in dataset.splits.items()}
+    values = {name: known[~np.isnan(known)] for name, known in values.items()}
+    every = np.concatenate(list(values.values()))
     bins = np.linspace(every.min(), every.max(), 41).tolist()
-    for name, split in dataset.splits.items():
-        label, colour = f"{name}, {len(split):,} genes", _SPLIT_COLOURS[name]
-        ax.hist(split.labels, bins, density=True, histtype="step", lw=1.6, color=colour, label=label)
+    for name, known in values.items():
+        label, colour = f"{name}, {len(known):,} genes", _SPLIT_COLOURS[name]
+        ax.hist(known, bins, density=True, histtype="step", lw=1.6, color=colour, label=label)
     ax.legend()
-    ax.set(xlabel="label: log10 expression, standardised", ylabel="density")
-    ax.set_title("Labels")
+    ax.set(xlabel=f"{names[number]}: {dataset.description.unit or 'standardised'}", ylabel="density")
+    ax.set_title("Labels" if len(names) == 1 else f"Label {number + 1} of {len(names):,}: {names[number]}")
 
 
-def _composition(ax: Axes, counts: np.ndarray, tss: int) -> None:
+def _composition(ax: Axes, counts: np.ndarray, tss: int | None) -> None:
     width = max(1, len(counts) // 200)
     whole = counts[: len(counts) // width * width].reshape(-1, width, len(ALPHABET)).sum(axis=1)
     parts = whole / np.maximum(whole.sum(axis=1, keepdims=True), 1)
-    position = (np.arange(len(parts)) + 0.5) * width - tss
+    position = (np.arange(len(parts)) + 0.5) * width - (tss or 0)
     for token, base in enumerate(ALPHABET):
         ax.plot(position, parts[:, token], color=_BASE_COLOURS[base], label=base, lw=1.2)
-    ax.axvline(0, color=_GREY, lw=0.8)
+    if tss is not None:
+        ax.axvline(0, color=_GREY, lw=0.8)
     ax.legend(ncols=5, loc="lower left", columnspacing=1, handlelength=1)
-    ax.set(xlabel="position from the TSS (nt)", ylabel="part of the promoters", ylim=(0, None))
-    ax.set_title(f"Bases along the promoter (means of {width} nt)")
+    sequences = "sequence" if tss is None else "promoter"
+    place = "position (nt)" if tss is None else "position from the TSS (nt)"
+    ax.set(xlabel=place, ylabel=f"part of the {sequences}s", ylim=(0, None))
+    ax.set_title(f"Bases along the {sequences} (means of {width} nt)")
 
 
 def _features(ax: Axes, dataset: Dataset) -> None:
-    names = dataset.description.feature_names[LETTERS["halflife"]]
+    every = dataset.description.feature_names[LETTERS["halflife"]]
+    names = every[:_FEATURES]
     for n, split in enumerate(SPLITS):
-        values = dataset.splits[split].blocks[LETTERS["halflife"]]
+        values = dataset.splits[split].blocks[LETTERS["halflife"]][:, :_FEATURES]
         low, middle, high = np.percentile(values, [5, 50, 95], axis=0)
         place = np.arange(len(names)) + (n - 1) * 0.22
         error, colour = [middle - low, high - middle], _SPLIT_COLOURS[split]
@@ -106,7 +117,8 @@ def _features(ax: Axes, dataset: Dataset) -> None:
     ax.invert_yaxis()
     ax.legend()
     ax.set_xlabel("standardised: median, 5% to 95%")
-    ax.set_title("Half-life features")
+    more = f" (the first {_FEATURES} of {len(every):,})" if len(every) > _FEATURES else ""
+    ax.set_title(f"Features of block H{more}")
 
 
 def _places(ax: Axes, chromosome: np.ndarray, plan: Plan) -> None:

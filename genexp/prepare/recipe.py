@@ -1,4 +1,4 @@
-"""Logarithms and standardisation, and the way back.
+"""Logarithms and standardisation, their unit in words, and the way back.
 
 ``honest``: standardised with mean and standard deviation of the training genes. ``published``: over all genes before
 they are split, as Xpresso's ``setup_training_files.py`` does (a leak, if a small one).
@@ -6,6 +6,7 @@ they are split, as Xpresso's ``setup_training_files.py`` does (a leak, if a smal
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,7 @@ from genexp.errors import UserError
 OFFSET = 0.1
 
 #: Half-life features that are logarithms; the three GC contents are not.
-LOGGED = np.array([not name.endswith("GC") for name in HALFLIFE_FEATURES])
+LOGGED = tuple(not name.endswith("GC") for name in HALFLIFE_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -34,37 +35,75 @@ class Scaler:
 
 
 def fit(values: np.ndarray) -> Scaler:
-    """Fit a scaler to (n, columns) values."""
+    """Fit a scaler to (n, columns) values; NaN, a missing label, does not count."""
+    if np.isnan(values).any():
+        columns = [fit(column[~np.isnan(column), None]) for column in values.T]
+        return Scaler(*(np.concatenate([getattr(c, name) for c in columns]) for name in ("mean", "sd")))
     mean, sd = values.mean(axis=0, dtype=np.float64), values.std(axis=0, dtype=np.float64)
     constant = sd <= 1e-12 * np.maximum(1, np.abs(mean))
     return Scaler(mean, np.where(constant, 1.0, sd))
 
 
-def log_label(expression: np.ndarray, scale: str) -> np.ndarray:
-    """Return (n,) labels before standardisation: log10(x + 0.1), or x itself where it is log10 already."""
-    return np.log10(expression + OFFSET) if scale == "raw" else expression.astype(np.float64)
+def log_label(expression: np.ndarray, scale: str, pseudocount: float | None = None) -> np.ndarray:
+    """Return labels before standardisation: log10(x + pseudocount), or logarithms as they are."""
+    return np.log10(expression + offset(pseudocount)) if scale == "raw" else expression.astype(np.float64)
 
 
-def log_halflife(values: np.ndarray) -> np.ndarray:
-    """Return (n, 8) half-life features before standardisation: log10(x + 0.1) of lengths and density."""
+def offset(pseudocount: float | None) -> float:
+    """Return what is added to raw expression before the logarithm."""
+    return OFFSET if pseudocount is None else pseudocount
+
+
+def unit_text(unit: str | None, scale: str | None, pseudocount: float | None = None) -> str:
+    """Return the unit of labels in words: ``"log10(TPM + 0.1), standardised"``.
+
+    `unit` is what was measured, before any logarithm; without a `scale` there is none.
+    """
+    measured = unit or "expression"
+    if scale == "raw":
+        measured = f"log10({measured} + {offset(pseudocount):g})"
+    elif scale is not None:
+        measured = f"{scale} {measured}" if pseudocount is None else f"{scale}({measured} + {pseudocount:g})"
+    return f"{measured}, standardised"
+
+
+def log_halflife(values: np.ndarray, logged: Sequence[bool] = LOGGED) -> np.ndarray:
+    """Return (n, features) before standardisation: log10(x + 0.1) of those that are `logged`."""
     # A published intron length can be below zero by a base or two; its logarithm must exist.
-    return np.where(LOGGED, np.log10(np.maximum(values, 0) + OFFSET), values)
+    return np.where(logged, np.log10(np.maximum(values, 0) + OFFSET), values)
 
 
-def scaling_record(recipe: str, scale: str, label: Scaler, halflife: Scaler | None = None) -> dict[str, Any]:
-    """Return what the files say of the scaling, enough to turn it back."""
+def scaling_record(
+    recipe: str,
+    scale: str,
+    label: Scaler,
+    halflife: Scaler | None = None,
+    *,
+    pseudocount: float | None = None,
+    labels: Sequence[str] = ("expression",),
+    features: Sequence[str] = HALFLIFE_FEATURES,
+    logged: Sequence[bool] = LOGGED,
+) -> dict[str, Any]:
+    """Return what the files say of the scaling, enough to turn it back.
 
-    def column(scaler: Scaler, n: int, logged: bool) -> dict[str, float | None]:
-        return {"log10_offset": OFFSET if logged else None, "mean": float(scaler.mean[n]), "sd": float(scaler.sd[n])}
+    Several `labels` have a group each; `features` are the names of the half-life features, `logged` those that are
+    logarithms.
+    """
+
+    def column(scaler: Scaler, n: int, added: float | None) -> dict[str, float | None]:
+        return {"log10_offset": added, "mean": float(scaler.mean[n]), "sd": float(scaler.sd[n])}
 
     record: dict[str, Any] = {
         "recipe": recipe,
         "fitted_on": "training genes" if recipe == "honest" else "all genes",
         "inverse": "raw = 10 ** (value * sd + mean) - log10_offset; without log10_offset: value * sd + mean",
-        "label": column(label, 0, scale == "raw"),
     }
+    added = offset(pseudocount) if scale == "raw" else None
+    found = {name: column(label, n, added) for n, name in enumerate(labels)}
+    record |= {"label": found[labels[0]]} if len(labels) == 1 else {"labels": found}
     if halflife is not None:
-        record["halflife"] = {name: column(halflife, n, LOGGED[n]) for n, name in enumerate(HALFLIFE_FEATURES)}
+        offsets = [OFFSET if taken else None for taken in logged]
+        record["halflife"] = {name: column(halflife, n, offsets[n]) for n, name in enumerate(features)}
     return record
 
 

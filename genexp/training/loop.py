@@ -12,14 +12,16 @@ import numpy as np
 
 from genexp.console import progress, say, warn
 from genexp.dataset.batches import TrainingBatches, inference_batches
+from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
-from genexp.evaluation.metrics import is_collapsed, r2
+from genexp.evaluation.metrics import collapsed_labels, mean_r2, nearly_constant_labels
 from genexp.evaluation.report import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
 from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training.loggers import Log, open_loggers
+from genexp.training.losses import Loss, loss_of
 from genexp.training.optimizers import build_optimizer, epoch_rate, has_schedule
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 #: Epochs in a row with constant validation predictions after which a network counts as dead. A dead ReLU layer
 #: passes no gradient, so it does not come back; the few epochs spare a network that only starts slowly.
 DEAD_AFTER = 3
+#: The same for nearly constant ones: the few genes that still have a gradient may revive the others.
+NEARLY_DEAD_AFTER = 10
 
 #: Distance of the seeds of two attempts, so that a retried run is not the same as its neighbour in a seed sweep.
 SEED_STEP = 1_000_003
@@ -61,10 +65,13 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
     state = read_progress(run.state)
     while True:
         seed = (config.seed + state.attempt * SEED_STEP) % 2**31
-        model = compiled_model(config, shapes, hardware, seed)
+        loss = loss_of(config.training.loss, dataset.splits["train"].labels)
+        model = compiled_model(config, shapes, hardware, seed, loss)
         say(f"{model.count_params():,} parameters in {len(model.layers)} layers, seed {seed}")
         if config.training.start_from and not state.epoch:
-            say(f"starting from the weights of {take_weights(model, config, shapes.vectors)}")
+            origin, initial = take_weights(model, config, shapes.vectors, dataset.description.labels)
+            anew = f"; the outputs of other labels start anew: {listed(initial)}" if initial else ""
+            say(f"starting from the weights of {origin}{anew}")
         if state.epoch:
             restore_variables(run.state, model)
             say(f"resuming after epoch {state.epoch}")
@@ -73,24 +80,29 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
         with open_loggers(config, run, state.attempt) as log:
             fit(model, config.training, dataset, hardware, run, state, seed, log)
         save_model(model, run, "last")
-        collapsed = state.flat > 0
+        collapsed = state.collapsed
         if not collapsed or state.attempt >= config.training.restarts:
             return Fitted(model, state, seed, collapsed)
         state = Progress(attempt=state.attempt + 1, seconds=state.seconds)
         warn(
-            f"the network collapsed: it predicts the same value for every validation gene (seed {seed}). "
+            f"the network collapsed: it predicts the same value for (nearly) every validation gene (seed {seed}). "
             f"Starting again, attempt {state.attempt + 1} of {config.training.restarts + 1}"
         )
 
 
-def compiled_model(config: RunConfig, shapes: InputShapes, hardware: Hardware, seed: int) -> keras.Model:
-    """Build and compile the model inside the strategy's scope, from a fresh session and seed."""
+def compiled_model(
+    config: RunConfig, shapes: InputShapes, hardware: Hardware, seed: int, loss: str | Loss | None = None
+) -> keras.Model:
+    """Build and compile the model inside the strategy's scope, from a fresh session and seed.
+
+    `loss` is the config's unless it is given.
+    """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
         model = build_model(config.model, shapes)
         optimizer = build_optimizer(config.training)
-        model.compile(optimizer, loss=config.training.loss, jit_compile=hardware.jit)
+        model.compile(optimizer, loss=loss or config.training.loss, jit_compile=hardware.jit)
         # Its variables are made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)
     return model
@@ -110,15 +122,16 @@ def fit(
     genes, valid, static = dataset.splits["train"], dataset.splits["valid"], hardware.static_batches
     batches = TrainingBatches(genes, training.batch_size, seed, shuffle=training.shuffle, static=static)
     valid_batches = inference_batches(valid, min(training.batch_size, len(valid)))
-    first = state.epoch
+    first, distinct = state.epoch, valid.distinct()
     with progress("epochs", training.epochs, "epochs", plain=False) as epochs_done:
-        while state.epoch < training.epochs and state.flat < DEAD_AFTER:
+        while state.epoch < training.epochs and state.flat < DEAD_AFTER and state.nearly_flat < NEARLY_DEAD_AFTER:
             if training.patience is not None and state.waited >= training.patience:
                 say(f"stopped early: no lower validation loss for {training.patience} epochs")
                 break
             batches.epoch = state.epoch
             row, predictions = one_epoch(model, training, batches.dataset, valid, valid_batches, state.epoch)
-            state.flat = state.flat + 1 if is_collapsed(predictions, valid.labels) else 0
+            nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])
+            state.watch(all(collapsed_labels(valid.labels, predictions)), all(nearly))
             state.advance(row)
 
             save_state(run.state, state, model)
@@ -133,7 +146,7 @@ def fit(
             # several replicas.
             fast = row["seconds"] < FUSED_BELOW_S * batches.steps and steps_left >= FUSED_FROM
             if state.epoch - first == 2 and fast and not static:
-                loss, jit = training.loss, hardware.jit
+                loss, jit = loss_of(training.loss, genes.labels), hardware.jit
                 model.compile(model.optimizer, loss=loss, jit_compile=jit, steps_per_execution=FUSED_STEPS)
 
 
@@ -145,7 +158,7 @@ def one_epoch(
     valid_batches: tf.data.Dataset,
     epoch: int,
 ) -> tuple[dict[str, float], np.ndarray]:
-    """Train for one epoch and validate; return its row of the history and the predictions, (n,) float32."""
+    """Train for one epoch and validate; return its row of the history and the predictions, (n, labels) float32."""
     rate, scheduled = epoch_rate(training, epoch), has_schedule(model.optimizer)
     if not scheduled:
         model.optimizer.learning_rate = rate
@@ -153,8 +166,8 @@ def one_epoch(
     loss = float(model.fit(batches, shuffle=False, verbose=0).history["loss"][0])
     trained = time.perf_counter()
     predictions = predict(model, valid_batches, len(valid))
-    loss_of = keras.losses.get(training.loss)
-    val_loss = float(np.mean(loss_of(valid.labels[:, None], predictions[:, None])))
+    validation_loss = keras.losses.get(loss_of(training.loss, valid.labels))
+    val_loss = float(np.mean(validation_loss(valid.labels, predictions)))
     seconds, val_seconds = trained - started, time.perf_counter() - trained
     if scheduled:
         rate = float(model.optimizer.learning_rate)
@@ -162,7 +175,7 @@ def one_epoch(
         received = f"loss {loss}, validation loss {val_loss}, at learning rate {rate:g}"
         hint = "lower training.learning_rate, or use hardware.precision=float32 if it was mixed_float16"
         raise UserError("training diverged", where=f"epoch {epoch + 1}", received=received, hint=hint)
-    row = (epoch + 1, loss, val_loss, r2(valid.labels, predictions), rate, seconds, val_seconds)
+    row = (epoch + 1, loss, val_loss, mean_r2(valid.labels, predictions), rate, seconds, val_seconds)
     return dict(zip(HISTORY_COLUMNS, row, strict=True)), predictions
 
 

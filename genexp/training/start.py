@@ -1,20 +1,20 @@
-"""Warm start: beginning a run with the weights of another."""
+"""Starting with weights: those of another run (a warm start), or of the run itself when it is resumed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from genexp.blocks import PROMOTER
+from genexp.dataset.alignment import align
 from genexp.dataset.description import Source
-from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig
-from genexp.run import check_checkpoint, find_run
+from genexp.run import RunDirectory, check_checkpoint, find_run
 
 if TYPE_CHECKING:
     import keras
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 KEY = "training.start_from"
 OTHER_MODEL = "the weights to start from belong to another model"
+OTHER_DATASET = "restore the dataset of the run, or start a new run"
 
 
-def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> None:
-    """Check that the run to start from has the model, blocks, promoters and widths of this one; imports no Keras."""
+def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> Source:
+    """Check that the run to start from has the model, blocks and promoters of this one; imports no Keras.
+
+    Return the dataset as that run reads it: its columns in the order, its values in the scale of the weights.
+    """
     from genexp.training.config import read_config, read_description
 
     run = find_run(str(config.training.start_from), KEY)
@@ -34,7 +38,7 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
     other, description = read_config(run), source.description
     _check_same([("model", other.model.name, config.model.name), ("data", other.data.name, config.data.name)])
     seen = read_description(run)
-    check_inputs(seen, config.data.name, description, f"name another dataset, or leave {KEY} out")
+    aligned = align(seen, source, config.data.name, f"name another dataset, or leave {KEY} out")
     if window and seen.window and config.model.reads == "bases":
         _check_same([("nt of promoter", seen.window[1] - seen.window[0], window[1] - window[0])])
     counted = PROMOTER in config.data.name and description.promoter == "bases"
@@ -43,6 +47,18 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
         _check_same((f"model.{key}", getattr(other.model, key), getattr(config.model, key)) for key in keys)
         forms = embedding_form(other.model.embedding), embedding_form(config.model.embedding)
         _check_same([("model.embedding", *forms)])
+    return aligned
+
+
+def check_same_dataset(run: RunDirectory, fingerprint: str) -> None:
+    """Raise a UserError if a run that is resumed was started on other genes, labels, bases or features."""
+    from genexp.training.config import read_description
+
+    started_on = read_description(run).fingerprint if run.environment.is_file() else None
+    if started_on not in (None, fingerprint):
+        what = "the dataset has changed since this run was started, so the run cannot be resumed"
+        hint = f"{OTHER_DATASET}; {KEY}={run.path} gives it the weights of this one"
+        raise UserError(what, where=run.path, expected=f"fingerprint {started_on}", received=fingerprint, hint=hint)
 
 
 def _check_same(settings: Iterable[tuple[str, object, object]]) -> None:
@@ -61,17 +77,22 @@ def embedding_form(settings: EmbeddingConfig) -> str:
     return "vectors learned with the model" if learned else "frozen vectors"
 
 
-def take_weights(model: keras.Model, config: RunConfig, vectors: np.ndarray | None) -> Path:
-    """Set the weights of a model to those of the best checkpoint of another run, which is returned.
+def take_weights(
+    model: keras.Model, config: RunConfig, vectors: np.ndarray | None, labels: Sequence[str]
+) -> tuple[Path, list[str]]:
+    """Set the weights of a model to those of the best checkpoint of another run.
 
-    `vectors` are the k-mer vectors that the model is built on, (4**k, dimension). The optimizer starts anew.
+    `vectors` are the k-mer vectors that the model is built on, (4**k, dimension); `labels` names its outputs. Return
+    that run, and the labels that it does not have, whose outputs keep their initial weights. The optimizer starts anew.
     """
     from genexp.evaluation.report import load_checkpoint
+    from genexp.training.config import read_description
 
     directory = str(config.training.start_from)
     run = find_run(directory, KEY)
     own = {v.path: v for v in model.weights if "seed" not in v.path}
     values = {v.path: np.asarray(v) for v in load_checkpoint(run, "best").weights if "seed" not in v.path}
+    initial = _match_outputs(own, values, labels, read_description(run).labels)
     differ = [p for p in {**own, **values} if p not in own or p not in values or own[p].shape != values[p].shape]
     if differ:
         path = differ[0]
@@ -89,4 +110,24 @@ def take_weights(model: keras.Model, config: RunConfig, vectors: np.ndarray | No
         raise UserError(what, where=f"{KEY}={directory}", hint=f"model.{hint}")
     for path, variable in own.items():
         variable.assign(values[path])
-    return run.path
+    return run.path, initial
+
+
+def _match_outputs(
+    own: Mapping[str, keras.Variable], values: dict[str, np.ndarray], ours: Sequence[str], theirs: Sequence[str]
+) -> list[str]:
+    """Order the weights of the output layer in `values` as our labels; return those that keep their initial weights.
+
+    One label and one label belong together whatever their names, as most files name none.
+    """
+    from genexp.models.layers.common import OUTPUT
+
+    if list(ours) == list(theirs) or len(ours) == len(theirs) == 1:
+        return []
+    common = [name for name in ours if name in theirs]
+    to, source = [list(ours).index(name) for name in common], [list(theirs).index(name) for name in common]
+    for path in (path for path in values if path in own and path.split("/")[0] == OUTPUT):
+        matched = np.array(own[path])
+        matched[..., to] = values[path][..., source]
+        values[path] = matched
+    return [name for name in ours if name not in common]

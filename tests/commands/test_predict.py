@@ -32,7 +32,7 @@ def made(tmp_path_factory):
         raw[name] = np.stack([10 ** rng.normal(2, 0.25, n), rng.normal(0.4, 0.1, n)], axis=1)
         scaled = np.stack([(np.log10(raw[name][:, 0] + 0.1) - 2) / 0.25, (raw[name][:, 1] - 0.4) / 0.1], axis=1)
         blocks = {"P": rng.integers(0, 5, (n, 400)).astype(np.uint8), "H": scaled.astype(np.float32)}
-        splits[name] = Split(genes, rng.normal(size=n).astype(np.float32), blocks)
+        splits[name] = Split(genes, rng.normal(size=(n, 1)).astype(np.float32), blocks)
     sizes = {name: len(split) for name, split in splits.items()}
     shapes = {"promoter": "bases", "promoter_length": 400, "tss": 200, "widths": {"H": 2}}
     names = {"H": NAMES}

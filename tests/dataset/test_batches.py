@@ -15,7 +15,7 @@ def split(n=23):
         "H": rng.normal(size=(n, 3)).astype(np.float32),
         "T": rng.integers(0, 2, (n, 4), dtype=np.uint8),
     }
-    return Split(np.array([f"g{i}" for i in range(n)]), np.arange(n, dtype=np.float32), blocks)
+    return Split(np.array([f"g{i}" for i in range(n)]), np.arange(n, dtype=np.float32)[:, None], blocks)
 
 
 def labels_of(dataset):

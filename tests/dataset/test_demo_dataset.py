@@ -47,7 +47,7 @@ def test_a_dataset_holds_the_simulated_arrays():
     for split, rows in zip(dataset.splits.values(), simulated.splits, strict=True):
         assert list(split.blocks) == ["P", "H"]
         np.testing.assert_array_equal(split.genes, simulated.names[rows])
-        np.testing.assert_array_equal(split.labels, simulated.labels[rows])
+        np.testing.assert_array_equal(split.labels[:, 0], simulated.labels[rows])
         for letter, array in split.blocks.items():
             np.testing.assert_array_equal(array, simulated.blocks[letter][rows])
 

@@ -343,7 +343,8 @@ def test_an_array_is_a_group(tmp_path):
 @pytest.mark.parametrize(
     ("key", "change", "part"),
     [
-        ("label", lambda x: np.stack([x, x], 1), "expected: (genes,)"),
+        ("label", lambda x: np.stack([x, x], 1)[..., None], "expected: (genes,) or (genes, labels)"),
+        ("label", lambda x: x[:, None][:, :0], "expected: (genes,) or (genes, labels)"),
         ("label", lambda x: np.array(["high"] * len(x), "S"), "holds no numbers"),
         ("label", lambda x: x[0], "(genes,)"),
         ("data", lambda x: x[:, 0], "expected: (genes, features)"),

@@ -39,7 +39,7 @@ def assert_same(dataset, splits, window=slice(None)):
     for name, genes in splits.items():
         split = dataset.splits[name]
         assert split.genes.tolist() == [gene.decode() for gene in genes["gene"]]
-        np.testing.assert_allclose(split.labels, genes["label"], rtol=1e-6)
+        np.testing.assert_allclose(split.labels[:, 0], genes["label"], rtol=1e-6)
         assert split.labels.dtype == np.float32
         expected = {"P": genes["tokens"][:, window], "H": genes["halflife"], "T": genes["tf"], "M": genes["mirna"]}
         for block, values in split.blocks.items():

@@ -28,7 +28,7 @@ def make_dataset(blocks="PHTM", *, window=(0, 40), tss=20, vectors=False, **size
             "M": genes["mirna"].astype(np.float32) / 2,
         }
         names = genes["gene"].astype(str)
-        splits[name] = Split(names, genes["label"].astype(np.float32), {b: values[b] for b in blocks})
+        splits[name] = Split(names, genes["label"].astype(np.float32)[:, None], {b: values[b] for b in blocks})
         widths = {b: values[b].shape[1] for b in blocks if b != "P"}
     kind = "embedded" if vectors else "bases"
     columns = {"H": HALFLIFE_FEATURES, "T": ("CTCF", "MYC", "β-TF")}

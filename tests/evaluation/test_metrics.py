@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from genexp.evaluation.metrics import METRICS, is_collapsed, metrics, r2
+from genexp.evaluation.metrics import METRICS, collapsed_labels, is_collapsed, label_metrics, mean_r2, metrics, r2
 
 # A busy machine may take its time over one example.
 quick = settings(max_examples=60, deadline=None)
@@ -255,3 +255,83 @@ def test_collapse_does_not_depend_on_units(unit, spread):
 def test_one_gene_cannot_collapse():
     assert not is_collapsed([0.0], [1.0])
     assert is_collapsed([0.0, 0.0], [1.0, 2.0])
+
+
+# --- several labels ---
+
+
+def several(n=60, labels=3, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.standard_normal((n, labels))
+    return y, 0.6 * y + 0.4 * rng.standard_normal((n, labels))
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(0, 2**32 - 1).flatmap(lambda seed: st.tuples(st.just(seed), st.floats(0, 0.6))),
+)
+def test_each_label_has_the_metrics_of_the_genes_that_have_it(number, drawn):
+    seed, share = drawn
+    y, p = several(labels=number, seed=seed)
+    missing = np.random.default_rng(seed).random(y.shape) < share
+    missing[:3] = False
+    y[missing] = np.nan
+    names = [f"label {n}" for n in range(number)]
+    found = label_metrics(y, p, names, seed=1, resamples=50)
+    each = [metrics(y[~missing[:, n], n], p[~missing[:, n], n], seed=1, resamples=50) for n in range(number)]
+    if number == 1:
+        assert found == each[0]
+        return
+    assert found.pop("labels") == dict(zip(names, each, strict=True))
+    assert list(found) == list(each[0])
+    assert found["n"] == 60
+    for name in METRICS:
+        assert found[name] == pytest.approx(np.mean([one[name] for one in each]))
+    assert mean_r2(y, p) == pytest.approx(found["r2"])
+
+
+def test_the_interval_of_the_mean_is_that_of_resampled_genes():
+    """Against a plain loop that draws genes with all their labels."""
+    y, p = several()
+    y[:20, 1] = np.nan
+    rng, means = np.random.default_rng(5), []
+    for _ in range(200):
+        rows = rng.integers(len(y), size=len(y))
+        each = []
+        for n in range(3):
+            known = rows[~np.isnan(y[rows, n])]
+            each.append(np.corrcoef(y[known, n], p[known, n])[0, 1] ** 2)
+        means.append(np.mean(each))
+    found = label_metrics(y, p, "abc", seed=5, resamples=200)["r2_ci95"]
+    assert found == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist())
+
+
+def test_a_label_of_few_genes_leaves_the_interval_open():
+    y, p = several()
+    y[2:, 1] = np.nan
+    assert label_metrics(y, p, "abc", resamples=20)["r2_ci95"] == [0, 1]
+
+
+def test_rare_labels_that_a_resample_misses_count_as_zero():
+    y, p = several(n=200)
+    y[4:, 1] = np.nan
+    low, high = label_metrics(y, p, "abc", resamples=300)["r2_ci95"]
+    assert 0 <= low < high <= 1
+
+
+def test_labels_and_predictions_of_other_shapes_are_refused():
+    y, p = several()
+    for bad in (p[:, :2], p[:-1], p[:, 0]):
+        with pytest.raises(ValueError, match="labels of shape"):
+            label_metrics(y, bad, "abc")
+    p[0, 0] = np.nan
+    with pytest.raises(ValueError, match="1 of 60 predictions"):
+        label_metrics(y, p, "abc")
+
+
+def test_collapse_is_a_question_for_each_label():
+    y, p = several()
+    y[:20, 1] = np.nan
+    p[:, 2] = 0.1
+    p[20:, 1] = 0.3  # differs only where the label is missing
+    assert collapsed_labels(y, p) == [False, True, True]

@@ -10,7 +10,7 @@ from matplotlib.text import Text
 
 from genexp.evaluation import plots
 from genexp.evaluation.metrics import metrics
-from genexp.evaluation.plots import plot_density, plot_history, plot_scatter
+from genexp.evaluation.plots import Panel, plot_density, plot_history, plot_scatter
 
 
 @pytest.fixture(autouse=True)
@@ -53,9 +53,9 @@ def epochs(n, lr=lambda epoch: 5e-4):
 
 def draw(kind, path, labels, predictions, title="xpresso PH"):
     if kind == "scatter":
-        plot_scatter(path, labels, predictions, metrics(labels, predictions, resamples=20), title)
+        plot_scatter(path, [Panel("label", labels, predictions, metrics(labels, predictions, resamples=20))], title)
     else:
-        plot_density(path, labels, predictions, title)
+        plot_density(path, [Panel("label", labels, predictions, {})], title)
 
 
 def png_size(path):
@@ -104,17 +104,16 @@ def test_outliers_are_counted_and_do_not_set_the_scale(tmp_path, figures, kind):
 @pytest.mark.parametrize("kind", ["scatter", "density"])
 @pytest.mark.parametrize("predictions", [np.r_[np.nan, np.ones(9)], np.ones(9)])
 def test_bad_predictions_leave_no_file(tmp_path, kind, predictions):
-    given = ({},) if kind == "scatter" else ()
     plot = plot_scatter if kind == "scatter" else plot_density
     with pytest.raises(ValueError, match=r"1 of 10 predictions|10 labels but 9"):
-        plot(tmp_path / "plot.png", np.arange(10), predictions, *given, "")
+        plot(tmp_path / "plot.png", [Panel("label", np.arange(10), predictions, {})], "")
     assert not list(tmp_path.iterdir())
 
 
 def test_scatter_shows_the_metrics_given(tmp_path, figures):
     y, p = genes(1000)
     given = {"n": 1234567, "r2": 0.5914, "r2_ci95": [0.55, 0.63], "spearman": 0.7654}
-    plot_scatter(tmp_path / "scatter.png", y, p, given, "xpresso PH")
+    plot_scatter(tmp_path / "scatter.png", [Panel("label", y, p, given)], "xpresso PH")
     shown = texts(figures[0])
     for wanted in ("xpresso PH", "0.591", "0.550 to 0.630", "0.765", "1,234,567", "measured", "predicted"):
         assert wanted in shown
@@ -239,3 +238,66 @@ def test_replaces_a_file_and_makes_the_folder(tmp_path):
 def test_pyplot_stays_out():
     code = "import sys, genexp.evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# --- several labels, units ---
+
+
+def panels(number, n=300):
+    found = []
+    for label in range(number):
+        y, p = genes(n, seed=label)
+        found.append(Panel(f"tissue {label}", y, p, metrics(y, p, resamples=20)))
+    return found
+
+
+@pytest.mark.parametrize("plot", [plot_scatter, plot_density])
+@pytest.mark.parametrize("number", [2, 3, 5, 12, 13])
+def test_each_label_has_a_panel_of_its_own(tmp_path, figures, plot, number):
+    plot(tmp_path / "plot.png", panels(number), "xpresso PH, 300 test genes", "log10(TPM + 0.1), standardised")
+    shown, drawn = " ".join(texts(figures[0]).split()), min(number, 12)
+    axes = [axis for axis in figures[0].axes if axis.get_xlabel()]
+    assert len(axes) == drawn * (1 if plot is plot_scatter else 2)
+    for label in range(drawn):
+        assert f"tissue {label} (log10(TPM + 0.1), standardised)" in shown
+    assert ("the first 12 of 13 labels" in shown) == (number == 13)
+    width, height = png_size(tmp_path / "plot.png")
+    assert max(width, height) <= 40 * 30
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "expected"),
+    [
+        ("label", None, "measured expression (label)"),
+        ("label", "log2(counts + 1)", "measured expression (log2(counts + 1))"),
+        ("liver", None, "measured liver"),
+        ("liver", "TPM", "measured liver (TPM)"),
+    ],
+)
+def test_axes_name_label_and_unit(tmp_path, figures, name, unit, expected):
+    y, p = genes(50)
+    plot_scatter(tmp_path / "a.png", [Panel(name, y, p, metrics(y, p, resamples=20))], "", unit)
+    plot_density(tmp_path / "b.png", [Panel(name, y, p, {})], "", unit)
+    assert figures[0].axes[0].get_xlabel() == expected
+    assert figures[0].axes[0].get_ylabel() == expected.replace("measured", "predicted")
+    assert figures[1].axes[0].get_xlabel() == expected.removeprefix("measured ")
+
+
+def test_a_long_name_is_broken_into_lines(tmp_path, figures):
+    y, p = genes(50)
+    name = "brain, nucleus accumbens (basal ganglia)"
+    found = [Panel(name, y, p, metrics(y, p, resamples=20))] * 4
+    plot_scatter(tmp_path / "a.png", found, "", "log10(TPM + 0.1), standardised")
+    for axes in figures[0].axes:
+        box = axes.xaxis.label.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figures[0].bbox.width
+
+
+def test_a_collapsed_label_is_marked_in_its_panel(tmp_path, figures):
+    found = panels(3)
+    y, p = UGLY["constant"]
+    found[1] = Panel("dead", y, p, metrics(y, p, resamples=20))
+    for plot in (plot_scatter, plot_density):
+        plot(tmp_path / "a.png", found, "")
+    assert [" ".join(texts(figure).split()).count("the model has collapsed") for figure in figures] == [1, 1]

@@ -69,3 +69,38 @@ def test_svd_has_no_more_components_than_the_training_rows_have(components, widt
 def test_svd_of_nothing():
     with pytest.raises(UserError, match="no training gene is a target"):
         recipe.truncated_svd(np.zeros((9, 5), np.uint8), np.arange(4), 2)
+
+
+def test_a_missing_label_does_not_count():
+    labels = np.array([[1.0, np.nan], [3.0, 5.0], [np.nan, 9.0], [8.0, 7.0]])
+    scaler = recipe.fit(labels)
+    np.testing.assert_allclose(scaler.mean, np.nanmean(labels, axis=0))
+    np.testing.assert_allclose(scaler.sd, np.nanstd(labels, axis=0))
+    assert np.isnan(scaler.apply(labels)).tolist() == np.isnan(labels).tolist()
+
+
+def test_several_labels_have_a_group_each():
+    scaler = recipe.fit(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    record = recipe.scaling_record("honest", "raw", scaler, labels=("liver", "brain"), pseudocount=1)
+    assert "label" not in record
+    assert record["labels"]["brain"] == {"log10_offset": 1, "mean": 4, "sd": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("TPM", "raw"), "log10(TPM + 0.1), standardised"),
+        (("counts", "raw", 1.0), "log10(counts + 1), standardised"),
+        ((None, "raw"), "log10(expression + 0.1), standardised"),
+        (("TPM", "log2"), "log2 TPM, standardised"),
+        (("TPM", "log2", 1.0), "log2(TPM + 1), standardised"),
+        ((None, "ln"), "ln expression, standardised"),
+        (("activity", None), "activity, standardised"),
+    ],
+)
+def test_the_unit_in_words(arguments, text):
+    assert recipe.unit_text(*arguments) == text
+
+
+def test_another_pseudocount():
+    assert recipe.log_label(np.array([0.0, 9.0]), "raw", 1).tolist() == [0, 1]

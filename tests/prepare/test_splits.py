@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from genexp.errors import UserError
 from genexp.prepare import splits
-from genexp.prepare.genes import GeneNames
 
 
 def all_rows(rows):
@@ -98,64 +97,6 @@ def test_a_number_takes_whole_chromosomes_from_the_others():
 def test_bad_chromosomes(valid, test, words):
     with pytest.raises(UserError, match=words):
         splits.split_chromosomes(CHROMOSOMES, valid, test, 0)
-
-
-GENES = GeneNames(np.array(["a", "b", "c", "d"]))
-
-
-def write(tmp_path, text):
-    path = tmp_path / "split.tsv"
-    path.write_text(text)
-    return path
-
-
-def test_a_given_split_is_found_by_looking(tmp_path):
-    path = write(tmp_path, "gene\tlength\tset\nc\t4\tTest\na\t5\ttraining\nb\t6\tval\nz\t7\ttest\n")
-    column, code = splits.read_split_file(path, GENES, None, folds=None)
-    assert (column, code.tolist()) == ("set", [0, 1, 2, -1])
-
-
-def test_given_folds(tmp_path):
-    path = write(tmp_path, "gene\tlength\tfold\nc\t40\t1\na\t50\t2\nb\t60\t3\n")
-    column, code = splits.read_split_file(path, GENES, None, folds=3)
-    assert (column, code.tolist()) == ("fold", [1, 2, 0, -1])
-
-
-def test_groups_of_a_file(tmp_path):
-    path = write(tmp_path, "gene\tsymbol\tfamily\na\tA\tx\nb\tB\tx\nc\tC\t\n")
-    column, groups = splits.read_groups(path, GENES, None)
-    assert column == "family"
-    assert groups[0] == groups[1] == "x"
-    assert len(set(groups)) == 3
-    assert len(set(splits.read_groups(path, GENES, "symbol")[1])) == 4
-
-
-@pytest.mark.parametrize(
-    ("text", "column", "words"),
-    [
-        ("gene\tset\na\tone\nb\ttwo\n", None, "does not say which split"),
-        ("d\ttrain\na\ttest\n", None, r"has no header[\s\S]*received: d, train[\s\S]*gene<TAB>split"),
-        ("unknown\ttrain\na\ttest\n", None, "has no header"),
-        ("gene\tset\na\tone\nb\ttwo\n", "set", r"received: one, two"),
-        (
-            "gene\tn\tset\na\t1\ttrain\nb\t2\t \nc\t3\ttset\n",
-            None,
-            r"column set, row 4 \(gene c\)[\s\S]*expected: train, training, valid[\s\S]*received: tset[\s\S]*'test'",
-        ),
-        ("gene\tset\na\ttrain\nb\ttest\n", "sett", "there is no column sett"),
-        ("gene\tset\na\ttrain\na\ttest\n", None, "gene a occurs twice"),
-        ("gene\tset\nq\ttrain\nr\ttest\n", None, "the join is empty"),
-    ],
-)
-def test_bad_split_files(tmp_path, text, column, words):
-    with pytest.raises(UserError, match=words):
-        splits.read_split_file(write(tmp_path, text), GENES, column, folds=None)
-
-
-def test_a_fold_that_there_is_not(tmp_path):
-    path = write(tmp_path, "gene\tfold\na\t1\nb\t\nc\t4\n")
-    with pytest.raises(UserError, match=r"row 4 \(gene c\)[\s\S]*expected: numbers 1 to 3[\s\S]*received: 4"):
-        splits.read_split_file(path, GENES, None, folds=3)
 
 
 @settings(max_examples=50, deadline=None)

@@ -119,7 +119,7 @@ def test_honest_scaling_is_fitted_on_the_training_genes_and_turned_back(tmp_path
     assert (gc.mean(), gc.std()) == (pytest.approx(0, abs=1e-6), pytest.approx(1, abs=1e-5))
     scaling = OmegaConf.load(tmp_path / "out" / "dataset.yaml").scaling[0]
     test = dataset.splits["test"]
-    back = 10 ** (test.labels.astype(float) * scaling.label.sd + scaling.label.mean) - scaling.label.log10_offset
+    back = 10 ** (test.labels[:, 0].astype(float) * scaling.label.sd + scaling.label.mean) - scaling.label.log10_offset
     np.testing.assert_allclose(back, [GENES[str(gene)].expression for gene in test.genes], rtol=1e-5)
 
 
@@ -234,7 +234,7 @@ def test_tables_alone_with_a_given_split(tmp_path, raw):
     del raw["fasta"], raw["gtf"]
     mirna = toy.write(tmp_path / "pairs.tsv", "\n".join(pairs).replace("Sym", "ENSG000").replace("ENSG000", "ENSG"))
     mirna.write_text("mirna\tgene\n" + "\n".join(f"mir{n % 7}\t{gene.name}" for n, gene in enumerate(ORGANISM.genes)))
-    more = {"split.by": "file", "split.file": given}
+    more = {"split.by": "file", "split.file": given, "absent.tf": "zero"}
     run(raw, source="tables", mirna=mirna, tf=write_targets(tmp_path), upstream=None, **more)
     dataset = read(tmp_path / "out", "TM")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 15, "valid": 15, "test": 15}
@@ -291,7 +291,7 @@ def test_the_published_recipe(tmp_path):
     for name, (first, last) in bounds.items():
         split, part = dataset.splits[name], table.iloc[first:last]
         assert split.genes.tolist() == part.index.tolist()
-        np.testing.assert_allclose(split.labels, part["EXPRESSION"], atol=1e-6)
+        np.testing.assert_allclose(split.labels[:, 0], part["EXPRESSION"], atol=1e-6)
         np.testing.assert_allclose(split.blocks["H"], part[list(HALFLIFE_FEATURES)].astype(float), atol=1e-6)
         assert [text_from_tokens(row) for row in split.blocks["P"]] == part["PROMOTER"].tolist()
 
@@ -383,7 +383,7 @@ def test_exons_only(tmp_path, raw):
 
 
 def test_duplicate_genes(tmp_path, raw):
-    edit(raw["expression"], lambda text: text + "ENSG00007\tSym7\t3\n")
+    edit(raw["expression"], lambda text: text.replace("fpkm", "activity") + "ENSG00007\tSym7\t3\n")
     assert "gene ENSG00007 occurs twice" in refused(tmp_path, raw)
 
 
@@ -490,7 +490,7 @@ def test_a_mask_of_everything(tmp_path, raw):
         ("fasta", "", {}, "this FASTA file is empty"),
         ("fasta", "gene\t1\n", {}, "this is not a FASTA file"),
         ("expression", "ENSG00001\t5\nENSG00002\t6\n", {}, "this table has no header"),
-        ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no sample S9"),
+        ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no column S9"),
         ("tf", "gene\tTF1\n", {}, "this table has no rows"),
     ],
 )

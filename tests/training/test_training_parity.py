@@ -35,7 +35,7 @@ def genes(seed: int, count: int) -> Split:
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, 5, (count, WINDOW)).astype(np.uint8)
     features = rng.normal(size=(count, 8)).astype(np.float32)
-    labels = (features[:, 0] + rng.normal(size=count)).astype(np.float32)
+    labels = (features[:, :1] + rng.normal(size=(count, 1))).astype(np.float32)
     return Split(np.array([f"G{n}" for n in range(count)]), labels, {"P": tokens, "H": features})
 
 
@@ -83,7 +83,7 @@ def plain_script(weights, optimizer, split: Split, epochs: int, seed: int, rates
                 optimizer.learning_rate = optimizer.rate_of(len(steps) + 1)
             with tf.GradientTape() as tape:
                 answers = model([one_hot[rows], split.blocks["H"][rows]], training=True)
-                loss = tf.reduce_mean((answers[:, 0] - split.labels[rows]) ** 2)
+                loss = tf.reduce_mean((answers - split.labels[rows]) ** 2)
             optimizer.apply(tape.gradient(loss, model.trainable_weights), model.trainable_weights)
             losses.append(float(loss))
             steps.append(float(loss))

@@ -11,6 +11,9 @@ from keras import layers
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.models import InputShapes
 
+#: Name of the output layer.
+OUTPUT = "expression"
+
 
 def one_hot_promoter(shapes: InputShapes, depth: int = 4) -> tuple[Any, Any]:
     """Return the (batch, window) uint8 token input and its (batch, window, depth) one-hot encoding.
@@ -45,7 +48,7 @@ def regression(
     """Return the model that predicts expression from the (batch, n) promoter encoding and the feature blocks.
 
     Both are concatenated, then follow hidden layers with ReLU, each with its dropout and this initializer, and a linear
-    output of 1, always in float32. The inputs are a dict by name, as the input pipeline feeds them.
+    output for each label, always in float32. The inputs are a dict by name, as the input pipeline feeds them.
     """
     features = {b: keras.Input((shapes.widths[b],), name=BLOCKS[b].input) for b in BLOCKS if b in shapes.widths}
     parts = [*([] if encoding is None else [encoding]), *features.values()]
@@ -55,4 +58,4 @@ def regression(
         x = layers.Dropout(rate, name=f"dropout_{n}")(x)
     inputs = {} if promoter is None else {BLOCKS[PROMOTER].input: promoter}
     inputs |= {BLOCKS[b].input: tensor for b, tensor in features.items()}
-    return keras.Model(inputs, layers.Dense(1, dtype="float32", name="expression")(x), name=name)
+    return keras.Model(inputs, layers.Dense(shapes.labels, dtype="float32", name=OUTPUT)(x), name=name)

@@ -25,8 +25,10 @@ COLUMNS = ("ENSID", "EXPRESSION", *HALFLIFE_FEATURES, "PROMOTER")
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
     """Return the genes of the table."""
-    genes = read_numbers(Path(str(config.table)))
+    genes = read_numbers(Path(str(config.table)), config.expression_scale)
     ledger.count("in the table", len(genes))
+    if not config.halflife:
+        genes = replace(genes, halflife=np.empty(0))
     if config.genes.strip_versions:
         genes = replace(genes, names=GeneNames(np.array([without_version(gene) for gene in genes.names.ids])))
         check_unique(genes.names.ids.tolist(), f"table={config.table}, without versions")
@@ -38,14 +40,14 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
     rename = without_version if config.genes.strip_versions else str
     place = {str(gene): row for row, gene in enumerate(genes.names.ids)}
     tokens = read_promoters(Path(str(config.table)), place, rename, ledger.progress)
-    return Bases(tokens, tokens.shape[1] // 2, genes.halflife if config.halflife else None)
+    return Bases(tokens, tokens.shape[1] // 2)
 
 
-def read_numbers(path: Path) -> RawGenes:
+def read_numbers(path: Path, scale: str) -> RawGenes:
     """Read everything but the bases; they are long, so they are read once their place is known.
 
-    A UserError is raised if columns are missing, a value is negative or not a number, promoters differ in length, or a
-    gene occurs twice.
+    A UserError is raised if columns are missing, a value is not a number, a length or plain expression is negative,
+    promoters differ in length, or a gene occurs twice.
     """
     table = look_at(path, "table")
     lacking = [name for name in COLUMNS if name not in table.columns]
@@ -60,8 +62,9 @@ def read_numbers(path: Path) -> RawGenes:
         values = table.numbers(chunk, COLUMNS[1:-1], line)
         lengths = chunk["PROMOTER"].fillna("").str.len().to_numpy()
         length = length or lengths[0]
+        lowest = np.where(np.array(COLUMNS[1:-1]) == COLUMNS[1], 0 if scale == "raw" else -np.inf, 0)
         checks = [
-            ("a value is negative or missing", values >= 0, COLUMNS[1:-1], "a number, at least 0"),
+            ("a value is negative or missing", values >= lowest, COLUMNS[1:-1], "a number, at least 0"),
             ("promoters differ in length", lengths[:, None] == (length or -1), COLUMNS[-1:], f"{length:,} bases"),
         ]
         for what, right, names, expected in checks:
