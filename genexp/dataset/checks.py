@@ -12,8 +12,8 @@ from genexp.dataset.description import listed
 from genexp.dataset.genes import Split
 from genexp.dataset.hdf5 import StoredArray
 from genexp.dataset.labels import UNNAMED
-from genexp.dataset.problems import FOR_BASES, wrong
-from genexp.features.tokens import N_TOKEN
+from genexp.dataset.problems import misnumbered, wrong
+from genexp.features.tokens import N_TOKEN, other_numbering
 
 #: Genes of a split on which r2 has no meaning.
 FEW_GENES = 4
@@ -82,14 +82,14 @@ def check_labels(labels: np.ndarray, split: str, array: StoredArray, names: Sequ
 
 
 def check_bases(tokens: np.ndarray, array: StoredArray) -> None:
-    """Raise an error if (n, window) tokens are all N, or numbered from 1: A never occurs then, and T would be N."""
+    """Raise an error if (n, window) tokens are all N, or seem to be numbered in another way."""
     few = tokens[:LOOKED_AT]
     if (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
         what, received = "the promoters hold no bases at all, only N", f"N everywhere, in all {len(tokens):,} genes"
         raise wrong(what, array, "A, C, G and T", received, "write the bases, or choose another data.window")
-    if few.min() > 0 and (few == N_TOKEN).any(axis=1).mean() > 0.5:
-        what, received = "the bases seem to be numbered from 1", "no 0, and a 4 in most promoters"
-        raise wrong(what, array, FOR_BASES, received, "subtract 1 from the tokens")
+    numbering = other_numbering(few) if len(array.shape) == 2 else None
+    if numbering:
+        raise misnumbered(numbering, array)
 
 
 def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None, dropped: bool) -> list[str]:

@@ -25,6 +25,14 @@ _ROUNDING = 1e-13
 _COLLAPSED_TO_LABELS = 1e-4
 _COLLAPSED_TO_SELF = 1e-6
 
+#: What `shares` returns.
+SHARES = ("common_share", "ceiling_share")
+
+#: A network is nearly constant when at least this share of different inputs get one prediction.
+NEARLY_ALL = 0.9
+#: A smaller share is reported; so is the share that gets the largest prediction, where as many inputs share it.
+MUCH, CEILING, FEWEST_TIED = 0.1, 0.02, 3
+
 
 def _pearson(x: Vector, y: Vector) -> float:
     """Pearson correlation; 0 when either side is constant."""
@@ -77,7 +85,7 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     -------
     dict
         Plain numbers: ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval
-        [low, high] of r2 over genes.
+        [low, high] of r2 over genes, then the `shares`.
 
     Notes
     -----
@@ -106,15 +114,16 @@ def label_metrics(
     ]
     if len(each) == 1:
         return each[0]
-    means = {name: fmean(found[name] for found in each) for name in METRICS}
+    means, tied = ({name: fmean(found[name] for found in each) for name in keys} for keys in (METRICS, SHARES))
     interval = _interval(r2s.mean(axis=1), min(found["n"] for found in each))
-    return {"n": len(labels), **means, "r2_ci95": interval, "labels": dict(zip(names, each, strict=True))}
+    return {"n": len(labels), **means, "r2_ci95": interval, **tied, "labels": dict(zip(names, each, strict=True))}
 
 
 def _described(labels: Vector, predictions: Vector, r2s: Vector) -> Metrics:
     """Return all metrics of one label; `r2s` is the r2 of each bootstrap resample."""
     found = {name: metric(labels, predictions) for name, metric in METRICS.items()}
-    return {"n": labels.size, **found, "r2_ci95": _interval(r2s, labels.size)}
+    interval = _interval(r2s, labels.size)
+    return {"n": labels.size, **found, "r2_ci95": interval, **shares(predictions, labels)}
 
 
 def _interval(r2s: Vector, genes: int) -> list[float]:
@@ -141,6 +150,11 @@ def collapsed_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
     return [is_collapsed(p, y) for y, p in by_label(labels, predictions)]
 
 
+def nearly_constant_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
+    """Return for which labels `is_nearly_constant` holds, of (n, labels) arrays with NaN where missing."""
+    return [is_nearly_constant(p, y) for y, p in by_label(labels, predictions)]
+
+
 def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
     """Return the squared Pearson correlation of two (n,) arrays; 0 when either is constant."""
     return _r2(*_checked(labels, predictions))
@@ -153,8 +167,45 @@ def is_collapsed(predictions: ArrayLike, labels: ArrayLike) -> bool:
     largest absolute prediction, which is what float32 rounding leaves of a constant. For one gene it is False.
     """
     y, p = _checked(labels, predictions)
-    threshold = max(_COLLAPSED_TO_LABELS * y.std(), _COLLAPSED_TO_SELF * np.abs(p).max())
-    return bool(p.size > 1 and p.std() <= threshold)
+    return bool(p.size > 1 and p.std() <= _rounding(y, p))
+
+
+def _rounding(labels: Vector, predictions: Vector) -> float:
+    """Return the difference up to which predictions count as one value."""
+    return float(max(_COLLAPSED_TO_LABELS * labels.std(), _COLLAPSED_TO_SELF * np.abs(predictions).max()))
+
+
+def shares(predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Return the share of genes with the most common prediction, and of those with the largest, of (n,) arrays each.
+
+    Predictions are the same within the limits of `is_collapsed`. Without ties both are 1 / n.
+    """
+    y, p = _checked(labels, predictions)
+    ordered, width = np.sort(p), _rounding(y, p)
+    common = (np.searchsorted(ordered, ordered + width, side="right") - np.arange(p.size)).max()
+    largest = p.size - np.searchsorted(ordered, ordered[-1] - width)
+    return dict(zip(SHARES, (float(common / p.size), float(largest / p.size)), strict=True))
+
+
+def is_nearly_constant(predictions: ArrayLike, labels: ArrayLike) -> bool:
+    """Return whether a model predicts one value for nearly all of some different inputs, or for all of them.
+
+    One prediction per different input is expected: equal inputs have equal predictions, from any model.
+    """
+    common = shares(predictions, labels)["common_share"]
+    return is_collapsed(predictions, labels) or (np.size(predictions) > 1 and common >= NEARLY_ALL)
+
+
+def tied_sentence(predictions: ArrayLike, labels: ArrayLike, whose: str) -> str | None:
+    """Return a sentence where many different inputs get the same prediction, or the largest one; `whose` they are."""
+    number, (common, ceiling) = np.size(predictions), shares(predictions, labels).values()
+    if common * number < FEWEST_TIED or (common < MUCH and ceiling < CEILING):
+        return None
+    if common >= NEARLY_ALL:
+        return f"nearly collapsed: one value is predicted for {common:.1%} of the {whose}"
+    if ceiling >= CEILING and ceiling * number >= FEWEST_TIED:
+        return f"a ceiling: the largest value is predicted for {ceiling:.1%} of the {whose}"
+    return f"partly collapsed: one value is predicted for {common:.1%} of the {whose}" if common >= MUCH else None
 
 
 def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[Vector, Vector]:

@@ -14,9 +14,9 @@ from rich.table import Table
 from genexp.dataset.batches import inference_batches
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
-from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics
+from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied_sentence
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
-from genexp.files import write_csv
+from genexp.files import in_short, write_csv
 from genexp.models import load_model
 from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
 
@@ -77,6 +77,27 @@ def evaluate_checkpoint(
     return Evaluated(dataset, predictions, found)
 
 
+#: What helps against predictions that are all the same, or have a ceiling.
+REMEDY = "wider layers (model.dense), another seed or a lower training.learning_rate may help"
+
+
+def tied_predictions(result: Evaluated) -> list[str]:
+    """Return a sentence for each split in which many different genes get the same prediction; of several labels one."""
+    names, sentences = result.dataset.description.labels, []
+    for split, values in result.predictions.items():
+        genes = result.dataset.splits[split]
+        rows = genes.distinct()
+        found = []
+        for name, (labels, predictions) in zip(names, by_label(genes.labels[rows], values[rows]), strict=True):
+            whose = f"{split} genes" + (f" (label {name})" if len(names) > 1 else "")
+            found.append(tied_sentence(predictions, labels, whose))
+        there = [sentence for sentence in found if sentence]
+        if there:
+            more = f", and likewise for {len(there) - 1} more of {len(names)} labels" if len(there) > 1 else ""
+            sentences.append(f"{there[0]}{more}; {REMEDY}")
+    return sentences
+
+
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
     """Open ``best.keras`` or ``last.keras``, which has an output for each label; code in the file is never executed."""
     model = open_checkpoint(run.checkpoint(name))
@@ -90,8 +111,8 @@ def open_checkpoint(path: Path) -> keras.Model:
     """Open a ``.keras`` file; code in the file is never executed."""
     try:
         return load_model(path)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        raise unreadable_checkpoint(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
+    except Exception as error:  # Keras raises almost anything for a damaged file
+        raise unreadable_checkpoint(path, in_short(error)) from error
 
 
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
