@@ -73,7 +73,7 @@ def check_labels(labels: np.ndarray, split: str, array: StoredArray, names: Sequ
         which = f" '{name}'" if len(names) > 1 else ""
         if len(values) < 2:
             what, received = f"too few genes of the split '{split}' have the label{which}", f"{len(values)}"
-            hint = "split the genes in another way, or choose other labels with data.labels=[...]"
+            hint = "split the genes in another way, or leave the label out (data.labels of genexp train)"
             raise wrong(what, array, "at least two genes", received, hint)
         if (values == values[0]).all():
             what, received = f"all labels{which} of the split '{split}' are the same", f"{values[0]:g}"

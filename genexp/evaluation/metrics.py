@@ -93,10 +93,8 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     labels are. Otherwise ``cod`` is never above r2, and negative when the mean label would be the better prediction.
     Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
-    y, p = _checked(labels, predictions)
-    found = {name: metric(y, p) for name, metric in METRICS.items()}
-    interval = _interval([(y, p)], np.ones((y.size, 1), bool), seed, resamples)
-    return {"n": y.size, **found, "r2_ci95": interval, **shares(p, y)}
+    pair = _checked(labels, predictions)
+    return _described(*pair, _bootstrap_r2([pair], np.ones((pair[0].size, 1), bool), seed, resamples)[:, 0])
 
 
 def label_metrics(
@@ -108,13 +106,30 @@ def label_metrics(
     each metric over the labels, and the interval of the mean r2, for which genes are resampled with all their labels.
     ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
     """
-    pairs = by_label(labels, predictions)
-    each = [metrics(y, p, seed=seed, resamples=resamples) for y, p in pairs]
+    pairs, there = [_checked(*pair) for pair in by_label(labels, predictions)], ~np.isnan(labels)
+    r2s = _bootstrap_r2(pairs, there, seed, resamples)
+    each = [  # the resamples of all genes are those of a label that all have
+        _described(*pair, own) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
+        for pair, own, known in zip(pairs, r2s.T, there.T, strict=True)
+    ]
     if len(each) == 1:
         return each[0]
     means, tied = ({name: fmean(found[name] for found in each) for name in keys} for keys in (METRICS, SHARES))
-    interval = _interval([_checked(*pair) for pair in pairs], ~np.isnan(labels), seed, resamples)
+    interval = _interval(r2s.mean(axis=1), min(found["n"] for found in each))
     return {"n": len(labels), **means, "r2_ci95": interval, **tied, "labels": dict(zip(names, each, strict=True))}
+
+
+def _described(labels: Vector, predictions: Vector, r2s: Vector) -> Metrics:
+    """Return all metrics of one label; `r2s` is the r2 of each bootstrap resample."""
+    found = {name: metric(labels, predictions) for name, metric in METRICS.items()}
+    interval = _interval(r2s, labels.size)
+    return {"n": labels.size, **found, "r2_ci95": interval, **shares(predictions, labels)}
+
+
+def _interval(r2s: Vector, genes: int) -> list[float]:
+    """Return the 95% percentile interval [low, high]; [0, 1] for fewer than three genes."""
+    low, high = np.percentile(r2s, [2.5, 97.5]) if genes > 2 else (0.0, 1.0)
+    return [float(low), float(high)]
 
 
 def by_label(labels: np.ndarray, predictions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -219,25 +234,15 @@ def _centred(x: Vector) -> Vector:
     return centred if np.linalg.norm(centred) > _ROUNDING * np.linalg.norm(x) else np.zeros_like(x)
 
 
-def _interval(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> list[float]:
-    """Return the 95% percentile bootstrap interval [low, high] of the mean over labels of r2.
-
-    `pairs` are labels and predictions of the genes that have a label, which (n, labels) `there` tells.
-    """
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, received {resamples}")
-    if min(y.size for y, _ in pairs) <= 2:
-        return [0.0, 1.0]
-    low, high = np.percentile(_bootstrap_r2(pairs, there, seed, resamples).mean(axis=1), [2.5, 97.5])
-    return [float(low), float(high)]
-
-
 def _bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """Return r2 of each label in each bootstrap resample of genes, (resamples, labels) float64.
 
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with
-    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``.
+    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``. `pairs` are
+    labels and predictions of the genes that have a label, which (n, labels) `there` tells.
     """
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, received {resamples}")
     n = len(there)
     moments = [_moments(*pair) for pair in pairs]
     rng = np.random.default_rng(seed)

@@ -15,11 +15,12 @@ from rich.table import Table
 from genexp.dataset.batches import inference_batches
 from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
+from genexp.dataset.labels import UNNAMED
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
 from genexp.files import in_short, write_csv
 from genexp.models import load_model
-from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -96,8 +97,12 @@ def tied_predictions(result: Evaluated) -> list[str]:
 
 
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
-    """Open ``best.keras`` or ``last.keras``; code in the file is never executed."""
-    return open_checkpoint(run.checkpoint(name))
+    """Open ``best.keras`` or ``last.keras``, which has an output for each label; code in the file is never executed."""
+    model = open_checkpoint(run.checkpoint(name))
+    labels = read_environment(run)["dataset"].get("labels", UNNAMED)
+    if model.output_shape[-1] != len(labels):
+        raise unreadable_checkpoint(run.checkpoint(name), f"{model.output_shape[-1]} outputs for {len(labels)} labels")
+    return model
 
 
 def open_checkpoint(path: Path) -> keras.Model:

@@ -4,118 +4,220 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from genexp.errors import UserError, nearest
+from genexp.errors import UserError
+from genexp.prepare import recipe
 from genexp.prepare.config import Config
-from genexp.prepare.genes import GeneNames, RawGenes, check_unique, without_version
+from genexp.prepare.formats import proposal
+from genexp.prepare.formats.expression import ADDITIVE, NO_GENES
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, spoiled, without_version
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
-from genexp.prepare.tables import Table, is_heading, look_at, text_columns
+from genexp.prepare.samples import Layout, find_samples
+from genexp.prepare.tables import Table, look_at
 
-#: Columns that quantifiers, Ensembl's BioMart and annotations write beside the samples, as `_plain` spells them.
-_ABOUT_GENES = frozenset(
-    {"length", "genelength", "transcriptlength", "exonlength", "cdslength", "effectivelength", "efflength", "width"}
-    | {"chr", "chrom", "chromosome", "chromosomename", "chromosomescaffoldname", "seqname", "seqnames", "seqid"}
-    | {"contig", "scaffold", "start", "end", "startposition", "endposition", "genestart", "geneend", "genestartbp"}
-    | {"geneendbp", "txstart", "txend", "strand", "tss", "tssposition", "transcriptionstartsite", "position"}
-    | {"gc", "gccontent", "genegccontent", "percentagegenegccontent", "exoncount", "numexons", "exonnumber"}
-    | {"entrez", "entrezid", "entrezgene", "entrezgeneid", "ncbigeneid", "hgncid", "geneid"}
-)
-#: Units in which one sample may stand several times; the first that is there is the one to recommend.
-_UNITS = (
-    *("tpm", "fpkm", "rpkm", "cpm", "pmetpm", "pmefpkm", "expectedcount", "posteriormeancount", "estcounts"),
-    *("estimatedcounts", "numreads", "counts", "count", "rawcounts", "rawcount", "readcount", "readcounts", "reads"),
-    *("coverage", "isopct"),
-)
-#: Rows that HTSeq writes below the genes, for the reads that it counted for none of them.
-_NO_GENES = ("__no_feature", "__ambiguous", "__too_low_aQual", "__not_aligned", "__alignment_not_unique")
-#: By scale: the limit of the values, what they are beyond it, what was expected, and a hint.
-_IMPOSSIBLE = {
-    "raw": (
-        *(0, "negative", "counts, RPKM, TPM ...: at least 0"),
-        "set expression_scale=log10 if they are log10 values already, or choose columns with samples",
-    ),
-    "log10": (  # nothing that can be counted in a cell has a larger logarithm
-        *(12, "too large to be a logarithm to base 10", "at most 12"),
-        "leave expression_scale out for plain values; convert logarithms to another base",
-    ),
-}
-_SCALES = {"raw": "then log10(x + 0.1)", "log10": "taken as log10"}
-_CHOOSE = "name columns with 'samples=[NAME,...]'"
+#: Returns the gene of each transcript of an annotation.
+GeneOf = Callable[[], Mapping[str, str]]
+
+_LOG = re.compile(r"(?<![a-z])(log(2|10|1p|e|cpm|tpm|fpkm|rpkm|counts)?|ln|rlog|vst|rma)(?![a-z])")
+#: The largest logarithm of anything that can be counted in a cell.
+_LARGEST = {"log2": 40, "ln": 28, "log10": 12}
+#: Logarithms of expression stay below this; expression itself does not, in any real sample.
+_LARGEST_LOG2 = 25
 
 
-def read_expression(config: Config, ledger: Ledger) -> tuple[RawGenes, Table, str]:
+def read_expression(config: Config, ledger: Ledger, gene_of: GeneOf | None = None) -> tuple[RawGenes, Table, str]:
     """Read genes that have a value, their median or mean over the samples; return the table and a remark, too.
 
-    The first column names the genes; columns of text alone, which become other names, and those whose name says that
-    they describe the gene (its length or place), are not samples. A UserError is raised for duplicate genes, text or
-    impossible values, and columns that are not there.
+    Where rows are transcripts, `gene_of` says the gene of each. A UserError is raised for a table that is not
+    recognised, or has columns that its format does not explain, and for impossible values.
     """
-    about = look_at(Path(str(config.expression)), "expression")
-    table = about.read()
-    table = table[~table.iloc[:, 0].isin(_NO_GENES)]
-    if any(map(_is_number, table.columns[1:])) and not is_heading(table.columns[0]):  # the counts of HTSeq
-        raise about.no_header(["gene", *(f"S{n}" for n in range(1, len(table.columns)))])
-    texts = text_columns(table)
-    left_out = [] if config.samples else [name for name in table.columns[1:] if _plain(name) in _ABOUT_GENES]
-    samples = config.samples or _samples(about, {*texts, *left_out})
-    _check_samples(about, samples)
-    genes = [without_version(name) if config.genes.strip_versions else name for name in table.iloc[:, 0]]
-    check_unique(genes, about.where, about.first_line)
-    numbers = about.numbers(table, samples, hint=f"correct the value, or {_CHOOSE}")
-    _check_scale(numbers, config.expression_scale, about, samples, genes)
+    layout = find_samples(config, look_at(Path(str(config.expression)), "expression"))
+    table = layout.table
+    frame = table.read([layout.gene, *layout.names], [layout.gene, *layout.names, *layout.samples])
+    frame = _without_summaries(frame.set_axis(["\0", *frame.columns[1:]], axis=1), ledger, table)
+    values = table.numbers(frame, layout.samples, hint="correct the value, or name columns with 'samples=[NAME,...]'")
+    frame = frame[["\0", *layout.names]]
+    _check_scale(config, values, layout, frame)
+    _warn_of_scale(config, values, layout, ledger)
+    frame, values = _one_row_each(config, frame, values, layout, gene_of, ledger)
+    place = {name: n for n, name in enumerate(layout.samples)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # rows without any value, which are counted instead
-        values = (np.nanmedian if config.statistic == "median" else np.nanmean)(numbers, axis=1)
-    there = ~np.isnan(values)
-    others = {str(name): table[name].fillna("").astype(str).to_numpy(str) for name in texts if name not in left_out}
-    names = GeneNames(np.array(genes), others).take(there)
-    used = f"{config.statistic} of {len(samples):,} columns: " if len(samples) > 1 else "column "
-    used += few(samples, 4) + (f"; left out as not samples: {', '.join(left_out)}" if left_out else "")
-    ledger.rule("expression", f"{used}; {_SCALES[config.expression_scale]}")
+        middle = np.nanmedian if config.statistic == "median" else np.nanmean
+        groups = [[place[name] for name in group] for group in layout.labels.values()]
+        labels = [middle(values if len(rows) == len(place) else values[:, rows], axis=1) for rows in groups]
+    found = np.stack(labels, axis=1)
+    there = ~np.isnan(found).all(axis=1)
+    others = {name: frame[name].fillna("").astype(str).to_numpy(str) for name in layout.names}
+    names = GeneNames(frame["\0"].to_numpy(str), others).take(there)
+    used = _used(layout, config.statistic)
+    unit = recipe.unit_text(layout.unit, config.expression_scale, config.pseudocount)
+    ledger.rule("expression", f"{used}; {unit}")
+    how = "; ".join([layout.format.name, f"genes in column {layout.gene or 1}", *table.remarks])
+    ledger.rule("format of expression", how, report=ledger.note, prefix="expression: ")
     without = f"; {int((~there).sum()):,} rows without a value" if not there.all() else ""
-    return RawGenes(names, values[there][:, None]), about, used + without
+    genes = RawGenes(names, found[there], label_names=tuple(layout.labels), unit=layout.unit)
+    return genes, table, used + without
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def _used(layout: Layout, statistic: str) -> str:
+    groups = {
+        name: f"{statistic} of {len(group):,} columns: {few(group, 4)}" if len(group) > 1 else f"column {group[0]}"
+        for name, group in layout.labels.items()
+    }
+    if len(groups) == 1:
+        return next(iter(groups.values()))
+    return f"{len(groups):,} labels: " + few([f"{name} ({text})" for name, text in groups.items()], 4)
 
 
-def _is_number(name: str) -> bool:
-    return bool(re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", name, re.IGNORECASE))
+# Which row is what.
 
 
-def _samples(table: Table, others: set[str]) -> list[str]:
-    found = [name for name in table.columns[1:] if name not in others]
-    units = {_plain(name): name for name in found if _plain(name) in _UNITS}
-    if len(units) > 1:
-        what = "the table has several units of one sample, which cannot be averaged"
-        hint = f"choose one: 'samples=[{next(units[unit] for unit in _UNITS if unit in units)}]'"
-        raise UserError(what, where=table.where, received=", ".join(units.values()), hint=hint)
-    if not found:
-        received = f"columns {few(table.columns)}"
-        raise UserError("no column holds numbers", where=table.where, received=received, hint=_CHOOSE)
-    return found
+def _without_summaries(frame: pd.DataFrame, ledger: Ledger, table: Table) -> pd.DataFrame:
+    """Leave out rows of reads that belong to no gene, rows without a name, and names that a spreadsheet has spoiled."""
+    genes = frame["\0"]
+    reasons = {
+        "that count reads of no gene": genes.isin(NO_GENES).to_numpy(),
+        "without the name of a gene": (genes == "").to_numpy(),
+    }
+    damaged = spoiled(genes)
+    if damaged.any():
+        check_unique(genes[damaged].tolist(), table.where, line=lambda n: table.line_of(np.flatnonzero(damaged)[n]))
+        ledger.warn(
+            f"{int(damaged.sum()):,} names in {table.path.name} are dates or numbers that a spreadsheet made of names "
+            f"of genes, and are left out: {few(genes[damaged], 4)}"
+        )
+    kept = ~damaged
+    for words, found in reasons.items():
+        if found.any():
+            names = few(genes[found].unique(), 4)
+            table.remarks.append(f"{int(found.sum()):,} rows {words} are left out" + (f": {names}" if names else ""))
+        kept &= ~found
+    return frame if kept.all() else frame.loc[kept]
 
 
-def _check_samples(table: Table, chosen: Sequence[str]) -> None:
-    for name, number in Counter(chosen).items():
-        if name not in table.columns:
-            received, hint = f"columns {few(table.columns)}", nearest(name, table.columns) + _CHOOSE
-            raise UserError(f"there is no sample {name}", where=f"samples, {table.where}", received=received, hint=hint)
-        if number > 1:
-            raise UserError(f"sample {name} is named twice", where="samples", hint="name it once")
+def _one_row_each(
+    config: Config,
+    frame: pd.DataFrame,
+    values: np.ndarray,
+    layout: Layout,
+    gene_of: GeneOf | None,
+    ledger: Ledger,
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return one row for each gene: transcripts, and rows with the same name, are added up where the unit allows it."""
+    table, genes = layout.table, frame["\0"].tolist()
+    rows = layout.format.rows
+    if rows in ("transcripts", "transcripts or genes"):
+        genes, there = _genes_of(layout, genes, gene_of, ledger)
+        frame, values = frame[there], values[there]
+        genes = [gene for gene, known in zip(genes, there, strict=True) if known]
+    if config.genes.strip_versions:
+        genes = list(map(without_version, genes))
+    frame = frame.assign(**{"\0": genes})
+    codes, names = pd.factorize(np.array(genes, object))
+    if len(names) == len(genes):
+        return frame, values
+    if layout.unit not in ADDITIVE or config.expression_scale != "raw":
+        check_unique(genes, table.where, line=lambda n: table.line_of(frame.index[n]))
+    if rows == "genes":
+        _check_repeats(table, names, codes, values)
+    total = np.zeros((len(names), values.shape[1]))
+    np.add.at(total, codes, np.nan_to_num(values))
+    known = np.zeros(total.shape, bool)
+    np.logical_or.at(known, codes, ~np.isnan(values))
+    which = "rows of genes that occur several times" if rows == "genes" else "transcripts"
+    table.remarks.append(f"{len(genes):,} {which} are added up to {len(names):,} genes ({layout.unit})")
+    return frame.drop_duplicates("\0"), np.where(known, total, np.nan)
 
 
-def _check_scale(values: np.ndarray, scale: str, table: Table, samples: Sequence[str], genes: Sequence[str]) -> None:
-    limit, why, expected, hint = _IMPOSSIBLE[scale]
-    wrong = np.argwhere(values < limit if scale == "raw" else values > limit)
-    for row, column in wrong[:1].tolist():
-        what = f"{len(wrong):,} expression values are" if len(wrong) > 1 else "an expression value is"
-        received, line = f"{values[row, column]:g}", row + table.first_line
-        raise table.bad_cell(f"{what} {why}", samples[column], line, genes[row], expected, received, hint)
+def _check_repeats(table: Table, names: np.ndarray, codes: np.ndarray, values: np.ndarray) -> None:
+    """Raise a UserError if rows of the same gene cannot be its parts: most genes have several, or the same values."""
+    number = np.bincount(codes)
+    several = pd.DataFrame(np.nan_to_num(values)).groupby(codes)
+    same = (several.min() == several.max()).all(axis=1) & (several.max() > 0).any(axis=1) & (number > 1)
+    reasons: dict[str, np.ndarray] = {
+        "most genes have several rows, as in a long table of genes and samples": number > 1,
+        "genes occur several times with the same values": same.to_numpy(),
+    }
+    for (what, found), of in zip(reasons.items(), (len(names), (number > 1).sum()), strict=True):
+        if found.sum() > of / 2:
+            hint = "keep one row for each gene, and a column for each sample"
+            raise UserError(what, where=table.where, received=few(names[found], 4), hint=hint)
+
+
+def _genes_of(layout: Layout, names: list[str], gene_of: GeneOf | None, ledger: Ledger) -> tuple[list[str], np.ndarray]:
+    """Return the gene of each row, and whether it is known, by the annotation."""
+    table, either = layout.table, layout.format.rows == "transcripts or genes"
+    names = [name.split("|")[0] for name in names]
+    if gene_of is None:
+        columns = {"gene": layout.gene, "samples": layout.samples}
+        may = " or genes" if either else ""
+        what = f"the rows of this table ({layout.format.name}) are transcripts{may}; no annotation says of which gene"
+        hint = f"add them up over genes (tximport); if they are genes: {proposal('expression_columns', columns)}"
+        raise UserError(what, where=table.where, received=few(names, 3), hint=hint)
+    known = gene_of()
+    genes = set(known.values()) | {without_version(gene) for gene in known.values()}
+    if either and sum(name in genes or without_version(name) in genes for name in names) > len(names) / 2:
+        return names, np.ones(len(names), bool)
+    check_unique(names, table.where, table.first_line)
+    joined = join(GeneNames(np.array(list(known))), names, table.where)
+    found = dict(zip(joined.rows[joined.found], np.array(list(known.values()), object)[joined.found], strict=True))
+    there = np.array([n in found for n in range(len(names))])
+    lost = int((~there).sum())
+    sentence = f"{int(there.sum()):,} transcripts of {table.path.name} are in the annotation{joined.remark()}"
+    ledger.rule("transcripts", f"{sentence}, {lost:,} are not", report=ledger.note, prefix="expression: ")
+    if lost > len(names) / 10:
+        ledger.warn(
+            f"{lost:,} of {len(names):,} transcripts of {table.path.name} are not in the annotation: their genes lose"
+        )
+    return [found.get(n, "") for n in range(len(names))], there
+
+
+# The scale.
+
+
+def _check_scale(config: Config, values: np.ndarray, layout: Layout, frame: pd.DataFrame) -> None:
+    """Raise a UserError if values are impossible on their scale."""
+    scale, table = config.expression_scale, layout.table
+    if scale == "raw":
+        wrong, limit, kind = values < 0, "counts, RPKM, TPM ...: at least 0", "negative"
+        hint = "if they are logarithms, set expression_scale=log10 (or log2, ln); else choose columns with samples"
+    else:
+        wrong, limit, kind = (
+            values > _LARGEST[scale],
+            f"at most {_LARGEST[scale]}",
+            f"too large to be a logarithm ({scale})",
+        )
+        hint = "leave expression_scale out for plain values, or set another base"
+    for row, sample in np.argwhere(wrong)[:1].tolist():
+        number, line = int(wrong.sum()), int(frame.index[row]) + table.first_line
+        what = f"{number:,} expression values are {kind}" if number > 1 else f"an expression value is {kind}"
+        received = f"{values[row, sample]:g}"
+        raise table.bad_cell(what, layout.samples[sample], line, frame.iloc[row, 0], limit, received, hint)
+    if scale == "raw" and config.pseudocount == 0 and (zeros := int((values == 0).sum())):
+        what, hint = "the logarithm of 0 does not exist", "set pseudocount above 0"
+        raise UserError(what, where="pseudocount=0", received=f"{zeros:,} values of 0", hint=hint)
+
+
+def _warn_of_scale(config: Config, values: np.ndarray, layout: Layout, ledger: Ledger) -> None:
+    """Warn if values, or the names of their columns or file, say another scale."""
+    scale, name = config.expression_scale, layout.table.path.name
+    largest = float(np.fmax.reduce(values, axis=None, initial=0))
+    whole = largest >= _LARGEST_LOG2 if scale == "raw" else largest <= 0
+    whole = whole or not (values % 1 > 0).any()
+    said = next((text for text in [*layout.samples, name] if _LOG.search(text.lower())), None)
+    if scale == "raw" and said is not None:
+        ledger.warn(f"{said!r} says that these are logarithms, but expression_scale is raw; is it log2, ln or log10?")
+    elif scale == "raw" and not whole:
+        ledger.warn(
+            f"all values of {name} are below {_LARGEST_LOG2}, as logarithms are: expression_scale=log2, ln or log10 "
+            "takes them as they are; raw takes their logarithm"
+        )
+    elif scale != "raw" and whole and largest > 0:
+        ledger.warn(f"all values of {name} are whole numbers, as counts are, but expression_scale is {scale}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,31 @@ if TYPE_CHECKING:
     from genexp.prepare.records import Transcript
     from genexp.prepare.targets import Targets
 
-_VERSION = re.compile(r"\.\d+(?=$|_PAR_Y$)")
+#: The version of an id as Ensembl, RefSeq and others count it; other dots number the genes of a clone.
+_VERSION = re.compile(r"(?<=\d{5})\.[1-9]\d*(?=$|_PAR_Y$)")
+_MONTHS = "jan|feb|mar|m\u00e4r|mrz|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez"
+#: What spreadsheets make of names such as MARCH1, SEPT2, DEC1 and 2310009E13Rik. Worms have a gene sep-1.
+_SPOILED = re.compile(
+    rf"\d{{1,2}}[-./ ]{{1,2}}(?i:{_MONTHS})\.?([-./ ]{{1,2}}\d{{2,4}})?|({_MONTHS.title()})[-./ ]\d{{2,4}}"
+    r"|\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?|\d{1,2}/\d{1,2}/\d{2,4}|\d(\.\d+)?[eE]\+\d{2}"
+)
+#: How an id is written together with something else; the group is the id.
+_COMPOSED = {
+    "what stands before |": re.compile(r"([^|]+)\|.+"),
+    "what stands after |": re.compile(r"[^|]+\|([^|]+)(?:\|.*)?"),
+    "the Ensembl id before _": re.compile(r"(ENS[A-Z]*G\d{11}(?:\.\d+)?)_.+"),
+    "what stands after the prefix": re.compile(
+        r"(?i:gene|rna|cds|transcript|locus|geneid|ncbi_?gene|entrez(?:gene)?|ensembl|hgnc|mgi|rgd|sgd|tair|flybase)[-:](.+)"
+    ),
+}
+#: What names look like, to say why they are not those of another file.
+_KINDS = {
+    "Entrez ids": re.compile(r"\d+"),
+    "Ensembl transcripts": re.compile(r"ENS[A-Z]*T\d{11}.*"),
+    "Ensembl genes": re.compile(r"ENS[A-Z]*G\d{11}.*"),
+    "RefSeq transcripts": re.compile(r"[NX][MR]_\d+.*"),
+    "probes of an array": re.compile(r".+_at|ILMN_\d+|A_\d+_P\d+"),
+}
 
 
 @dataclass(frozen=True)
@@ -130,23 +155,51 @@ def without_version(name: str) -> str:
 def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
     """Find each gene among the names of a file: by id, by id without version, or by another name.
 
-    The kind of name that finds the most genes is taken, and the first of those that find equally many. A UserError is
-    raised if nothing joins; `where` names the file.
+    The kind of name that finds the most genes is taken, and the first of those that find equally many. Where that is
+    few, names in another case, and ids that stand together with something else (``ENSG00000141510|TP53``), are tried.
+    A UserError is raised if nothing joins; `where` names the file.
     """
     plain = [without_version(gene) for gene in genes.ids]
     found = [_match("id", genes.ids, names), _match("id without version", plain, list(map(without_version, names)))]
     found += [_match(kind, others, names) for kind, others in genes.others.items()]
-    best = max(found, key=lambda way: int(way.found.sum()))
+    best = max(found, key=_number)
+    if _number(best) < min(len(names), len(genes.ids)) / 2:
+        other = max(_otherwise(genes, names), key=_number)
+        best = other if _number(other) > 2 * _number(best) else best
     if best.found.any():
         return best
     known = "; ".join(f"{kind}: {few(others, 3)}" for kind, others in {"id": genes.ids, **genes.others}.items())
+    kind = next((f" ({kind})" for kind, like in _KINDS.items() if names and all(map(like.fullmatch, names[:20]))), "")
     raise UserError(
         "no gene of this file is among the genes so far: the join is empty",
         where=where,
         expected=f"names as {known}",
-        received=few(names, 3),
+        received=few(names, 3) + kind,
         hint="use files of one organism and one naming, or translate the names of one of them",
     )
+
+
+def _number(found: Join) -> int:
+    return int(found.found.sum())
+
+
+def _part(like: re.Pattern[str], name: str) -> str:
+    found = like.fullmatch(name)
+    return without_version(found[1] if found else name)
+
+
+def _otherwise(genes: GeneNames, names: Sequence[str]) -> Iterator[Join]:
+    """Yield what matches by parts of names, or in another case."""
+    kinds = {"id": genes.ids, **genes.others}
+
+    for words, like in _COMPOSED.items():
+        part = partial(_part, like)
+        parts = list(map(part, names))
+        for kind, wanted in kinds.items():
+            yield _match(f"{kind}, {words}", list(map(part, map(str, wanted))), parts)
+    lower = [name.casefold() for name in names]
+    for kind, wanted in kinds.items():
+        yield _match(f"{kind}, in upper or lower case", [str(name).casefold() for name in wanted], lower)
 
 
 def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
@@ -159,14 +212,29 @@ def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
     return Join(np.where(ambiguous, -1, rows), by, int(ambiguous.sum()))
 
 
-def check_unique(names: Sequence[str], where: str, first_line: int = 2) -> None:
-    """Raise a UserError if a name occurs twice; `first_line` is the line of the first name."""
+def spoiled(names: Iterable[str]) -> np.ndarray:
+    """Return for each name whether a spreadsheet has made a date or a number of it: ``1-Mar``, ``2.31E+13``."""
+    return np.array([bool(_SPOILED.fullmatch(name)) for name in names], bool)
+
+
+def check_unique(
+    names: Sequence[str], where: str, first_line: int = 2, line: Callable[[int], int] | None = None
+) -> None:
+    """Raise a UserError if a name occurs twice; `first_line` is that of the first name, or `line` says that of each."""
+    line = line or first_line.__add__
     seen: dict[str, int] = {}
     for n, name in enumerate(names):
         if seen.setdefault(name, n) != n:
-            raise UserError(
+            what, hint = (
                 f"gene {name} occurs twice",
-                where=f"{where}, rows {seen[name] + first_line} and {n + first_line}",
+                "keep one row for each gene (the mean, say, or the most expressed)",
+            )
+            if spoiled([name])[0]:
+                what += ": a spreadsheet has made a date or a number of the names of several genes"
+                hint = "take the names from a file that no spreadsheet has changed, or use ids (Ensembl, Entrez)"
+            raise UserError(
+                what,
+                where=f"{where}, rows {line(seen[name])} and {line(n)}",
                 received=f"{len(names) - len(set(names)):,} rows too many",
-                hint="keep one row for each gene (the mean, say, or the most expressed)",
+                hint=hint,
             )

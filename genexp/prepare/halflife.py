@@ -92,7 +92,7 @@ def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[
 def _ask(table: Table, head: pd.DataFrame, gene: str | None, genes: GeneNames, numbers: list[str]) -> UserError:
     """Return the error for a table that is not recognised, with the key that reads it."""
     known = genes.known()
-    best = max(table.columns, key=lambda name: int(head[name].astype(str).isin(known).sum()))
+    best = max(table.columns, key=lambda name: len(known.intersection(head[name].astype(str))))
     columns = {"gene": gene or best, "features": [name for name in numbers if name != (gene or best)]}
     what = "a column of this table of features is no number, and not known to describe genes"
     if gene is None:

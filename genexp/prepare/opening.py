@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import zlib
@@ -57,9 +58,8 @@ def existing(path: str | Path, key: str) -> Path:
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
     """Open a file; a UserError is raised, also while it is read, if it is unreadable, packed otherwise or damaged."""
+    head = first_bytes(path)
     try:
-        with path.open("rb") as raw:
-            head = raw.read(6)
         packer = next((name for magic, name in _OTHER_PACKERS.items() if head.startswith(magic)), None)
         if packer:
             what, hint = f"this file is packed with {packer}", "unpack it, and pack it with gzip if you like"
@@ -96,11 +96,49 @@ def _rest_after_gzip(path: Path) -> bytes:
     return b""
 
 
+def first_bytes(path: Path, number: int = 8) -> bytes:
+    """Return the first bytes of a file as they are on disk."""
+    try:
+        with path.open("rb") as raw:
+            return raw.read(number)
+    except OSError as error:
+        what, received = "this file cannot be read", error.strerror or str(error)
+        raise UserError(what, where=path, received=received, hint="check its permissions") from None
+
+
+#: The encodings that begin with a byte order mark.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # before UTF-16, whose mark it begins with
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def _windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """Decode what is not UTF-8 as Western European editors write it (Latin-1 and a few signs more)."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+codecs.register_error("windows-1252", _windows_1252)
+
+
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a text file that may be compressed; bytes that are not UTF-8 are kept as they are."""
-    with open_bytes(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape") as text:
-        yield text
+    """Open a text file that may be compressed: UTF-8, or as its byte order mark says; other bytes are Windows-1252."""
+    with open_bytes(path) as file:
+        start: bytes = file.peek(4)[:4]  # type: ignore[attr-defined]
+        encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "utf-8")
+        errors = "windows-1252" if encoding.startswith("utf-8") else "strict"
+        try:
+            with io.TextIOWrapper(file, encoding, errors) as text:
+                yield text
+        except UnicodeDecodeError as error:
+            what, hint = f"this file is not valid {encoding.upper()}", "save it as UTF-8, or copy it again"
+            raise UserError(what, where=path, received=error.reason, hint=hint) from None
 
 
 def checksum(path: Path) -> str:

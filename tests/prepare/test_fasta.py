@@ -103,11 +103,31 @@ def test_gzip_damaged(tmp_path):
         file.read()
 
 
-def test_text_keeps_what_is_no_utf8_and_drops_the_byte_order_mark(tmp_path):
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"\xef\xbb\xbfgene\n", "gene\n"),
+        ("gène\n".encode("utf-16"), "gène\n"),
+        (b"\xfe\xff" + "gène\r\n".encode("utf-16-be"), "gène\n"),
+        ("gène\n".encode("utf-32"), "gène\n"),
+        ("gène\r".encode("latin-1"), "gène\n"),
+        (b"a\x96b", "a\u2013b"),
+        (b"", ""),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_text_in_other_encodings(tmp_path, content, text, packed):
     path = tmp_path / "x.txt"
-    path.write_bytes(b"\xef\xbb\xbfgene\xff\n")
+    path.write_bytes(gzip.compress(content) if packed else content)
     with open_text(path) as file:
-        assert file.read() == "gene\udcff\n"
+        assert file.read() == text
+
+
+def test_text_cut_within_a_letter(tmp_path):
+    path = tmp_path / "x.txt"
+    path.write_bytes("gene\n".encode("utf-16")[:-1])
+    with pytest.raises(UserError, match="not valid UTF-16"), open_text(path) as file:
+        file.read()
 
 
 def test_missing_file_and_checksum(tmp_path):

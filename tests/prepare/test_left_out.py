@@ -160,13 +160,13 @@ def test_a_stop_codon_that_no_row_shows(tmp_path, raw):
     run(raw, **{"genes.stop_codon": "as_annotated"})
 
 
-@pytest.mark.parametrize("names", [["SPAC1000.01", "SPAC1000.02"], ["ENSG01.1", "ENSG02.7"]])
+@pytest.mark.parametrize("names", [["SPAC1000.01", "SPAC1000.02"], ["ENSG00001.1", "ENSG00002.7"]])
 def test_a_mask_with_digits_after_a_dot(tmp_path, raw, names):
     """What differs in these digits alone has no version; elsewhere versions do not count."""
     spac = names[0].startswith("SPAC")
 
     def renamed(text):
-        return re.sub(r"ENSG000(\d\d)", r"SPAC1000.\1" if spac else r"ENSG\1.3", text)
+        return re.sub(r"ENSG000(\d\d)", r"SPAC1000.\1" if spac else r"ENSG000\1.3", text)
 
     edit(raw["gtf"], renamed)
     edit(raw["expression"], renamed)
@@ -174,4 +174,4 @@ def test_a_mask_with_digits_after_a_dot(tmp_path, raw, names):
     run(raw, mask=mask)
     left = set(raw_values(tmp_path / "out"))
     assert len(left) == 46
-    assert not left & {"SPAC1000.01", "SPAC1000.02", "ENSG01.3", "ENSG02.3"}
+    assert not left & {"SPAC1000.01", "SPAC1000.02", "ENSG00001.3", "ENSG00002.3"}

@@ -9,9 +9,8 @@ from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.expression import read_expression
-from genexp.prepare.genes import GeneNames, check_unique, join, without_version
+from genexp.prepare.genes import GeneNames, check_unique, join, spoiled, without_version
 from genexp.prepare.ledger import Ledger
-from genexp.prepare.tables import look_at
 
 
 def names(*ids, **others):
@@ -20,7 +19,7 @@ def names(*ids, **others):
 
 def test_joined_by_id_and_by_what_finds_more():
     assert join(names("a", "b", "c"), ["c", "a"], "x").rows.tolist() == [1, -1, 0]
-    versions = join(names("G1.4", "G2.1"), ["G1.9", "G2"], "x")
+    versions = join(names("ENSG00001.4", "ENSG00002.1"), ["ENSG00001.9", "ENSG00002"], "x")
     assert (versions.by, versions.rows.tolist()) == ("id without version", [0, 1])
     symbols = join(names("E1", "E2", gene_name=["TP53", ""]), ["TP53", "E9"], "x")
     assert (symbols.by, symbols.rows.tolist(), symbols.found.tolist()) == ("gene_name", [0, -1], [True, False])
@@ -50,7 +49,72 @@ def test_a_join_is_that_of_dictionaries(ids, random):
 def test_versions():
     assert without_version("ENSG00000141510.18") == "ENSG00000141510"
     assert without_version("ENSG00000002586.20_PAR_Y") == "ENSG00000002586_PAR_Y"
-    assert without_version("YAL001C") == "YAL001C"
+    for other in ("YAL001C", "SPAC1000.03", "Y74C9A.3", "F26B1.10"):  # the number of a gene of a clone is no version
+        assert without_version(other) == other
+
+
+@pytest.mark.parametrize(
+    ("ids", "rows", "by"),
+    [
+        (["ENSG00000141510", "ENSG00000012048"], ["ENSG00000141510.18|TP53", "ENSG00000012048.20|BRCA1"], "before |"),
+        (["ENSG00000141510", "ENSG00000012048"], ["TP53|ENSG00000141510", "BRCA1|ENSG00000012048.1"], "after |"),
+        (["ENSG00000141510", "ENSG00000012048"], ["ENSG00000141510_TP53", "ENSG00000012048_BRCA1"], "before _"),
+        (["b0001", "b0002"], ["gene-b0001", "gene-b0002"], "after the prefix"),
+        (["7157", "672"], ["GeneID:7157", "GeneID:672"], "after the prefix"),
+        (["gene:AT1G01010", "gene:AT1G01020"], ["AT1G01010", "AT1G01020"], "after the prefix"),
+        (["YAL001C", "YAL002W"], ["yal001c", "Yal002w"], "in upper or lower case"),
+    ],
+)
+def test_joined_by_a_part_of_the_id_or_in_another_case(ids, rows, by):
+    found = join(names(*ids), rows, "x")
+    assert found.rows.tolist() == [0, 1]
+    assert by in found.remark()
+
+
+def test_case_counts_where_names_differ_by_it_alone():
+    found = join(names("tpa-1", "TPA-1", "abc"), ["ABC", "tpA-1", "X"], "x")
+    assert found.rows.tolist() == [-1, -1, 0]
+    assert join(names("abc", "def", "ghi"), ["abc", "def", "GHI"], "x").rows.tolist() == [0, 1, -1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        (["7157", "672"], "Entrez ids"),
+        (["ENST00000269305.9", "ENST00000357654"], "Ensembl transcripts"),
+        (["NM_000546.6", "NR_046018"], "RefSeq transcripts"),
+        (["1007_s_at", "1053_at"], "probes of an array"),
+    ],
+)
+def test_an_empty_join_names_what_the_names_look_like(rows, kind):
+    with pytest.raises(UserError, match=rf"received: .*\({kind}\)"):
+        join(names("ENSG00000141510"), rows, "x")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1-Mar",
+        "2-Sep",
+        "Mar-01",
+        "Sep-02",
+        "2023-03-01",
+        "2023-03-01 00:00:00",
+        "2.31E+13",
+        "1/3/2023",
+        "1. Mrz",
+        "3-Okt",
+    ],
+)
+def test_dates_that_a_spreadsheet_made(name):
+    assert spoiled([name]).all()
+    with pytest.raises(UserError, match=r"occurs twice: a spreadsheet[\s\S]*rows 2 and 4"):
+        check_unique([name, "a", name], "x")
+
+
+def test_names_of_genes_that_are_no_dates():
+    real = ["MARCH1", "SEPT2", "sep-1", "dec-7", "oct-1", "apr-1", "2310009E13Rik", "7157", "Mar1", "H2-Ab1", "b0001"]
+    assert not spoiled(real).any()
 
 
 def test_duplicates_are_named():
@@ -68,67 +132,9 @@ def expression(path, ledger=None, strip_versions=False, **keys):
     )
 
 
-def read_table(path):
-    return look_at(path, "expression").read()
-
-
 def write(path, text):
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "gene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
-        "gene,s1,s2\r\na,1,2\r\nb,3,4.5\r\n",
-        "gene;s1;s2\na;1;2\nb;3;4.5\n",
-        "gene s1 s2\na 1 2\nb 3 4.5\n",
-        '"gene"\t"s1"\t"s2"\n"a"\t1\t2\n"b"\t3\t4.5\n',
-        "s1\ts2\na\t1\t2\nb\t3\t4.5\n",
-        "gene\ts1\ts2\na\t1\t2\t\nb\t3\t4.5\t\n",
-        "gene\ts1\ts2\t\na\t1\t2\t\nb\t3\t4.5\t\n",
-        "#1.2\n2\t2\ngene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
-        "# made by hand\n\ngene\ts1\ts2\na\t1\t2\nb\t3\t4.5",
-    ],
-)
-@pytest.mark.parametrize("suffix", [".txt", ".gz"])
-def test_every_way_to_write_a_table(tmp_path, text, suffix):
-    path = write(tmp_path / f"x{suffix}", text)
-    table = read_table(path)
-    assert table.to_numpy().tolist() == [["a", 1.0, 2.0], ["b", 3.0, 4.5]]
-    assert list(table.columns[1:]) == ["s1", "s2"]
-    assert sum(len(chunk) for _, chunk in look_at(path, "expression").chunks(1)) == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no rows"),
-        ("gene\ts1\n", "no rows"),
-        ("gene\ts1\ts1\na\t1\t2\n", "column 's1' occurs twice"),
-        ("gene\ts1\ts1\na\t1\t2\n", r"received: columns 2 and 3"),
-        (
-            "gene\ts1\na\t1\nb\t1\t2\t3\n",
-            r"too many columns[\s\S]*line 3\n[\s\S]*expected: 2 columns[\s\S]*received: 4: b",
-        ),
-        ("gene\ts1\ts2\na\t1\t2\n\nb\t1\n", r"too few columns[\s\S]*line 4\n[\s\S]*expected: 3[\s\S]*received: 2: b"),
-        ('gene,s1\n"a, b",1\n"c,2\n', r"a quote in this table is not closed[\s\S]*line 3"),
-        ("gene s1\na 1\nb\n", r"too few columns[\s\S]*line 3"),
-        ("#1.2\n3\t1\ngene\ts1\na\t1\nb\t2\n", r"this GCT file is cut short[\s\S]*expected: 3 rows[\s\S]*received: 2"),
-        ("#1.2\n1\t1\ngene\ts1\na\t1\nb\t2\n", "this GCT file has more rows than it says"),
-        ("gene\ts1\ts2\ts3\na\t1\n", "another number of columns than its header"),
-    ],
-)
-def test_bad_tables(tmp_path, text, words):
-    with pytest.raises(UserError, match=words):
-        read_table(write(tmp_path / "x", text))
-
-
-def test_a_gene_may_be_called_nan(tmp_path):
-    table = read_table(write(tmp_path / "x", "gene\ts\nnan\t1\nNA\t2\n007\t3\n"))
-    assert table["gene"].tolist() == ["nan", "NA", "007"]
-    assert look_at(tmp_path / "x", "expression").columns == ["gene", "s"]
 
 
 def test_reads_that_htseq_counts_for_no_gene_are_left_out(tmp_path):
@@ -158,17 +164,22 @@ def test_median_over_samples_with_gaps(tmp_path):
         ("gene\ts\na\t1\nb\tinf\n", {}, "is not a number"),
         ("gene\ts\na\t1\na\t2\n", {}, r"gene a occurs twice[\s\S]*rows 2 and 3"),
         ("gene\ts\na\tx\nb\ty\n", {}, "no column holds numbers"),
-        ("gene\tbrain\na\t1\nb\t2\n", {"samples": ["brian"]}, r"no sample brian[\s\S]*did you mean 'brain'"),
-        ("gene\ts\na.1\t1\na.2\t2\n", {"strip_versions": True}, "gene a occurs twice"),
+        ("gene\tbrain\na\t1\nb\t2\n", {"samples": ["brian"]}, r"no column brian[\s\S]*did you mean 'brain'"),
+        ("gene\ts\nG00001.1\t1\nG00001.2\t2\n", {"strip_versions": True}, "gene G00001 occurs twice"),
         ("#1.2\n2\t1\ngene\ts\na\t1\nb\t-1\n", {}, "row 5"),
-        ("gene\ts\tt\na\t1\t2\n", {"samples": ["s", "s"]}, r"sample s is named twice"),
+        ("gene\ts\tt\na\t1\t2\n", {"samples": ["s", "s"]}, r"column s is named twice"),
         (
             "gene\ts\na\t1\nb\t230\n",
             {"expression_scale": "log10"},
             r"too large to be a logarithm[\s\S]*gene b[\s\S]*received: 230",
         ),
-        ("gene;s\na;1,5\nb;2,25\n", {}, r"written with a comma[\s\S]*row 2 \(gene a\)[\s\S]*received: 1,5"),
-        ("gene;s;t\na;1,5;1\nb;2,25;2\n", {}, "written with a comma"),
+        ("gene;s\na;1,500\nb;2,250\n", {}, r"written with a comma, .*thousands[\s\S]*row 2 \(gene a\)[\s\S]*1,500"),
+        ("gene;s;t\na;1,5;1.5\nb;2,25;2\n", {}, "written with a comma"),
+        ("gene;s\na;1.000,5\nb;2,25\n", {}, "written with a comma"),
+        ('gene,s\na,"1,5"\nb,"2,25"\n', {}, "written with a comma"),
+        ("gene\ts\na\t0\nb\t2\n", {"pseudocount": 0.0}, "the logarithm of 0 does not exist"),
+        ("gene\ts\ta\ng\t1\t2\n", {"label": {"x": []}}, "a label has no samples"),
+        ("gene\ts\na\t1\nb\t2\n", {"samples": ["gene"]}, "cannot be both an id and a sample"),
         ("ENSG1\t5\nENSG2\t7\n", {}, r"has no header[\s\S]*line 1[\s\S]*received: ENSG1, 5[\s\S]*gene<TAB>S1"),
         ("gene\tLength\na\t1\nb\t2\n", {}, "no column holds numbers"),
     ],
@@ -178,36 +189,6 @@ def test_bad_expression(tmp_path, text, settings, words):
         expression(write(tmp_path / "x.tsv", text), **settings)
 
 
-@pytest.mark.parametrize(
-    ("header", "best"),
-    [
-        ("gene_id transcript_id(s) length effective_length expected_count TPM FPKM", "TPM"),
-        ("Name Length EffectiveLength TPM NumReads", "TPM"),
-        ("gene length RPKM counts", "RPKM"),
-        ("target_id length eff_length est_counts tpm", "tpm"),
-    ],
-)
-def test_units_of_one_sample_are_not_averaged(tmp_path, header, best):
-    """As RSEM, Salmon and kallisto write them."""
-    columns = header.split()
-    lines = [header, *(" ".join([gene, *map(str, range(1, len(columns)))]) for gene in "ab")]
-    path = write(tmp_path / "x", "\n".join(lines))
-    with pytest.raises(UserError, match=rf"several units of one sample[\s\S]*'samples=\[{best}\]'"):
-        expression(path)
-    assert expression(path, samples=[best])[0].labels[:, 0].tolist() == [columns.index(best)] * 2
-
-
-def test_columns_about_genes_are_not_samples(tmp_path):
-    """As featureCounts writes them, whose places are lists."""
-    head = "# Program:featureCounts\nGeneid\tChr\tStart\tEnd\tStrand\tLength\ts1.bam\ts2.bam\n"
-    path = write(tmp_path / "x", head + "a\t1;1\t5;9\t6;10\t+;+\t4\t1\t3\nb\t2\t5\t6\t-\t2\t5\t7\n")
-    found = expression(path)
-    assert found[0].labels[:, 0].tolist() == [2, 6]
-    assert found[2].startswith("median of 2 columns: s1.bam, s2.bam; left out as not samples: Chr, Start")
-    assert "Chr" not in found[0].names.others
-    assert expression(path, samples=["Length"])[0].labels[:, 0].tolist() == [4, 2]
-
-
 def test_many_columns_are_abbreviated(tmp_path):
     names = [f"s{n}" for n in range(9)]
     path = write(tmp_path / "x", "\t".join(["gene", *names]) + "\na" + "\t1" * 9 + "\n")
@@ -215,9 +196,45 @@ def test_many_columns_are_abbreviated(tmp_path):
     assert expression(path, samples=["s2"], statistic="mean")[2] == "column s2"
 
 
-def test_logarithms_may_be_negative(tmp_path):
-    genes, _, _ = expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2\n"), expression_scale="log10")
-    assert genes.labels[:, 0].tolist() == [-1, 2]
+@pytest.mark.parametrize("scale", ["log2", "ln", "log10"])
+def test_logarithms_may_be_negative(tmp_path, scale):
+    genes, _, _ = expression(write(tmp_path / "x", "gene\ts\na\t-1\nb\t2.5\n"), expression_scale=scale)
+    assert genes.labels[:, 0].tolist() == [-1, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "settings", "words"),
+    [
+        ("x", "gene\ts\na\t1.5\nb\t9\n", {}, "below 25, as logarithms are"),
+        ("x", "gene\tlog2_TPM\na\t1.5\nb\t90\n", {}, "'log2_TPM' says that these are logarithms"),
+        ("log_tpm.tsv", "gene\ts\na\t1.5\nb\t90\n", {}, "'log_tpm.tsv' says that these are logarithms"),
+        ("x", "gene\ts\na\t3\nb\t9\n", {"expression_scale": "log2"}, "whole numbers, as counts are"),
+        ("x", "gene\ts\na\t3.5\nb\t900\n", {}, None),
+        ("catalogue.tsv", "gene\tlogic\na\t3\nb\t9\n", {}, None),
+        ("x", "gene\ts\na\t3.5\nb\t-9\n", {"expression_scale": "log2"}, None),
+    ],
+)
+def test_a_scale_that_contradicts_the_values_is_warned_about(tmp_path, name, text, settings, words):
+    warned = []
+    expression(write(tmp_path / name, text), Ledger(warn=warned.append), **settings)
+    assert [words in line for line in warned] == [True] if words else not warned
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "values"),
+    [
+        (None, ("expression",), [[2], [5], [3]]),
+        ("s1", ("s1",), [[1], [4]]),
+        (["s1", "s3"], ("s1", "s3"), [[1, 3], [4, 6], [None, 3]]),
+        (["s1", "...", "s3"], ("s1", "s2", "s3"), [[1, 2, 3], [4, None, 6], [None, None, 3]]),
+        ({"x": ["s1", "s3"], "y": ["s2"]}, ("x", "y"), [[2, 2], [5, None], [3, None]]),
+    ],
+)
+def test_labels(tmp_path, label, names, values):
+    path = write(tmp_path / "x", "gene\ts1\ts2\ts3\na\t1\t2\t3\nb\t4\t\t6\nc\t\t\t3\nd\t\t\t\n")
+    genes, _, _ = expression(path, label=label)
+    assert genes.label_names == names
+    np.testing.assert_array_equal(genes.labels, np.array(values, float))
 
 
 def test_expression_cut_short(tmp_path):

@@ -20,8 +20,8 @@ def read(tmp_path, text, name="x.tsv"):
 @pytest.mark.parametrize(
     ("text", "name", "form"),
     [
-        ("id\tsymbol\tTF1\tTF2\ng3\tC\t1\t1\ng9\tX\t0\t1\ng1\tA\t1\t0\n", "x.tsv.gz", "wide"),
-        ("id,TF1,TF2\nC,1,1\nA,1,0\nX,1,1\n", "x.csv", "wide"),
+        ("id\tsymbol\tTF1\tTF2\ng3\tC\t1\t1\ng9\tX\t0\t1\ng1\tA\t1\t0\n", "x.tsv.gz", "wide, genes in column id"),
+        ("id,TF1,TF2\nC,1,1\nA,1,0\nX,1,1\n", "x.csv", "wide, genes in column id"),
         ("id\tsymbol\ttf\ng3\tC\tTF1\ng3\tC\tTF2\ng1\tA\tTF1\ng9\tX\tTF9\ng1\tA\tTF1\n", "x.tsv", "pairs of id and tf"),
         ("tf\ttarget\nTF1\tg3\nTF2\tg3\nTF1\tg1\n", "x.tsv", "pairs of target and tf"),
         (
@@ -74,7 +74,12 @@ def test_wide_tables_are_read_in_chunks(tmp_path):
         ("q1\tTF1\ng1\tTF1\ng2\tTF2\n", "x.tsv", r"has no header[\s\S]*at the top: gene<TAB>tf"),
         ("id\tTF1\nq1\t1\nq2\t0\n", "x.tsv", "the join is empty"),
         ("TF1\tg1\n", "x.gmt", "names no genes"),
-        ("a\tb\nq\tr\n", "x.tsv", "the join is empty"),
+        (
+            "a\tb\nq\tr\n",
+            "x.tsv",
+            r"no format that is known[\s\S]*columns a, b[\s\S]*'tf_columns={gene: a, factor: b}'",
+        ),
+        ("gene\ttf\nq\tr\n", "x.tsv", "the join is empty"),
     ],
 )
 def test_bad_targets(tmp_path, text, name, words):

@@ -234,7 +234,7 @@ def test_tables_alone_with_a_given_split(tmp_path, raw):
     del raw["fasta"], raw["gtf"]
     mirna = toy.write(tmp_path / "pairs.tsv", "\n".join(pairs).replace("Sym", "ENSG000").replace("ENSG000", "ENSG"))
     mirna.write_text("mirna\tgene\n" + "\n".join(f"mir{n % 7}\t{gene.name}" for n, gene in enumerate(ORGANISM.genes)))
-    more = {"split.by": "file", "split.file": given}
+    more = {"split.by": "file", "split.file": given, "absent.tf": "zero"}
     run(raw, source="tables", mirna=mirna, tf=write_targets(tmp_path), upstream=None, **more)
     dataset = read(tmp_path / "out", "TM")
     assert {name: len(split) for name, split in dataset.splits.items()} == {"train": 15, "valid": 15, "test": 15}
@@ -383,7 +383,7 @@ def test_exons_only(tmp_path, raw):
 
 
 def test_duplicate_genes(tmp_path, raw):
-    edit(raw["expression"], lambda text: text + "ENSG00007\tSym7\t3\n")
+    edit(raw["expression"], lambda text: text.replace("fpkm", "activity") + "ENSG00007\tSym7\t3\n")
     assert "gene ENSG00007 occurs twice" in refused(tmp_path, raw)
 
 
@@ -490,7 +490,7 @@ def test_a_mask_of_everything(tmp_path, raw):
         ("fasta", "", {}, "this FASTA file is empty"),
         ("fasta", "gene\t1\n", {}, "this is not a FASTA file"),
         ("expression", "ENSG00001\t5\nENSG00002\t6\n", {}, "this table has no header"),
-        ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no sample S9"),
+        ("expression", "gene\tS1\nENSG00002\t6\n", {"samples": "[S9]"}, "there is no column S9"),
         ("tf", "gene\tTF1\n", {}, "this table has no rows"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from genexp.prepare.ledger import Ledger
 from genexp.prepare.left_out import LeftOut, Reason, check_tolerance
 from genexp.prepare.opening import few
 from genexp.prepare.peaks import tss_from_peaks
-from genexp.prepare.records import Transcript
+from genexp.prepare.records import Annotation, Transcript
 from genexp.prepare.transcripts import Pieces, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
@@ -29,13 +30,19 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
     """Return the annotated genes that have expression; that they can be read is not checked yet."""
     rules = config.genes
     check_fasta(Path(str(config.fasta)))  # its beginning now, before the long work
-    found, table, remark = read_expression(config, ledger)
-    annotation = read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
+
+    @cache
+    def annotated() -> Annotation:
+        return read_annotation(Path(str(config.gtf)), skip_chromosomes=rules.skip_chromosomes, id_key=rules.id)
+
+    found, table, remark = read_expression(config, ledger, lambda: {t.name: t.gene for t in annotated().transcripts})
+    annotation = annotated()
     genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife is True)
     if genes.names.is_gene(table.columns[0]):
         raise table.no_header(["gene", "S1"])
     joined = join(genes.names, found.names.ids.tolist(), table.where)
-    genes = replace(genes.take(joined.found), labels=found.labels[joined.rows[joined.found]])
+    labels = found.labels[joined.rows[joined.found]]
+    genes = replace(genes.take(joined.found), labels=labels, label_names=found.label_names, unit=found.unit)
     unused = f"{len(found) - len(genes):,} rows of the table match no annotated gene"
     ledger.count("with expression", len(genes), f"{remark}{joined.remark()}; {unused}")
     return genes
