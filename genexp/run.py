@@ -54,10 +54,9 @@ class SplitMetrics(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, float | list[float] | dict[str, Any]]
 
-    n: int
     r2: float
-    mse: float
-    r2_ci95: Annotated[list[float], Field(min_length=2, max_length=2)]
+    mse: float = 0.0
+    r2_ci95: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.0, 1.0]
     labels: dict[str, SplitMetrics] = {}
 
 

@@ -196,16 +196,16 @@ def is_nearly_constant(predictions: ArrayLike, labels: ArrayLike) -> bool:
     return is_collapsed(predictions, labels) or (np.size(predictions) > 1 and common >= NEARLY_ALL)
 
 
-def tied_sentence(predictions: ArrayLike, labels: ArrayLike, whose: str) -> str | None:
-    """Return a sentence where many different inputs get the same prediction, or the largest one; `whose` they are."""
+def tied(predictions: ArrayLike, labels: ArrayLike) -> tuple[str, float] | None:
+    """Return in words, and as a share, where many different inputs get the same prediction, or the largest one."""
     number, (common, ceiling) = np.size(predictions), shares(predictions, labels).values()
-    if common * number < FEWEST_TIED or (common < MUCH and ceiling < CEILING):
-        return None
-    if common >= NEARLY_ALL:
-        return f"nearly collapsed: one value is predicted for {common:.1%} of the {whose}"
+    if common >= NEARLY_ALL and number >= FEWEST_TIED:
+        return "nearly collapsed: one value is predicted for", common
     if ceiling >= CEILING and ceiling * number >= FEWEST_TIED:
-        return f"a ceiling: the largest value is predicted for {ceiling:.1%} of the {whose}"
-    return f"partly collapsed: one value is predicted for {common:.1%} of the {whose}" if common >= MUCH else None
+        return "a ceiling: the largest value is predicted for", ceiling
+    if common >= MUCH and common * number >= FEWEST_TIED:
+        return "partly collapsed: one value is predicted for", common
+    return None
 
 
 def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[Vector, Vector]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -12,9 +13,10 @@ import numpy as np
 from rich.table import Table
 
 from genexp.dataset.batches import inference_batches
+from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
-from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied_sentence
+from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
 from genexp.files import in_short, write_csv
 from genexp.models import load_model
@@ -82,20 +84,16 @@ REMEDY = "wider layers (model.dense), another seed or a lower training.learning_
 
 
 def tied_predictions(result: Evaluated) -> list[str]:
-    """Return a sentence for each split in which many different genes get the same prediction; of several labels one."""
-    names, sentences = result.dataset.description.labels, []
+    """Return a sentence for each way in which many different genes get the same prediction."""
+    names, found = result.dataset.description.labels, defaultdict[str, list[str]](list)
     for split, values in result.predictions.items():
         genes = result.dataset.splits[split]
         rows = genes.distinct()
-        found = []
         for name, (labels, predictions) in zip(names, by_label(genes.labels[rows], values[rows]), strict=True):
-            whose = f"{split} genes" + (f" (label {name})" if len(names) > 1 else "")
-            found.append(tied_sentence(predictions, labels, whose))
-        there = [sentence for sentence in found if sentence]
-        if there:
-            more = f", and likewise for {len(there) - 1} more of {len(names)} labels" if len(there) > 1 else ""
-            sentences.append(f"{there[0]}{more}; {REMEDY}")
-    return sentences
+            if sentence := tied(predictions, labels):
+                of = f", label {name}" if len(names) > 1 else ""
+                found[sentence[0]].append(f"{sentence[1]:.1%} of the {split} genes{of}")
+    return [f"{what} {listed(where)}; {REMEDY}" for what, where in found.items()]
 
 
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
@@ -166,8 +164,9 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPO
             table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))
     if labels:
         table.add_section()
+        table.add_row("r² of each label:")
     for name in labels[:LISTED_LABELS]:
-        table.add_row(f"r² {name}", *(as_text(values["labels"][name]["r2"]) for values in columns))
+        table.add_row(name, *(as_text(values["labels"][name]["r2"]) for values in columns))
     if len(labels) > LISTED_LABELS:
         table.add_row(f"{len(labels) - LISTED_LABELS} others: see metrics.json")
     return table

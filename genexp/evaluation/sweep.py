@@ -41,7 +41,8 @@ def sweep_table(directory: Path) -> Table:
         cells = [found.get("status", ""), found.get("seed", ""), found.get("epochs_run", "")]
         if {*HELD_OUT} <= {*found.get("best", {})}:
             valid, test = (found["best"][split] for split in HELD_OUT)
-            cells += [f"{valid['r2']:.3f}", f"{test['r2']:.3f}", "{:.3f}-{:.3f}".format(*test["r2_ci95"])]
+            interval = "{:.3f}-{:.3f}".format(*test["r2_ci95"]) if "r2_ci95" in test else ""
+            cells += [f"{valid['r2']:.3f}", f"{test['r2']:.3f}", interval]
         table.add_row("\n".join([job.name, *values]), *map(str, cells))
     return table
 

@@ -82,7 +82,7 @@ def read_progress(path: Path) -> Progress:
     if not path.exists():
         return Progress()
     with _saved(path) as file:
-        found = TypeAdapter(Progress).validate_python(json.loads(str(file["progress"])), strict=True)
+        found = TypeAdapter(Progress).validate_json(str(file["progress"]), strict=True)
         rows = [set(row) == set(HISTORY_COLUMNS) for row in found.history]
         if not all(rows) or not 0 <= found.best_epoch <= found.epoch == len(rows) or found.attempt < 0:
             raise ValueError("its epochs do not add up")
