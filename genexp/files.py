@@ -1,4 +1,4 @@
-"""Atomic writes: a file or folder appears whole or not at all; and checks, before work starts, that it can be made."""
+"""Whole files: what is written appears whole or not at all, and a damaged file that is read is one error."""
 
 from __future__ import annotations
 
@@ -9,13 +9,39 @@ import json
 import os
 import shutil
 import signal
+import struct
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from genexp.errors import UserError
+
+#: What libraries raise when they read a damaged file: each of these was met in a file with a few bytes changed.
+DAMAGE: tuple[type[Exception], ...] = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError),
+    *(MemoryError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile),
+)
+
+
+@contextmanager
+def damage_reported(report: Callable[[Exception], UserError], *more: type[Exception]) -> Iterator[None]:
+    """Raise the UserError that `report` makes of an error of `DAMAGE`, or `more`, where a file is read."""
+    try:
+        yield
+    except (UserError, BrokenPipeError):  # a pipe that is shown progress, and closed
+        raise
+    except (*DAMAGE, *more) as error:
+        raise report(error) from error
+
+
+def in_short(error: Exception) -> str:
+    """Return an error in one line of at most 200 characters."""
+    return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

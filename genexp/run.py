@@ -11,19 +11,19 @@ import shlex
 import string
 import subprocess
 import sys
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile, ZipFile
+from typing import Annotated, Any
+from zipfile import ZipFile
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
 from genexp.errors import UserError
-from genexp.files import why_not_writable
+from genexp.files import damage_reported, in_short, why_not_writable
 from genexp.version import __version__
 
 #: Version of the files in a run directory; later versions of genexp keep opening earlier formats.
@@ -32,7 +32,7 @@ FORMAT = 1
 #: What a run writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "plots", "embedding", "tensorboard", "multirun.yaml"),
+    *("predictions.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
 )
 CHECKPOINTS = ("best", "last")
 #: The splits that metrics.json reports; training genes say nothing about new ones.
@@ -46,6 +46,30 @@ PACKAGES = (
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
 COPY_AGAIN = "copy the run directory again, or train again"
+
+
+class SplitMetrics(BaseModel):
+    """What metrics.json must say of one split, beside other metrics."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, float | list[float] | dict[str, Any]]
+
+    r2: float
+    mse: float = 0.0
+    r2_ci95: Annotated[list[float], Field(min_length=2, max_length=2)] = [0.0, 1.0]
+    labels: dict[str, SplitMetrics] = {}
+
+
+class Results(BaseModel):
+    """What is read from metrics.json: of a run, or of an evaluation, which has no status."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    status: str = ""
+    run_dir: str = ""
+    best: dict[str, SplitMetrics] = {}
+    last: dict[str, SplitMetrics] = {}
+    former: Results | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +86,7 @@ class RunDirectory:
     predictions = property(lambda self: self.path / "predictions.csv")
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
+    training_genes = property(lambda self: self.path / "training_genes.npz")
     state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
     vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
     tensorboard = property(lambda self: self.path / "tensorboard")
@@ -145,11 +170,8 @@ def check_checkpoint(run: RunDirectory, name: str) -> None:
         hint = f"use checkpoint={others[0]}, or {hint}" if others else hint
         received = f"status of the run: {status}; checkpoints: {', '.join(others) or 'none'}"
         raise UserError(f"the run has no {name} checkpoint", where=path, received=received, hint=hint)
-    try:
-        with ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (BadZipFile, OSError, zlib.error) as error:
-        raise unreadable_checkpoint(path, f"{type(error).__name__}: {error}") from None
+    with damage_reported(lambda error: unreadable_checkpoint(path, in_short(error))), ZipFile(path) as archive:
+        damaged = archive.testzip()
     if damaged:
         raise unreadable_checkpoint(path, f"{damaged} inside it is damaged")
 
@@ -235,7 +257,10 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
     """Return the content of metrics.json, or None when the run has written none."""
-    return _read_json(run.metrics) if run.metrics.is_file() else None
+    found = _read_json(run.metrics) if run.metrics.is_file() else None
+    with damage_reported(lambda error: unreadable(run.metrics, in_short(error))):
+        Results.model_validate(found or {})
+    return found
 
 
 def read_environment(run: RunDirectory) -> dict[str, Any]:
@@ -247,30 +272,42 @@ def read_environment(run: RunDirectory) -> dict[str, Any]:
         what, where = "this run has an unknown format", run.environment
         raise UserError(what, where=where, expected=expected, received=received, hint=hint)
     if not isinstance(found.get("dataset"), dict):
-        raise _damaged(run.environment, "no record of the dataset")
+        raise unreadable(run.environment, "no record of the dataset")
     return found
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
+    with damage_reported(lambda error: unreadable(path, in_short(error))):
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from None
     if not isinstance(found, dict):
-        raise _damaged(path, f"a {type(found).__name__}")
+        raise unreadable(path, f"a {type(found).__name__}")
     return found
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of config.yaml; raise a UserError if it is no YAML, or names objects to be made (tags)."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from None
+class PlainLoader(yaml.SafeLoader):
+    """YAML of plain values: no objects to be made (tags), and no references, which can stand for any size."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse a reference to another node."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("a reference (*) is not allowed")
+        return super().compose_node(parent, index)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML file of a run; raise a UserError if it is none of plain values."""
+    with damage_reported(lambda error: unreadable(path, in_short(error)), yaml.YAMLError):
+        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+
+
+def read_config_yaml(run: RunDirectory) -> dict[str, Any]:
+    """Return the content of config.yaml."""
+    found = read_yaml(run.config)
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
-        raise _damaged(path, "no group of keys")
+        raise unreadable(run.config, "no group of keys")
     return found
 
 
-def _damaged(path: Path, reason: str) -> UserError:
+def unreadable(path: Path, reason: str) -> UserError:
+    """Return the error for a damaged file of a run directory."""
     return UserError("a file of the run directory cannot be read", where=path, received=reason, hint=COPY_AGAIN)

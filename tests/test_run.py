@@ -91,13 +91,23 @@ def test_a_damaged_record_is_a_user_error(tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    "content", ["a: [", "!!python/object:os.system {}", "- 1", "\xff", "a: &a [*a, *a]\n? [1]\n: 2", "1: 2", "\t"]
+    "content",
+    [
+        "a: [",
+        "!!python/object:os.system {}",
+        "- 1",
+        "\xff",
+        "a: &a [*a, *a]\n? [1]\n: 2",
+        "1: 2",
+        "\t",
+        "a: &a 1\nb: *a",
+    ],
 )
 def test_a_damaged_config_is_a_user_error(tmp_path, content):
-    path = tmp_path / "config.yaml"
-    path.write_text(content, encoding="latin-1")
+    found = run.RunDirectory(tmp_path)
+    found.config.write_text(content, encoding="latin-1")
     with pytest.raises(UserError, match=r"config\.yaml"):
-        run.read_yaml(path)
+        run.read_config_yaml(found)
 
 
 def test_a_run_directory_that_cannot_be_made_is_told_beforehand(tmp_path, monkeypatch):

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from genexp import console
+from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes
 from genexp.api.training import folder_dataset, read
 from genexp.config.validation import validate
+from genexp.dataset.alignment import align
 from genexp.dataset.config import DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import SPLITS, Dataset
 from genexp.dataset.labels import Matched, match
-from genexp.dataset.sources import check_inputs, inspect
+from genexp.dataset.sources import inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
@@ -55,13 +59,15 @@ def check(
     hint = "name a dataset like the one of training"
     if trained_on.layout == "imported":
         hint += ", or import with data=P: it leaves out the 6 half-life features of Xpresso's public weights"
-    check_inputs(trained_on, config.data.name, source.description, hint)
+    matched = match(trained_on, source)
+    aligned = align(trained_on, matched.source, config.data.name, hint, own=not dataset)
     window = _same_window(trained_on, source.description)
     choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
     if split not in choices:
         names = [name for name in choices if name]
         raise UserError("split is impossible", expected=f"one of {', '.join(names)}", received=split)
-    return Plan(run, config, trained_on, checkpoint, choices[split], match(trained_on, source), window, not dataset)
+    matched = replace(matched, source=aligned)
+    return Plan(run, config, trained_on, checkpoint, choices[split], matched, window, not dataset)
 
 
 def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, Any]) -> DatasetConfig | DemoConfig:
@@ -104,7 +110,7 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
 
 def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     """Evaluate, print the results, write them into folder `out` unless it is None, and return them as metrics.json."""
-    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     config, run = plan.config, plan.run
     status = (read_metrics(run) or {}).get("status", "unfinished")
@@ -115,16 +121,21 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     for line in plan.matched.warnings:
         console.warn(line)
     dataset = read(plan.matched.source, config.data.name, plan.window)
+    seen = _seen(plan, dataset)
     encoded = inputs.encode(dataset, config.model, warn=console.warn)
     sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
     outputs = plan.matched.outputs
     result = evaluate_checkpoint(run, plan.checkpoint, encoded, splits=plan.splits, outputs=outputs, **sizes)
+    tied = tied_predictions(result)
     found = {
         "model": config.model.name,
         "data": config.data.name,
         "run_dir": str(run.path),
         "dataset": dataset.description.source,
         "fingerprint": dataset.fingerprint(),
+        **({"adapted": list(plan.matched.source.notes)} if plan.matched.source.notes else {}),
+        **({SEEN: seen} if seen else {}),
+        **({"warnings": tied} if tied else {}),
         plan.checkpoint: result.metrics,
     }
     if out is not None:
@@ -136,8 +147,17 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
             if _is_evaluation(target, run.path):
                 shutil.rmtree(target)
     console.table(results_table(found, (plan.checkpoint,)))
+    for line in tied:
+        console.warn(line)
     _compare_with_stored(plan, result.metrics, dataset)
     return found
+
+
+def _seen(plan: Plan, dataset: Dataset) -> Seen:
+    """Count the genes that the run was trained on, unless this is its own dataset, unchanged."""
+    if plan.own_data and dataset.fingerprint() == plan.trained_on.fingerprint:
+        return {}
+    return count_seen(plan.run, recorded_genes(plan.run), plan.matched.source, dataset, plan.splits)
 
 
 def _compare_with_stored(plan: Plan, metrics: Mapping[str, Any], dataset: Dataset) -> None:
@@ -174,8 +194,10 @@ def _is_evaluation(folder: Path, run: Path) -> bool:
 
 def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
     """Return the largest difference between the metrics that two results have in common."""
-    pairs = [(stored[name], value) for name, value in found.items() if name in stored]
-    nested = [_difference(a, b) for a, b in pairs if isinstance(b, dict)]
-    pairs = [(a, b) for a, b in pairs if not isinstance(b, dict)]
-    flat = [pair for a, b in pairs for pair in (zip(a, b, strict=True) if isinstance(b, list) else [(a, b)])]
-    return max(nested + [abs(float(a) - float(b)) for a, b in flat])
+    largest = 0.0
+    for ours, theirs in ((stored[name], found[name]) for name in found if name in stored):
+        if isinstance(ours, dict) and isinstance(theirs, dict):
+            largest = max(largest, _difference(ours, theirs))
+        elif not isinstance(ours, dict) and not isinstance(theirs, dict):
+            largest = max(largest, float(np.abs(np.subtract(ours, theirs)).max()))
+    return largest

@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genexp import console
 from genexp.blocks import BLOCKS, PROMOTER
+from genexp.dataset.alignment import match_columns
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Split
+from genexp.dataset.problems import FOR_BASES, misnumbered
 from genexp.errors import UserError
-from genexp.features.tokens import N_TOKEN, tokens_from_text
+from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering, tokens_from_text
 from genexp.models import inputs
 from genexp.training.config import RunConfig
 
 if TYPE_CHECKING:
     import keras
+    import pandas as pd
 
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
@@ -27,16 +31,16 @@ def predict(
     config: RunConfig,
     trained_on: DatasetDescription,
     promoters: Tokens | Embedded | str | Path | None,
-    features: Mapping[str, Features],
+    features: Mapping[str, Features | pd.DataFrame],
 ) -> PerGene | PerLabel:
     """Return the predictions, (n,) float32, or (n, labels) of several; see `genexp.api.Run.predict`."""
     from genexp.evaluation.report import predict_split
 
     blocks = config.data.name
-    given = {letter: np.asarray(values, np.float32) for letter, values in features.items()}
     wanted = [letter for letter in blocks if letter != PROMOTER]
-    if sorted(given) != sorted(wanted):
-        raise _wrong("features", f"blocks {', '.join(wanted) or 'none'}", ", ".join(given) or "none")
+    if sorted(features) != sorted(wanted):
+        raise _wrong("features", f"blocks {', '.join(wanted) or 'none'}", ", ".join(features) or "none")
+    given = {letter: _columns(letter, values, trained_on) for letter, values in features.items()}
     for letter, values in given.items():
         width, block = trained_on.widths[letter], f"block {letter} ({BLOCKS[letter].title})"
         if values.ndim != 2 or values.shape[1] != width:
@@ -62,6 +66,19 @@ def predict(
     return found[:, 0] if found.shape[1] == 1 else found
 
 
+def _columns(letter: str, values: Features | pd.DataFrame, trained_on: DatasetDescription) -> np.ndarray:
+    """Return the features of a block, (n, width) float32; the columns of a table are matched by name."""
+    import pandas as pd
+
+    if not isinstance(values, pd.DataFrame):
+        return np.asarray(values, np.float32)
+    names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
+    matched = match_columns(letter, names, width, list(map(str, values.columns)), "features", "name them as in the run")
+    if matched.note:
+        console.say(matched.note)
+    return np.asarray(values.iloc[:, list(matched.order)], np.float32)
+
+
 def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescription) -> np.ndarray:
     """Return what the model sees of the promoters: (n, window) uint8 tokens, or chunk vectors as they are."""
     if trained_on.promoter == "embedded":
@@ -76,7 +93,10 @@ def _promoters(promoters: np.ndarray | str | Path, trained_on: DatasetDescriptio
     if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
         raise _wrong("promoters", lengths, f"an array of shape {tokens.shape}")
     if tokens.dtype.kind not in "iu" or (tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN)):
-        raise _wrong("promoters", "integer tokens A=0 C=1 G=2 T=3 N=4", f"{tokens.dtype} with other values")
+        numbering = numbering_of(tokens)
+        raise _wrong("promoters", f"integer tokens {FOR_BASES}", numbering or f"{tokens.dtype} with other values")
+    if numbering := other_numbering(tokens):
+        raise misnumbered(numbering, "promoters")
     return (tokens if tokens.shape[1] == right - left else tokens[:, left:right]).astype(np.uint8)
 
 

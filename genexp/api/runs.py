@@ -11,7 +11,8 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
-from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics
+from genexp.files import damage_reported, in_short
+from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics, unreadable
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.strategy import import_tensorflow
 
@@ -78,9 +79,10 @@ class Run:
         if not path.is_file():
             status = self.metrics.get("status", "not finished")
             raise UserError(f"this run has no {path.name}", where=self.path, received=f"status: {status}")
-        columns = map(str, pd.read_csv(path, nrows=0).columns)
-        missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
-        return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
+        with damage_reported(lambda error: unreadable(path, in_short(error))):
+            columns = map(str, pd.read_csv(path, nrows=0).columns)
+            missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
+            return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
 
     @cached_property
     def model(self) -> keras.Model:
@@ -138,7 +140,7 @@ class Run:
     def predict(
         self,
         promoters: Tokens | Embedded | str | Path | None = None,
-        features: Mapping[str, Features] | None = None,
+        features: Mapping[str, Features | pd.DataFrame] | None = None,
         *,
         checkpoint: str = "best",
     ) -> PerGene | PerLabel:
@@ -150,7 +152,8 @@ class Run:
             A=0 C=1 G=2 T=3 N=4; as long as the window of the run, or as the promoters of its dataset, of which the
             window is then taken. None for a model without promoters.
         features
-            By block letter, (n, width) numbers scaled as in the dataset: ``{"H": halflife}``.
+            By block letter, (n, width) numbers scaled as in the dataset: ``{"H": halflife}``. The columns of an array
+            are in the order of `Run.dataset.feature_names`; those of a DataFrame are matched by name.
         checkpoint
             ``best`` or ``last``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,38 +11,41 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from genexp import console
+from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes, training_genes
 from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.config.validation import to_yaml, validate
 from genexp.config.words import Words
+from genexp.dataset.alignment import align
 from genexp.dataset.config import DatasetConfig
-from genexp.dataset.description import Source, listed
+from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.labels import choose
+from genexp.dataset.overlap import TrainingGenes
 from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
 from genexp.run import (
     CHECKPOINTS,
+    HELD_OUT,
     RunDirectory,
     check_free,
     create,
     find_run,
     provenance,
+    read_environment,
     read_metrics,
     resume_command,
     sole_writer,
 )
 from genexp.schema import PathText
-from genexp.training.config import HardwareConfig, RunConfig
+from genexp.training.config import HardwareConfig, RunConfig, read_description
 from genexp.training.loggers import check_loggers
-from genexp.training.start import check_start
+from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from genexp.training.loop import Fitted
 
 
@@ -99,12 +102,16 @@ def decided(composed: Composed[TrainConfig]) -> RunConfig:
 
 @dataclass(frozen=True)
 class Plan:
-    """A run that can be started: what is trained, on which dataset and window, and sentences for the user."""
+    """A run that can be started: what is trained, on which dataset and window, and sentences for the user.
+
+    `resumed` is the run directory of a run that is resumed.
+    """
 
     config: RunConfig
     source: Source
     window: tuple[int, int] | None
     notes: tuple[str, ...]
+    resumed: RunDirectory | None = None
 
 
 def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
@@ -122,13 +129,14 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
         raise UserError("this run was imported, and has no dataset to train on", where="dataset", hint=hint)
     check_loggers(config.logger)
     source = choose(inspect(config.dataset, blocks), config.data.labels)
-    description = source.description
-    window, note = choose_window(config.data, config.model.window, config.model.multiple(), description)
-    if config.training.start_from and resumed is None:
-        check_start(config, source, window)
+    window, note = choose_window(config.data, config.model.window, config.model.multiple(), source.description)
+    if resumed is not None and resumed.environment.is_file():
+        source = align(read_description(resumed), source, blocks, OTHER_DATASET, own=True)
+    elif config.training.start_from:
+        source = check_start(config, source, window)
     own = resumed.vectors if resumed else None
-    check_model(config.model, inputs.input_shapes(config.model, description, blocks, window, own))
-    return Plan(config, source, window, (*notes, *([note] if note else ())))
+    check_model(config.model, inputs.input_shapes(config.model, source.description, blocks, window, own))
+    return Plan(config, source, window, (*notes, *([note] if note else ())), resumed)
 
 
 def folder_dataset(**settings: object) -> DatasetConfig:
@@ -142,6 +150,8 @@ def read(source: Source, blocks: str, window: tuple[int, int] | None) -> Dataset
     with console.progress("reading genes", total, "genes") as done:
         dataset = load(source, blocks, window, done)
     console.say(str(dataset))
+    for line in source.notes:
+        console.say(line)
     for line in dataset.warnings:
         console.warn(line)
     ceiling = (dataset.ceiling or {}).get(blocks)
@@ -201,15 +211,20 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
     config = plan.config
     hardware = set_up_hardware(config.hardware, verbose=verbose)
     read_genes = read(plan.source, config.data.name, plan.window)
+    record = read_genes.record().model_dump(mode="json")
+    if plan.resumed is not None:
+        check_same_dataset(plan.resumed, record["fingerprint"])
     inputs.check_vectors(config.model, read_genes)
     for line in plan.notes:
         console.say(line)
+    known, seen = _training_genes(plan, read_genes)
     run = make()
     with sole_writer(run), console.log_to(run.log), reported_status(run, config):
         write_atomically(run.config, to_yaml(config))  # first: a run that is interrupted from here on can be resumed
-        record, devices = read_genes.record().model_dump(mode="json"), list(hardware.devices)
-        made_with = {"strategy": type(hardware.strategy).__name__, "precision": config.hardware.precision}
-        write_json(run.environment, provenance(command, config.seed, record, devices=devices, **made_with))
+        devices, precision = list(hardware.devices), config.hardware.precision
+        made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}
+        write_json(run.environment, provenance(command, config.seed, record, **made_with, **seen))
+        known.save(run.training_genes)
         console.say(f"run directory: {relative(run.path)}")
         from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
 
@@ -221,28 +236,48 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
         console.say(
             f"model: {config.model.name} on {config.data.name}, input: {inputs.describe(config.model, shapes)}; "
             f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, at most "
-            f"{training.epochs} epochs; {', '.join(devices)}, {config.hardware.precision}"
+            f"{training.epochs} epochs; {', '.join(devices)}, {precision}"
         )
         fitted = train(config, dataset, shapes, hardware, run)
         if fitted.collapsed:
-            what = "the network collapsed in every attempt: it predicts the same value for all genes"
+            what = "the network collapsed in every attempt: it predicts the same value for all, or nearly all, genes"
             where = f"model={config.model.name}, training.restarts={config.training.restarts}"
             hint = "lower training.learning_rate, try another seed or model.initializer, or widen model.dense"
             raise Collapsed(what, where=where, hint=hint)
-        _write_results(config, dataset, fitted, run)
+        _write_results(config, dataset, fitted, run, seen)
     return run
 
 
-def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory) -> None:
+def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[str, Seen]]:
+    """Return the genes that the weights have seen once the run is trained; and which held-out genes they see before.
+
+    Weights that another run gives have seen the training genes of that run.
+    """
+    known, other = training_genes(plan.source, dataset), plan.config.training.start_from
+    if plan.resumed is not None and plan.resumed.environment.is_file():
+        recorded = plan.resumed.training_genes
+        seen = {key: read_environment(plan.resumed)[key] for key in (SEEN,) if key in read_environment(plan.resumed)}
+        return TrainingGenes.load(recorded) if recorded.is_file() else known, seen
+    if not other:
+        return known, {}
+    run = find_run(other, KEY)
+    theirs = recorded_genes(run)
+    found = count_seen(run, theirs, plan.source, dataset, HELD_OUT)
+    return known | theirs if theirs else known, {SEEN: found} if found else {}
+
+
+def _write_results(
+    config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory, seen: Mapping[str, Seen]
+) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
     from genexp.evaluation.plots import plot_history
-    from genexp.evaluation.report import evaluate_checkpoint, results_table, write_report
+    from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     progress, batch_size = fitted.progress, config.training.batch_size
     best, last = (
         evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
     )
-    ceiling = (dataset.ceiling or {}).get(config.data.name)
+    ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)
     metrics = {
         "status": "completed",
         **identity(config),
@@ -253,6 +288,8 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
         "attempts": progress.attempt + 1,
         "seed_used": fitted.seed,
         **({} if ceiling is None else {"noise_ceiling_r2": ceiling}),
+        **seen,
+        **({"warnings": tied} if tied else {}),
         "best": best.metrics,
         "last": last.metrics,
     }
@@ -261,19 +298,9 @@ def _write_results(config: RunConfig, dataset: Dataset, fitted: Fitted, run: Run
     write_report(best, run.predictions, run.plots, title)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
-    _warn_of_collapsed(dataset, best.predictions["valid"])
+    for line in tied:
+        console.warn(line)
     console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")
-
-
-def _warn_of_collapsed(dataset: Dataset, predictions: np.ndarray) -> None:
-    """Warn of labels for which the network predicts the same value for all validation genes."""
-    from genexp.evaluation.metrics import collapsed_labels
-
-    names, flat = dataset.description.labels, collapsed_labels(dataset.splits["valid"].labels, predictions)
-    dead = [name for name, is_flat in zip(names, flat, strict=True) if is_flat]
-    if dead and len(names) > 1:
-        of = f"{len(dead)} of the {len(names)} labels: {listed(dead)}"
-        console.warn(f"the network predicts the same value for every validation gene for {of}")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class OtherDataset(Schema):
     fold: Count | None = Field(description="cross-validation fold")
     tss: Index | None = Field(description="index of the transcription start site in the promoter")
     drop_ambiguous: bool | None = Field(description="drop the genes with N in the window")
+    stream: bool | None = Field(description="promoters in a memory-mapped file in place of memory")
     shared_genes: SharedGenes | None = Field(description="genes in two splits: error, drop or keep")
 
 

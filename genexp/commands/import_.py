@@ -15,10 +15,11 @@ from genexp.api.training import TRAIN, identity, relative
 from genexp.blocks import BLOCKS
 from genexp.config.compose import Composed
 from genexp.config.validation import to_yaml
+from genexp.dataset.alignment import align
 from genexp.dataset.config import DataConfig
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.labels import default_names, match
-from genexp.dataset.sources import check_inputs, choose_window, inspect
+from genexp.dataset.sources import choose_window, inspect
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.files import write_atomically, write_json
@@ -90,7 +91,7 @@ def read(config: Config, verbose: bool) -> tuple[RunConfig, Ported]:
         source = inspect(run.dataset, data.name)
         choose_window(data, run.model.window, run.model.multiple(), source.description)
         hint = "leave dataset= out here, and evaluate on one that fits"
-        check_inputs(trained_on(ported, data.labels), data.name, source.description, hint)
+        align(trained_on(ported, data.labels), source, data.name, hint)
         match(trained_on(ported, data.labels), source)
     return run, ported
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,10 +11,13 @@ from pydantic import Field
 from genexp import console
 from genexp.api.runs import Run
 from genexp.api.training import relative
-from genexp.blocks import BLOCKS, PROMOTER
+from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
+from genexp.dataset.alignment import match_columns
+from genexp.dataset.description import DatasetDescription, listed
+from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
-from genexp.files import why_not_writable, write_atomically
+from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
 from genexp.prepare.opening import existing
 from genexp.run import check_checkpoint
 from genexp.schema import PathText, Schema
@@ -22,8 +25,6 @@ from genexp.training.config import HardwareConfig
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from genexp.dataset.description import DatasetDescription
 
 ORDER = 25
 
@@ -96,12 +97,9 @@ def read_table(path: str, key: str) -> pd.DataFrame:
     """Return a CSV or TSV table with its first column, the ids, as index; every cell as text."""
     import pandas as pd
 
-    separator = "," if ".csv" in Path(path).suffixes else "\t"
-    try:
+    separator, what = "," if ".csv" in Path(path).suffixes else "\t", "this table cannot be read"
+    with damage_reported(lambda error: UserError(what, where=f"{key}={path}", received=in_short(error))):
         table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, index_col=0)
-    except (OSError, ValueError) as error:
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise UserError("this table cannot be read", where=f"{key}={path}", received=reason) from None
     twice = table.index[table.index.duplicated()]
     if len(twice) or not len(table):
         received = f"{twice[0]} twice" if len(twice) else "no rows"
@@ -121,7 +119,9 @@ def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
     table = read_table(config.table, "table")
     if "sequence" not in table:
         raise UserError("this table has no column sequence", where=config.table, received=", ".join(table.columns))
-    sequences = {str(name): tokens_from_text(text.strip()) for name, text in table["sequence"].items()}
+    what = "a sequence of this table cannot be read"
+    with damage_reported(lambda error: UserError(what, where=config.table, received=in_short(error))):
+        sequences = {str(name): tokens_from_text(text.strip()) for name, text in table["sequence"].items()}
     return stacked(sequences, config.table)
 
 
@@ -131,18 +131,21 @@ def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -
     absent = [name for name in ids if name not in table.index]
     if absent:
         raise UserError(f"{len(absent):,} of {len(ids):,} ids have no features, first {absent[0]}", where=where)
+    trained_on, hint = run.dataset, "name the columns as in the dataset of the run"
+    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
+    known = {name for letter in letters for name in trained_on.feature_names.get(letter, ())}
+    columns, others = list(table.columns), [name for name in table.columns if name not in known]
     found = {}
-    for letter in (letter for letter in run.config.data.name if letter != PROMOTER):
-        names = run.dataset.feature_names.get(letter)
-        if names is None:
-            raise UserError(f"the run does not know the names of block {letter}", where=run.path)
-        missing = [name for name in names if name not in table]
-        if missing:
-            what = f"{len(missing)} of the {len(names)} features of block {letter} are missing"
-            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-            raise UserError(what, where=where, expected=f"columns {', '.join(missing[:8])}{more}")
-        cells = table.loc[ids, list(names)]
+    for letter in letters:
+        names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
+        mine = [name for name in columns if name in set(names)] if names else others
+        matched = match_columns(letter, names, width, mine, where, hint)
+        if not names:
+            console.say(matched.note)
+        cells = table.loc[ids, [mine[place] for place in matched.order]]
         found[letter] = _scaled(_numbers(cells, where), cells, letter, run, config)
+    if others and all(letter in trained_on.feature_names for letter in letters):
+        console.say(f"columns that the run does not know are left out: {listed(others)}")
     return found
 
 
@@ -159,23 +162,18 @@ def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
 
 def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run, config: Config) -> np.ndarray:
     """Return raw features scaled as in the dataset of the run; `cells` names their rows and columns."""
-    scaling: Any = (run.dataset.scaling or {}).get(BLOCKS[letter].input)
-    if config.scaled or scaling is None:
+    scales = scales_of(run.dataset, letter, list(cells.columns))
+    if config.scaled or scales is None:
         if not config.scaled and not np.isin(values, (0, 1)).all():
             console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
         return values.astype(np.float32)
-    keys = ("log10_offset", "mean", "sd")
-    offset, mean, sd = (np.array([scaling[name][key] for name in cells], float) for key in keys)
-    impossible = np.argwhere((values < LOWEST) & ~np.isnan(offset))
+    impossible = np.argwhere((values < LOWEST) & [scale.log10_offset is not None for scale in scales])
     if len(impossible):
         row, column = impossible[0]
         place = f"features={config.features}, {cells.index[row]}, column {cells.columns[column]}"
         hint = "features that are scaled already need scaled=true"
         raise UserError("a raw length is negative", where=place, received=cells.iat[row, column], hint=hint)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logged = np.log10(np.maximum(values, 0) + np.nan_to_num(offset))
-    found: np.ndarray = (np.where(np.isnan(offset), values, logged) - mean) / sd
-    return found.astype(np.float32)
+    return np.stack([scale.of_raw(column) for scale, column in zip(scales, values.T, strict=True)], axis=1)
 
 
 def columns_of(values: np.ndarray, trained_on: DatasetDescription) -> dict[str, np.ndarray]:
@@ -191,11 +189,9 @@ def columns_of(values: np.ndarray, trained_on: DatasetDescription) -> dict[str, 
 
 def in_label_units(values: np.ndarray, trained_on: DatasetDescription, label: str) -> dict[str, np.ndarray]:
     """Return the predictions in the unit of a label before scaling, where the dataset says how it was scaled."""
-    record: Any = trained_on.scaling or {}
-    scaling = record.get("labels", {}).get(label, record.get("label"))
-    if scaling is None:
+    scales = scales_of(trained_on, "label", [label])
+    if scales is None:
         return {}
-    unscaled = values.astype(float) * scaling["sd"] + scaling["mean"]
-    if scaling["log10_offset"] is None:
-        return {"unscaled": unscaled}
-    return {"log10": unscaled, "raw": 10**unscaled - scaling["log10_offset"]}
+    unscaled = values.astype(float) * scales[0].sd + scales[0].mean
+    offset = scales[0].log10_offset
+    return {"unscaled": unscaled} if offset is None else {"log10": unscaled, "raw": 10**unscaled - offset}

@@ -12,8 +12,8 @@ from genexp.dataset.description import listed
 from genexp.dataset.genes import Split
 from genexp.dataset.hdf5 import StoredArray
 from genexp.dataset.labels import UNNAMED
-from genexp.dataset.problems import FOR_BASES, wrong
-from genexp.features.tokens import N_TOKEN
+from genexp.dataset.problems import misnumbered, wrong
+from genexp.features.tokens import N_TOKEN, other_numbering
 
 #: Genes of a split on which r2 has no meaning.
 FEW_GENES = 4
@@ -73,7 +73,7 @@ def check_labels(labels: np.ndarray, split: str, array: StoredArray, names: Sequ
         which = f" '{name}'" if len(names) > 1 else ""
         if len(values) < 2:
             what, received = f"too few genes of the split '{split}' have the label{which}", f"{len(values)}"
-            hint = "split the genes in another way, or choose other labels with data.labels=[...]"
+            hint = "split the genes in another way, or leave the label out (data.labels of genexp train)"
             raise wrong(what, array, "at least two genes", received, hint)
         if (values == values[0]).all():
             what, received = f"all labels{which} of the split '{split}' are the same", f"{values[0]:g}"
@@ -82,14 +82,14 @@ def check_labels(labels: np.ndarray, split: str, array: StoredArray, names: Sequ
 
 
 def check_bases(tokens: np.ndarray, array: StoredArray) -> None:
-    """Raise an error if (n, window) tokens are all N, or numbered from 1: A never occurs then, and T would be N."""
+    """Raise an error if (n, window) tokens are all N, or seem to be numbered in another way."""
     few = tokens[:LOOKED_AT]
     if (few == N_TOKEN).all() and all((row == N_TOKEN).all() for row in tokens):
         what, received = "the promoters hold no bases at all, only N", f"N everywhere, in all {len(tokens):,} genes"
         raise wrong(what, array, "A, C, G and T", received, "write the bases, or choose another data.window")
-    if few.min() > 0 and (few == N_TOKEN).any(axis=1).mean() > 0.5:
-        what, received = "the bases seem to be numbered from 1", "no 0, and a 4 in most promoters"
-        raise wrong(what, array, FOR_BASES, received, "subtract 1 from the tokens")
+    numbering = other_numbering(few) if len(array.shape) == 2 else None
+    if numbering:
+        raise misnumbered(numbering, array)
 
 
 def ambiguous_sentence(counts: Mapping[str, int], window: tuple[int, int] | None, dropped: bool) -> list[str]:

@@ -28,6 +28,7 @@ class DataConfig(Schema):
     window: Window | None = Field(
         description="slice [left,right) of the promoter, in promoter coordinates; null: the model's published window"
     )
+    # With a default, as the config.yaml of earlier runs has no such key.
     labels: LabelNames | None = Field(default=None, description="names of the labels to predict; null: all")
 
 

@@ -39,9 +39,10 @@ def load_demo(source: Source, config: DemoConfig, blocks: str, window: tuple[int
     """Simulate the demo genes, by default the recommended window; their noise ceilings are those of the test genes."""
     bounds = window or demo.WINDOW
     found = demo.simulate_demo(config.genes, config.seed, in_order(blocks), bounds)
-    labels = found.labels[:, None]
+    labels, columns = found.labels[:, None], source.columns
+    every = {letter: x[:, columns[letter]] if letter in columns else x for letter, x in found.blocks.items()}
     splits = {
-        name: Split(found.names[rows], labels[rows], {letter: x[rows] for letter, x in found.blocks.items()})
+        name: Split(found.names[rows], labels[rows], {letter: x[rows] for letter, x in every.items()})
         for name, rows in zip(SPLITS, found.splits, strict=True)
     }
     description = source.description.model_copy(update={"window": bounds if PROMOTER in blocks else None})

@@ -13,6 +13,7 @@ from genexp.dataset.config import DatasetConfig, DemoConfig
 
 if TYPE_CHECKING:
     from genexp.dataset.hdf5 import StoredArray
+    from genexp.dataset.scaling import Conversion
 
 
 #: Names that a sentence lists.
@@ -99,7 +100,8 @@ class Source:
 
     `arrays` is by split, then by block letter, label and gene (see `genexp.dataset.layouts`); `warnings` has one
     sentence for each oddity. `label_columns` are the columns of the label array that are read, one for each of the
-    description's labels; None for all.
+    description's labels; None for all. `columns` are likewise those of feature blocks, and `conversions` turn labels
+    and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say.
     """
 
     description: DatasetDescription
@@ -107,3 +109,6 @@ class Source:
     arrays: Mapping[str, Mapping[str, StoredArray]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     label_columns: tuple[int, ...] | None = None
+    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    conversions: Mapping[str, tuple[Conversion | None, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

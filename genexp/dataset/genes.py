@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,12 @@ SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
 #: Rows that are copied or hashed at a time.
 ROWS_AT_ONCE = 1024
+
+
+def digests(rows: Iterable[bytes | memoryview]) -> np.ndarray:
+    """Return a hash of 64 bits for each row, (n,) uint64."""
+    numbers = (int.from_bytes(hashlib.blake2b(row, digest_size=8).digest(), "little") for row in rows)
+    return np.fromiter(numbers, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,11 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.genes)
+
+    def distinct(self) -> np.ndarray:
+        """Return the row of the first gene of each different input, (n,): equal inputs have equal predictions."""
+        rows = (b"".join(values[row].tobytes() for values in self.blocks.values()) for row in range(len(self)))
+        return np.sort(np.unique(digests(rows), return_index=True)[1])
 
     def take(self, rows: np.ndarray) -> Split:
         """Return the genes selected by an index or boolean array; what is on disk stays there."""

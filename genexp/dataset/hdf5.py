@@ -17,8 +17,10 @@ import numpy as np
 from rich.filesize import decimal
 
 from genexp.dataset.problems import damaged, wrong
+from genexp.dataset.storage import check_heaps, open_inside
 from genexp.errors import UserError
 from genexp.features.threads import processors
+from genexp.files import damage_reported, in_short
 from genexp.memory import available
 
 #: Bytes of a tile that is read in one go; a tile larger than this is one chunk on disk.
@@ -44,6 +46,7 @@ class StoredArray:
     key: str
     shape: tuple[int, ...]
     kind: str
+    itemsize: int = 0
 
     def __str__(self) -> str:
         return f"{self.path}, key '{self.key}'"
@@ -52,29 +55,26 @@ class StoredArray:
 @contextmanager
 def open_file(path: Path, where: object = None) -> Iterator[h5py.File]:
     """Open a file for reading, unlocked; all damage, also what is found later, is a UserError at `where`."""
-    try:
-        with _open(path) as file:
-            yield file
-    except BrokenPipeError:
-        raise
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, zlib.error) as error:
-        raise _unreadable(path, where or path, error) from error
+    with damage_reported(lambda error: _unreadable(path, where or path, error)), _open(path) as file:
+        yield file
 
 
 @contextmanager
 def open_array(array: StoredArray) -> Iterator[h5py.Dataset]:
     """Open one array for reading."""
     with open_file(array.path, array) as file:
+        if array.kind == "O":
+            check_heaps(array.path)
         yield file[array.key]
 
 
-def look_at(file: h5py.File, path: Path, key: str) -> StoredArray:
+def look_at(file: h5py.Group, path: Path, key: str) -> StoredArray:
     """Return what a file says of an array, whose declared size must be possible."""
-    array = file[key]
+    array = open_inside(file, path, key)
     if not isinstance(array, h5py.Dataset) or array.shape is None:
         return StoredArray(path, key, (), "")
-    found, on_disk = StoredArray(path, key, array.shape, array.dtype.kind), path.stat().st_size
-    size = math.prod(array.shape)
+    found = StoredArray(path, key, array.shape, array.dtype.kind, array.dtype.itemsize)
+    size, on_disk = math.prod(array.shape), path.stat().st_size
     declared, chunk = size * array.dtype.itemsize, math.prod(array.chunks or (0,)) * array.dtype.itemsize
     if size > available() and declared > MOST_COMPRESSED * on_disk:
         what, stated = "an array is declared far larger than its file can hold", declared
@@ -99,9 +99,12 @@ def _unreadable(path: Path, where: object, error: Exception) -> UserError:
         return wrong("a folder has the name of a file", path, "an HDF5 file", None, "rename the folder")
     if isinstance(error, PermissionError):
         return wrong("a file may not be read", path, None, None, "ask for the permission to read it")
+    if isinstance(error, MemoryError):
+        what, hint = "an array does not fit into memory", "use a machine with more memory, or write the file again"
+        return wrong(what, where, None, str(error) or None, hint)
     size = path.stat().st_size if path.exists() else 0
     kind = "empty" if size == 0 else "truncated" if "truncated" in str(error) else "not HDF5, or is damaged"
-    return damaged(f"a file is {kind}", where, f"{size:,} bytes ({str(error)[:200]})".replace("\n", " "))
+    return damaged(f"a file is {kind}", where, f"{size:,} bytes ({in_short(error)})")
 
 
 def read_tiles(

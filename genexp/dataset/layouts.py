@@ -13,6 +13,7 @@ from genexp.blocks import BLOCKS, PROMOTER, in_order
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import StoredArray, look_at, open_file
 from genexp.dataset.problems import wrong
+from genexp.dataset.storage import check_heaps
 from genexp.errors import UserError, nearest
 
 
@@ -102,6 +103,8 @@ def look_into(path: Path) -> Contents:
         names = list(map(str, file))  # a damaged name is bytes
         arrays = {name.lower(): look_at(file, path, name) for name in names if name.lower() in known}
         kept = [name for name in file.attrs if MARK in file.attrs or name in OF_LABELS]
+        if any(file.attrs.get_id(name).dtype.kind == "O" for name in kept):
+            check_heaps(path)
         return Contents(path, ", ".join(names), arrays, {name: file.attrs[name] for name in kept})
 
 

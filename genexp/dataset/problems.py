@@ -12,6 +12,12 @@ def wrong(what: str, where: object, expected: object, received: object, hint: st
     return UserError(what, where=where, expected=expected, received=received, hint=hint)
 
 
+def misnumbered(numbering: str, where: object) -> UserError:
+    """Return the error for bases that are numbered in another way."""
+    what = f"the bases seem to be numbered {'from 1' if 'A=1' in numbering else 'in another way'}"
+    return wrong(what, where, FOR_BASES, numbering, f"write the tokens as {FOR_BASES}")
+
+
 def unlike(what: str, where: object, expected: object, received: object = None) -> UserError:
     """Return the error for files that do not belong together."""
     return wrong(what, where, expected, received, "use files that were written together")

@@ -18,7 +18,7 @@ from genexp.dataset.hdf5 import StoredArray, open_array, read_tiles
 from genexp.dataset.inspection import ONE_HOT
 from genexp.dataset.layouts import GENE, LABEL
 from genexp.dataset.problems import FOR_BASES, unlike, wrong
-from genexp.features.tokens import N_TOKEN, rows_with_n, tokens_from_one_hot
+from genexp.features.tokens import N_TOKEN, numbering_of, rows_with_n, tokens_from_one_hot
 from genexp.memory import allocate, available, check_size
 
 Progress = Callable[[int], None]
@@ -91,7 +91,8 @@ def _read_split(
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
     for block in (block for block in feature_blocks() if block in blocks):
-        values[block] = _read_floats(arrays[block], genes, source.description.feature_names.get(block, ()), None)
+        names, columns = source.description.feature_names.get(block, ()), source.columns.get(block)
+        values[block] = _read_floats(arrays[block], genes, names, None, columns)
         if _zeros_and_ones(values[block]):
             values[block] = values[block].astype(np.uint8)
     ambiguous = np.zeros(size, bool)
@@ -100,7 +101,7 @@ def _read_split(
         _check_same_bases(arrays, values[PROMOTER], genes, window)
         checks.check_bases(values[PROMOTER], arrays[PROMOTER])
     elif PROMOTER in blocks:
-        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, on_disk=on_disk)
+        values[PROMOTER] = _read_floats(arrays[PROMOTER], genes, (), report, None, on_disk=on_disk)
         looked_at = values[PROMOTER][: checks.LOOKED_AT]
         if looked_at.any() and _zeros_and_ones(looked_at):
             what, shape = "the promoters have the shape of embeddings, but hold only 0 and 1", values[PROMOTER].shape
@@ -136,9 +137,15 @@ def _read_names(array: StoredArray) -> np.ndarray:
 
 
 def _read_floats(
-    array: StoredArray, genes: np.ndarray, columns: Sequence[str], report: Progress | None, *, on_disk: bool = False
+    array: StoredArray,
+    genes: np.ndarray,
+    names: Sequence[str],
+    report: Progress | None,
+    columns: Sequence[int] | None,
+    *,
+    on_disk: bool = False,
 ) -> np.ndarray:
-    """Read an array as float32 and check that all of it is finite."""
+    """Read an array as float32, or these columns of it, and check that all of it is finite."""
     values = allocate(array.shape, np.float32, on_disk=on_disk)
 
     def store(rows: slice, part: slice, tile: np.ndarray) -> None:
@@ -147,7 +154,9 @@ def _read_floats(
 
     with open_array(array) as stored:
         read_tiles(stored, slice(0, array.shape[1]), store, report)
-    checks.check_finite(values, array, genes, columns)
+    if columns is not None:
+        values = np.take(values, columns, axis=1)
+    checks.check_finite(values, array, genes, names)
     return values
 
 
@@ -172,13 +181,15 @@ def _read_tokens(
             return tokens, ambiguous
         row = int(malformed.argmax())
         values = stored[row, slice(*window)]
+        numbering = numbering_of(stored[row : row + checks.LOOKED_AT, slice(*window)]) if values.ndim == 1 else None
     position = int(_encode(values[:, None])[1].argmax())  # here positions take the place of genes
     kind, expected = "tokens", FOR_BASES
     if values.ndim == 2:
         kind, expected = "one-hot", "one channel 1 and the others 0, or all 0 for N"
     what = f"{malformed.sum():,} promoters hold positions that are not {kind}"
+    numbered = f", as if the bases were {numbering}" if numbering else ""
     where, received = f"{array}, row {row} (gene {genes[row]})", f"{values[position].tolist()} at position "
-    raise wrong(what, where, expected, f"{received}{position + window[0]:,}", "write the bases in that way")
+    raise wrong(what, where, expected, f"{received}{position + window[0]:,}{numbered}", "write the bases in that way")
 
 
 def _encode(tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from genexp.blocks import BLOCKS, PROMOTER
+from genexp.blocks import PROMOTER
+from genexp.dataset.alignment import converted
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset
@@ -40,25 +41,7 @@ def load(source: Source, blocks: str, window: tuple[int, int] | None, progress: 
         return load_demo(source, config, blocks, window)
     from genexp.dataset.reading import load_files
 
-    return load_files(source, config, blocks, window, progress)
-
-
-def check_inputs(trained_on: DatasetDescription, blocks: str, found: DatasetDescription, hint: str) -> None:
-    """Refuse a dataset whose promoters or features a model cannot read that was trained on these blocks of another."""
-    for block in blocks:
-        expected, received = (_in_words(block, description) for description in (trained_on, found))
-        if expected != received:
-            where = f"{BLOCKS[block].title} of {found.source}"
-            raise wrong("the model cannot read this dataset", where, expected, received, hint)
-
-
-def _in_words(block: str, description: DatasetDescription) -> str:
-    """Return the kind and size of a block, as far as a model depends on it."""
-    if block != PROMOTER:
-        return f"{description.widths.get(block, 0):,} features"
-    if description.promoter == "embedded":
-        return f"{description.promoter_length:,} chunks of {description.embed_dim:,} numbers (precomputed embeddings)"
-    return "no promoters" if description.promoter is None else "bases (one-hot or tokens)"
+    return converted(load_files(source, config, blocks, window, progress), source.conversions)
 
 
 def choose_window(

@@ -25,6 +25,14 @@ _ROUNDING = 1e-13
 _COLLAPSED_TO_LABELS = 1e-4
 _COLLAPSED_TO_SELF = 1e-6
 
+#: What `shares` returns.
+SHARES = ("common_share", "ceiling_share")
+
+#: A network is nearly constant when at least this share of different inputs get one prediction.
+NEARLY_ALL = 0.9
+#: A smaller share is reported; so is the share that gets the largest prediction, where as many inputs share it.
+MUCH, CEILING, FEWEST_TIED = 0.1, 0.02, 3
+
 
 def _pearson(x: Vector, y: Vector) -> float:
     """Pearson correlation; 0 when either side is constant."""
@@ -77,7 +85,7 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     -------
     dict
         Plain numbers: ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval
-        [low, high] of r2 over genes.
+        [low, high] of r2 over genes, then the `shares`.
 
     Notes
     -----
@@ -85,9 +93,8 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     labels are. Otherwise ``cod`` is never above r2, and negative when the mean label would be the better prediction.
     Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
-    y, p = _checked(labels, predictions)
-    found = {name: metric(y, p) for name, metric in METRICS.items()}
-    return {"n": y.size, **found, "r2_ci95": _interval([(y, p)], np.ones((y.size, 1), bool), seed, resamples)}
+    pair = _checked(labels, predictions)
+    return _described(*pair, _bootstrap_r2([pair], np.ones((pair[0].size, 1), bool), seed, resamples)[:, 0])
 
 
 def label_metrics(
@@ -99,13 +106,30 @@ def label_metrics(
     each metric over the labels, and the interval of the mean r2, for which genes are resampled with all their labels.
     ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
     """
-    pairs = by_label(labels, predictions)
-    each = [metrics(y, p, seed=seed, resamples=resamples) for y, p in pairs]
+    pairs, there = [_checked(*pair) for pair in by_label(labels, predictions)], ~np.isnan(labels)
+    r2s = _bootstrap_r2(pairs, there, seed, resamples)
+    each = [  # the resamples of all genes are those of a label that all have
+        _described(*pair, own) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
+        for pair, own, known in zip(pairs, r2s.T, there.T, strict=True)
+    ]
     if len(each) == 1:
         return each[0]
-    means = {name: fmean(found[name] for found in each) for name in METRICS}
-    interval = _interval([_checked(*pair) for pair in pairs], ~np.isnan(labels), seed, resamples)
-    return {"n": len(labels), **means, "r2_ci95": interval, "labels": dict(zip(names, each, strict=True))}
+    means, tied = ({name: fmean(found[name] for found in each) for name in keys} for keys in (METRICS, SHARES))
+    interval = _interval(r2s.mean(axis=1), min(found["n"] for found in each))
+    return {"n": len(labels), **means, "r2_ci95": interval, **tied, "labels": dict(zip(names, each, strict=True))}
+
+
+def _described(labels: Vector, predictions: Vector, r2s: Vector) -> Metrics:
+    """Return all metrics of one label; `r2s` is the r2 of each bootstrap resample."""
+    found = {name: metric(labels, predictions) for name, metric in METRICS.items()}
+    interval = _interval(r2s, labels.size)
+    return {"n": labels.size, **found, "r2_ci95": interval, **shares(predictions, labels)}
+
+
+def _interval(r2s: Vector, genes: int) -> list[float]:
+    """Return the 95% percentile interval [low, high]; [0, 1] for fewer than three genes."""
+    low, high = np.percentile(r2s, [2.5, 97.5]) if genes > 2 else (0.0, 1.0)
+    return [float(low), float(high)]
 
 
 def by_label(labels: np.ndarray, predictions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -126,6 +150,11 @@ def collapsed_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
     return [is_collapsed(p, y) for y, p in by_label(labels, predictions)]
 
 
+def nearly_constant_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
+    """Return for which labels `is_nearly_constant` holds, of (n, labels) arrays with NaN where missing."""
+    return [is_nearly_constant(p, y) for y, p in by_label(labels, predictions)]
+
+
 def r2(labels: ArrayLike, predictions: ArrayLike) -> float:
     """Return the squared Pearson correlation of two (n,) arrays; 0 when either is constant."""
     return _r2(*_checked(labels, predictions))
@@ -138,8 +167,45 @@ def is_collapsed(predictions: ArrayLike, labels: ArrayLike) -> bool:
     largest absolute prediction, which is what float32 rounding leaves of a constant. For one gene it is False.
     """
     y, p = _checked(labels, predictions)
-    threshold = max(_COLLAPSED_TO_LABELS * y.std(), _COLLAPSED_TO_SELF * np.abs(p).max())
-    return bool(p.size > 1 and p.std() <= threshold)
+    return bool(p.size > 1 and p.std() <= _rounding(y, p))
+
+
+def _rounding(labels: Vector, predictions: Vector) -> float:
+    """Return the difference up to which predictions count as one value."""
+    return float(max(_COLLAPSED_TO_LABELS * labels.std(), _COLLAPSED_TO_SELF * np.abs(predictions).max()))
+
+
+def shares(predictions: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Return the share of genes with the most common prediction, and of those with the largest, of (n,) arrays each.
+
+    Predictions are the same within the limits of `is_collapsed`. Without ties both are 1 / n.
+    """
+    y, p = _checked(labels, predictions)
+    ordered, width = np.sort(p), _rounding(y, p)
+    common = (np.searchsorted(ordered, ordered + width, side="right") - np.arange(p.size)).max()
+    largest = p.size - np.searchsorted(ordered, ordered[-1] - width)
+    return dict(zip(SHARES, (float(common / p.size), float(largest / p.size)), strict=True))
+
+
+def is_nearly_constant(predictions: ArrayLike, labels: ArrayLike) -> bool:
+    """Return whether a model predicts one value for nearly all of some different inputs, or for all of them.
+
+    One prediction per different input is expected: equal inputs have equal predictions, from any model.
+    """
+    common = shares(predictions, labels)["common_share"]
+    return is_collapsed(predictions, labels) or (np.size(predictions) > 1 and common >= NEARLY_ALL)
+
+
+def tied(predictions: ArrayLike, labels: ArrayLike) -> tuple[str, float] | None:
+    """Return in words, and as a share, where many different inputs get the same prediction, or the largest one."""
+    number, (common, ceiling) = np.size(predictions), shares(predictions, labels).values()
+    if common >= NEARLY_ALL and number >= FEWEST_TIED:
+        return "nearly collapsed: one value is predicted for", common
+    if ceiling >= CEILING and ceiling * number >= FEWEST_TIED:
+        return "a ceiling: the largest value is predicted for", ceiling
+    if common >= MUCH and common * number >= FEWEST_TIED:
+        return "partly collapsed: one value is predicted for", common
+    return None
 
 
 def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[Vector, Vector]:
@@ -168,25 +234,15 @@ def _centred(x: Vector) -> Vector:
     return centred if np.linalg.norm(centred) > _ROUNDING * np.linalg.norm(x) else np.zeros_like(x)
 
 
-def _interval(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> list[float]:
-    """Return the 95% percentile bootstrap interval [low, high] of the mean over labels of r2.
-
-    `pairs` are labels and predictions of the genes that have a label, which (n, labels) `there` tells.
-    """
-    if resamples < 1:
-        raise ValueError(f"resamples must be at least 1, received {resamples}")
-    if min(y.size for y, _ in pairs) <= 2:
-        return [0.0, 1.0]
-    low, high = np.percentile(_bootstrap_r2(pairs, there, seed, resamples).mean(axis=1), [2.5, 97.5])
-    return [float(low), float(high)]
-
-
 def _bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """Return r2 of each label in each bootstrap resample of genes, (resamples, labels) float64.
 
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with
-    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``.
+    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``. `pairs` are
+    labels and predictions of the genes that have a label, which (n, labels) `there` tells.
     """
+    if resamples < 1:
+        raise ValueError(f"resamples must be at least 1, received {resamples}")
     n = len(there)
     moments = [_moments(*pair) for pair in pairs]
     rng = np.random.default_rng(seed)

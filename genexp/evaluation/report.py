@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
@@ -12,12 +13,14 @@ import numpy as np
 from rich.table import Table
 
 from genexp.dataset.batches import inference_batches
+from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
-from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics
+from genexp.dataset.labels import UNNAMED
+from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
-from genexp.files import write_csv
+from genexp.files import in_short, write_csv
 from genexp.models import load_model
-from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -76,17 +79,38 @@ def evaluate_checkpoint(
     return Evaluated(dataset, predictions, found)
 
 
+#: What helps against predictions that are all the same, or have a ceiling.
+REMEDY = "wider layers (model.dense), another seed or a lower training.learning_rate may help"
+
+
+def tied_predictions(result: Evaluated) -> list[str]:
+    """Return a sentence for each way in which many different genes get the same prediction."""
+    names, found = result.dataset.description.labels, defaultdict[str, list[str]](list)
+    for split, values in result.predictions.items():
+        genes = result.dataset.splits[split]
+        rows = genes.distinct()
+        for name, (labels, predictions) in zip(names, by_label(genes.labels[rows], values[rows]), strict=True):
+            if sentence := tied(predictions, labels):
+                of = f", label {name}" if len(names) > 1 else ""
+                found[sentence[0]].append(f"{sentence[1]:.1%} of the {split} genes{of}")
+    return [f"{what} {listed(where)}; {REMEDY}" for what, where in found.items()]
+
+
 def load_checkpoint(run: RunDirectory, name: str) -> keras.Model:
-    """Open ``best.keras`` or ``last.keras``; code in the file is never executed."""
-    return open_checkpoint(run.checkpoint(name))
+    """Open ``best.keras`` or ``last.keras``, which has an output for each label; code in the file is never executed."""
+    model = open_checkpoint(run.checkpoint(name))
+    labels = read_environment(run)["dataset"].get("labels", UNNAMED)
+    if model.output_shape[-1] != len(labels):
+        raise unreadable_checkpoint(run.checkpoint(name), f"{model.output_shape[-1]} outputs for {len(labels)} labels")
+    return model
 
 
 def open_checkpoint(path: Path) -> keras.Model:
     """Open a ``.keras`` file; code in the file is never executed."""
     try:
         return load_model(path)
-    except (ValueError, OSError, TypeError, KeyError) as error:
-        raise unreadable_checkpoint(path, f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from None
+    except Exception as error:  # Keras raises almost anything for a damaged file
+        raise unreadable_checkpoint(path, in_short(error)) from error
 
 
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
@@ -140,8 +164,9 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPO
             table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))
     if labels:
         table.add_section()
+        table.add_row("r² of each label:")
     for name in labels[:LISTED_LABELS]:
-        table.add_row(f"r² {name}", *(as_text(values["labels"][name]["r2"]) for values in columns))
+        table.add_row(name, *(as_text(values["labels"][name]["r2"]) for values in columns))
     if len(labels) > LISTED_LABELS:
         table.add_row(f"{len(labels) - LISTED_LABELS} others: see metrics.json")
     return table

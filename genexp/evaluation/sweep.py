@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from genexp.run import RunDirectory, read_metrics
+from genexp.run import HELD_OUT, RunDirectory, read_metrics, read_yaml, unreadable
 
 #: Widest that the column of the jobs may be, so that the table fits 80 columns; longer text is folded.
 JOB_WIDTH = 24
@@ -39,18 +38,18 @@ def sweep_table(directory: Path) -> Table:
     for number, job in enumerate(jobs):
         found = read_metrics(RunDirectory(job)) or {"status": "not started"}
         values = [f"  {key}={given[number]}" for key, given in swept.items() if given[number]]
-        cells = [found["status"], found.get("seed", ""), found.get("epochs_run", "")]
-        if "best" in found:
-            test = found["best"]["test"]
-            cells += [f"{found['best']['valid']['r2']:.3f}", f"{test['r2']:.3f}"]
-            cells.append("{:.3f}-{:.3f}".format(*test["r2_ci95"]))
+        cells = [found.get("status", ""), found.get("seed", ""), found.get("epochs_run", "")]
+        if {*HELD_OUT} <= {*found.get("best", {})}:
+            valid, test = (found["best"][split] for split in HELD_OUT)
+            interval = "{:.3f}-{:.3f}".format(*test["r2_ci95"]) if "r2_ci95" in test else ""
+            cells += [f"{valid['r2']:.3f}", f"{test['r2']:.3f}", interval]
         table.add_row("\n".join([job.name, *values]), *map(str, cells))
     return table
 
 
 def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
     """Return the values, as given, of each key that differs between jobs; a job's name says model and data."""
-    typed = [dict(word.lstrip("+").split("=", 1) for word in _overrides(job)) for job in jobs]
+    typed = [dict(word.lstrip("+").split("=", 1) for word in _overrides(job) if "=" in word) for job in jobs]
     keys = dict.fromkeys(key for words in typed for key in words if key not in ("model", "data", "seed"))
     values = {key: [words.get(key, "") for words in typed] for key in keys if not key.startswith("hydra.")}
     return {key: found for key, found in values.items() if len(set(found)) > 1}
@@ -59,4 +58,7 @@ def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
 def _overrides(job: Path) -> list[str]:
     """Return the command-line overrides of a job, as Hydra has stored them; none of a job that did not start."""
     path = job / ".hydra" / "overrides.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or [] if path.is_file() else []
+    found = (read_yaml(path) or []) if path.is_file() else []
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise unreadable(path, "no list of overrides")
+    return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from genexp.errors import UserError
 from genexp.features.gensim_files import read_words
 from genexp.features.kmers import MAX_K, kmer_words
-from genexp.files import write_atomically
+from genexp.files import damage_reported, in_short, write_atomically
 from genexp.units import duration
 
 #: Largest number, and smallest difference between vectors, that a model can be trained on.
@@ -98,19 +97,18 @@ def load_vectors(path: Path) -> KmerVectors:
     if not path.is_file():
         received = f"{path}, {'a folder' if path.is_dir() else 'which does not exist'}"
         raise UserError("no such file of k-mer vectors", where="model.embedding.vectors", received=received)
-    try:
+
+    def unreadable(error: Exception) -> UserError:
+        what = "the file of k-mer vectors cannot be read"
+        expected = "vectors of genexp embed (.npz), of gensim, or in the word2vec text or binary format"
+        hint = "copy the file again, or make new vectors with genexp embed"
+        return UserError(what, where=path, expected=expected, received=in_short(error), hint=hint)
+
+    with damage_reported(unreadable):
         with path.open("rb") as file:
             own = file.read(4) == b"PK\x03\x04"
         words, vectors, provenance = _read_npz(path) if own else read_words(path)
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            "the file of k-mer vectors cannot be read",
-            where=path,
-            expected="vectors of genexp embed (.npz), of gensim, or in the word2vec text or binary format",
-            received=error,
-            hint="copy the file again, or make new vectors with genexp embed",
-        ) from error
-    return _in_order(words, vectors, path, provenance)
+        return _in_order(words, vectors, path, provenance)
 
 
 def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
@@ -118,7 +116,7 @@ def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
         words, vectors = [str(word) for word in content["kmers"]], content["vectors"]
         if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
             raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}, not numbers of shape (k-mers, n)")
-        return words, vectors, json.loads(str(content["provenance"]))
+        return words, vectors, dict(json.loads(str(content["provenance"])))
 
 
 def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Mapping[str, Any]) -> KmerVectors:
@@ -135,7 +133,9 @@ def _in_order(words: list[str], vectors: np.ndarray, path: Path, provenance: Map
             expected=f"all {4**k} words of {k} letters A, C, G, T" if known else "words such as AAA, AAC, ..., TTT",
             received=f"{len(words)} words; {_some('missing', missing)}; {_some('other or repeated', other)}",
         )
-    return KmerVectors(k, vectors[[row[word] for word in known]], provenance)
+    found = KmerVectors(k, vectors[[row[word] for word in known]], provenance)
+    found.summary()  # what it says must be there
+    return found
 
 
 def _some(name: str, words: list[str]) -> str:

@@ -8,6 +8,23 @@ import numpy as np
 ALPHABET = "ACGTN"
 N_TOKEN = 4
 
+#: How other programs number A, C, G, T and N; 4 is a base in the first three, and the others have numbers of their own.
+_NUMBERINGS = {
+    "A=1 C=2 G=3 T=4 N=0": (1, 2, 3, 4, 0),
+    "A=0 C=1 G=2 N=3 T=4": (0, 1, 2, 4, 3),
+    "A=1 C=2 G=3 T=4 N=5": (1, 2, 3, 4, 5),
+    "A=0 C=1 G=2 T=3 N=5": (0, 1, 2, 3, 5),
+    "A=0 C=1 G=2 T=3 N=-1": (0, 1, 2, 3, -1),
+    "A=0 C=1 G=2 T=3 N=255": (0, 1, 2, 3, 255),
+    "A=1 C=2 G=3 T=4 N=-1": (1, 2, 3, 4, -1),
+    "the letters as ASCII": (*b"ACGTN",),
+    "the letters as ASCII, in lower case": (*b"acgtn",),
+}
+
+#: A number is a base if it is at least this part of all, and seldom follows itself: N is rare, or comes in runs.
+LEAST_SHARE, MOST_REPEATED = 0.02, 0.7
+#: Positions that are enough to tell.
+ENOUGH = 100
 #: Letters of bases, with ambiguity codes and gaps.
 LETTERS = b"ACGTUacgtuNRYSWKMBDHVnryswkmbdhv.-*"
 
@@ -36,6 +53,30 @@ def tokens_from_text(sequence: str | bytes) -> np.ndarray:
 def text_from_tokens(tokens: np.ndarray) -> str:
     """Return (length,) tokens as a string over ACGTN."""
     return str(np.frombuffer(ALPHABET.encode(), np.uint8)[tokens].tobytes(), "ascii")
+
+
+def other_numbering(tokens: np.ndarray) -> str | None:
+    """Return in which other way (n, length) tokens of 0 to 4 seem to be numbered, None if as in `ALPHABET`.
+
+    Where 4 stands for a base, it is a good part of all tokens and lies scattered; what stands for N does not.
+    """
+    if tokens.size < ENOUGH or not _is_base(tokens, N_TOKEN):
+        return None
+    bases = {number for number in range(len(ALPHABET)) if _is_base(tokens, number)}
+    return next((name for name, numbers in _NUMBERINGS.items() if bases == {*numbers[:4]}), None)
+
+
+def _is_base(tokens: np.ndarray, number: int) -> bool:
+    there = tokens == number
+    share = there.mean()
+    return bool(share >= LEAST_SHARE and (there[:, 1:] & there[:, :-1]).mean() < MOST_REPEATED * share)
+
+
+def numbering_of(values: np.ndarray) -> str | None:
+    """Return in which way values that are no tokens are numbered, where all bases occur and nothing else but N."""
+    found = set(np.unique(values).tolist())
+    known = (name for name, numbers in _NUMBERINGS.items() if {*numbers[:4]} <= found <= {*numbers})
+    return next(known, None)
 
 
 def tokens_from_one_hot(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,25 +14,33 @@ from typing import Any
 import h5py
 import numpy as np
 
+from genexp.dataset.hdf5 import look_at
+from genexp.dataset.storage import check_heaps
 from genexp.errors import UserError
+from genexp.files import damage_reported, in_short
 from genexp.porting.checkpoint import Checkpoint, LayerWeights, gather, group_layers
 from genexp.porting.description import Description, describe
 
 
 def read_keras(path: Path) -> Checkpoint:
     """Read an HDF5 file (weights, or a model with its weights) or a ``.keras`` archive."""
-    try:
+    what, hint = "the checkpoint cannot be read", "download it again"
+    with damage_reported(lambda error: UserError(what, where=path, received=in_short(error), hint=hint)):
         if zipfile.is_zipfile(path):
             return _archive(path)
         with h5py.File(path, "r") as file:
+            if any(file.attrs.get_id(name).dtype.kind == "O" for name in file.attrs):
+                check_heaps(path)
             group = file.get("model_weights", file)
             if "layer_names" in group.attrs:
                 return _keras2(path, file, group)
             return _keras3(path, file, "weights, written by Keras 3", Description())
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError, RecursionError) as error:
-        received = f"{type(error).__name__}: {str(error)[:200]}"
-        hint = "download it again"
-        raise UserError("the checkpoint cannot be read", where=path, received=received, hint=hint) from None
+
+
+def _values(group: h5py.Group, path: Path, key: str) -> np.ndarray:
+    """Read an array whose size is possible, and which is in this file."""
+    look_at(group, path, key)
+    return np.asarray(group[key])
 
 
 def _archive(path: Path) -> Checkpoint:
@@ -54,7 +62,7 @@ def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
                 parent, _, own = name.rpartition("/")
                 nested = parent if f"{parent}/".startswith(f"{layer}/") else f"{layer}/{parent}".rstrip("/")
                 top = layer if layer in description.layers else None
-                yield LayerWeights(nested, top=top), own, np.asarray(group[layer][name])
+                yield LayerWeights(nested, top=top), own, _values(group, path, f"{layer}/{name}")
 
     layers, skipped = group_layers(variables())
     if "optimizer_weights" in file:
@@ -79,7 +87,11 @@ def _keras3(path: Path, file: h5py.File, kind: str, description: Description) ->
         for name in sorted(found, key=_natural):
             if not name.startswith(("optimizer", "metrics", "vars")) and "seed_generator" not in name:
                 for number in sorted(found[name], key=_natural):
-                    yield LayerWeights(name, top=tops.get(name.split("/")[0])), number, np.asarray(found[name][number])
+                    yield (
+                        LayerWeights(name, top=tops.get(name.split("/")[0])),
+                        number,
+                        _values(found[name], path, number),
+                    )
 
     layers, skipped = group_layers(variables())
     skipped += sum(len(group) for name, group in found.items() if name.startswith("optimizer"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from genexp.errors import UserError
+from genexp.files import damage_reported, in_short
 from genexp.porting.checkpoint import Checkpoint, LayerWeights, gather, group_layers
 from genexp.porting.description import describe
 
@@ -70,34 +71,40 @@ def read_tensorflow(index: Path, path: Path) -> Checkpoint:
     TensorFlow checks the checksum of each; the graph of a SavedModel, which may hold any operation, is not opened.
     """
     import tensorflow as tf
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     data = find_data(index)
+
+    def unreadable(error: Exception) -> UserError:
+        received = f"{', '.join(part.name for part in data)}: {in_short(error)}"
+        what, expected = "the checkpoint cannot be read", f"data that belong to {index.name}"
+        return UserError(what, where=path, expected=expected, received=received, hint="download both files again")
+
+    with damage_reported(unreadable, tf.errors.OpError, DecodeError):
+        names, values = _read_variables(index, data)
+        if GRAPH_KEY not in values:
+            received = "variables that are known by name alone, as TensorFlow 1 wrote them"
+            raise UserError("the checkpoint does not say the order of its layers", where=path, received=received)
+        beside = index.parent.parent if index.parent.name == "variables" else index.parent
+        kind = "SavedModel" if (beside / "saved_model.pb").is_file() else "TensorFlow checkpoint"
+        configs = read_configs(beside) if kind == "SavedModel" else {}
+        layers, skipped = group_layers(_variables(values, configs))
+        description = describe(configs.get(0))
+        return gather(str(path), kind, layers, description, skipped + len(names) - len(values))
+
+
+def _read_variables(index: Path, data: Sequence[Path]) -> tuple[list[str], dict[str, Any]]:
+    """Return the names of all variables, and the values of those that are no state of the optimizer."""
+    import tensorflow as tf
+
     with tempfile.TemporaryDirectory() as folder:
-        prefix = Path(folder) / "variables"
+        prefix = Path(folder) / "variables"  # whose data files have the names that the index expects
         prefix.with_name("variables.index").symlink_to(index.resolve())
         for n, part in enumerate(data):
             prefix.with_name(f"variables.data-{n:05}-of-{len(data):05}").symlink_to(part.resolve())
-        try:
-            reader = tf.train.load_checkpoint(str(prefix))
-            names = list(reader.get_variable_to_shape_map())
-            values = {name: reader.get_tensor(name) for name in names if ".OPTIMIZER_SLOT/" not in name}
-        except (tf.errors.OpError, RuntimeError, ValueError, IndexError) as error:
-            raise UserError(
-                "the checkpoint cannot be read",
-                where=path,
-                expected=f"data that belong to {index.name}",
-                received=f"{', '.join(p.name for p in data)}: {str(error).replace(folder, '')[:200]}",
-                hint="download both files again",
-            ) from None
-    if GRAPH_KEY not in values:
-        received = "variables that are known by name alone, as TensorFlow 1 wrote them"
-        raise UserError("the checkpoint does not say the order of its layers", where=path, received=received)
-    beside = index.parent.parent if index.parent.name == "variables" else index.parent
-    kind = "SavedModel" if (beside / "saved_model.pb").is_file() else "TensorFlow checkpoint"
-    configs = read_configs(beside) if kind == "SavedModel" else {}
-    layers, skipped = group_layers(_variables(values, configs))
-    description = describe(configs.get(0))
-    return gather(str(path), kind, layers, description, skipped + len(names) - len(values))
+        reader = tf.train.load_checkpoint(str(prefix))
+        names = list(reader.get_variable_to_shape_map())
+        return names, {name: reader.get_tensor(name) for name in names if ".OPTIMIZER_SLOT/" not in name}
 
 
 def _variables(values: Mapping[str, Any], configs: Mapping[int, Any]) -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
@@ -129,7 +136,7 @@ def read_configs(folder: Path) -> dict[int, dict[str, Any]]:
 
     Each is ``{"name": ..., "config": {...}}``; a model that is a class of its own has a config without layers.
     """
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from google.protobuf.message import DecodeError
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
     from tensorflow.python.keras.protobuf.saved_metadata_pb2 import SavedMetadata
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from array import array
 from collections.abc import Collection, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +12,7 @@ from genexp.prepare.fasta import plain_name
 from genexp.prepare.gff3 import Gff3Reader
 from genexp.prepare.gtf import GtfReader
 from genexp.prepare.opening import bad_line, few, open_text
-from genexp.prepare.records import PARTS, Annotation, Row, Transcript
+from genexp.prepare.records import INTERVALS, PARTS, Annotation, Row, Transcript
 
 #: Rows that say nothing that exons and CDS do not say.
 _IGNORED = frozenset(
@@ -106,26 +105,24 @@ def _drop_repeated(transcript: Transcript) -> int:
     """Drop rows that are there already, as in files that were concatenated twice; return how many."""
     dropped = 0
     for part in ("exons", "cds", "utr", "stop"):
-        flat = getattr(transcript, part)
-        proteins = transcript.proteins if part == "cds" else [""] * (len(flat) // 2)
-        rows = list(zip(flat[::2], flat[1::2], proteins, strict=False))
+        rows = transcript.rows(part)
         unique = list(dict.fromkeys(rows))
         if len(unique) < len(rows):
             dropped += len(rows) - len(unique)
-            setattr(transcript, part, array("q", [position for row in unique for position in row[:2]]))
-            if part == "cds":
-                transcript.proteins = [row[2] for row in unique]
+            transcript.set_rows(part, unique)
     return dropped
 
 
 def _join_at_origin(transcript: Transcript) -> None:
     """Move what follows the origin of a circular chromosome behind its end, where a transcript spans both."""
-    size, parts = transcript.circular, transcript.intervals()
-    every = [pair for part in parts for pair in zip(part[::2], part[1::2], strict=True)]
-    touches = any(start == 0 for start, _ in every) and any(end == size for _, end in every)
-    if touches and all(end <= size and (start, end) != (0, size) for start, end in every):
-        for part in parts:
-            for n in range(0, len(part), 2):
-                if part[n] < size // 2:
-                    part[n] += size
-                    part[n + 1] += size
+    size, parts = transcript.circular, {part: transcript.rows(part) for part in INTERVALS}
+    every = [row for rows in parts.values() for row in rows]
+    touches = any(start == 0 for start, *_ in every) and any(end == size for _, end, _ in every)
+    if not touches or any(end > size or (start, end) == (0, size) for start, end, _ in every):
+        return
+    for part, rows in parts.items():
+        rows = [(s + size, e + size, protein) if s < size // 2 else (s, e, protein) for s, e, protein in rows]
+        behind = {protein: end for start, end, protein in rows if start == size}  # continues the row that ends there
+        ended = {protein for _, end, protein in rows if end == size}
+        rows = [(s, behind.get(p, e) if e == size else e, p) for s, e, p in rows if s != size or p not in ended]
+        transcript.set_rows(part, rows)

@@ -104,7 +104,7 @@ class GenesConfig(Schema):
     missing_utr: Absence = Field(description="zero: length and GC 0, as Xpresso; or drop the gene")
     lengths: Literal["exact", "published"] = Field(description="published: Xpresso's, one base too few for each exon")
     tolerance: Share = Field(
-        description="share of the genes that may be left out, for they cannot be read; one always may, unless it is 0"
+        description="share of the genes that may be left out since they cannot be read; one always may, unless it is 0"
     )
 
 

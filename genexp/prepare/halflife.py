@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +13,16 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.config.words import spelled
 from genexp.errors import UserError, nearest
 from genexp.prepare.config import Config
-from genexp.prepare.formats import plain
 from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, without_version
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
-from genexp.prepare.tables import Table, look_at, numbers_in, text_columns
+from genexp.prepare.tables import Table, look_at, text_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Headings of gene columns, as `plain` spells them; the first that a table has names its genes.
+#: Headings of gene columns, as `_plain` spells them; the first that a table has names its genes.
 GENE_HEADINGS = (
     *("geneid", "ensemblgeneid", "ensemblid", "ensid", "ensembl", "genestableid", "locustag", "id", "sequenceid"),
     *("seqid", "gene", "genes", "", "genename", "genesymbol", "symbol", "name"),
@@ -77,11 +77,9 @@ def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[
                 raise UserError(f"there is no column {name}", where=where, received=received, hint=hint)
         return given.gene, given.features, ""
     _, head = next(table.chunks())
-    texts, by_heading = text_columns(head), {plain(name): name for name in table.columns}
-    if numbers_in(head[table.columns[0]]).isna().any():
-        texts.append(table.columns[0])
-    gene = next((by_heading[heading] for heading in GENE_HEADINGS if heading in by_heading), None)
-    about = [name for name in table.columns if name != gene and plain(name) in _ABOUT_GENES]
+    texts, plain = text_columns(head), {_plain(name): name for name in table.columns}
+    gene = next((plain[heading] for heading in GENE_HEADINGS if heading in plain), None)
+    about = [name for name in table.columns if name != gene and _plain(name) in _ABOUT_GENES]
     features = [name for name in table.columns if name not in (gene, *about)]
     unknown = [name for name in features if name in texts]
     if gene is None or unknown or not features:
@@ -92,8 +90,7 @@ def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[
 def _ask(table: Table, head: pd.DataFrame, gene: str | None, genes: GeneNames, numbers: list[str]) -> UserError:
     """Return the error for a table that is not recognised, with the key that reads it."""
     known = genes.known()
-    hits = {name: len(known.intersection(head[name].astype(str).tolist())) for name in table.columns}
-    best = max(table.columns, key=lambda name: hits[name])
+    best = max(table.columns, key=lambda name: len(known.intersection(head[name].astype(str))))
     columns = {"gene": gene or best, "features": [name for name in numbers if name != (gene or best)]}
     what = "a column of this table of features is no number, and not known to describe genes"
     if gene is None:
@@ -126,3 +123,7 @@ def _are_lengths(values: np.ndarray) -> bool:
     known = values[~np.isnan(values)]
     whole = bool((known == np.round(known)).all())
     return bool((known >= (_LOWEST_LENGTH if whole else 0)).all())
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

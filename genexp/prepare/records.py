@@ -22,6 +22,7 @@ _BIOTYPE_KEYS = ("gene_biotype", "gene_type", "biotype")
 #: Rows of the parts of a transcript, by the field that holds them.
 PARTS = {"exon": "exons", "CDS": "cds", "stop_codon": "stop"}
 
+INTERVALS = ("own", "exons", "cds", "utr", "stop")
 _none = partial(array, "q")
 
 
@@ -65,8 +66,20 @@ class Transcript:
             self.problem, self.line = reason, line
 
     def intervals(self) -> list[array[int]]:
-        """Return all fields of intervals."""
+        """Return all fields of intervals, in the order of `INTERVALS`."""
         return [self.own, self.exons, self.cds, self.utr, self.stop]
+
+    def rows(self, part: str) -> list[tuple[int, int, str]]:
+        """Return start, end and protein, "" but for CDS, of each row of one of the fields."""
+        flat = getattr(self, part)
+        proteins = self.proteins if part == "cds" else [""] * len(flat)
+        return list(zip(flat[::2], flat[1::2], proteins, strict=False))
+
+    def set_rows(self, part: str, rows: list[tuple[int, int, str]]) -> None:
+        """Set one of the fields."""
+        setattr(self, part, array("q", [position for row in rows for position in row[:2]]))
+        if part == "cds":
+            self.proteins = [row[2] for row in rows]
 
 
 @dataclass(slots=True)

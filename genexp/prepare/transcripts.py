@@ -109,21 +109,20 @@ def _take_longest_protein(transcript: Transcript) -> bool:
     names = set(transcript.proteins)
     if len(names) < 2 or transcript.problem or names & {"", "ID="}:
         return False
-    rows = list(zip(transcript.cds[::2], transcript.cds[1::2], transcript.proteins, strict=True))
-    proteins = {name: array("q", [x for *row, owner in rows if owner == name for x in row]) for name in names}
+    proteins = {name: [row for row in transcript.rows("cds") if row[2] == name] for name in names}
+    length = {name: sum(end - start for start, end, _ in rows) for name, rows in proteins.items()}
     by_row = any(name.startswith("ID=") for name in names)
-    if by_row and not all(_overlap(_pairs(a), _pairs(b)) for a, b in combinations(proteins.values(), 2)):
+    if by_row and not all(_overlap(some, others) for some, others in combinations(proteins.values(), 2)):
         return False
-    best = max(dict.fromkeys(transcript.proteins), key=lambda name: _length(proteins[name]))
-    transcript.cds, transcript.proteins = proteins[best], [best] * (len(proteins[best]) // 2)
+    transcript.set_rows("cds", proteins[max(dict.fromkeys(transcript.proteins), key=length.__getitem__)])
     if transcript.stop:  # the other proteins' stop codons
         first, last = min(transcript.cds) - 3, max(transcript.cds) + 3
-        mine = [row for row in _pairs(transcript.stop) if first <= row[0] and row[1] <= last]
-        transcript.stop = array("q", [position for row in mine for position in row])
+        mine = [row for row in transcript.rows("stop") if first <= row[0] and row[1] <= last]
+        transcript.set_rows("stop", mine)
     return True
 
 
-def _overlap(some: Pieces, others: Pieces) -> bool:
+def _overlap(some: Sequence[tuple[int, int, str]], others: Sequence[tuple[int, int, str]]) -> bool:
     return any(a[0] < b[1] - SLIP and b[0] < a[1] - SLIP for a in some for b in others)
 
 
@@ -206,8 +205,8 @@ def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versio
 
 
 def _tss(transcript: Transcript) -> int:
-    if not any(transcript.intervals()):
-        return 0  # its coordinates are impossible
+    if transcript.problem:
+        return 0  # nobody asks, and there may be no coordinates
     start, end = span(transcript)
     tss = start if transcript.strand == "+" else end - 1
     return tss % transcript.circular if transcript.circular else tss

@@ -10,8 +10,9 @@ from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
 from genexp.config.validation import validate
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
+from genexp.files import damage_reported, in_short
 from genexp.models import ModelConfig, config_class, names
-from genexp.run import RunDirectory, read_environment, read_yaml
+from genexp.run import RunDirectory, read_config_yaml, read_environment, unreadable
 from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
@@ -119,9 +120,10 @@ def check_combination(data: DataConfig, model: ModelConfig) -> None:
 
 def read_description(run: RunDirectory) -> DatasetDescription:
     """Return the description of the dataset that a run was trained on, as its ``environment.json`` holds it."""
-    return DatasetDescription.model_validate(read_environment(run)["dataset"])
+    with damage_reported(lambda error: unreadable(run.environment, in_short(error))):
+        return DatasetDescription.model_validate(read_environment(run)["dataset"])
 
 
 def read_config(run: RunDirectory) -> RunConfig:
     """Return the config of a run, as its ``config.yaml`` holds it."""
-    return validate(read_yaml(run.config), RunConfig, str(run.config))
+    return validate(read_config_yaml(run), RunConfig, str(run.config))

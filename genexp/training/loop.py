@@ -15,7 +15,7 @@ from genexp.dataset.batches import TrainingBatches, inference_batches
 from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
-from genexp.evaluation.metrics import collapsed_labels, mean_r2
+from genexp.evaluation.metrics import collapsed_labels, mean_r2, nearly_constant_labels
 from genexp.evaluation.report import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 #: Epochs in a row with constant validation predictions after which a network counts as dead. A dead ReLU layer
 #: passes no gradient, so it does not come back; the few epochs spare a network that only starts slowly.
 DEAD_AFTER = 3
+#: The same for nearly constant ones: the few genes that still have a gradient may revive the others.
+NEARLY_DEAD_AFTER = 10
 
 #: Distance of the seeds of two attempts, so that a retried run is not the same as its neighbour in a seed sweep.
 SEED_STEP = 1_000_003
@@ -78,12 +80,12 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
         with open_loggers(config, run, state.attempt) as log:
             fit(model, config.training, dataset, hardware, run, state, seed, log)
         save_model(model, run, "last")
-        collapsed = state.flat > 0
+        collapsed = state.collapsed
         if not collapsed or state.attempt >= config.training.restarts:
             return Fitted(model, state, seed, collapsed)
         state = Progress(attempt=state.attempt + 1, seconds=state.seconds)
         warn(
-            f"the network collapsed: it predicts the same value for every validation gene (seed {seed}). "
+            f"the network collapsed: it predicts the same value for (nearly) every validation gene (seed {seed}). "
             f"Starting again, attempt {state.attempt + 1} of {config.training.restarts + 1}"
         )
 
@@ -120,15 +122,16 @@ def fit(
     genes, valid, static = dataset.splits["train"], dataset.splits["valid"], hardware.static_batches
     batches = TrainingBatches(genes, training.batch_size, seed, shuffle=training.shuffle, static=static)
     valid_batches = inference_batches(valid, min(training.batch_size, len(valid)))
-    first = state.epoch
+    first, distinct = state.epoch, valid.distinct()
     with progress("epochs", training.epochs, "epochs", plain=False) as epochs_done:
-        while state.epoch < training.epochs and state.flat < DEAD_AFTER:
+        while state.epoch < training.epochs and state.flat < DEAD_AFTER and state.nearly_flat < NEARLY_DEAD_AFTER:
             if training.patience is not None and state.waited >= training.patience:
                 say(f"stopped early: no lower validation loss for {training.patience} epochs")
                 break
             batches.epoch = state.epoch
             row, predictions = one_epoch(model, training, batches.dataset, valid, valid_batches, state.epoch)
-            state.flat = state.flat + 1 if all(collapsed_labels(valid.labels, predictions)) else 0
+            nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])
+            state.watch(all(collapsed_labels(valid.labels, predictions)), all(nearly))
             state.advance(row)
 
             save_state(run.state, state, model)

@@ -1,4 +1,4 @@
-"""Warm start: beginning a run with the weights of another."""
+"""Starting with weights: those of another run (a warm start), or of the run itself when it is resumed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp.blocks import PROMOTER
+from genexp.dataset.alignment import align
 from genexp.dataset.description import Source
-from genexp.dataset.sources import check_inputs
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig
-from genexp.run import check_checkpoint, find_run
+from genexp.run import RunDirectory, check_checkpoint, find_run
 
 if TYPE_CHECKING:
     import keras
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 KEY = "training.start_from"
 OTHER_MODEL = "the weights to start from belong to another model"
+OTHER_DATASET = "restore the dataset of the run, or start a new run"
 
 
-def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> None:
-    """Check that the run to start from has the model, blocks, promoters and widths of this one; imports no Keras."""
+def check_start(config: RunConfig, source: Source, window: tuple[int, int] | None) -> Source:
+    """Check that the run to start from has the model, blocks and promoters of this one; imports no Keras.
+
+    Return the dataset as that run reads it: its columns in the order, its values in the scale of the weights.
+    """
     from genexp.training.config import read_config, read_description
 
     run = find_run(str(config.training.start_from), KEY)
@@ -34,7 +38,7 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
     other, description = read_config(run), source.description
     _check_same([("model", other.model.name, config.model.name), ("data", other.data.name, config.data.name)])
     seen = read_description(run)
-    check_inputs(seen, config.data.name, description, f"name another dataset, or leave {KEY} out")
+    aligned = align(seen, source, config.data.name, f"name another dataset, or leave {KEY} out")
     if window and seen.window and config.model.reads == "bases":
         _check_same([("nt of promoter", seen.window[1] - seen.window[0], window[1] - window[0])])
     counted = PROMOTER in config.data.name and description.promoter == "bases"
@@ -43,6 +47,18 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
         _check_same((f"model.{key}", getattr(other.model, key), getattr(config.model, key)) for key in keys)
         forms = embedding_form(other.model.embedding), embedding_form(config.model.embedding)
         _check_same([("model.embedding", *forms)])
+    return aligned
+
+
+def check_same_dataset(run: RunDirectory, fingerprint: str) -> None:
+    """Raise a UserError if a run that is resumed was started on other genes, labels, bases or features."""
+    from genexp.training.config import read_description
+
+    started_on = read_description(run).fingerprint if run.environment.is_file() else None
+    if started_on not in (None, fingerprint):
+        what = "the dataset has changed since this run was started, so the run cannot be resumed"
+        hint = f"{OTHER_DATASET}; {KEY}={run.path} gives it the weights of this one"
+        raise UserError(what, where=run.path, expected=f"fingerprint {started_on}", received=fingerprint, hint=hint)
 
 
 def _check_same(settings: Iterable[tuple[str, object, object]]) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 import math
-import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from genexp.config.validation import validate
 from genexp.errors import UserError
-from genexp.files import write_atomically
-from genexp.run import RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
+from genexp.files import damage_reported, in_short, write_atomically
+from genexp.run import HISTORY_COLUMNS, RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
 from genexp.training.config import HardwareConfig, RunConfig, read_config
 
 if TYPE_CHECKING:
@@ -34,12 +36,25 @@ class Progress:
     best_epoch: int = 0
     best_loss: float = math.inf
     waited: int = 0
-    #: Epochs in a row with constant validation predictions.
+    #: Epochs in a row with constant validation predictions, and with constant or nearly constant ones.
     flat: int = 0
+    nearly_flat: int = 0
+    #: Whether those of the best epoch are constant or nearly constant.
+    best_is_flat: bool = False
     #: Spent in training epochs and their validation, over all attempts and interruptions.
     seconds: float = 0.0
     #: One row per epoch; see `genexp.run.HISTORY_COLUMNS`.
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def watch(self, constant: bool, nearly: bool) -> None:
+        """Count an epoch, before `advance`, by whether its validation predictions are constant, or nearly so."""
+        self.flat = self.flat + 1 if constant else 0
+        self.nearly_flat = self.nearly_flat + 1 if nearly else 0
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the network is of no use: dead in the last epoch, or in the one whose checkpoint is the best."""
+        return self.nearly_flat > 0 or self.best_is_flat
 
     def advance(self, row: dict[str, float]) -> None:
         """Count one epoch; the first epoch with the lowest validation loss is the best."""
@@ -48,6 +63,7 @@ class Progress:
         self.seconds += row["seconds"] + row["val_seconds"]
         if row["val_loss"] < self.best_loss:
             self.best_epoch, self.best_loss, self.waited = self.epoch, row["val_loss"], 0
+            self.best_is_flat = self.nearly_flat > 0
         else:
             self.waited += 1
 
@@ -63,26 +79,36 @@ def save_state(path: Path, progress: Progress, model: keras.Model) -> None:
 
 def read_progress(path: Path) -> Progress:
     """Return the progress of a run; that of a new one where nothing is saved."""
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return Progress(**json.loads(str(file["progress"])))
-    except FileNotFoundError:
+    if not path.exists():
         return Progress()
-    except (ValueError, KeyError, OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        received, hint = f"{type(error).__name__}: {error}", "copy the run directory again, or start a new run"
-        what = "the saved state of this run cannot be read"
-        raise UserError(what, where=path, received=received, hint=hint) from None
+    with _saved(path) as file:
+        found = TypeAdapter(Progress).validate_json(str(file["progress"]), strict=True)
+        rows = [set(row) == set(HISTORY_COLUMNS) for row in found.history]
+        if not all(rows) or not 0 <= found.best_epoch <= found.epoch == len(rows) or found.attempt < 0:
+            raise ValueError("its epochs do not add up")
+        return found
+
+
+@contextmanager
+def _saved(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Open the saved state of a run."""
+    what, hint = "the saved state of this run cannot be read", "copy the run directory again, or start a new run"
+    with (
+        damage_reported(lambda error: UserError(what, where=path, received=in_short(error), hint=hint)),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        yield file
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
     """Set weights, optimizer and random state of a compiled model to the saved ones."""
     variables = _variables(model)
-    with np.load(path, allow_pickle=False) as file:
-        saved = [file[name] for name in sorted(file.files) if name != "progress"]
-    shapes, expected = [v.shape for v in saved], [tuple(v.shape) for v in variables]
-    if shapes != expected:
-        differ = next(((a, b) for a, b in zip(shapes, expected, strict=False) if a != b), (len(shapes), len(expected)))
-        received = f"{len(shapes)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}"
+    with _saved(path) as file:
+        saved = [np.asarray(file[name]) for name in sorted(file) if name != "progress"]
+    forms, expected = ([(x.dtype, x.shape) for x in map(np.asarray, arrays)] for arrays in (saved, variables))
+    if forms != expected:
+        differ = next(((a, b) for a, b in zip(forms, expected, strict=False) if a != b), (len(forms), len(expected)))
+        received = f"{len(forms)} variables for {len(expected)}; first difference: {differ[0]} for {differ[1]}"
         hint = "resume the run with the config it was started with"
         raise UserError("the saved state belongs to another model", where=path, received=received, hint=hint)
     for variable, value in zip(variables, saved, strict=True):

@@ -8,8 +8,9 @@ import pytest
 from conftest import QUICK, write_xpresso_set
 
 from genexp.cli import main
-from genexp.dataset.description import DatasetDescription
-from genexp.dataset.sources import check_inputs
+from genexp.dataset.alignment import align
+from genexp.dataset.config import DemoConfig
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.errors import UserError
 
 
@@ -114,7 +115,8 @@ def test_a_config_from_a_stranger_never_runs_code(run, tmp_path, capsys):
 def test_embedded_promoters_of_another_size_are_told():
     made = {"source": "set", "layout": "embedded", "genes": {}, "promoter": "embedded", "embed_dim": 64}
     trained_on, info = (DatasetDescription(**made, promoter_length=length) for length in (210, 16))
+    config = DemoConfig(name="demo", genes=100, seed=0, drop_ambiguous=False)  # any
     with pytest.raises(UserError, match="cannot read this dataset") as caught:
-        check_inputs(trained_on, "P", info, "name another")
+        align(trained_on, Source(info, config), "P", "name another")
     assert "210 chunks of 64 numbers" in str(caught.value)
     assert "16 chunks of 64 numbers" in str(caught.value)

@@ -85,7 +85,7 @@ def test_the_runs_own_genes_get_the_runs_own_predictions(made, tmp_path, monkeyp
         (["fasta=nowhere.fa", "features=raw.csv"], "the file is missing"),
         (["table=raw.csv", "features=raw.csv"], "no column sequence"),
         (["fasta=p.fa", "features=few.csv"], "ids have no features"),
-        (["fasta=p.fa", "features=p.tsv"], "2 of the 2 features of block H are missing"),
+        (["fasta=p.fa", "features=p.tsv"], "2 of the 2 half-life features of the run are missing"),
         (["fasta=p.fa", "features=bad.csv"], "a feature is no finite number"),
         (["fasta=p.fa", "features=twice.csv"], "test0 twice"),
         (["fasta=p.fa", "features=negative.csv"], "a raw length is negative"),

@@ -15,7 +15,7 @@ from genexp.evaluation.metrics import METRICS, collapsed_labels, is_collapsed, l
 # A busy machine may take its time over one example.
 quick = settings(max_examples=60, deadline=None)
 
-KEYS = ["n", *METRICS, "r2_ci95"]
+KEYS = ["n", *METRICS, "r2_ci95", "common_share", "ceiling_share"]
 
 
 def correlated(n, seed=0, slope=0.7):
@@ -54,7 +54,7 @@ def test_values_are_plain_json():
     y, p = correlated(20)
     m = metrics(y.astype(np.float32), p.astype(np.float32), resamples=10)
     assert json.loads(json.dumps(m, allow_nan=False)) == m
-    assert [type(v) for v in m.values()] == [int, *[float] * len(METRICS), list]
+    assert [type(v) for v in m.values()] == [int, *[float] * len(METRICS), list, float, float]
 
 
 def test_computes_in_float64():

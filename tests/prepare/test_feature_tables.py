@@ -11,7 +11,7 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.config.words import parse_override
 
 RNG = np.random.default_rng(5)
-GENES = [f"G{n:05}" for n in range(30)]
+GENES = [f"ENSG{n:011}" for n in range(30)]
 EXPRESSION = np.round(RNG.gamma(2, 20, 30), 3).tolist()
 
 
@@ -61,7 +61,7 @@ def test_columns_by_name_with_lengths_as_logarithms(tmp_path):
         np.testing.assert_allclose(back, columns[name], rtol=1e-4, atol=1e-4)
     train = np.stack([found[str(gene)] for gene in read(out, "H").splits["train"].genes])
     np.testing.assert_allclose([train.mean(axis=0), train.std(axis=0)], [[0] * 8, [1] * 8], atol=1e-5)
-    assert float(raw_values(out)["G00003"]["CDSLEN"]) == columns["CDSLEN"][3]
+    assert float(raw_values(out)[GENES[3]]["CDSLEN"]) == columns["CDSLEN"][3]
 
 
 def test_lengths_that_are_scores_already_are_taken_as_they_are(tmp_path):
@@ -142,7 +142,7 @@ def plain(value):
 @pytest.mark.parametrize(
     ("columns", "words", "message"),
     [
-        ({"gene": [*GENES[:29], "G00000"], "a": range(30)}, {}, "gene G00000 occurs twice"),
+        ({"gene": [*GENES[:29], GENES[0]], "a": range(30)}, {}, f"gene {GENES[0]} occurs twice"),
         ({"gene": [f"Q{n}" for n in range(30)], "a": range(30)}, {}, "the join is empty"),
         (
             {"gene": GENES, "a": ["x", *range(29)]},
@@ -167,7 +167,7 @@ def test_features_of_sequences_by_their_ids(tmp_path):
     features = table(tmp_path / "h.tsv", {"id": GENES[::-1], "dG": range(30)})
     out = run(source="sequences", table=file, halflife=features, out=str(tmp_path / "out"))
     assert read(out, "PH").description.feature_names["H"] == ("dG",)
-    assert {gene: float(row["dG"]) for gene, row in raw_values(out).items()} == {f"G{n:05}": 29 - n for n in range(30)}
+    assert {gene: float(row["dG"]) for gene, row in raw_values(out).items()} == {GENES[n]: 29 - n for n in range(30)}
 
 
 def test_features_and_promoters_of_a_genome(tmp_path):

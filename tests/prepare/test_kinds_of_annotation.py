@@ -12,6 +12,7 @@ from test_whole_datasets import defaults
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.config.validation import validate
+from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
 from genexp.prepare import Config
 from genexp.prepare.gather import gather
@@ -444,3 +445,60 @@ def test_every_kind_gives_the_same_genes(tmp_path, name):
     assert all(found.without[gene] in reason for gene, reason in left.items())
     if found.said and not shift:
         assert any(found.said in line for line in said)
+
+
+def ring(strand, start):
+    """A gene across the origin of chromosome 1: start, 150 nt before it, is on the other side."""
+    return toy.ToyGene("ENSG90001", "", "1", start, strand, 1.0)
+
+
+def beyond(gene):
+    return [*gff3(gene)]
+
+
+def in_two_rows(gene):
+    """Each row that spans the origin is written as two, as GenBank's joins are."""
+    found = []
+    for line in gff3(gene):
+        columns = line.split("\t")
+        first, last = int(columns[3]), int(columns[4])
+        for low, high in ((first, min(last, toy.LENGTH)), (max(first, toy.LENGTH + 1), last)):
+            if low <= high:
+                part = (low, high) if high <= toy.LENGTH else (low - toy.LENGTH, high - toy.LENGTH)
+                found.append("\t".join([*columns[:3], *map(str, part), *columns[5:]]))
+    return found
+
+
+@pytest.mark.parametrize("rows_of", [beyond, in_two_rows])
+@pytest.mark.parametrize("strand", ["+", "-"])
+@pytest.mark.parametrize("before", [20, 95, 130, 200, 250])
+def test_a_gene_across_the_origin_of_a_circular_chromosome(tmp_path, rows_of, strand, before):
+    gene = ring(strand, toy.LENGTH - before)
+    region = f"1\tx\tregion\t1\t{toy.LENGTH}\t.\t+\t.\tID=1:1;Is_circular=true"
+    found = Kind(text([region, *lines(gff3), *rows_of(gene)]))
+    config = ask(tmp_path, found)
+    with (tmp_path / "expression.tsv").open("a") as file:
+        file.write(f"{gene.name}\tx\t1\n")
+    ledger = Ledger()
+    genes = gather(config, ledger)
+    assert not ledger.left_out
+    row = genes.names.ids.tolist().index(gene.name)
+    turned = toy.Organism()  # the same chromosome, cut open elsewhere: the gene lies within it
+    turned.genome["1"] = turned.genome["1"][3000:] + turned.genome["1"][:3000]
+    inside = toy.ToyGene(gene.name, "", "1", gene.start - 3000, strand, 1.0)
+    assert text_from_tokens(genes.promoters[row]) == turned.promoter(inside)
+    values = dict(zip(HALFLIFE_FEATURES, genes.halflife[row].tolist(), strict=True))
+    text_of = {"CDSGC": turned.spliced(inside, WHOLE_CDS), "UTR3GC": turned.spliced(inside, toy.UTR3)}
+    gc = {key: (bases.count("G") + bases.count("C")) / len(bases) for key, bases in text_of.items()}
+    expected = toy.LENGTHS | {"CDSLEN": 143, "INTRONLEN": 60, "ORFEXONDENSITY": 2000 / 143} | gc
+    assert {key: values[key] for key in expected} == pytest.approx(expected)
+    assert 0 <= genes.tss[row] < toy.LENGTH
+    first = genes.names.ids.tolist().index(ORGANISM.genes[0].name)
+    assert "N" not in text_from_tokens(genes.promoters[first])  # which reaches past the origin
+    assert "4 past the origin" in ledger.rules["padding"] or "past the origin" in ledger.rules["padding"]
+
+
+def test_a_circular_chromosome_of_another_length(tmp_path):
+    region = f"1\tx\tregion\t1\t{toy.LENGTH - 7}\t.\t+\t.\tID=1:1;Is_circular=true"
+    with pytest.raises(UserError, match="12 circular chromosome of another length"):
+        gather(ask(tmp_path, Kind(text([region, *lines(gff3)]))), Ledger())

@@ -1,9 +1,10 @@
-"""Real yeast and human genes, when GENEXP_REAL_DATA names their folder."""
+"""Real yeast, E. coli and human genes, when GENEXP_REAL_DATA names their folder."""
 
 import csv
 import gzip
 import os
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -59,6 +60,69 @@ def test_yeast_from_the_genome_is_yeast_from_the_table(tmp_path):
             assert file["tf"].shape[1] == 222
             for gene, tokens in zip(file["geneName"].asstr()[:], file["promoter"][:], strict=True):
                 assert text_from_tokens(tokens) == table[gene]["PROMOTER"]
+
+
+def ecoli_genes(folder):
+    """Read place and CDS rows of each coding gene, of the longest protein, from the annotation; no code of genexp."""
+    genes, ids = {}, {}
+    with gzip.open(folder / "annotation.gff.gz", "rt") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file if not line.startswith("#")]
+    for columns in rows:
+        about = dict(part.split("=", 1) for part in columns[8].split(";"))
+        first, last = int(columns[3]), int(columns[4])
+        if columns[2] == "gene" and about["gene_biotype"] == "protein_coding":
+            ids[about["ID"]] = about["locus_tag"]
+            genes[about["locus_tag"]] = (first, last, columns[6], {})
+        elif columns[2] == "CDS" and about["Parent"] in ids:
+            genes[ids[about["Parent"]]][3].setdefault(about["protein_id"], []).append((first, last))
+    length = {
+        gene: {p: sum(b - a + 1 for a, b in found) for p, found in each[3].items()} for gene, each in genes.items()
+    }
+    return {g: (*each[:3], sorted(each[3][max(length[g], key=length[g].get)])) for g, each in genes.items()}
+
+
+def naive_features(chromosome, gene):
+    first, last, strand, cds = gene
+    coding = sorted({position for start, end in cds for position in range(start, end + 1)})
+    left, right = chromosome[first - 1 : coding[0] - 1], chromosome[coding[-1] : last]
+    utr5, utr3 = (left, right) if strand == "+" else (right, left)
+    rows = len(cds) - sum(b[0] - a[1] - 1 <= 2 for a, b in pairwise(cds))  # a ribosome slips there
+    text = "".join(chromosome[position - 1] for position in coding)
+    slips = sum(max(b[0] - a[1] - 1, 0) for a, b in pairwise(cds) if b[0] - a[1] - 1 <= 2)
+    intron = last - first + 1 - len(left) - len(right) - len(text) - slips
+    gc = [(bases.count("G") + bases.count("C")) / max(len(bases), 1) for bases in (utr5, text, utr3)]
+    return [len(utr5), len(text), intron, len(utr3), *gc, 1000 * rows / len(text)]
+
+
+def naive_promoter(chromosome, gene, upstream, downstream):
+    first, last, strand, _ = gene
+    start, end = (
+        (first - 1 - upstream, first - 1 + downstream) if strand == "+" else (last - downstream, last + upstream)
+    )
+    bases = "".join(chromosome[position % len(chromosome)] for position in range(start, end))
+    return bases if strand == "+" else bases[::-1].translate(str.maketrans("ACGT", "TGCA"))
+
+
+def test_every_gene_of_ecoli_against_a_computation_without_genexp(tmp_path):
+    folder = Path(REAL) / "ecoli"
+    with gzip.open(folder / "genome.fna.gz", "rt") as file:
+        chromosome = "".join(line.strip() for line in file if not line.startswith(">"))
+    with gzip.open(folder / "log_tpm.csv.gz", "rt") as file:
+        values = [line.split(",")[:2] for line in file.read().splitlines()[1:]]
+    table = tmp_path / "tpm.tsv"
+    table.write_text("gene\tS1\n" + "".join(f"{gene}\t{2 ** float(value) - 1}\n" for gene, value in values))
+    files = {"fasta": folder / "genome.fna.gz", "gtf": folder / "annotation.gff.gz", "expression": table}
+    out = run(tmp_path / "out", source="genome", **files, upstream=200, downstream=100, genes__tolerance=0)
+    rows, genes = rows_of(out), ecoli_genes(folder)
+    assert set(rows) == set(genes) & {gene for gene, _ in values}
+    assert len(rows) == 4238
+    for gene, row in rows.items():
+        found = [float(row[feature]) for feature in HALFLIFE_FEATURES]
+        assert found == pytest.approx(naive_features(chromosome, genes[gene]), rel=1e-8)
+    for split in SPLITS:
+        with h5py.File(out / f"{split}.h5") as file:
+            for gene, tokens in zip(file["geneName"].asstr()[:], file["promoter"][:], strict=True):
+                assert text_from_tokens(tokens) == naive_promoter(chromosome, genes[gene], 200, 100)
 
 
 def test_the_published_recipe_gives_back_the_published_files(tmp_path):

@@ -1,0 +1,125 @@
+"""How and where a file stores an array: with filters that are installed, in its own folder, and whole.
+
+HDF5 returns zeros, without an error, for what is missing of a virtual dataset or of a file with raw values.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+
+from genexp.dataset.problems import damaged, unlike, wrong
+
+#: Filters that `hdf5plugin` brings.
+PLUGIN_FILTERS = frozenset((307, 32001, 32004, 32008, 32013, 32015, 32017, 32018, 32024, 32026, 32028))
+#: Virtual datasets of virtual datasets that are followed.
+DEEPEST = 8
+REPACK = "write the array into the file itself: h5repack -l {key}:CONTI, or h5py"
+
+
+def open_inside(group: h5py.Group, path: Path, key: str, depth: int = 0) -> h5py.Group | h5py.Dataset:
+    """Return an object of a file after a check that all of it is in the folder of the file, and can be read."""
+    where = f"{path}, key '{key}'"
+    link = group.get(key, getlink=True)
+    if isinstance(link, h5py.ExternalLink):
+        _inside(path, link.filename, where, key)
+    found = group[key]
+    if found.file != group.file:  # a link somewhere on the way
+        _inside(path, found.file.filename, where, key)
+    if isinstance(found, h5py.Dataset):
+        _check_filters(found, where)
+        _check_external(found, path, where, key)
+        if found.is_virtual:
+            _check_virtual(found, path, where, key, depth)
+    return found
+
+
+def _inside(path: Path, named: str, where: object, key: str) -> Path:
+    """Return the file that another file names, which must exist in the same folder or below it."""
+    for folder in (path.absolute().parent, path.resolve().parent):
+        target = Path(os.path.normpath(folder / named))
+        if target.is_relative_to(folder):
+            if target.is_file():
+                return target
+            what, hint = "a file names another that is missing", "copy that file into the folder too"
+            raise wrong(what, where, target, "no such file", hint)
+    what, hint = "a file takes values from outside the folder of the dataset", REPACK.format(key=key)
+    raise wrong(what, where, f"a file in {path.parent}", named, hint)
+
+
+def _check_filters(found: h5py.Dataset, where: object) -> None:
+    """Raise an error that names a filter without which the array cannot be read."""
+    properties = found.id.get_create_plist()
+    for number in range(properties.get_nfilters()):
+        code, _, _, name = properties.get_filter(number)
+        if h5py.h5z.filter_avail(code):
+            continue
+        with suppress(ImportError, OSError):
+            import hdf5plugin  # noqa: F401 - its import makes HDF5 know its filters
+
+        if not h5py.h5z.filter_avail(code):
+            known = f" ({name.decode('utf-8', 'replace')})" if name else ""
+            hint = "write the file again with gzip, where the filter is installed: h5repack -f GZIP=4"
+            hint = "pip install hdf5plugin" if code in PLUGIN_FILTERS else hint
+            raise wrong("an HDF5 filter is not installed", where, None, f"filter {code}{known}", hint)
+
+
+def _check_external(found: h5py.Dataset, path: Path, where: object, key: str) -> None:
+    """Check that raw values in other files are in the folder, and all there."""
+    there = 0
+    for name, offset, size in found.external or ():
+        target = _inside(path, str(Path(name).absolute()), where, key)  # HDF5 takes them from the current folder
+        there += max(0, min(size, target.stat().st_size - offset))
+    if found.external and there < found.nbytes:
+        raise damaged("raw values in another file are missing", where, f"{there:,} of {found.nbytes:,} bytes")
+
+
+def _check_virtual(found: h5py.Dataset, path: Path, where: object, key: str, depth: int) -> None:
+    """Check that all parts of a virtual dataset are in the folder, and are what it says."""
+    mapped = 0
+    for part in found.virtual_sources():
+        if "%" in part.file_name + part.dset_name or depth == DEEPEST:
+            what, received = "a virtual dataset names its parts by a pattern", f"{part.file_name}, {part.dset_name}"
+            raise wrong(what, where, "files and keys", received, REPACK.format(key=key))
+        own = part.file_name == "."
+        target = path if own else _inside(path, part.file_name, where, key)
+        with h5py.File(target, "r", locking=False) as other:
+            source = open_inside(other, target, part.dset_name, depth + 1)
+            declared = part.src_space.get_simple_extent_dims()
+            if not isinstance(source, h5py.Dataset) or source.shape != declared:
+                what = "a part of a virtual dataset has another shape than it says"
+                raise unlike(what, f"{target}, key '{part.dset_name}'", declared, getattr(source, "shape", "a group"))
+        mapped += part.vspace.get_select_npoints()
+    if mapped < found.size:
+        raise damaged("parts of a virtual dataset are missing", where, f"{mapped:,} of {found.size:,} values")
+
+
+def check_heaps(path: Path) -> None:
+    """Check the parts of a file that hold text of any length: HDF5 does not return from reading some damaged ones."""
+    state = path.stat()
+    _check_heaps(path, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=64)
+def _check_heaps(path: Path, changed: int, size: int) -> None:
+    """Look at each global heap collection: ``GCOL``, version 1, its size, and objects.
+
+    An object is its number, 6 other bytes, its size and its content, padded to 8 bytes; number 0 is free space.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content.find(b"GCOL\1\0\0\0")
+        while start >= 0:
+            end, at = start + struct.unpack_from("<Q", content, start + 8)[0], start + 16
+            while at + 16 <= min(end, size):
+                number, length = struct.unpack_from("<H6xQ", content, at)
+                step = 16 + -(-length // 8) * 8 if number else length
+                if step < 16 or at + step > end:
+                    raise damaged("a text in a file is damaged", path, f"{length:,} bytes at byte {at:,}")
+                at += step
+            start = content.find(b"GCOL\1\0\0\0", start + 8)
