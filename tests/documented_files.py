@@ -53,10 +53,15 @@ def fasta(*chromosomes: str, genes: int = 30) -> str:
     return "".join(f">{name} a description\n{bases(genes * STEP + SPAN)}\n" for name in chromosomes)
 
 
+def gene_id(prefix: str, number: int) -> str:
+    """Return an id as Ensembl writes it, or a short one."""
+    return f"{prefix}{number + 1:0{11 if prefix.startswith('ENS') else 4}}"
+
+
 def places(chromosomes: tuple[str, ...], prefix: str, genes: int) -> list[tuple[str, str, int, str]]:
     """Return id, chromosome, start (from 1) and strand of each gene."""
     return [
-        (f"{prefix}{c * genes + n + 1:04}", name, STEP * n + 201, "+-"[n % 2])
+        (gene_id(prefix, c * genes + n), name, STEP * n + 201, "+-"[n % 2])
         for c, name in enumerate(chromosomes)
         for n in range(genes)
     ]
@@ -101,7 +106,7 @@ def number() -> str:
 
 
 def ids_of(prefix: str, genes: int = 300) -> list[str]:
-    return [f"{prefix}{n + 1:04}" for n in range(genes)]
+    return [gene_id(prefix, n) for n in range(genes)]
 
 
 ENSEMBL = [f"ENSG{n:011}" for n in range(120)]

@@ -164,8 +164,9 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPO
             table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))
     if labels:
         table.add_section()
+        table.add_row("r² of each label:")
     for name in labels[:LISTED_LABELS]:
-        table.add_row(f"r² {name}", *(as_text(values["labels"][name]["r2"]) for values in columns))
+        table.add_row(name, *(as_text(values["labels"][name]["r2"]) for values in columns))
     if len(labels) > LISTED_LABELS:
         table.add_row(f"{len(labels) - LISTED_LABELS} others: see metrics.json")
     return table

@@ -54,7 +54,7 @@ def read_expression(config: Config, ledger: Ledger, gene_of: GeneOf | None = Non
         labels = [middle(values if len(rows) == len(place) else values[:, rows], axis=1) for rows in groups]
     found = np.stack(labels, axis=1)
     there = ~np.isnan(found).all(axis=1)
-    others = {name: frame[name].fillna("").astype(str).to_numpy(str) for name in layout.names}
+    others = {name: np.array([" ".join(text.split()) for text in frame[name]]) for name in layout.names}
     names = GeneNames(frame["\0"].to_numpy(str), others).take(there)
     used = _used(layout, config.statistic)
     unit = recipe.unit_text(layout.unit, config.expression_scale, config.pseudocount)

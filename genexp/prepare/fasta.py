@@ -81,6 +81,7 @@ def _records(file: IO[bytes], path: Path) -> Iterator[Chromosome]:
             seen.add(name)
             _check_bases(name, record.sequence, path)
             yield Chromosome(name, record.name, record.sequence)
+            del record  # before the next one is put together
     except FastaFormatError as error:
         expected = "a first line that begins with >"
         raise UserError("this is not a FASTA file", where=path, expected=expected, received=error.message) from None

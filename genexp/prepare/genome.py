@@ -87,6 +87,7 @@ def cut_genome(
                 for part in (_bases(chromosome.bases, *piece, circular=circular) for piece in found):
                     counts[row, region] += np.bincount(part, minlength=len(ALPHABET))
         progress(sum(len(rows_of[known]) for known in in_fasta), number)
+        del chromosome  # before the next one is read
     missing = [row for name, rows in rows_of.items() if name not in in_fasta for row in rows]
     problems |= dict.fromkeys(missing, Reason.MISSING)
     progress(number, number)

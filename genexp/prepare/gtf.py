@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from array import array
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
 from sys import intern
 
@@ -20,7 +20,7 @@ class GtfReader:
     """Reads rows into an annotation; a transcript of one name has an entry for each gene, chromosome and strand."""
 
     def __init__(self, annotation: Annotation, id_key: str | None) -> None:
-        self.annotation, self.gene_key = annotation, id_key or "gene_id"
+        self.annotation, self.gene_id = annotation, _finder(id_key or "gene_id")
         self.found: dict[tuple[str, str, str, str], Transcript] = {}
         self.last: Transcript | None = None
         self.place = ("", 0)
@@ -31,16 +31,16 @@ class GtfReader:
     def read(self, row: Row) -> None:
         """Take one row."""
         genes = self.annotation.genes
-        gene = _value(row.attributes, self.gene_key)
+        gene = self.gene_id(row.attributes)
         if not gene:
             self.annotation.nameless += row.kind in PARTS
             return
         if row.kind == "gene" or gene not in genes:
             genes[gene] = gene_of(_values(row.attributes))
         if row.kind in PARTS:  # those without a transcript belong to the gene itself
-            transcript = self._transcript(gene, _value(row.attributes, "transcript_id"), row)
-            transcript.add(PARTS[row.kind], row, _value(row.attributes, "protein_id") if row.kind == "CDS" else "")
-        elif row.is_transcript() and (name := _value(row.attributes, "transcript_id")):
+            transcript = self._transcript(gene, _transcript_id(row.attributes), row)
+            transcript.add(PARTS[row.kind], row, _protein_id(row.attributes) if row.kind == "CDS" else "")
+        elif row.is_transcript() and (name := _transcript_id(row.attributes)):
             transcript = self._transcript(gene, name, row)
             transcript.add("own", row)
             pairs = _ATTRIBUTE.findall(row.attributes)
@@ -80,14 +80,18 @@ class GtfReader:
                 self.annotation.transcripts += copies or [transcript]
 
 
-def _value(attributes: str, key: str) -> str:
-    found = _pattern(key).search(attributes)
-    return found[1].strip() if found else ""
+def _finder(key: str) -> Callable[[str], str]:
+    """Return a function that takes attributes and returns the value of one, or an empty string."""
+    search = re.compile(rf'(?:^|[ ;]){re.escape(key)} +"?([^";]*)').search
+
+    def value(attributes: str) -> str:
+        found = search(attributes)
+        return found[1].strip() if found else ""
+
+    return value
 
 
-@cache
-def _pattern(key: str) -> re.Pattern[str]:
-    return re.compile(rf'(?:^|[ ;]){re.escape(key)} +"?([^";]*)')
+_transcript_id, _protein_id = _finder("transcript_id"), _finder("protein_id")
 
 
 def _values(attributes: str) -> dict[str, str]:

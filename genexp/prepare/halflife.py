@@ -17,7 +17,7 @@ from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, withou
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
-from genexp.prepare.tables import Table, look_at, numbers_in, text_columns
+from genexp.prepare.tables import Table, look_at, text_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,7 @@ def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     """Return the genes that a table of features has, with its values; a UserError is raised if it cannot be read."""
     table = look_at(Path(str(config.halflife)), "halflife")
     gene, names, remark = _columns(table, config, genes.names)
-    _, rows = next(table.chunks(None, [gene]))
+    rows = table.read([gene])
     ids = rows[gene].fillna("").astype(str).str.strip()
     if config.genes.strip_versions:
         ids = ids.map(without_version)
@@ -78,8 +78,6 @@ def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[
         return given.gene, given.features, ""
     _, head = next(table.chunks())
     texts, plain = text_columns(head), {_plain(name): name for name in table.columns}
-    if numbers_in(head[table.columns[0]]).isna().any():
-        texts.append(table.columns[0])
     gene = next((plain[heading] for heading in GENE_HEADINGS if heading in plain), None)
     about = [name for name in table.columns if name != gene and _plain(name) in _ABOUT_GENES]
     features = [name for name in table.columns if name not in (gene, *about)]

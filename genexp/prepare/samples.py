@@ -57,11 +57,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What a table's columns are by its format; `strange` are those that it does not explain."""
+    """What a table's columns are by its format: `about` describe genes, `strange` are not explained."""
 
     gene: str | None
     names: list[str]
     samples: list[str]
+    about: list[str]
     strange: list[str]
 
 
@@ -82,6 +83,8 @@ def find_samples(config: Config, table: Table) -> Layout:
         raise UserError(what, where=table.where, received=f"{format.name}: {few(table.columns)}", hint=hint)
     if found.gene is None or not (asked or (found.samples and not found.strange)):
         raise _not_explained(format, table, found, units)
+    if found.about and not asked:
+        table.remarks.append(f"not samples: {few(found.about)}")
     labels = _asked(config, table) if asked else {"expression": found.samples}
     return _checked(Layout(format, table, found.gene, found.names, labels, units))
 
@@ -179,23 +182,28 @@ def _columns(format: ExpressionFormat, table: Table, head: pd.DataFrame) -> _Col
         names = format.columns(table, format.names) + columns[1 : 1 + table.metadata]
         explained = [gene, *names, *format.columns(table, [*format.has, *format.also, *format.values])]
     rest = [name for name in columns if name not in explained]
-    # The samples of a tool's own format may be called anything.
-    own = format.unit is not None or table.mark.startswith("#1.")
-    strange = [name for name in rest if name not in numeric] if own else _strange(rest, numeric, head)
-    samples = format.columns(table, format.values)[:1] or [name for name in rest if name not in strange]
-    return _Columns(gene, names, samples, strange)
+    if format.unit is not None or table.mark.startswith("#1."):  # a tool's own, whose samples may be called anything
+        left, about = [name for name in rest if name in numeric], []
+    else:
+        left = _samples([name for name in rest if name in numeric], head)
+        about = [name for name in rest if plain(name) in DESCRIBING and all(map(_unit_of, left))]
+    samples = format.columns(table, format.values)[:1] or left
+    strange = [name for name in rest if name not in left and name not in about]
+    return _Columns(gene, names, samples, about, strange)
 
 
-def _strange(rest: list[str], numeric: list[str], head: pd.DataFrame) -> list[str]:
-    """Return the columns of a plain table that can hardly be samples."""
-    left = [name for name in rest if name in numeric and plain(name) not in DESCRIBING | IDS]
-    kinds = [{name for name in left if plain(name) in SUMMARIES}, {name for name in left if not _unit_of(name)}]
+def _samples(numeric: list[str], head: pd.DataFrame) -> list[str]:
+    """Return the columns of numbers of a plain table that can be samples."""
+    left = [name for name in numeric if plain(name) not in DESCRIBING | IDS]
+    kinds = [
+        {name for name in left if not SUMMARIES.isdisjoint(re.findall("[a-z]+", name.lower()))},
+        {name for name in left if not _unit_of(name)},
+    ]
     if len(head) > 9:  # one value for all genes: a version, say, or a taxon
         kinds.append({name for name in left if head[name].nunique(dropna=False) == 1 and head[name].iloc[0] != 0})
     for kind in kinds:  # but not where all are of this kind
-        others = [name for name in left if name not in kind]
-        left = others or left
-    return [name for name in rest if name not in left]
+        left = [name for name in left if name not in kind] or left
+    return left
 
 
 def _not_explained(format: ExpressionFormat, table: Table, found: _Columns, units: dict[str, str | None]) -> UserError:

@@ -107,7 +107,7 @@ def _proposal(table: Table, columns: Columns, lacking: Sequence[str], doubt: Seq
     """Return a hint with keys that read the table."""
     found = columns.by_kind
     _, head = next(table.chunks())
-    texts = {table.columns[0], *text_columns(head)}
+    texts = text_columns(head)
     free = [name for name in table.columns if name in (*columns.unread, *found["id"])]
     sequences = [name for name in free if name in texts and head[name].astype(str).str.fullmatch(_BASES).all()]
     named = {kind: found[kind][0] for kind in doubt if kind != "label"}

@@ -226,7 +226,7 @@ class Table:
         commas = np.concatenate([text[wrong[:, n]].to_numpy(str) for n, text in texts.items()])
         points = any(text.str.contains(".", regex=False).any() for text in texts.values())
         others = np.delete(found, list(texts), axis=1)
-        points |= bool((others[~np.isnan(others)] % 1 != 0).any())
+        points |= bool((others[np.isfinite(others)] % 1 != 0).any())
         matches = [re.compile(pattern).fullmatch for pattern in (_DECIMAL, _THOUSANDS)]
         decimal, thousands = (np.array([bool(match(text)) for text in commas]) for match in matches)
         if self.separator in ";\t " and decimal.all() and not thousands.all() and not points:
@@ -496,8 +496,8 @@ def is_heading(name: str) -> bool:
 
 
 def text_columns(table: pd.DataFrame) -> list[str]:
-    """Return the columns after the first in which no value is a number, or true or false."""
-    return [n for n in table.columns[1:] if not (is_numeric(table[n]) or pd.api.types.is_bool_dtype(table[n]))]
+    """Return the columns in which no value is a number, or true or false."""
+    return [n for n in table.columns if not (is_numeric(table[n]) or pd.api.types.is_bool_dtype(table[n]))]
 
 
 def numbers_in(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -174,19 +174,23 @@ def _hits(frame: pd.DataFrame, name: str, known: set[str]) -> int:
 
 
 def _pairs(table: Table) -> TargetsFormat | None:
-    """Return what the columns of a list of pairs are, if each has a heading that says so."""
-    roles: dict[str, list[str]] = {"gene": [], "factor": [], "sign": [], "value": [], "about": []}
-    headings = (("factor", FACTOR), ("gene", GENE), ("sign", SIGN), ("value", VALUE), ("about", ABOUT))
+    """Return what the columns of a list of pairs are by their headings, if one names the gene and one the factor."""
+    words = {"factor": FACTOR, "gene": GENE, "sign": SIGN, "value": VALUE, "also": ABOUT}
+    roles: dict[str, list[str]] = {role: [] for role in words}
     for n, name in enumerate(table.columns):
-        role = next((role for role, words in headings if plain(name) in words), None)
-        if role is None and not (n == 0 and plain(name) == ""):  # the names of rows of pandas and R
-            return None
-        roles[role or "about"].append(name)
+        role = next((role for role, headings in words.items() if plain(name) in headings), None)
+        if n == 0 and plain(name) == "":  # the names of rows of pandas and R
+            role = "also"
+        if role:
+            roles[role].append(name)
     if len(roles["factor"]) != 1 or not roles["gene"] or len(roles["sign"]) > 1 or len(roles["value"]) > 1:
         return None
+    _, head = next(table.chunks(texts=table.columns[:1]))
+    if table.columns[0] != roles["factor"][0] and is_numeric(head[roles["factor"][0]]):
+        return None  # a wide table
     sign, value = (next(iter(roles[role]), "") for role in ("sign", "value"))
-    factor, gene = roles["factor"][0], tuple(roles["gene"])
-    return TargetsFormat("pairs", gene=gene, factor=factor, sign=sign, value=value, also=tuple(roles["about"]))
+    gene, also = tuple(roles["gene"]), tuple(roles["also"])
+    return TargetsFormat("pairs", also=also, gene=gene, factor=roles["factor"][0], sign=sign, value=value)
 
 
 def _as_named(table: Table, asked: _Asked, columns: TargetsColumns) -> Targets:
@@ -386,7 +390,11 @@ def _not_explained(
         columns = {"gene": gene, "factor": next(iter(factor), next((n for n in table.columns if n != gene), gene))}
         for role, words in (("sign", SIGN), ("value", VALUE)):
             columns[role] = next((n for n in table.columns if plain(n) in words and n not in columns.values()), None)
-    known_as = f"this table is {format.name}, and has" if format else "this table is no format that is known, and has"
+    known_as = (
+        f"this table is {'a list of ' * (format.name == 'pairs')}{format.name}, and has"
+        if format
+        else "this table is no format that is known, and has"
+    )
     what = f"{known_as} columns that are not explained: {few(strange)}"
     if not strange:
         what = "this table names no factors"

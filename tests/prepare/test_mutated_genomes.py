@@ -156,4 +156,3 @@ READERS = {"annotation": read_annotation_of, "genome": read_genome_of, "peaks": 
 def test_mutated_files_are_read_or_refused(folder, reader):
     found = [READERS[reader](folder, seed) for seed in range(200)]
     assert set(found) == {"read", "refused"}
-

@@ -88,6 +88,27 @@ def test_forms_of_tables(tmp_path, form):
     assert set(found_in(out)) == set(SEQUENCES)
 
 
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.xlsx"])
+def test_tables_that_are_no_text(tmp_path, name):
+    import pandas as pd
+
+    frame, file = pd.DataFrame({"Sequence": SEQUENCES, "Label": LABELS}), tmp_path / name
+    write = {".parquet": frame.to_parquet, ".feather": frame.to_feather}.get(file.suffix)
+    if write:
+        write(file)
+    else:
+        pytest.importorskip("openpyxl")
+        frame.to_excel(file, index=False)
+    assert set(found_in(prepared(tmp_path, file))) == set(SEQUENCES)
+
+
+def test_a_missing_sequence_is_not_read_as_bases(tmp_path):
+    """NA and nan are letters of the alphabet of DNA, too."""
+    for word in ("NA", "nan", ""):
+        file = table(tmp_path / "t.csv", {"id": range(40), "sequence": [*SEQUENCES[:39], word], "label": LABELS})
+        assert "a sequence is empty" in refused(source="sequences", table=file, out=str(tmp_path / "out"))
+
+
 def test_a_given_split_in_any_spelling_and_empty_cells(tmp_path):
     cells = [("Train", "training", "val", "validation", "test", "")[n % 6] for n in range(40)]
     out = prepared(tmp_path, table(tmp_path / "t.csv", {"sequence": SEQUENCES, "label": LABELS, "split": cells}))

@@ -95,10 +95,9 @@ DESCRIBING = plains(
     "biotype gene_biotype gene_type genetype description gene_description product annotation",
     "definition go go_term goterm kegg pathway note notes comment comments alias aliases family",
 )
-#: Headings of columns that sum up the samples of a table.
+#: Words in headings of columns that sum up the samples of a table.
 SUMMARIES = plains(
-    "mean average avg median sd std stdev sem se variance cv total sum max min maximum minimum mean_expression",
-    "average_expression avg_expression base_mean",
+    "mean average avg median sd std stdev sem variance cv total sum min max minimum maximum rank basemean"
 )
 
 

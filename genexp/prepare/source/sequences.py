@@ -19,7 +19,7 @@ from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.sequence_columns import Columns, find_columns
 from genexp.prepare.similarity import identical
-from genexp.prepare.tables import Table, look_at
+from genexp.prepare.tables import MISSING, Table, look_at
 
 _SIDES = {"left": "on the left", "right": "on the right", "both": "on both sides"}
 #: Rows in memory at a time.
@@ -76,7 +76,7 @@ def _read(table: Table, columns: Columns) -> tuple[RawGenes, Letters]:
     for line, rows in table.chunks(_AT_ONCE, texts):
         for kind, name in kinds.items():
             if name is not None:
-                new = rows[name].fillna("").astype(str).str.strip().tolist()
+                new = rows[name].where(~rows[name].isin(MISSING), "").tolist()
                 cells[kind] += new if kind != "sequence" else []
                 if kind == "sequence":
                     letters.append(_letters(new, table, name, line))
