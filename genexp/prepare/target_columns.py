@@ -87,7 +87,8 @@ def find_factors(table: Table, key: str, genes: GeneNames) -> tuple[str, list[st
 def best_column(frame: pd.DataFrame, columns: Sequence[str], genes: GeneNames) -> str:
     """Return the column whose names are those of the most genes; the first of equals."""
     known = genes.known() if len(columns) > 1 else set()
-    return max(columns, key=lambda name: len(known.intersection(frame[name].astype(str).unique().tolist())))
+    hits = {name: len(known.intersection(set(map(str, frame[name])))) for name in columns}
+    return max(hits, key=lambda name: hits[name])
 
 
 def no_header(table: Table, key: str, genes: GeneNames) -> UserError:
