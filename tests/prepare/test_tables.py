@@ -119,6 +119,10 @@ def test_bad_tables(tmp_path, text, words):
         read(write(tmp_path / "x", text))
 
 
+def test_a_header_of_control_characters(tmp_path):
+    assert rows(write(tmp_path / "x", b"\x1f\n\x8b\x08#")) == [["\u2039\x08#"]]
+
+
 def test_lines_are_those_of_the_file(tmp_path):
     text = '# remark\ngene,about,s1\n\na,"two\nlines",1\n\nb,x,low\n'
     table = look_at(write(tmp_path / "x", text), "expression")
