@@ -212,6 +212,10 @@ def _not_explained(format: ExpressionFormat, table: Table, found: _Columns, unit
         hint = "name columns with 'samples=[NAME,...]'"
         return UserError("no column holds numbers", where=table.where, received=few(table.columns, 30), hint=hint)
     gene = table.columns[0] if found.gene is None else found.gene
+    genes = table.read([gene], [gene])[gene]
+    if genes.nunique() <= len(genes) / 2:
+        what, hint = "this is a long table: genes have several rows", "make a column for each sample (pandas: pivot)"
+        return UserError(what, where=table.where, received=f"columns {few(table.columns, 30)}", hint=hint)
     columns = {"gene": gene, "samples": spanning(table, samples), "names": found.names}
     what = f"this table is {'no format that is known' if format is PLAIN else format.name}, and has columns that "
     what += f"can hardly be samples: {few(found.strange)}" if found.strange else "may be ids or samples"

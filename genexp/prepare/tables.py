@@ -103,7 +103,7 @@ class Table:
 
     def _cells(self, number: int, line: str, more: Iterator[str]) -> int:
         if self.separator == " ":
-            return len(re.sub('"[^"]*"', "x", line).split())
+            return len(_split(re.sub('"[^"]*"', "x", line.rstrip("\r\n")), " "))
         if '"' not in line:
             return line.count(self.separator) + 1
         try:
@@ -394,7 +394,8 @@ def _separator(lines: Sequence[str]) -> str:
 
 def _split(line: str, separator: str) -> list[str]:
     try:
-        cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
+        blank = separator == " "  # as pandas, which knows no other white space than blanks and tabs
+        cells = re.split("[ \t]+", line.strip(" \t")) if blank else next(csv.reader([line], delimiter=separator))
     except csv.Error:  # a cell longer than any heading
         cells = line.split(separator)
     return [name.strip().strip('"') for name in cells]

@@ -13,7 +13,7 @@ from genexp.errors import UserError
 from genexp.prepare.config import TargetsColumns
 from genexp.prepare.formats import between, column, recognised
 from genexp.prepare.formats.targets import FORMATS, SIGNS, TargetsFormat
-from genexp.prepare.genes import GeneNames, Join, check_unique, join, spoiled
+from genexp.prepare.genes import GeneNames, Join, check_rows_are_genes, check_unique, join, spoiled
 from genexp.prepare.opening import bad_line, few, open_text
 from genexp.prepare.tables import MISSING, Table, is_text, look_at, numbers_in
 from genexp.prepare.target_columns import PAIRS, best_column, find_factors, find_pairs, no_header
@@ -100,6 +100,7 @@ def _read_wide(table: Table, gene: str, factors: list[str], form: str, genes: Ge
         names += chunk[gene].tolist()
         blocks.append(_packed(block))
     check_unique([name for name in names if name], table.where, line=lambda n: _line(table, names, n))
+    check_rows_are_genes(genes, names, factors, table.where)
     found = join(genes, names, table.where)
     whole = np.concatenate(blocks)
     matrix = np.zeros((len(genes.ids), len(factors)), whole.dtype)
@@ -202,8 +203,9 @@ def _of_pairs(pairs: pd.DataFrame, where: str, format: TargetsFormat, genes: Gen
     factors, columns = np.unique(pairs["factor"].to_numpy(str)[used], return_inverse=True)
     matrix = np.zeros((len(genes.ids), len(factors)), np.uint8 if values == "binary" else np.float32)
     if values == "sign":
-        np.add.at(matrix, (rows, columns), value)
-        matrix = np.sign(matrix)
+        for sign in (1, -1):  # a pair with both is dual
+            places = np.unique(np.stack([rows, columns])[:, value == sign], axis=1)
+            matrix[tuple(places)] += sign
         cells = np.unique(rows * len(factors) + columns)
         form += f", {int((matrix.ravel()[cells] == 0).sum()):,} of dual or unknown effect are 0"
     else:  # of several scores of a pair, the largest in size

@@ -315,6 +315,7 @@ def test_several_units_of_one_sample(tmp_path):
         (lines("gene log2_TPM", "g1 1", "g2 2", "g1 3", "g3 4"), r"rows 2 and 4"),
         (lines("symbol TPM", "1-Mar 1", "a 2", "1-Mar 3", "b 4"), r"occurs twice: a spreadsheet[\s\S]*rows 2 and 4"),
         (lines("gene Length", "g1 1", "g2 2"), "no column holds numbers"),
+        (lines("gene tissue TPM", "g1 a 1", "g2 a 2", "g1 b 2", "g2 b 3"), "this is a long table"),
         (lines("g1 1 2", "g2 2 3"), r"no header[\s\S]*gene<TAB>S1<TAB>S2"),
         (lines("g1 1", "g2 2"), r"no header"),
     ],
