@@ -201,14 +201,16 @@ class Table:
 
         Decimal commas are read where every number of a semicolon- or tab-separated table has one, or none at all.
         """
-        found = np.empty((len(table), len(names)))
-        wrong = np.zeros(found.shape, bool)
-        for column, name in enumerate(names):
-            found[:, column] = numbers_in(table[name]).to_numpy(np.float64)
-            wrong[:, column] = np.isnan(found[:, column]) & table[name].notna().to_numpy()
-        if wrong.any():
-            self._read_commas(table, names, found, wrong)
-        wrong |= np.isinf(found)
+        asked = table[list(names)]
+        if all(dtype.kind in "biuf" for dtype in asked.dtypes):
+            found = asked.to_numpy(np.float64)
+            wrong = np.isinf(found)
+        else:
+            found = np.stack([numbers_in(asked[name]).to_numpy(np.float64) for name in names], axis=1)
+            wrong = np.isnan(found) & asked.notna().to_numpy()
+            if wrong.any():
+                self._read_commas(table, names, found, wrong)
+            wrong |= np.isinf(found)
         for row, column in np.argwhere(wrong)[:1].tolist():
             values, text = wrong[:, column], str(table[names[column]].iloc[row])
             number = int(values.sum())
@@ -450,6 +452,7 @@ def _arrow(path: Path, key: str) -> Table:
     try:
         parquet_file = first_bytes(path).startswith(b"PAR1")
         found = parquet.read_table(path) if parquet_file else feather.read_table(path)
+        found.validate(full=True)  # damage may point outside of the file
         index = [n for n in (found.schema.pandas_metadata or {}).get("index_columns", []) if n in found.column_names]
         found = found.select([*index, *(name for name in found.column_names if name not in index)])
         columns = {str(n): _plain_column(found.column(n)) for n in range(found.num_columns)}
@@ -459,7 +462,7 @@ def _arrow(path: Path, key: str) -> Table:
     names = [re.sub("^__index_level_0__$", "", name) for name in found.column_names]
     if not len(found) or not names:
         raise UserError("this table has no rows", where=f"{key}={path}", expected="rows", received="none")
-    frame = pd.DataFrame(columns, copy=False)
+    frame = pd.DataFrame(columns)
     frame.columns = pd.Index(names)
     return Table(path, key, names, skip=-1, frame=frame)
 

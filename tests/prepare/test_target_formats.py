@@ -15,7 +15,8 @@ from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.formats.targets import FORMATS
 from genexp.prepare.genes import GeneNames
-from genexp.prepare.targets import check_columns, check_file, read_targets
+from genexp.prepare.target_columns import check_columns
+from genexp.prepare.targets import check_file, read_targets
 
 GENES = GeneNames(np.array(["ENSG00001", "ENSG00002", "ENSG00003"]), {"gene_name": np.array(["abcA", "abcB", "abcC"])})
 #: TF1 activates A and C; TF2 represses C.
