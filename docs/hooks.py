@@ -20,6 +20,7 @@ from mkdocs.structure.pages import Page
 from genexp import cli, commands, models
 from genexp.blocks import feature_blocks
 from genexp.config.json_schema import json_schema
+from genexp.prepare.formats import Format, expression, targets
 
 Node = Mapping[str, Any]
 
@@ -43,7 +44,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Fill in the parts of docs/models.md that are written elsewhere: a new model changes neither."""
+    """Fill in the parts of pages that are written elsewhere: a new model or format changes none of them."""
+    if page.file.src_uri == "data/tables.md":
+        return re.sub("<!-- formats of tables.*-->", lambda _: formats_table(), markdown)
     if page.file.src_uri != "models.md":
         return markdown
     readme = (Path(config.config_file_path).parent / "README.md").read_text(encoding="utf-8")
@@ -51,6 +54,30 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     described = "\n\n".join(f"`{name}`\n:   {described_by(name)}" for name in models.names())
     filled = re.sub("<!-- table of models.*-->", lambda _: table, markdown)
     return re.sub("<!-- architectures.*-->", lambda _: described, filled)
+
+
+def formats_table() -> str:
+    """Return a table of every format of tables that is recognised, with its sign."""
+    lines = ["| key | format | recognised by | read |", "| --- | --- | --- | --- |"]
+    for key, formats in (("`expression`", expression.FORMATS), ("`tf`, `mirna`", targets.FORMATS)):
+        for known in formats:
+            sign = [f"`{known.mark}` at the beginning"] if known.mark else []
+            sign += [", ".join(f"`{heading}`" for heading in known.has)] if known.has else []
+            sign += ["its first row; there is no header"] if known.first else []
+            cells = key, known.name, "; ".join(sign) or "an id column, and samples alone", read_of(known)
+            lines.append("| " + " | ".join(cell.replace("|", "&#124;") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def read_of(known: Format) -> str:
+    """Return what is read from a format, in words."""
+    if isinstance(known, targets.TargetsFormat):
+        more = [f"{what} `{name}`" for what, name in (("sign", known.sign), ("score", known.value)) if name]
+        return ", ".join([f"factor `{known.factor}`", *more])
+    if isinstance(known, expression.ExpressionFormat) and known.refused:
+        return f"refused: {known.refused.partition(':')[0]}"
+    values = ", ".join(f"`{name}`" for name in getattr(known, "values", ())) or "the samples"
+    return values + ("" if getattr(known, "rows", "genes") == "genes" else f"; rows are {known.rows}")
 
 
 def described_by(model: str) -> str:

@@ -44,7 +44,8 @@ class TargetsConfig(Schema):
 
     file: File | None = Field(description="a wide table, a list of pairs, or a GMT file")
     values: Literal["binary", "sign", "score"] = Field(
-        default="binary", description="of pairs: binary (1 for a target), sign (1 or -1) or score"
+        default="binary",
+        description="of pairs: binary (1 for a target), sign (1 or -1) or score; of a wide table: binary is as it is",
     )
 
 
@@ -140,7 +141,9 @@ class Config(Schema):
     )
     fasta: File | None = Field(description="genome: the chromosomes; sequences: those of the ids in the table")
     gtf: File | None = Field(description="genome: GTF or GFF3")
-    expression: File | None = Field(description="genome, tables: CSV, TSV or GCT; genes in the first column")
+    expression: File | None = Field(
+        description="genome, tables: a table of expression, in a known format or with expression_columns"
+    )
     tss: File | None = Field(description="genome: BED, narrowPeak or EPDnew, which then decide where promoters are")
     tf: Targets
     mirna: Targets
@@ -158,7 +161,9 @@ class Config(Schema):
     mirna_columns: TargetsColumns | None = Field(description="columns of mirna, where its format is not recognised")
     halflife_columns: FeatureColumns | None = Field(description="columns of halflife, where they are not all features")
     table_columns: SequenceColumns | None = Field(description="sequences: columns of the table with other headings")
-    samples: Names | None = Field(description="columns of the expression table; null: all samples")
+    samples: Names | None = Field(
+        description="columns of the expression table, also [FIRST, ..., LAST]; null: all samples"
+    )
     label: Name | Names | dict[str, Names] | None = Field(
         description="several labels: columns, each a label; or samples by label; null: one label"
     )
@@ -295,6 +300,7 @@ def _without_effect(config: Config) -> list[tuple[object, str, str]]:
         *useless,
         (config.halflife_columns and not table, "halflife_columns needs a table", "add halflife=FILE"),
         (groups, "a label of source=sequences is a column", "write 'label=[A,B]'"),
+        (config.samples and config.label, "samples and label both name columns", "leave samples out"),
         (twice, "halflife and table_columns.features both bring block H", "leave one of them out"),
         (as_is, "expression_scale=as_is is for source=sequences", scales),
     ]

@@ -17,7 +17,8 @@ from genexp.prepare.halflife import with_features
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few, open_text
 from genexp.prepare.tables import look_at
-from genexp.prepare.targets import check_columns, check_file, read_targets
+from genexp.prepare.target_columns import check_columns
+from genexp.prepare.targets import check_file, read_targets
 
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:

@@ -179,6 +179,16 @@ def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
     )
 
 
+def check_rows_are_genes(genes: GeneNames, names: Sequence[str], headings: Sequence[str], where: str) -> None:
+    """Raise a UserError if it is the columns of a table that are named after genes, and not its rows."""
+    known = genes.known()
+    across, down = (len(known.intersection(each)) for each in (headings, names))
+    if across > 2 * down and across > len(headings) / 2:
+        what, hint = "the genes of this table are its columns, not its rows", "transpose it (pandas: table.T)"
+        received = f"{across:,} columns and {down:,} rows are named after genes"
+        raise UserError(what, where=where, expected="a row for each gene", received=received, hint=hint)
+
+
 def _number(found: Join) -> int:
     return int(found.found.sum())
 

@@ -141,9 +141,9 @@ def _of_one_unit(layout: Layout) -> Layout:
 
 
 def _of_best_unit(unit_of: Mapping[str, str | None], samples: list[str]) -> list[str]:
-    """Return the samples of the first unit of `UNITS` that is among theirs; all, where some have none."""
-    units = {unit_of[name] for name in samples}
-    best = next((unit for unit in UNITS.values() if unit in units), None)
+    """Return the samples of the best of their units, in the order of `UNITS`; all, where some have none."""
+    units, order = [unit_of[name] for name in samples], list(UNITS.values())
+    best = min(units, key=lambda unit: order.index(unit) if unit in order else len(order), default=None)
     return samples if None in units else [name for name in samples if unit_of[name] == best]
 
 
@@ -212,6 +212,10 @@ def _not_explained(format: ExpressionFormat, table: Table, found: _Columns, unit
         hint = "name columns with 'samples=[NAME,...]'"
         return UserError("no column holds numbers", where=table.where, received=few(table.columns, 30), hint=hint)
     gene = table.columns[0] if found.gene is None else found.gene
+    genes = table.read([gene], [gene])[gene]
+    if genes.nunique() <= len(genes) / 2:
+        what, hint = "this is a long table: genes have several rows", "make a column for each sample (pandas: pivot)"
+        return UserError(what, where=table.where, received=f"columns {few(table.columns, 30)}", hint=hint)
     columns = {"gene": gene, "samples": spanning(table, samples), "names": found.names}
     what = f"this table is {'no format that is known' if format is PLAIN else format.name}, and has columns that "
     what += f"can hardly be samples: {few(found.strange)}" if found.strange else "may be ids or samples"

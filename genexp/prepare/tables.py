@@ -103,7 +103,7 @@ class Table:
 
     def _cells(self, number: int, line: str, more: Iterator[str]) -> int:
         if self.separator == " ":
-            return len(re.sub('"[^"]*"', "x", line).split())
+            return len(_split(re.sub('"[^"]*"', "x", line.rstrip("\r\n")), " "))
         if '"' not in line:
             return line.count(self.separator) + 1
         try:
@@ -201,14 +201,16 @@ class Table:
 
         Decimal commas are read where every number of a semicolon- or tab-separated table has one, or none at all.
         """
-        found = np.empty((len(table), len(names)))
-        wrong = np.zeros(found.shape, bool)
-        for column, name in enumerate(names):
-            found[:, column] = numbers_in(table[name]).to_numpy(np.float64)
-            wrong[:, column] = np.isnan(found[:, column]) & table[name].notna().to_numpy()
-        if wrong.any():
-            self._read_commas(table, names, found, wrong)
-        wrong |= np.isinf(found)
+        asked = table[list(names)]
+        if all(dtype.kind in "biuf" for dtype in asked.dtypes):
+            found = asked.to_numpy(np.float64)
+            wrong = np.isinf(found)
+        else:
+            found = np.stack([numbers_in(asked[name]).to_numpy(np.float64) for name in names], axis=1)
+            wrong = np.isnan(found) & asked.notna().to_numpy()
+            if wrong.any():
+                self._read_commas(table, names, found, wrong)
+            wrong |= np.isinf(found)
         for row, column in np.argwhere(wrong)[:1].tolist():
             values, text = wrong[:, column], str(table[names[column]].iloc[row])
             number = int(values.sum())
@@ -392,7 +394,8 @@ def _separator(lines: Sequence[str]) -> str:
 
 def _split(line: str, separator: str) -> list[str]:
     try:
-        cells = line.split() if separator == " " else next(csv.reader([line], delimiter=separator))
+        blank = separator == " "  # as pandas, which knows no other white space than blanks and tabs
+        cells = re.split("[ \t]+", line.strip(" \t")) if blank else next(csv.reader([line], delimiter=separator))
     except csv.Error:  # a cell longer than any heading
         cells = line.split(separator)
     return [name.strip().strip('"') for name in cells]
@@ -450,6 +453,7 @@ def _arrow(path: Path, key: str) -> Table:
     try:
         parquet_file = first_bytes(path).startswith(b"PAR1")
         found = parquet.read_table(path) if parquet_file else feather.read_table(path)
+        found.validate(full=True)  # damage may point outside of the file
         index = [n for n in (found.schema.pandas_metadata or {}).get("index_columns", []) if n in found.column_names]
         found = found.select([*index, *(name for name in found.column_names if name not in index)])
         columns = {str(n): _plain_column(found.column(n)) for n in range(found.num_columns)}
@@ -459,7 +463,7 @@ def _arrow(path: Path, key: str) -> Table:
     names = [re.sub("^__index_level_0__$", "", name) for name in found.column_names]
     if not len(found) or not names:
         raise UserError("this table has no rows", where=f"{key}={path}", expected="rows", received="none")
-    frame = pd.DataFrame(columns, copy=False)
+    frame = pd.DataFrame(columns)
     frame.columns = pd.Index(names)
     return Table(path, key, names, skip=-1, frame=frame)
 

@@ -12,7 +12,7 @@ from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.expression import read_expression
-from genexp.prepare.formats.expression import FORMATS
+from genexp.prepare.formats.expression import ADDITIVE, FORMATS
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.samples import PLAIN
 
@@ -235,10 +235,10 @@ def test_every_format_has_an_example():
 @pytest.mark.parametrize(
     ("name", "sample", "unit"),
     [
-        ("RSEM, genes", "expected_count", "counts"),
-        ("kallisto", "est_counts", "counts"),
-        ("STAR ReadsPerGene", "reverse", "counts"),
-        ("STAR counts of the GDC", "fpkm_unstranded", "FPKM"),
+        (each.name, sample, unit)
+        for each in FORMATS
+        for sample, unit in each.values.items()
+        if each.rows != "transcripts of gene" or unit in ADDITIVE
     ],
 )
 def test_another_unit_is_read_on_request(tmp_path, name, sample, unit):
@@ -315,6 +315,7 @@ def test_several_units_of_one_sample(tmp_path):
         (lines("gene log2_TPM", "g1 1", "g2 2", "g1 3", "g3 4"), r"rows 2 and 4"),
         (lines("symbol TPM", "1-Mar 1", "a 2", "1-Mar 3", "b 4"), r"occurs twice: a spreadsheet[\s\S]*rows 2 and 4"),
         (lines("gene Length", "g1 1", "g2 2"), "no column holds numbers"),
+        (lines("gene tissue TPM", "g1 a 1", "g2 a 2", "g1 b 2", "g2 b 3"), "this is a long table"),
         (lines("g1 1 2", "g2 2 3"), r"no header[\s\S]*gene<TAB>S1<TAB>S2"),
         (lines("g1 1", "g2 2"), r"no header"),
     ],

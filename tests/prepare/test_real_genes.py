@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import os
 from functools import cache
 from itertools import pairwise
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from genexp.blocks import HALFLIFE_FEATURES
@@ -47,7 +49,7 @@ def test_yeast_from_the_genome_is_yeast_from_the_table(tmp_path):
         "tf": "tf_matrix.tsv.gz",
     }
     files = {key: folder / name for key, name in files.items()}
-    more = {"split__by": "chromosome", "split__test": "[VII,XV]"}
+    more = {"split__by": "chromosome", "split__test": "[VII,XV]", "absent__tf": "zero"}
     out = run(tmp_path / "out", source="genome", **files, upstream=1000, downstream=1000, **more)
     rows, table = rows_of(out), yeast_table()
     assert set(rows) == set(table)
@@ -166,3 +168,34 @@ def test_human_targets_with_the_published_split(tmp_path):
         weights = np.linalg.solve(centred.T @ centred + 100 * np.eye(x.shape[1]), centred.T @ y)
         r2 = np.corrcoef(test["tf"][:] @ weights, test["label"][:])[0, 1] ** 2
     assert 0.58 < r2 < 0.62
+
+
+def test_labels_and_regulators_of_e_coli_are_those_that_pandas_reads(tmp_path):
+    folder = Path(REAL) / "ecoli"
+    files = {
+        "fasta": "genome.fna.gz",
+        "gtf": "annotation.gff.gz",
+        "expression": "log_tpm.csv.gz",
+        "tf": "regulators.csv",
+    }
+    files = {key: folder / name for key, name in files.items()}
+    more = {"expression_scale": "log2", "pseudocount": 1, "tf__values": "sign", "halflife": "false"}
+    out = run(tmp_path / "out", source="genome", **files, upstream=200, downstream=100, **more)
+    logs = pd.read_csv(files["expression"], index_col=0).median(axis=1)
+    signs = pd.read_csv(files["tf"]).assign(sign=lambda rows: rows["effect"].map({"+": 1, "-": -1}).fillna(0))
+    of_pair = signs.groupby(["gene_id", "regulator"])["sign"]
+    signs = of_pair.max().clip(lower=0) + of_pair.min().clip(upper=0)
+    rows = rows_of(out)
+    train = [gene for gene, row in rows.items() if row["split"] == "train"]
+    mean, sd = logs[train].mean(), logs[train].std(ddof=0)
+    stored = []
+    for split in SPLITS:
+        with h5py.File(out / f"{split}.h5") as file:
+            genes, names = file["geneName"].asstr()[:], json.loads(file.attrs["feature_names"])["T"]
+            assert file.attrs["unit"] == "log2(expression + 1), standardised"
+            np.testing.assert_allclose(file["label"][:], (logs[genes] - mean) / sd, atol=1e-5)
+            stored.append(pd.DataFrame(file["tf"][:], index=genes, columns=names))
+    found = pd.concat(stored)
+    wanted = signs.unstack(fill_value=0).reindex(index=found.index, columns=found.columns, fill_value=0)
+    scaled = (wanted - wanted.loc[train].mean()) / wanted.loc[train].std(ddof=0).replace(0, 1)
+    np.testing.assert_allclose(found, scaled, atol=1e-5)

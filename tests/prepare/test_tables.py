@@ -4,6 +4,7 @@ import datetime
 import gzip
 import io
 import random
+import zipfile
 
 import numpy as np
 import openpyxl
@@ -118,6 +119,10 @@ def test_bad_tables(tmp_path, text, words):
         read(write(tmp_path / "x", text))
 
 
+def test_a_header_of_control_characters(tmp_path):
+    assert rows(write(tmp_path / "x", b"\x1f\n\x8b\x08#")) == [["\u2039\x08#"]]
+
+
 def test_lines_are_those_of_the_file(tmp_path):
     text = '# remark\ngene,about,s1\n\na,"two\nlines",1\n\nb,x,low\n'
     table = look_at(write(tmp_path / "x", text), "expression")
@@ -174,6 +179,30 @@ def test_rows_of_a_workbook_are_its_lines(tmp_path):
     table = look_at(workbook(tmp_path / "x.xlsx", [["gene", "s1"], [], ["a", 1], ["b", "low"]]), "expression")
     with pytest.raises(UserError, match=r"row 4 \(gene b\)"):
         table.numbers(table.read(), ["s1"])
+
+
+def test_an_opendocument_sheet(tmp_path):
+    def cell(value):
+        kind = (
+            f'office:value-type="float" office:value="{value}"'
+            if isinstance(value, float)
+            else 'office:value-type="string"'
+        )
+        return f"<table:table-cell {kind}><text:p>{value}</text:p></table:table-cell>"
+
+    rows_of = "".join(f"<table:table-row>{''.join(map(cell, row))}</table:table-row>" for row in (CELLS[0], *ROWS))
+    spaces = ("office", "table", "text")
+    names = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in spaces)
+    sheet = f'<table:table table:name="a">{rows_of}</table:table>'
+    body = f"<office:body><office:spreadsheet>{sheet}</office:spreadsheet></office:body>"
+    with zipfile.ZipFile(tmp_path / "x.ods", "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        manifest = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+        archive.writestr("META-INF/manifest.xml", f'<m:manifest xmlns:m="{manifest}"/>')
+        archive.writestr(
+            "content.xml", f'<?xml version="1.0"?><office:document-content {names}>{body}</office:document-content>'
+        )
+    assert rows(tmp_path / "x.ods") == ROWS
 
 
 # Parquet and Feather.

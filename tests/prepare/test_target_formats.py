@@ -15,7 +15,8 @@ from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.formats.targets import FORMATS
 from genexp.prepare.genes import GeneNames
-from genexp.prepare.targets import check_columns, check_file, read_targets
+from genexp.prepare.target_columns import check_columns
+from genexp.prepare.targets import check_file, read_targets
 
 GENES = GeneNames(np.array(["ENSG00001", "ENSG00002", "ENSG00003"]), {"gene_name": np.array(["abcA", "abcB", "abcC"])})
 #: TF1 activates A and C; TF2 represses C.
@@ -243,7 +244,15 @@ def test_pairs_in_parquet(tmp_path):
 
 
 def test_signs_that_differ_or_are_unknown(tmp_path):
-    rows = ["abcA TF1 +", "abcA TF1 -", "abcB TF1 dual", "abcC TF1 ?", "abcC TF1 Activation", "abcC TF2 repressor"]
+    rows = [
+        "abcA TF1 +",
+        "abcA TF1 +",
+        "abcA TF1 -",
+        "abcB TF1 dual",
+        "abcC TF1 ?",
+        "abcC TF1 Activation",
+        "abcC TF2 repressor",
+    ]
     found = read(write(tmp_path, pairs("gene tf effect", *rows)), "sign")
     assert found.values.tolist() == [[0, 0], [0, 0], [1, -1]]
     assert "2 of dual or unknown effect are 0" in found.form

@@ -80,6 +80,7 @@ def test_wide_tables_are_read_in_chunks(tmp_path):
             r"no format that is known[\s\S]*columns a, b[\s\S]*'tf_columns={gene: a, factor: b}'",
         ),
         ("gene\ttf\nq\tr\n", "x.tsv", "the join is empty"),
+        ("tf\tg1\tg2\tg3\nTF1\t1\t0\t1\nTF2\t0\t0\t1\n", "x.tsv", r"its columns, not its rows[\s\S]*transpose it"),
     ],
 )
 def test_bad_targets(tmp_path, text, name, words):

@@ -204,7 +204,7 @@ def test_missing_utrs_are_dropped_on_request(tmp_path, raw):
 
 
 def test_genes_of_a_mask_are_left_out(tmp_path, raw):
-    (tmp_path / "mask.txt").write_text("# histones\nENSG00003.2\nSym5\nunknown\n")
+    (tmp_path / "mask.txt").write_text('# histones\nENSG00003.2\n"Sym5",a remark\nunknown\n')
     run(raw, mask=tmp_path / "mask.txt")
     assert set(raw_values(tmp_path / "out")) == set(GENES) - {"ENSG00003", "ENSG00005"}
 
@@ -563,3 +563,21 @@ def test_a_dataset_is_never_written_over(tmp_path, raw):
     with h5py.File(tmp_path / "out" / "train.h5") as file:
         assert file.attrs["source"].startswith("genexp prepare source=genome: genome.fa.gz")
     assert "the folder already contains a dataset" in refused(tmp_path, raw)
+
+
+def test_a_table_whose_columns_are_the_genes(tmp_path, raw):
+    names = [gene.name for gene in ORGANISM.genes]
+    rows = ["\t".join(["sample", *names]), *("\t".join([f"S{n}", *map(str, range(len(names)))]) for n in range(3))]
+    message = refused(tmp_path, raw, expression=toy.write(tmp_path / "turned.tsv", "\n".join(rows)))
+    assert "48 columns and 0 rows are named after genes" in message
+
+
+def test_labels_and_their_unit_reach_the_dataset(tmp_path, raw):
+    rows = ["gene\tS1_TPM\tS2_TPM\tS3_TPM", *(f"{gene.name}\t{n}\t{n + 2}\t{n * n}" for n, gene in ENUMERATED)]
+    table = toy.write(tmp_path / "e.tsv", "\n".join(rows))
+    run(raw, expression=table, label="{liver: [S1_TPM, S2_TPM], brain: [S3_TPM]}", pseudocount=1)
+    description = read(tmp_path / "out").description
+    assert (description.labels, description.unit) == (("liver", "brain"), "log10(TPM + 1), standardised")
+    order = [gene.name for gene in ORGANISM.genes]
+    for gene, row in raw_values(tmp_path / "out").items():
+        assert (float(row["liver"]), float(row["brain"])) == (order.index(gene) + 1, order.index(gene) ** 2)

@@ -14,7 +14,7 @@ from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config
 from genexp.prepare.expression import read_expression
 from genexp.prepare.fasta import check_fasta
-from genexp.prepare.genes import RawGenes, join
+from genexp.prepare.genes import RawGenes, check_rows_are_genes, join
 from genexp.prepare.genome import Cut, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.left_out import LeftOut, Reason, check_tolerance
@@ -40,6 +40,7 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
     genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife is True)
     if genes.names.is_gene(table.columns[0]):
         raise table.no_header(["gene", "S1"])
+    check_rows_are_genes(genes.names, found.names.ids.tolist(), table.columns, table.where)
     joined = join(genes.names, found.names.ids.tolist(), table.where)
     labels = found.labels[joined.rows[joined.found]]
     genes = replace(genes.take(joined.found), labels=labels, label_names=found.label_names, unit=found.unit)
