@@ -39,6 +39,16 @@ def damage_reported(report: Callable[[Exception], UserError], *more: type[Except
         raise report(error) from error
 
 
+@contextmanager
+def open_npz(path: Path, report: Callable[[Exception], UserError]) -> Iterator[Mapping[str, Any]]:
+    """Open a NumPy .npz without pickles; all damage, also what is found later, is the error of `report`."""
+    import numpy as np
+
+    # NumPy leaves a file open that it opened itself and cannot read.
+    with damage_reported(report), path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        yield file
+
+
 def in_short(error: Exception) -> str:
     """Return an error in one line of at most 200 characters."""
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]

@@ -93,14 +93,8 @@ def test_a_damaged_record_is_a_user_error(tmp_path, content):
 @pytest.mark.parametrize(
     "content",
     [
-        "a: [",
-        "!!python/object:os.system {}",
-        "- 1",
-        "\xff",
-        "a: &a [*a, *a]\n? [1]\n: 2",
-        "1: 2",
-        "\t",
-        "a: &a 1\nb: *a",
+        *("a: [", "!!python/object:os.system {}", "- 1", "\xff", "a: &a [*a, *a]\n? [1]\n: 2", "1: 2", "\t"),
+        *("a: &a 1\nb: *a", "a: &a {b: *a}", "a: 2020-99-99", "a: !!int x", "a: !!binary x"),
     ],
 )
 def test_a_damaged_config_is_a_user_error(tmp_path, content):

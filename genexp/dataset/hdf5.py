@@ -31,6 +31,8 @@ PARALLEL_BYTES = 64 << 20
 SMALLEST_PARALLEL_CHUNK = 16 << 10
 #: Bytes that one byte of a gzip file can hold at most, and a few more.
 MOST_COMPRESSED = 1100
+#: Bytes at the beginning of a file that hold the names of its keys.
+ROOT_BYTES = 1 << 20
 #: Bytes of a chunk that may be larger than its array.
 LARGE_CHUNK = 64 << 20
 
@@ -55,8 +57,10 @@ class StoredArray:
 @contextmanager
 def open_file(path: Path, where: object = None) -> Iterator[h5py.File]:
     """Open a file for reading, unlocked; all damage, also what is found later, is a UserError at `where`."""
-    with damage_reported(lambda error: _unreadable(path, where or path, error)), _open(path) as file:
-        yield file
+    with damage_reported(lambda error: _unreadable(path, where or path, error)):
+        check_heaps(path, ROOT_BYTES)
+        with _open(path) as file:
+            yield file
 
 
 @contextmanager

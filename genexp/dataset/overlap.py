@@ -12,7 +12,7 @@ from genexp.blocks import PROMOTER
 from genexp.dataset.genes import Split, digests
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN
-from genexp.files import damage_reported, in_short, write_atomically
+from genexp.files import in_short, open_npz, write_atomically
 
 #: Stands for what cannot be compared: a gene without a name, a promoter without a base.
 NOTHING = np.uint64(0)
@@ -50,7 +50,7 @@ class TrainingGenes:
     @classmethod
     def load(cls, path: Path) -> TrainingGenes:
         """Read a file of `save`."""
-        with damage_reported(lambda error: _damaged(path, error)), np.load(path, allow_pickle=False) as file:
+        with open_npz(path, lambda error: _damaged(path, error)) as file:
             names, promoters = file["names"], file["promoters"]
             if any(values.dtype != np.uint64 or values.ndim != 1 for values in (names, promoters)):
                 raise TypeError("no hashes")

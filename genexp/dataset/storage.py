@@ -91,35 +91,65 @@ def _check_virtual(found: h5py.Dataset, path: Path, where: object, key: str, dep
         target = path if own else _inside(path, part.file_name, where, key)
         with h5py.File(target, "r", locking=False) as other:
             source = open_inside(other, target, part.dset_name, depth + 1)
-            declared = part.src_space.get_simple_extent_dims()
-            if not isinstance(source, h5py.Dataset) or source.shape != declared:
-                what = "a part of a virtual dataset has another shape than it says"
-                raise unlike(what, f"{target}, key '{part.dset_name}'", declared, getattr(source, "shape", "a group"))
+            if not isinstance(source, h5py.Dataset) or not _holds(source, part.src_space, part.vspace):
+                what, received = "a part of a virtual dataset is not what it says", getattr(source, "shape", "a group")
+                raise unlike(what, f"{target}, key '{part.dset_name}'", "the values that are taken from it", received)
         mapped += part.vspace.get_select_npoints()
     if mapped < found.size:
         raise damaged("parts of a virtual dataset are missing", where, f"{mapped:,} of {found.size:,} values")
 
 
-def check_heaps(path: Path) -> None:
-    """Check the parts of a file that hold text of any length: HDF5 does not return from reading some damaged ones."""
+def _holds(source: h5py.Dataset, taken: h5py.h5s.SpaceID, mapped: h5py.h5s.SpaceID) -> bool:
+    """Tell whether a dataset has all values that a virtual dataset takes from it."""
+    if taken.get_select_type() == h5py.h5s.SEL_ALL:
+        return bool(source.size == mapped.get_select_npoints())
+    last = taken.get_select_bounds()[1]
+    return len(last) == source.ndim and all(place < side for place, side in zip(last, source.shape, strict=True))
+
+
+def check_heaps(path: Path, up_to: int | None = None) -> None:
+    """Check where a file holds names and text: HDF5 does not return from reading some damaged heaps.
+
+    `up_to` is the number of bytes in which the heaps are that will be read; None for all.
+    """
     state = path.stat()
-    _check_heaps(path, state.st_mtime_ns, state.st_size)
+    if state.st_size:
+        _check_heaps(path, state.st_mtime_ns, state.st_size, up_to)
 
 
 @lru_cache(maxsize=64)
-def _check_heaps(path: Path, changed: int, size: int) -> None:
-    """Look at each global heap collection: ``GCOL``, version 1, its size, and objects.
-
-    An object is its number, 6 other bytes, its size and its content, padded to 8 bytes; number 0 is free space.
-    """
+def _check_heaps(path: Path, changed: int, size: int, up_to: int | None) -> None:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = content.find(b"GCOL\1\0\0\0")
-        while start >= 0:
-            end, at = start + struct.unpack_from("<Q", content, start + 8)[0], start + 16
-            while at + 16 <= min(end, size):
-                number, length = struct.unpack_from("<H6xQ", content, at)
-                step = 16 + -(-length // 8) * 8 if number else length
-                if step < 16 or at + step > end:
-                    raise damaged("a text in a file is damaged", path, f"{length:,} bytes at byte {at:,}")
-                at += step
-            start = content.find(b"GCOL\1\0\0\0", start + 8)
+        for mark, check in ((b"HEAP\0\0\0\0", _free_blocks), (b"GCOL\1\0\0\0", _objects)):
+            start = content.find(mark, 0, up_to or size)
+            while start >= 0:
+                if start + 32 > size or not check(content, start, size):
+                    raise damaged("the names or texts in a file are damaged", path, f"at byte {start:,}")
+                start = content.find(mark, start + 8, up_to or size)
+
+
+def _free_blocks(content: mmap.mmap, start: int, size: int) -> bool:
+    """Check a local heap: the blocks of its data that are free, each of which names the next, end. The last names 1."""
+    length, free, data = struct.unpack_from("<QQQ", content, start + 8)
+    left = length // 16
+    while free != 1:
+        left -= 1
+        if left < 0 or free + 16 > length or data + free + 16 > size:
+            return False
+        (free,) = struct.unpack_from("<Q", content, data + free)
+    return True
+
+
+def _objects(content: mmap.mmap, start: int, size: int) -> bool:
+    """Check a global heap collection: its objects lie one after the other. Number 0 is free space.
+
+    An object is its number, 6 other bytes, its size and its content, padded to 8 bytes.
+    """
+    end, at = start + struct.unpack_from("<Q", content, start + 8)[0], start + 16
+    while at + 16 <= min(end, size):
+        number, length = struct.unpack_from("<H6xQ", content, at)
+        step = 16 + -(-length // 8) * 8 if number else length
+        if step < 16 or at + step > end:
+            return False
+        at += step
+    return True

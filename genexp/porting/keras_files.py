@@ -28,9 +28,8 @@ def read_keras(path: Path) -> Checkpoint:
     with damage_reported(lambda error: UserError(what, where=path, received=in_short(error), hint=hint)):
         if zipfile.is_zipfile(path):
             return _archive(path)
+        check_heaps(path)
         with h5py.File(path, "r") as file:
-            if any(file.attrs.get_id(name).dtype.kind == "O" for name in file.attrs):
-                check_heaps(path)
             group = file.get("model_weights", file)
             if "layer_names" in group.attrs:
                 return _keras2(path, file, group)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,16 +18,11 @@ from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, spoile
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.samples import Layout, find_samples
+from genexp.prepare.scale import check_scale, warn_of_scale
 from genexp.prepare.tables import Table, look_at
 
 #: Returns the gene of each transcript of an annotation.
 GeneOf = Callable[[], Mapping[str, str]]
-
-_LOG = re.compile(r"(?<![a-z])(log(2|10|1p|e|cpm|tpm|fpkm|rpkm|counts)?|ln|rlog|vst|rma)(?![a-z])")
-#: The largest logarithm of anything that can be counted in a cell.
-_LARGEST = {"log2": 40, "ln": 28, "log10": 12}
-#: Logarithms of expression stay below this; expression itself does not, in any real sample.
-_LARGEST_LOG2 = 25
 
 
 def read_expression(config: Config, ledger: Ledger, gene_of: GeneOf | None = None) -> tuple[RawGenes, Table, str]:
@@ -43,8 +37,8 @@ def read_expression(config: Config, ledger: Ledger, gene_of: GeneOf | None = Non
     frame = _without_summaries(frame.set_axis(["\0", *frame.columns[1:]], axis=1), ledger, table)
     values = table.numbers(frame, layout.samples, hint="correct the value, or name columns with 'samples=[NAME,...]'")
     frame = frame[["\0", *layout.names]]
-    _check_scale(config, values, layout, frame)
-    _warn_of_scale(config, values, layout, ledger)
+    check_scale(config, values, table, layout.samples, frame["\0"])
+    warn_of_scale(config.expression_scale, values, [*layout.samples, table.path.name], ledger)
     frame, values = _one_row_each(config, frame, values, layout, gene_of, ledger)
     place = {name: n for n, name in enumerate(layout.samples)}
     with warnings.catch_warnings():
@@ -177,47 +171,3 @@ def _genes_of(layout: Layout, names: list[str], gene_of: GeneOf | None, ledger: 
             f"{lost:,} of {len(names):,} transcripts of {table.path.name} are not in the annotation: their genes lose"
         )
     return [found.get(n, "") for n in range(len(names))], there
-
-
-# The scale.
-
-
-def _check_scale(config: Config, values: np.ndarray, layout: Layout, frame: pd.DataFrame) -> None:
-    """Raise a UserError if values are impossible on their scale."""
-    scale, table = config.expression_scale, layout.table
-    if scale == "raw":
-        wrong, limit, kind = values < 0, "counts, RPKM, TPM ...: at least 0", "negative"
-        hint = "if they are logarithms, set expression_scale=log10 (or log2, ln); else choose columns with samples"
-    else:
-        wrong, limit, kind = (
-            values > _LARGEST[scale],
-            f"at most {_LARGEST[scale]}",
-            f"too large to be a logarithm ({scale})",
-        )
-        hint = "leave expression_scale out for plain values, or set another base"
-    for row, sample in np.argwhere(wrong)[:1].tolist():
-        number, line = int(wrong.sum()), int(frame.index[row]) + table.first_line
-        what = f"{number:,} expression values are {kind}" if number > 1 else f"an expression value is {kind}"
-        received = f"{values[row, sample]:g}"
-        raise table.bad_cell(what, layout.samples[sample], line, frame.iloc[row, 0], limit, received, hint)
-    if scale == "raw" and config.pseudocount == 0 and (zeros := int((values == 0).sum())):
-        what, hint = "the logarithm of 0 does not exist", "set pseudocount above 0"
-        raise UserError(what, where="pseudocount=0", received=f"{zeros:,} values of 0", hint=hint)
-
-
-def _warn_of_scale(config: Config, values: np.ndarray, layout: Layout, ledger: Ledger) -> None:
-    """Warn if values, or the names of their columns or file, say another scale."""
-    scale, name = config.expression_scale, layout.table.path.name
-    largest = float(np.fmax.reduce(values, axis=None, initial=0))
-    whole = largest >= _LARGEST_LOG2 if scale == "raw" else largest <= 0
-    whole = whole or not (values % 1 > 0).any()
-    said = next((text for text in [*layout.samples, name] if _LOG.search(text.lower())), None)
-    if scale == "raw" and said is not None:
-        ledger.warn(f"{said!r} says that these are logarithms, but expression_scale is raw; is it log2, ln or log10?")
-    elif scale == "raw" and not whole:
-        ledger.warn(
-            f"all values of {name} are below {_LARGEST_LOG2}, as logarithms are: expression_scale=log2, ln or log10 "
-            "takes them as they are; raw takes their logarithm"
-        )
-    elif scale != "raw" and whole and largest > 0:
-        ledger.warn(f"all values of {name} are whole numbers, as counts are, but expression_scale is {scale}")

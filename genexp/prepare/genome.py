@@ -21,18 +21,23 @@ _COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
 
 
 @dataclass(frozen=True)
-class Intervals:
-    """Half-open intervals (n,); `start` may be negative and `end` beyond the chromosome."""
+class Windows:
+    """Half-open intervals (n,); `start` may be negative and `end` beyond the chromosome.
+
+    `circular` is the length of the chromosome if it is circular, else 0.
+    """
 
     chromosome: np.ndarray
     start: np.ndarray
     end: np.ndarray
+    circular: np.ndarray
 
 
-def promoter_windows(genes: RawGenes, upstream: int, downstream: int) -> Intervals:
+def promoter_windows(genes: RawGenes, upstream: int, downstream: int) -> Windows:
     """Return the window of each promoter (n,): along its strand, the TSS is base number `upstream`, from 0."""
     start = np.where(genes.strand == "+", genes.tss - upstream, genes.tss + 1 - downstream)
-    return Intervals(genes.chromosome, start, start + upstream + downstream)
+    circular = np.array([transcript.circular for transcript in genes.transcripts])
+    return Windows(genes.chromosome, start, start + upstream + downstream, circular)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Cut:
 
 
 def cut_genome(
-    fasta: Path, genes: RawGenes, windows: Intervals, pieces: Sequence[Sequence[Pieces]], progress: Progress = ignore
+    fasta: Path, genes: RawGenes, windows: Windows, pieces: Sequence[Sequence[Pieces]], progress: Progress = ignore
 ) -> Cut:
     """Read a genome once, a chromosome at a time; `windows` (n,) are of equal length.
 

@@ -237,7 +237,8 @@ def _guarded(config: Config, genes: RawGenes, rows: splits.Rows, ledger: Ledger)
             raise UserError(what, where="split.guard", hint="set split.guard=false")
         return rows
     windows = promoter_windows(genes, config.upstream, config.downstream)
-    found = splits.overlapping(rows, windows.chromosome, windows.start, config.upstream + config.downstream)
+    length = config.upstream + config.downstream
+    found = splits.overlapping(rows, windows.chromosome, windows.start, length, windows.circular)
     train, valid = (int(found[name].sum()) for name in ("train", "valid"))
     sentence = f"{train + valid:,} genes whose promoter overlaps one of a held-out split"
     sentence += f" ({train:,} train, {valid:,} valid)" if train + valid else ""

@@ -141,9 +141,9 @@ def _of_one_unit(layout: Layout) -> Layout:
 
 
 def _of_best_unit(unit_of: Mapping[str, str | None], samples: list[str]) -> list[str]:
-    """Return the samples of the first unit of `UNITS` that is among theirs; all, where some have none."""
-    units = {unit_of[name] for name in samples}
-    best = next((unit for unit in UNITS.values() if unit in units), None)
+    """Return the samples of the best of their units, in the order of `UNITS`; all, where some have none."""
+    units, order = [unit_of[name] for name in samples], list(UNITS.values())
+    best = min(units, key=lambda unit: order.index(unit) if unit in order else len(order), default=None)
     return samples if None in units else [name for name in samples if unit_of[name] == best]
 
 

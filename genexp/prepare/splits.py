@@ -158,19 +158,22 @@ def separated(rows: Rows, groups: np.ndarray) -> int:
     return int((inside.sum(axis=1) > 1)[group].sum())
 
 
-def overlapping(rows: Mapping[str, np.ndarray], chromosome: np.ndarray, start: np.ndarray, length: int) -> Rows:
+def overlapping(
+    rows: Mapping[str, np.ndarray], chromosome: np.ndarray, start: np.ndarray, length: int, circular: np.ndarray
+) -> Rows:
     """Find genes whose promoter window overlaps one of a later split: train with valid or test, valid with test.
 
-    Windows begin at `start` (n,) of `chromosome` (n,) and have `length` bases. For each split a bool array of its genes
-    is returned.
+    Windows begin at `start` (n,) of `chromosome` (n,), whose length is `circular` (n,) where it has no ends, else 0,
+    and have `length` bases. For each split a bool array of its genes is returned.
     """
     _, place = np.unique(chromosome, return_inverse=True)
     # One line for all chromosomes, far enough apart.
-    lowest = int(start.min())
-    line = place * (int(start.max()) - lowest + 2 * length + 1) + (start - lowest)
+    lowest, around = int(start.min()), int(circular.max(initial=0))
+    line = place * (int(start.max()) - lowest + 2 * (length + around) + 1) + (start - lowest)
     found = {name: np.zeros(len(mine), bool) for name, mine in rows.items()}
     for name, later in (("train", ("valid", "test")), ("valid", ("test",))):
-        others = np.sort(np.concatenate([line[rows[split]] for split in later]))
+        theirs = np.concatenate([rows[split] for split in later])
+        others = np.sort(np.concatenate([line[theirs] + turn * circular[theirs] for turn in (-1, 0, 1)]))
         mine = line[rows[name]]
         first = np.searchsorted(others, mine - length, "right")
         found[name] = first < np.searchsorted(others, mine + length, "left")

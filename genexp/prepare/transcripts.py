@@ -31,7 +31,7 @@ SLIP = 2
 
 #: Contigs that show a part of a chromosome again, or that have no place on one, as UCSC, NCBI, Ensembl and GENCODE
 #: name them.
-_EXTRA_CONTIG = re.compile(r".*_(alt|fix|random|hap\d+)|(chr)?Un_.*|CHR_.*|N[TW]_\d.*|[A-Z]{2}\d{6,}[.v]\d+")
+_EXTRA_CONTIG = re.compile(r".*_(alt|fix|random|hap\d+)|(chr)?Un_.*|CHR_.*|N[TW]_\d.*|(?!C[MP])[A-Z]{2}\d{6,}[.v]\d+")
 
 Pieces = list[tuple[int, int]]
 
@@ -49,14 +49,15 @@ def choose_transcripts(annotation: Annotation, rules: GenesConfig, ledger: Ledge
     several = sum([_take_longest_protein(t) for found in by_gene.values() for t in found])
     if several:
         sentence = f"{several:,} transcripts with several: the longest, of the CDS rows of one protein id"
-        ledger.rule("proteins", sentence)
+        ledger.rule("proteins", sentence, report=ledger.note, prefix="proteins: ")
     copies, best = 0, {}
     for gene, found in by_gene.items():
         ranked = sorted(found, key=lambda t: _rank(t, rules.transcript))
         best[gene], copied = _first_readable(ranked, rules.stop_codon if need_cds else None)
         copies += copied
     if copies:
-        ledger.rule("copies", f"{copies:,} genes have copies on alternative, unplaced or unlocalised contigs: not used")
+        sentence = f"{copies:,} genes have copies on alternative, unplaced or unlocalised contigs: not used"
+        ledger.rule("copies", sentence, report=ledger.note, prefix="copies: ")
     any_biotype = biotypes is None or not _has_biotypes(annotation)
     kept = "any biotype" if any_biotype else "/".join(biotypes or [])
     ledger.count(f"{kept}{', with CDS' if need_cds else ''}", len(best))

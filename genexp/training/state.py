@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,7 +14,7 @@ from pydantic import TypeAdapter
 
 from genexp.config.validation import validate
 from genexp.errors import UserError
-from genexp.files import damage_reported, in_short, write_atomically
+from genexp.files import in_short, open_npz, write_atomically
 from genexp.run import HISTORY_COLUMNS, RunDirectory, busy, check_checkpoint, is_being_written, read_metrics
 from genexp.training.config import HardwareConfig, RunConfig, read_config
 
@@ -81,7 +79,7 @@ def read_progress(path: Path) -> Progress:
     """Return the progress of a run; that of a new one where nothing is saved."""
     if not path.exists():
         return Progress()
-    with _saved(path) as file:
+    with open_npz(path, lambda error: _unreadable(path, error)) as file:
         found = TypeAdapter(Progress).validate_json(str(file["progress"]), strict=True)
         rows = [set(row) == set(HISTORY_COLUMNS) for row in found.history]
         if not all(rows) or not 0 <= found.best_epoch <= found.epoch == len(rows) or found.attempt < 0:
@@ -89,21 +87,15 @@ def read_progress(path: Path) -> Progress:
         return found
 
 
-@contextmanager
-def _saved(path: Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """Open the saved state of a run."""
+def _unreadable(path: Path, error: Exception) -> UserError:
     what, hint = "the saved state of this run cannot be read", "copy the run directory again, or start a new run"
-    with (
-        damage_reported(lambda error: UserError(what, where=path, received=in_short(error), hint=hint)),
-        np.load(path, allow_pickle=False) as file,
-    ):
-        yield file
+    return UserError(what, where=path, received=in_short(error), hint=hint)
 
 
 def restore_variables(path: Path, model: keras.Model) -> None:
     """Set weights, optimizer and random state of a compiled model to the saved ones."""
     variables = _variables(model)
-    with _saved(path) as file:
+    with open_npz(path, lambda error: _unreadable(path, error)) as file:
         saved = [np.asarray(file[name]) for name in sorted(file) if name != "progress"]
     forms, expected = ([(x.dtype, x.shape) for x in map(np.asarray, arrays)] for arrays in (saved, variables))
     if forms != expected:

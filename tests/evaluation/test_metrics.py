@@ -10,7 +10,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from genexp.evaluation.metrics import METRICS, collapsed_labels, is_collapsed, label_metrics, mean_r2, metrics, r2
+from genexp.evaluation.metrics import (
+    METRICS,
+    collapsed_labels,
+    is_collapsed,
+    is_nearly_constant,
+    label_metrics,
+    mean_r2,
+    metrics,
+    r2,
+    shares,
+    tied,
+)
 
 # A busy machine may take its time over one example.
 quick = settings(max_examples=60, deadline=None)
@@ -335,3 +346,51 @@ def test_collapse_is_a_question_for_each_label():
     p[:, 2] = 0.1
     p[20:, 1] = 0.3  # differs only where the label is missing
     assert collapsed_labels(y, p) == [False, True, True]
+
+
+# --- predictions that many genes share ---
+
+
+@given(st.integers(1, 300), st.integers(0, 300), st.integers(0, 9))
+def test_shares_are_those_of_the_genes_at_one_value(varied, same, seed):
+    rng = np.random.default_rng(seed)
+    y, p = rng.normal(size=varied + same), np.concatenate([np.linspace(-1, 1, varied), np.full(same, 0.0301)])
+    order = rng.permutation(len(p))
+    found = shares(p[order], y)
+    assert found["common_share"] == pytest.approx(max(1, same) / len(p), abs=1.01 / len(p))
+    assert shares(np.where(p == 0.0301, 7, p), y)["ceiling_share"] == pytest.approx(max(1, same) / len(p))
+
+
+@given(st.integers(0, 99), st.floats(1e-3, 1e3), st.floats(-10, 10))
+def test_shares_do_not_depend_on_the_unit(seed, unit, shift):
+    rng = np.random.default_rng(seed)
+    y, p = rng.normal(size=50), np.round(rng.normal(size=50), 1)
+    assert shares(unit * (p + shift), unit * y) == shares(p, y)
+
+
+@pytest.mark.parametrize(
+    ("same", "number", "nearly", "said"),
+    [
+        (418, 423, True, "nearly collapsed"),
+        (195, 200, True, "nearly collapsed"),
+        (180, 200, True, "nearly collapsed"),
+        (30, 423, False, "a ceiling"),
+        (2, 30, False, None),
+        (1, 200, False, None),
+    ],
+)
+def test_a_network_that_is_nearly_dead_is_noticed(same, number, nearly, said):
+    rng = np.random.default_rng(0)
+    y, p = rng.normal(size=number), rng.normal(size=number)
+    p[:same] = p.max() + 1 if said == "a ceiling" else 0.3
+    assert is_nearly_constant(p, y) == nearly
+    found = tied(p, y)
+    assert found is None if said is None else found[0].startswith(said)
+    assert said is None or found[1] == pytest.approx(same / number)
+
+
+def test_a_floor_is_told_from_a_tenth_of_the_genes_on():
+    rng = np.random.default_rng(0)
+    y, p = rng.normal(size=400), rng.normal(size=400)
+    assert tied(np.where(np.arange(400) < 30, -9, p), y) is None
+    assert tied(np.where(np.arange(400) < 60, -9, p), y) == ("partly collapsed: one value is predicted for", 0.15)

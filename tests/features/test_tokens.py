@@ -7,6 +7,8 @@ from hypothesis.extra import numpy as hnp
 from genexp.features.tokens import (
     ALPHABET,
     N_TOKEN,
+    numbering_of,
+    other_numbering,
     rows_with_n,
     text_from_tokens,
     tokens_from_one_hot,
@@ -116,3 +118,62 @@ def test_rows_with_n_beyond_the_first_rows():
     tokens = np.zeros((600, 3), np.uint8)
     tokens[[5, 599], 2] = N_TOKEN
     assert np.flatnonzero(rows_with_n(tokens)).tolist() == [5, 599]
+
+
+# --- bases that are numbered in another way ---
+
+OTHERS = {"A=1 C=2 G=3 T=4 N=0": [1, 2, 3, 4, 0], "A=0 C=1 G=2 N=3 T=4": [0, 1, 2, 4, 3]}
+
+
+def promoters(seed, genes, length, gc, unknown):
+    """Return (genes, length) tokens: bases of a GC content, a few N, and in some genes an end of N."""
+    rng = np.random.default_rng(seed)
+    strong = rng.random((genes, length)) < gc
+    tokens = np.where(strong, rng.integers(1, 3, (genes, length)), rng.choice([0, 3], (genes, length)))
+    tokens[rng.random((genes, length)) < unknown / 100] = 4
+    for row in np.flatnonzero(rng.random(genes) < 10 * unknown):
+        tokens[row, : rng.integers(1, length)] = 4
+    return tokens.astype(np.uint8)
+
+
+sets = st.tuples(
+    st.integers(0, 10**6), st.integers(2, 40), st.integers(200, 400), st.floats(0.15, 0.85), st.floats(0, 0.05)
+)
+
+
+@given(sets, st.sampled_from([None, *OTHERS]))
+def test_another_numbering_is_recognised_and_ours_never_is(made, other):
+    tokens = promoters(*made)
+    if other is None:
+        assert other_numbering(tokens) is None
+        tokens[tokens == 4] = 0
+        assert other_numbering(tokens) is None
+    else:
+        assert other_numbering(np.array(OTHERS[other])[tokens]) == other
+
+
+def test_short_sequences_that_are_filled_up_are_none():
+    tokens = promoters(0, 50, 110, 0.5, 0)
+    filled = np.concatenate([tokens, np.full((50, 400), 4)], axis=1)
+    assert other_numbering(filled) is None
+    assert other_numbering(np.array(OTHERS["A=1 C=2 G=3 T=4 N=0"])[filled]) == "A=1 C=2 G=3 T=4 N=0"
+
+
+def test_masked_bases_are_none():
+    tokens = promoters(0, 50, 400, 0.5, 0)
+    tokens[np.random.default_rng(0).random(tokens.shape) < 0.15] = 4
+    assert other_numbering(tokens) is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "name"),
+    [
+        ([1, 2, 3, 4, 5], "A=1 C=2 G=3 T=4 N=5"),
+        ([0, 1, 2, 3, 5], "A=0 C=1 G=2 T=3 N=5"),
+        ([0, 1, 2, 3, -1], "A=0 C=1 G=2 T=3 N=-1"),
+        ([65, 67, 71, 84, 78], "the letters as ASCII"),
+        ([0, 1, 2, 7, 9], None),
+    ],
+)
+def test_numbers_that_are_no_tokens_are_named(numbers, name):
+    assert numbering_of(np.array(numbers)[promoters(0, 4, 400, 0.5, 2)]) == name

@@ -12,7 +12,7 @@ from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.expression import read_expression
-from genexp.prepare.formats.expression import FORMATS
+from genexp.prepare.formats.expression import ADDITIVE, FORMATS
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.samples import PLAIN
 
@@ -235,10 +235,10 @@ def test_every_format_has_an_example():
 @pytest.mark.parametrize(
     ("name", "sample", "unit"),
     [
-        ("RSEM, genes", "expected_count", "counts"),
-        ("kallisto", "est_counts", "counts"),
-        ("STAR ReadsPerGene", "reverse", "counts"),
-        ("STAR counts of the GDC", "fpkm_unstranded", "FPKM"),
+        (each.name, sample, unit)
+        for each in FORMATS
+        for sample, unit in each.values.items()
+        if each.rows != "transcripts of gene" or unit in ADDITIVE
     ],
 )
 def test_another_unit_is_read_on_request(tmp_path, name, sample, unit):

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import pytest
 import toy_organism as toy
-from omegaconf import OmegaConf
-from test_whole_datasets import defaults
+from preparing import configured
 
 from genexp.blocks import HALFLIFE_FEATURES
-from genexp.config.validation import validate
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
-from genexp.prepare import Config
 from genexp.prepare.gather import gather
 from genexp.prepare.ledger import Ledger
 
@@ -32,6 +29,7 @@ class Kind:
     without: dict = field(default_factory=dict)
     lengths: dict = field(default_factory=dict)
     holds_stop: bool = True  # the CDS holds the stop codon
+    shift: int = 0  # from the toy's TSS to that of this file
     said: str = ""
 
 
@@ -204,7 +202,7 @@ def gtf_without_transcript_ids():
 @kind
 def gff2_of_jgi():
     rows = lines(lambda gene: gtf(gene, f'name "{gene.name}"; proteinId 7; exonNumber 1'))
-    return Kind(text(rows), {"genes.id": "name"}, holds_stop=False)
+    return Kind(text(rows), {"genes__id": "name"}, holds_stop=False)
 
 
 @kind
@@ -222,7 +220,7 @@ def gtf_with_bare_carriage_returns():
 def gtf_of_one_gene_without_a_stop_codon():
     """An incomplete CDS, as of many of Ensembl's transcripts."""
     rows = [line for line in gtf(ODD) if "stop_codon" not in line]
-    words = {"genes.stop_codon": "included"}
+    words = {"genes__stop_codon": "included"}
     return Kind(text([*lines(gtf, but=[ODD]), *rows]), words, without={ODD.name: "stop codon"})
 
 
@@ -259,7 +257,7 @@ def gff3_of_gffread_without_gene_rows():
 def gff3_of_cds_rows_alone():
     found = [f"{line};locus_tag={line.split('cds-')[1][:9]}" for line in lines(gff3) if "\tCDS" in line]
     lengths = {"UTR5LEN": 0, "UTR3LEN": 0, "INTRONLEN": 60}
-    return Kind(text(found), {"halflife": "false"}, lengths=dict.fromkeys(GENES, lengths), said="tss 30")
+    return Kind(text(found), {"halflife": False}, lengths=dict.fromkeys(GENES, lengths), shift=30)
 
 
 @kind
@@ -289,7 +287,7 @@ def gff3_with_percent_signs_and_a_polypeptide_between():
             line = line.replace("rna-", "rna%2C") + ";Note=a%3Bb"
             found.append(line if "\tCDS" not in line else line.replace("Parent=rna%2C", "Parent=pp-"))
         found.append(row(gene, "polypeptide", (30, 233), f"ID=pp-{gene.name};Parent=rna%2C{gene.name}"))
-    return Kind(text(found), {"halflife": "false"})
+    return Kind(text(found), {"halflife": False})
 
 
 @kind
@@ -356,7 +354,7 @@ def gff3_of_prokka_with_trnas():
     found = lines(lambda gene: [row(gene, "CDS", (30, 233), f"ID={gene.name};locus_tag={gene.name};product=x")])
     found += [row(ODD, "tRNA", (240, 280), "ID=t_1;locus_tag=t_1"), "##FASTA", ">1", "ACGT"]
     lengths = {"UTR5LEN": 0, "UTR3LEN": 0, "INTRONLEN": 0, "CDSLEN": 203, "ORFEXONDENSITY": 1000 / 203}
-    return Kind(text(found), lengths=dict.fromkeys(GENES, lengths), said="tss 30")
+    return Kind(text(found), lengths=dict.fromkeys(GENES, lengths), shift=30)
 
 
 @kind
@@ -401,20 +399,24 @@ def gff3_with_frameshifts_within_an_exon():
     )
 
 
-def ask(tmp_path, found, **more):
+def ask(tmp_path, found):
+    """Write the files, and return the config that reads them."""
     path = tmp_path / "annotation"
     path.write_bytes(found.text.encode())
-    words = {
-        "source": "genome",
-        "fasta": toy.write_genome(tmp_path / "genome.fa", ORGANISM),
-        "gtf": path,
-        "expression": toy.write_expression(tmp_path / "expression.tsv", ORGANISM),
-        "upstream": toy.UPSTREAM,
-        "downstream": toy.DOWNSTREAM,
-        "out": tmp_path / "out",
-    }
-    own = OmegaConf.from_dotlist([f"{key}={value}" for key, value in (words | found.words | more).items()])
-    return validate(OmegaConf.to_container(OmegaConf.merge(defaults(), own)), Config, "the test")
+    return configured(
+        source="genome",
+        fasta=str(toy.write_genome(tmp_path / "genome.fa", ORGANISM)),
+        gtf=str(path),
+        expression=str(toy.write_expression(tmp_path / "expression.tsv", ORGANISM)),
+        upstream=toy.UPSTREAM,
+        downstream=toy.DOWNSTREAM,
+        out=str(tmp_path / "out"),
+        **found.words,
+    )
+
+
+def features(genes, row):
+    return dict(zip(HALFLIFE_FEATURES, genes.halflife[row].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -424,36 +426,18 @@ def test_every_kind_gives_the_same_genes(tmp_path, name):
     genes = gather(ask(tmp_path, found), ledger)
     rows = {gene: n for n, gene in enumerate(genes.names.ids.tolist())}
     assert set(rows) == set(GENES) - set(found.without)
-    shift = int(found.said[4:]) if found.said.startswith("tss ") else 0
     for gene, n in rows.items():
         known = GENES[gene]
-        moved = (
-            known
-            if not shift
-            else toy.ToyGene(gene, "", known.chromosome, known.start + shift * (known.strand == "+"), known.strand, 0)
-        )
-        if shift and known.strand == "-":
-            moved = toy.ToyGene(gene, "", known.chromosome, known.start - shift, known.strand, 0)
+        moved = replace(known, start=known.start + (found.shift if known.strand == "+" else -found.shift))
         assert text_from_tokens(genes.promoters[n]) == ORGANISM.promoter(moved)
         if len(genes.halflife):
-            values = dict(zip(HALFLIFE_FEATURES, genes.halflife[n].tolist(), strict=True))
             stop = {"CDSLEN": 143, "INTRONLEN": 60, "ORFEXONDENSITY": 2000 / 143} if found.holds_stop else {}
             expected = toy.LENGTHS | stop | found.lengths.get(gene, {})
-            assert {key: values[key] for key in expected} == pytest.approx(expected)
+            assert {key: features(genes, n)[key] for key in expected} == pytest.approx(expected)
     left = {each.gene: each.reason.value for each in ledger.left_out}
     assert set(left) == {gene for gene, reason in found.without.items() if reason}
     assert all(found.without[gene] in reason for gene, reason in left.items())
-    if found.said and not shift:
-        assert any(found.said in line for line in said)
-
-
-def ring(strand, start):
-    """A gene across the origin of chromosome 1: start, 150 nt before it, is on the other side."""
-    return toy.ToyGene("ENSG90001", "", "1", start, strand, 1.0)
-
-
-def beyond(gene):
-    return [*gff3(gene)]
+    assert any(found.said in line for line in said)
 
 
 def in_two_rows(gene):
@@ -469,11 +453,11 @@ def in_two_rows(gene):
     return found
 
 
-@pytest.mark.parametrize("rows_of", [beyond, in_two_rows])
+@pytest.mark.parametrize("rows_of", [gff3, in_two_rows])
 @pytest.mark.parametrize("strand", ["+", "-"])
 @pytest.mark.parametrize("before", [20, 95, 130, 200, 250])
 def test_a_gene_across_the_origin_of_a_circular_chromosome(tmp_path, rows_of, strand, before):
-    gene = ring(strand, toy.LENGTH - before)
+    gene = toy.ToyGene("ENSG90001", "", "1", toy.LENGTH - before, strand, 1.0)
     region = f"1\tx\tregion\t1\t{toy.LENGTH}\t.\t+\t.\tID=1:1;Is_circular=true"
     found = Kind(text([region, *lines(gff3), *rows_of(gene)]))
     config = ask(tmp_path, found)
@@ -487,7 +471,7 @@ def test_a_gene_across_the_origin_of_a_circular_chromosome(tmp_path, rows_of, st
     turned.genome["1"] = turned.genome["1"][3000:] + turned.genome["1"][:3000]
     inside = toy.ToyGene(gene.name, "", "1", gene.start - 3000, strand, 1.0)
     assert text_from_tokens(genes.promoters[row]) == turned.promoter(inside)
-    values = dict(zip(HALFLIFE_FEATURES, genes.halflife[row].tolist(), strict=True))
+    values = features(genes, row)
     text_of = {"CDSGC": turned.spliced(inside, WHOLE_CDS), "UTR3GC": turned.spliced(inside, toy.UTR3)}
     gc = {key: (bases.count("G") + bases.count("C")) / len(bases) for key, bases in text_of.items()}
     expected = toy.LENGTHS | {"CDSLEN": 143, "INTRONLEN": 60, "ORFEXONDENSITY": 2000 / 143} | gc
@@ -495,7 +479,7 @@ def test_a_gene_across_the_origin_of_a_circular_chromosome(tmp_path, rows_of, st
     assert 0 <= genes.tss[row] < toy.LENGTH
     first = genes.names.ids.tolist().index(ORGANISM.genes[0].name)
     assert "N" not in text_from_tokens(genes.promoters[first])  # which reaches past the origin
-    assert "4 past the origin" in ledger.rules["padding"] or "past the origin" in ledger.rules["padding"]
+    assert "past the origin of a circular chromosome" in ledger.rules["padding"]
 
 
 def test_a_circular_chromosome_of_another_length(tmp_path):

@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from mutations import mutated
 from test_kinds_of_annotation import KINDS, ORGANISM, ask
 
 from genexp.errors import UserError
@@ -53,33 +54,25 @@ ODD_TEXTS = (
 FEW = ORGANISM.genes[:6]
 
 
-def mutated(seed, data):
-    """Return bytes with one to four changes: of a byte, a cell, a line, the end of the file or its line ends."""
+def damaged(seed, data):
+    """Return bytes with damage as of disks, or with one to four changes of a cell, a line or the line ends."""
     rng = random.Random(seed)
+    if seed % 2:
+        return mutated(data, rng)
     for _ in range(rng.randint(1, 4)):
         lines = data.split(b"\n")
         at, other = rng.randrange(len(lines)), rng.randrange(len(lines))
-        what = rng.randrange(9)
-        if what == 0 and data:
-            position = rng.randrange(len(data))
-            data = data[:position] + bytes([rng.randrange(256)]) + data[position + 1 :]
-        elif what == 1:
-            data = data[: rng.randrange(len(data) + 1)]
-        elif what in (2, 3, 4):
+        what = rng.randrange(6)
+        if what < 3:
             cells = lines[at].split(b"\t")
             cells[rng.randrange(len(cells))] = rng.choice(ODD_TEXTS).encode()
             lines[at] = b"\t".join(cells)
-            data = b"\n".join(lines)
-        elif what == 5:
+        elif what == 3:
             lines[at], lines[other] = lines[other], lines[at]
-            data = b"\n".join(lines)
-        elif what == 6:
-            data = b"\n".join([*lines[:at], lines[other], *lines[at:]])
-        elif what == 7:
-            data = data.replace(b"\n", rng.choice([b"\r", b"\r\n", b"\n\n", b"\n#\n"]))
-        else:
-            first, last = sorted(rng.randrange(len(data) + 1) for _ in range(2))
-            data = data[:first] + data[min(last, first + 50) :]
+        elif what == 4:
+            lines.insert(at, lines[other])
+        end = rng.choice([b"\r", b"\r\n", b"\n\n", b"\n#\n"]) if what == 5 else b"\n"
+        data = end.join(lines)
     return data
 
 
@@ -120,22 +113,22 @@ def read_annotation_of(folder, seed):
     name, text = ANNOTATIONS[seed % len(ANNOTATIONS)]
     config = folder[name]
     with open(config.gtf, "wb") as file:  # noqa: PTH123
-        file.write(mutated(seed, text))
+        file.write(damaged(seed, text))
     return outcome(lambda: gather(config, Ledger()))
 
 
 def read_genome_of(folder, seed):
     path = folder["path"]
-    packed = seed % 3
+    packed = seed % 3  # not at all, before or after the damage
     data = gzip.compress(FASTA) if packed == 1 else FASTA
-    data = mutated(seed, data)
+    data = damaged(seed, data)
     path.write_bytes(gzip.compress(data) if packed == 2 else data)
     return outcome(lambda: list(read_fasta(path)))
 
 
 def read_peaks_of(folder, seed):
     path = folder["path"]
-    path.write_bytes(mutated(seed, PEAKS[seed % len(PEAKS)]))
+    path.write_bytes(damaged(seed, PEAKS[seed % len(PEAKS)]))
     return outcome(lambda: tss_from_peaks(path, TWO))
 
 
@@ -143,7 +136,7 @@ def read_peaks_of(folder, seed):
 def folder(tmp_path_factory):
     """The configs of all kinds of annotations, of the first genes alone, and a path to write to."""
     path = tmp_path_factory.mktemp("mutated")
-    configs = {name: ask(path, build()) for name, build in KINDS.items()}
+    configs = {name: ask(path, build()) for name, build in KINDS.items()}  # all read one file
     expression = path / "expression.tsv"
     expression.write_text("".join(expression.read_text().splitlines(keepends=True)[:7]))
     return configs | {"path": path / "file"}

@@ -103,14 +103,21 @@ def test_bad_chromosomes(valid, test, words):
 @given(
     starts=st.lists(st.tuples(st.sampled_from("12"), st.integers(-20, 200)), min_size=6, max_size=40),
     length=st.integers(1, 30),
+    size=st.sampled_from([0, 100, 230]),
 )
-def test_overlaps_are_those_of_every_pair(starts, length):
+def test_overlaps_are_those_of_every_pair(starts, length, size):
+    """Chromosome 2 is circular where `size` is its length."""
     chromosome, start = np.array([c for c, _ in starts]), np.array([s for _, s in starts])
     rows = {name: np.arange(n, len(starts), 3) for n, name in enumerate(("train", "valid", "test"))}
-    found = splits.overlapping(rows, chromosome, start, length)
+    start = np.where((chromosome == "2") & (size > 0), start % max(size, 1), start)
+    found = splits.overlapping(rows, chromosome, start, length, np.where(chromosome == "2", size, 0))
+
+    def distance(n, m):
+        far = abs(start[n] - start[m])
+        return min(far, size - far) if size and chromosome[n] == "2" else far
+
     for name, later in (("train", ("valid", "test")), ("valid", ("test",)), ("test", ())):
         others = [n for split in later for n in rows[split]]
         assert found[name].tolist() == [
-            any(chromosome[n] == chromosome[m] and abs(start[n] - start[m]) < length for m in others)
-            for n in rows[name]
+            any(chromosome[n] == chromosome[m] and distance(n, m) < length for m in others) for n in rows[name]
         ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, tokens_from_text
@@ -17,6 +18,7 @@ from genexp.prepare.fasta import read_fasta
 from genexp.prepare.genes import GeneNames, RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
+from genexp.prepare.scale import check_scale, warn_of_scale
 from genexp.prepare.sequence_columns import Columns, find_columns
 from genexp.prepare.similarity import identical
 from genexp.prepare.tables import MISSING, Table, look_at
@@ -44,14 +46,14 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
     columns = find_columns(table, config)
     if columns.unread:
         ledger.rule("columns not read", few(columns.unread), report=ledger.note, prefix="columns not read: ")
-    genes, letters = _read(table, columns)
+    genes, letters = _read(table, columns, config)
+    warn_of_scale(config.expression_scale, genes.labels, [*genes.label_names, table.path.name], ledger)
     ledger.count("in the table", len(genes))
     if config.fasta:
         genes, letters = _from_fasta(genes, Path(config.fasta), ledger)
     genes = replace(genes, promoters=padded(letters, config.pad, table.where))
     _report(letters, config, ledger)
     genes = _with_own_ids(genes, config, table, ledger)
-    _check_labels(genes, config, table)
     whole = ~np.isnan(genes.labels).all(axis=1)
     if len(genes.halflife):
         whole &= ~np.isnan(genes.halflife).any(axis=1)
@@ -65,24 +67,26 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
     return Bases(genes.promoters)
 
 
-def _read(table: Table, columns: Columns) -> tuple[RawGenes, Letters]:
+def _read(table: Table, columns: Columns, config: Config) -> tuple[RawGenes, Letters]:
     """Read the rows of the table, and their sequences unless a FASTA file has them."""
     table.check_rows()
     kinds = {kind: columns.one(kind) for kind in ("sequence", "id", "split")}
     texts = [name for name in kinds.values() if name is not None]
     labels, features = columns.by_kind["label"], columns.by_kind["features"]
     cells: dict[str, list[str]] = {kind: [] for kind in kinds}
-    numbers, letters = [], []
+    numbers, letters, places = [], [], []
     for line, rows in table.chunks(_AT_ONCE, texts):
         for kind, name in kinds.items():
             if name is not None:
                 new = rows[name].where(~rows[name].isin(MISSING), "").tolist()
                 cells[kind] += new if kind != "sequence" else []
                 if kind == "sequence":
-                    letters.append(_letters(new, table, name, line))
+                    letters.append(_letters(new, table, name, (rows.index + table.first_line).tolist()))
         numbers.append(table.numbers(rows, [*labels, *features], line))
+        places.append(rows.index.to_numpy())
     values = np.concatenate(numbers)
     ids = cells["id"] if kinds["id"] is not None else [f"seq{n}" for n in range(1, len(values) + 1)]
+    check_scale(config, values[:, : len(labels)], table, labels, pd.Series(ids, np.concatenate(places)))
     unit = labels[0] if len(labels) == 1 else "value"
     genes = RawGenes(GeneNames(np.array(ids)), values[:, : len(labels)], tuple(labels), unit)
     if features:
@@ -93,12 +97,14 @@ def _read(table: Table, columns: Columns) -> tuple[RawGenes, Letters]:
     return genes, _together(letters)
 
 
-def _letters(texts: Sequence[str], table: Table, column: str, line: int) -> Letters:
-    """Return sequences as tokens; raise a UserError for the first that is empty or holds something else than bases."""
+def _letters(texts: Sequence[str], table: Table, column: str, lines: Sequence[int]) -> Letters:
+    """Return sequences as tokens; raise a UserError for the first that is empty or holds something else than bases.
+
+    `lines` are the lines of the table's first row and of those up to each sequence.
+    """
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     for row in np.flatnonzero(lengths == 0)[:1]:
-        what, number = "a sequence is empty", line + row
-        raise table.bad_cell(what, column, number, number, "bases", "nothing", "remove the row")
+        raise table.bad_cell("a sequence is empty", column, lines[row], "?", "bases", "nothing", "remove the row")
     whole = "".join(texts)
     try:
         tokens = tokens_from_text(whole)
@@ -107,9 +113,9 @@ def _letters(texts: Sequence[str], table: Table, column: str, line: int) -> Lett
             try:
                 tokens_from_text(text)
             except ValueError as error:
-                what, number = "a sequence holds something other than bases", line + row
-                expected, hint = "A C G T U N, or ambiguity codes", "correct or remove the row"
-                raise table.bad_cell(what, column, number, text[:20], expected, error, hint) from None
+                what, expected = "a sequence holds something other than bases", "A C G T U N, or ambiguity codes"
+                hint = "correct or remove the row"
+                raise table.bad_cell(what, column, lines[row], text[:20], expected, error, hint) from None
         raise
     raw, starts = np.frombuffer(whole.encode("ascii", "replace"), np.uint8), np.cumsum(lengths) - lengths
     rna, codes = (int((np.add.reduceat(kind[raw], starts) > 0).sum()) for kind in (_RNA, _CODES))
@@ -201,16 +207,6 @@ def _with_own_ids(genes: RawGenes, config: Config, table: Table, ledger: Ledger)
         numbers = np.array([f"seq{n}" for n in range(1, len(ids) + 1)])
         return replace(genes, names=GeneNames(numbers))
     return genes
-
-
-def _check_labels(genes: RawGenes, config: Config, table: Table) -> None:
-    """Raise a UserError for a label that has no logarithm, where one is to be taken."""
-    wrong = np.argwhere(genes.labels < 0) if config.expression_scale == "raw" else np.empty((0, 2), int)
-    for row, column in wrong[:1].tolist():
-        what, expected = f"{len(wrong):,} labels are negative, and have no logarithm", "at least 0"
-        name, value = genes.names.ids[row], f"{genes.labels[row, column]:g}"
-        hint = "leave expression_scale out: labels of sequences are then taken as they are"
-        raise table.bad_cell(what, genes.label_names[column], row + table.first_line, name, expected, value, hint)
 
 
 def _replicates(genes: RawGenes, config: Config, table: Table, ledger: Ledger) -> RawGenes:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.features.tokens import tokens_from_text
@@ -15,6 +16,7 @@ from genexp.prepare.config import Config
 from genexp.prepare.genes import GeneNames, RawGenes, check_unique, without_version
 from genexp.prepare.ledger import Ledger, Progress
 from genexp.prepare.opening import bad_line
+from genexp.prepare.scale import check_scale, warn_of_scale
 from genexp.prepare.tables import look_at
 
 #: Rows in memory at a time, for promoters may be long.
@@ -25,7 +27,8 @@ COLUMNS = ("ENSID", "EXPRESSION", *HALFLIFE_FEATURES, "PROMOTER")
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
     """Return the genes of the table."""
-    genes = read_numbers(Path(str(config.table)), config.expression_scale)
+    genes = read_numbers(config)
+    warn_of_scale(config.expression_scale, genes.labels, [COLUMNS[1], Path(str(config.table)).name], ledger)
     ledger.count("in the table", len(genes))
     if not config.halflife:
         genes = replace(genes, halflife=np.empty(0))
@@ -43,13 +46,13 @@ def read_bases(config: Config, genes: RawGenes, ledger: Ledger) -> Bases:
     return Bases(tokens, tokens.shape[1] // 2)
 
 
-def read_numbers(path: Path, scale: str) -> RawGenes:
+def read_numbers(config: Config) -> RawGenes:
     """Read everything but the bases; they are long, so they are read once their place is known.
 
-    A UserError is raised if columns are missing, a value is not a number, a length or plain expression is negative,
-    promoters differ in length, or a gene occurs twice.
+    A UserError is raised if columns are missing, a value is not a number, a length is negative, expression is
+    impossible on its scale, promoters differ in length, or a gene occurs twice.
     """
-    table = look_at(path, "table")
+    table = look_at(Path(str(config.table)), "table")
     lacking = [name for name in COLUMNS if name not in table.columns]
     if lacking:
         what = f"the table lacks the column{'s' if len(lacking) > 1 else ''} {', '.join(lacking)}"
@@ -62,9 +65,9 @@ def read_numbers(path: Path, scale: str) -> RawGenes:
         values = table.numbers(chunk, COLUMNS[1:-1], line)
         lengths = chunk["PROMOTER"].fillna("").str.len().to_numpy()
         length = length or lengths[0]
-        lowest = np.where(np.array(COLUMNS[1:-1]) == COLUMNS[1], 0 if scale == "raw" else -np.inf, 0)
         checks = [
-            ("a value is negative or missing", values >= lowest, COLUMNS[1:-1], "a number, at least 0"),
+            ("a value is missing", ~np.isnan(values[:, :1]), COLUMNS[1:2], "a number"),
+            ("a value is negative or missing", values[:, 1:] >= 0, COLUMNS[2:-1], "a number, at least 0"),
             ("promoters differ in length", lengths[:, None] == (length or -1), COLUMNS[-1:], f"{length:,} bases"),
         ]
         for what, right, names, expected in checks:
@@ -76,6 +79,7 @@ def read_numbers(path: Path, scale: str) -> RawGenes:
         parts.append(values)
     check_unique(genes, table.where, table.first_line)
     numbers = np.concatenate(parts)
+    check_scale(config, numbers[:, :1], table, COLUMNS[1:2], pd.Series(genes))
     return RawGenes(GeneNames(np.array(genes)), numbers[:, :1], halflife=numbers[:, 1:])
 
 

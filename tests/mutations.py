@@ -1,6 +1,8 @@
 """Damage to the bytes of a file, as disks, downloads and editors do it."""
 
+import io
 import random
+import zipfile
 
 
 def mutated(whole: bytes, rng: random.Random) -> bytes:
@@ -22,3 +24,16 @@ def mutated(whole: bytes, rng: random.Random) -> bytes:
         elif content:
             content[at % len(content)] ^= 1 << rng.randrange(8)
     return bytes(content)
+
+
+def mutated_archive(whole: bytes, rng: random.Random) -> bytes:
+    """Return a zip archive (.npz, .keras) that is damaged itself, or in one of its members with the right checksum."""
+    if rng.random() < 0.3:
+        return mutated(whole, rng)
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(whole)) as source, zipfile.ZipFile(made, "w") as target:
+        chosen = rng.choice(source.namelist())
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, mutated(content, rng) if name == chosen else content)
+    return made.getvalue()
