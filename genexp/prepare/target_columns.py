@@ -87,7 +87,7 @@ def find_factors(table: Table, key: str, genes: GeneNames) -> tuple[str, list[st
 def best_column(frame: pd.DataFrame, columns: Sequence[str], genes: GeneNames) -> str:
     """Return the column whose names are those of the most genes; the first of equals."""
     known = genes.known() if len(columns) > 1 else set()
-    hits = {name: len(known.intersection(set(map(str, frame[name])))) for name in columns}
+    hits = {name: len(known.intersection(map(str, pd.unique(frame[name])))) for name in columns}
     return max(hits, key=lambda name: hits[name])
 
 

@@ -209,7 +209,7 @@ def _of_pairs(pairs: pd.DataFrame, where: str, format: TargetsFormat, genes: Gen
         cells = np.unique(rows * len(factors) + columns)
         form += f", {int((matrix.ravel()[cells] == 0).sum()):,} of dual or unknown effect are 0"
     else:  # of several scores of a pair, the largest in size
-        order = np.argsort(np.abs(value), kind="stable")
+        order = np.argsort(np.abs(value), kind="stable") if values == "score" else slice(None)
         matrix[rows[order], columns[order]] = value[order]
     damage = [_damage(pairs[kind].unique().tolist(), f"{kind}s") for kind in ("gene", "factor")]
     return Targets(matrix, tuple(map(str, factors)), found, form, warnings=(*damage[0], *damage[1]))
