@@ -20,7 +20,7 @@ from conftest import QUICK, write_xpresso_set
 from genexp.api.training import reported_status
 from genexp.cli import main
 from genexp.errors import UserError
-from genexp.evaluation.metrics import METRICS
+from genexp.evaluation.metrics import METRICS, SHARES
 from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training.config import read_config
 from genexp.training.state import read_progress
@@ -49,6 +49,7 @@ def test_the_run_directory_is_complete(run):
     files = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert files == {
         *("config.yaml", "environment.json", "train.log", "history.csv", "metrics.json", "predictions.csv"),
+        "training_genes.npz",
         *("checkpoints/best.keras", "checkpoints/last.keras", "checkpoints/state/state.npz"),
         *("plots/history.png", "plots/scatter.png", "plots/density.png"),
         *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"),
@@ -62,7 +63,7 @@ def test_metrics_have_the_keys_that_scripts_rely_on(run):
     assert found["epochs_run"] == 3
     for checkpoint in ("best", "last"):
         for split in ("valid", "test"):
-            assert list(found[checkpoint][split]) == ["n", *METRICS, "r2_ci95"]
+            assert list(found[checkpoint][split]) == ["n", *METRICS, "r2_ci95", *SHARES]
             assert found[checkpoint][split]["n"] == 32
 
 
