@@ -13,7 +13,7 @@ from genexp.blocks import BLOCKS, PROMOTER, in_order
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.hdf5 import StoredArray, look_at, open_file
 from genexp.dataset.problems import wrong
-from genexp.dataset.storage import check_heaps
+from genexp.dataset.storage import attribute, check_heaps
 from genexp.errors import UserError, nearest
 
 
@@ -107,7 +107,7 @@ def look_into(path: Path) -> Contents:
         kept = [name for name in file.attrs if MARK in file.attrs or name in (*OF_LABELS, *OF_COLUMNS)]
         if any(file.attrs.get_id(name).dtype.kind == "O" for name in kept):
             check_heaps(path)
-        return Contents(path, ", ".join(names), arrays, {name: file.attrs[name] for name in kept})
+        return Contents(path, ", ".join(names), arrays, {name: attribute(file, name) for name in kept})
 
 
 @dataclass(frozen=True)

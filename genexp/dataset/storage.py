@@ -11,8 +11,10 @@ import struct
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
 
 from genexp.dataset.problems import damaged, unlike, wrong
 
@@ -33,6 +35,7 @@ def open_inside(group: h5py.Group, path: Path, key: str, depth: int = 0) -> h5py
     if found.file != group.file:  # a link somewhere on the way
         _inside(path, found.file.filename, where, key)
     if isinstance(found, h5py.Dataset):
+        check_kind(found.dtype, where)
         _check_filters(found, where)
         _check_external(found, path, where, key)
         if found.is_virtual:
@@ -105,6 +108,20 @@ def _holds(source: h5py.Dataset, taken: h5py.h5s.SpaceID, mapped: h5py.h5s.Space
         return bool(source.size == mapped.get_select_npoints())
     last = taken.get_select_bounds()[1]
     return len(last) == source.ndim and all(place < side for place, side in zip(last, source.shape, strict=True))
+
+
+def attribute(node: h5py.Group, name: str, absent: Any = None) -> Any:
+    """Return an attribute of numbers or text; HDF5 may crash on others, which only damaged files have."""
+    if name not in node.attrs:
+        return absent
+    check_kind(node.attrs.get_id(name).dtype, f"attribute '{name}'")
+    return node.attrs[name]
+
+
+def check_kind(kind: np.dtype[Any], where: object) -> None:
+    """Raise a TypeError for values of any length that are no text."""
+    if kind.hasobject and h5py.check_string_dtype(kind) is None:
+        raise TypeError(f"{where} holds neither numbers nor text")
 
 
 def check_heaps(path: Path, up_to: int | None = None) -> None:

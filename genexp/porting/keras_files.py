@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from genexp.dataset.hdf5 import look_at
-from genexp.dataset.storage import check_heaps
+from genexp.dataset.storage import attribute, check_heaps
 from genexp.errors import UserError
 from genexp.files import damage_reported, in_short
 from genexp.porting.checkpoint import Checkpoint, LayerWeights, gather, group_layers
@@ -53,11 +53,11 @@ def _archive(path: Path) -> Checkpoint:
 
 def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
     """Read the layout of Keras 2: attributes list the layers, and the variables of each, in order."""
-    description = describe(json.loads(_text(file.attrs.get("model_config", "{}"))))
+    description = describe(json.loads(_text(attribute(file, "model_config", "{}"))))
 
     def variables() -> Iterator[tuple[LayerWeights, str, np.ndarray]]:
-        for layer in map(_text, group.attrs["layer_names"]):
-            for name in map(_text, group[layer].attrs.get("weight_names", [])):
+        for layer in map(_text, attribute(group, "layer_names")):
+            for name in map(_text, attribute(group[layer], "weight_names", [])):
                 parent, _, own = name.rpartition("/")
                 nested = parent if f"{parent}/".startswith(f"{layer}/") else f"{layer}/{parent}".rstrip("/")
                 top = layer if layer in description.layers else None
@@ -65,8 +65,8 @@ def _keras2(path: Path, file: h5py.File, group: h5py.Group) -> Checkpoint:
 
     layers, skipped = group_layers(variables())
     if "optimizer_weights" in file:
-        skipped += len(file["optimizer_weights"].attrs.get("weight_names", []))
-    version = _text(group.attrs.get("keras_version", file.attrs.get("keras_version", "2")))
+        skipped += len(attribute(file["optimizer_weights"], "weight_names", []))
+    version = _text(attribute(group, "keras_version", attribute(file, "keras_version", "2")))
     return gather(str(path), f"HDF5, written by Keras {version}", layers, description, skipped)
 
 

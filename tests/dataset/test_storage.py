@@ -245,3 +245,16 @@ def test_free_blocks_that_name_each_other_for_ever_are_refused(tmp_path, names):
     content[data + free : data + free + 8] = (free if names == 8 else names).to_bytes(8, "little")
     (tmp_path / "valid.h5").write_bytes(content)
     assert "names or texts in a file are damaged" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["attribute", "geneName"])
+def test_numbers_of_any_length_are_refused(tmp_path, where):
+    write_xpresso(tmp_path)
+    with h5py.File(tmp_path / "valid.h5", "a") as file:
+        if where == "attribute":
+            file.attrs["genexp_layout"] = 1
+            file.attrs.create("scaling", np.array([np.arange(3), np.arange(2)], object), dtype=h5py.vlen_dtype(int))
+        else:
+            del file[where]
+            file.create_dataset(where, (5,), h5py.vlen_dtype(int))
+    assert "holds neither numbers nor text" in error_of(tmp_path)
