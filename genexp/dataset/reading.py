@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
@@ -77,8 +78,16 @@ def _streams(source: Source, blocks: str, window: Window | None, stream: bool | 
     on_disk = bool(promoters) and (features + promoters > STREAM_ABOVE * available() if stream is None else stream)
     fewer, shorter = "use fewer blocks or genes, or a machine with more memory", "choose a shorter data.window"
     hint = f"set dataset.stream=true, or {shorter}" if promoters and not on_disk else fewer
-    check_size(features + (0 if on_disk else promoters), found.source, hint)
+    columns = sum(map(_column_bytes, source.arrays.values()))
+    check_size(columns + features + (0 if on_disk else promoters), found.source, hint)
     return on_disk
+
+
+def _column_bytes(arrays: Mapping[str, StoredArray]) -> int:
+    """Return the bytes that labels and gene names take: as stored, and then as float32, and as text of NumPy's."""
+    labels, names = arrays[LABEL], arrays.get(GENE)
+    texts = 6 * math.prod(names.shape) * names.itemsize if names else 0
+    return math.prod(labels.shape) * (labels.itemsize + 4) + texts
 
 
 def _read_split(

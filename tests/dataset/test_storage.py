@@ -211,21 +211,37 @@ def test_sizes_beyond_memory_are_refused_before_reading(tmp_path, monkeypatch, k
     assert "do not fit into memory" in error_of(tmp_path, blocks="H")
 
 
+def test_names_of_a_megabyte_each_are_counted(tmp_path, monkeypatch):
+    def widen(_, arrays):
+        shape = {"shape": (len(arrays["geneName"]),), "dtype": "S100000000", "chunks": (1,), "compression": "gzip"}
+        arrays["geneName"] = (None, shape)
+
+    write_xpresso(tmp_path, change=widen)
+    for module in (memory, reading):
+        monkeypatch.setattr(module, "available", lambda: 1 << 30)
+    monkeypatch.setattr(hdf5, "available", lambda: 1 << 40)
+    assert "do not fit into memory" in error_of(tmp_path)
+
+
 def test_more_than_the_disk_holds_is_not_begun(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with pytest.raises(UserError, match="no space for"):
         memory.allocate((1 << 50,), np.uint8, on_disk=True)
 
 
+def with_text(path):
+    with h5py.File(path, "w") as file:
+        file.attrs["a"] = "some text"
+        file["b"] = ["gene"] * 300
+    return bytearray(path.read_bytes())
+
+
 @pytest.mark.parametrize("size", [0, 7, 1 << 40, (1 << 64) - 1])
 @pytest.mark.parametrize("number", [0, 1])
 def test_text_that_hdf5_would_read_for_ever_is_refused(tmp_path, number, size):
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.attrs["a"] = "some text"
-        file["b"] = ["gene"] * 300
+    content = with_text(tmp_path / "x.h5")
     check_heaps(tmp_path / "x.h5")
-    content = bytearray((tmp_path / "x.h5").read_bytes())
-    at = content.index(b"GCOL") + 16  # of the first object; the free space of a damaged file may be anywhere
+    at = content.index(b"GCOL") + 16
     content[at : at + 2] = number.to_bytes(2, "little")
     content[at + 8 : at + 16] = size.to_bytes(8, "little")
     (tmp_path / "y.h5").write_bytes(content)
@@ -234,6 +250,14 @@ def test_text_that_hdf5_would_read_for_ever_is_refused(tmp_path, number, size):
         return
     with pytest.raises(UserError, match="names or texts in a file are damaged"):
         check_heaps(tmp_path / "y.h5")
+
+
+def test_what_is_left_of_deleted_text_is_no_damage(tmp_path):
+    whole, content = with_text(tmp_path / "x.h5"), with_text(tmp_path / "y.h5")
+    at = content.index(b"GCOL") + 16
+    content[at : at + 16] = bytes(16)
+    (tmp_path / "x.h5").write_bytes(whole + content[at - 16 :])  # where HDF5 does not look
+    check_heaps(tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("names", [8, 16, 1 << 40])
