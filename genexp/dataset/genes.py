@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
 
+#: What rows without an id are called: their number is no name, by which other files could be compared.
+NUMBERED = "seq{}"
+
 #: Rows that are copied or hashed at a time.
 ROWS_AT_ONCE = 1024
 

@@ -116,7 +116,18 @@ def _attributes(contents: Contents) -> dict[str, Any]:
         what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{layouts.MARK}'"
         raise wrong(what, where, layouts.VERSION, contents.attributes[layouts.MARK], "update genexp")
     absent = {"promoter": None, "tss": None, "source": None, "feature_names": "{}", "scaling": "null"}
-    return {**absent, **dict.fromkeys(layouts.OF_LABELS), **contents.attributes}
+    found = {**absent, **dict.fromkeys(layouts.OF_LABELS), **contents.attributes}
+    if layouts.MARK not in found:  # another program may use the same names for something else
+        found |= {name: absent[name] for name in layouts.OF_COLUMNS if not _is_group(found[name])}
+    return found
+
+
+def _is_group(text: Any) -> bool:
+    """Tell whether an attribute is a JSON object."""
+    try:
+        return isinstance(json.loads(text), dict)
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_arrays(arrays: _Arrays) -> None:

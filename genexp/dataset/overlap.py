@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from genexp.blocks import PROMOTER
-from genexp.dataset.genes import Split, digests
+from genexp.dataset.genes import NUMBERED, Split, digests
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN
 from genexp.files import in_short, open_npz, write_atomically
@@ -62,6 +63,8 @@ def _hashes(split: Split, *, named: bool) -> tuple[np.ndarray, np.ndarray]:
     names = promoters = np.full(len(split), NOTHING)
     if named:
         names = digests(str(name).encode() for name in split.genes)
+        numbered = re.compile(NUMBERED.format("[0-9]+"))
+        names[[numbered.fullmatch(str(name)) is not None for name in split.genes]] = NOTHING
     values = split.blocks.get(PROMOTER)
     if values is not None:
         nothing = N_TOKEN if values.ndim == 2 else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +49,7 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
     """Return the root attributes that every file of the dataset carries."""
     found, blocks = dataset.description, dataset.splits["train"].blocks
     names = {block: found.feature_names[block] for block in blocks if block in found.feature_names}
-    attributes = {MARK: VERSION, "source": source, "feature_names": json.dumps(names)}
-    if scaling is not None:
-        attributes["scaling"] = json.dumps(scaling, default=lambda value: value.tolist())  # NumPy numbers and arrays
-    attributes |= _of_labels(dataset)
+    attributes = {MARK: VERSION, "source": source, **_of_columns(names, scaling), **_of_labels(dataset)}
     if PROMOTER in blocks:
         bases = blocks[PROMOTER].ndim == 2
         attributes["promoter"] = "tokens" if bases else "embedded"
@@ -60,6 +57,14 @@ def _attributes(dataset: Dataset, source: str, scaling: Mapping[str, Any] | None
             first = dataset.window[0] if dataset.window else 0
             attributes["tss"] = NO_TSS if found.tss is None else found.tss - first
     return attributes
+
+
+def _of_columns(names: Mapping[str, Sequence[str]], scaling: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the root attributes that name the feature columns, and say how all values were scaled."""
+    found = {"feature_names": json.dumps(names)}
+    if scaling is not None:
+        found["scaling"] = json.dumps(scaling, default=lambda value: value.tolist())  # NumPy numbers and arrays
+    return found
 
 
 def _of_labels(dataset: Dataset) -> dict[str, str]:
@@ -111,6 +116,7 @@ def write_embedded(
             for block, values in split.blocks.items():
                 if block != PROMOTER:
                     file.create_dataset(BLOCKS[block].input, data=values)
-            file.attrs.update({"feature_names": json.dumps(dataset.description.feature_names)} | _of_labels(dataset))
+            file.attrs.update(_of_columns(dataset.description.feature_names, dataset.description.scaling))
+            file.attrs.update(_of_labels(dataset))
         before += len(split)
     return empty

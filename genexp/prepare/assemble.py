@@ -55,6 +55,10 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
     for block in genes.targets:
         blocks[block], names[block], directions = _targets(config, genes, block, fit_on, ledger)
         svd = svd if directions is None else directions
+        if config.recipe == "honest" and blocks[block].dtype != np.uint8:
+            scalers[block] = recipe.fit(blocks[block][fit_on])
+            blocks[block] = scalers[block].apply(blocks[block])
+            ledger.rule(f"scale of {block}", "real values: standardised with mean and sd of the training genes")
     labels = scalers["label"].apply(label)
     parts = {
         name: Split(genes.names.ids[mine], labels[mine], {b: _rows(x, mine) for b, x in blocks.items()})
@@ -81,6 +85,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         labels=genes.label_names,
         features=genes.halflife_names,
         logged=genes.halflife_logged,
+        targets={BLOCKS[block].input: (scalers[block], names[block]) for block in genes.targets if block in scalers},
     )
     return Scaled(Dataset(description, parts), record, svd)
 
@@ -98,16 +103,13 @@ def _check_varied(genes: RawGenes, label: np.ndarray) -> None:
 def _targets(
     config: Config, genes: RawGenes, block: str, fit_on: np.ndarray, ledger: Ledger
 ) -> tuple[np.ndarray, tuple[str, ...], tuple[np.ndarray, np.ndarray] | None]:
-    """Return the values and names of a block of targets, reduced and scaled, and with an SVD what it is made of."""
+    """Return the values and names of a block of targets, and with an SVD what it is made of."""
     targets = genes.targets[block]
     values, names, svd = targets.values, targets.names, None
     if config.svd and block == LETTERS["mirna"]:
         values, directions = _reduced(values, fit_on, config.svd, ledger)
         names = tuple(f"SVD{n}" for n in range(1, len(directions) + 1))
         svd = directions, np.array(targets.names)
-    if config.recipe == "honest" and values.dtype != np.uint8:
-        values = recipe.fit(values[fit_on]).apply(values)
-        ledger.rule(f"scale of {block}", "real values: standardised with mean and sd of the training genes")
     return values, names, svd
 
 

@@ -6,7 +6,7 @@ they are split, as Xpresso's ``setup_training_files.py`` does (a leak, if a smal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +83,12 @@ def scaling_record(
     labels: Sequence[str] = ("expression",),
     features: Sequence[str] = HALFLIFE_FEATURES,
     logged: Sequence[bool] = LOGGED,
+    targets: Mapping[str, tuple[Scaler, Sequence[str]]] | None = None,
 ) -> dict[str, Any]:
     """Return what the files say of the scaling, enough to turn it back.
 
     Several `labels` have a group each; `features` are the names of the half-life features, `logged` those that are
-    logarithms.
+    logarithms; `targets` are blocks of real values, by their input, with the names of their columns.
     """
 
     def column(scaler: Scaler, n: int, added: float | None) -> dict[str, float | None]:
@@ -104,6 +105,8 @@ def scaling_record(
     if halflife is not None:
         offsets = [OFFSET if taken else None for taken in logged]
         record["halflife"] = {name: column(halflife, n, offsets[n]) for n, name in enumerate(features)}
+    for block, (scaler, names) in (targets or {}).items():
+        record[block] = {name: column(scaler, n, None) for n, name in enumerate(names)}
     return record
 
 

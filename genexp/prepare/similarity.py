@@ -15,10 +15,10 @@ from genexp.features.tokens import N_TOKEN
 K = 10
 #: Of longer sequences a fixed sample of about this many k-mers is compared.
 SAMPLE = 1000
-#: Two sequences are compared if they share this many of their rarest k-mers: one would do, but for many in vain.
+#: Two sequences are compared if they share this many of their rarest k-mers, and a fiftieth of all.
 _SHARED = 5
-#: Sequences cut into k-mers at a time, products computed at a time, and products that a few minutes allow.
-_ROWS, _BLOCK, _FEASIBLE = 4096, 8_000_000, 100_000_000_000
+#: Bases cut into k-mers at a time, pairs compared at a time, products at a time, and those that some minutes allow.
+_BASES, _PAIRS, _BLOCK, _FEASIBLE = 1_000_000, 4096, 8_000_000, 100_000_000_000
 
 
 def identical(sequences: np.ndarray) -> np.ndarray:
@@ -33,17 +33,19 @@ def alike(sequences: np.ndarray, threshold: float) -> np.ndarray:
 
     Two sequences are similar if they share at least the part `threshold` of their k-mers: twice those shared over the
     sum of both; a k-mer counts once, and not at all with N. All such pairs are found: two sets that share so much share
-    `_SHARED` of their rarest members, and pairs that do are compared.
+    some of their rarest members, and pairs that do are compared.
     """
     _, first, group = np.unique(identical(sequences), return_index=True, return_inverse=True)
     sets = _kmer_sets(sequences[first])
-    least = np.ceil(threshold / (2 - threshold) * np.diff(sets.indptr) - 1e-9).astype(np.int64)
-    rare, found = _rarest(sets, least), [np.empty((2, 0), np.int64)]
+    sizes = np.diff(sets.indptr)
+    least = np.ceil(threshold / (2 - threshold) * sizes - 1e-9).astype(np.int64)
+    some = np.minimum(least, _SHARED + sizes // 50)  # one would do, but for many comparisons in vain
+    rare, found = _rarest(sets, least, some), [np.empty((2, 0), np.int64)]
     columns = csr_array(rare.T)
     for rows in _blocks(rare):
         shared = (rare[rows] @ columns).tocoo()
         one, other = shared.coords[0] + rows.start, shared.coords[1]
-        near = (one < other) & (shared.data >= np.minimum(_SHARED, np.maximum(least[one], least[other])))
+        near = (one < other) & (shared.data >= np.minimum(some[one], some[other]))
         found.append(_similar(sets, one[near], other[near], threshold))
     one, other = np.concatenate(found, axis=1)
     links = csr_array((np.ones(len(one), bool), (one, other)), shape=(len(first), len(first)))
@@ -66,8 +68,9 @@ def _kmer_sets(sequences: np.ndarray) -> csr_array:
     if width > SAMPLE:
         kept = np.random.default_rng(0).random(4**K) < SAMPLE / width
     parts, sizes = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
-    for start in range(0, len(sequences), _ROWS):
-        codes = _codes(sequences[start : start + _ROWS], width)
+    step = max(1, _BASES // max(1, width))
+    for start in range(0, len(sequences), step):
+        codes = _codes(sequences[start : start + step], width)
         codes.sort(axis=1)
         there = codes >= 0
         there[:, 1:] &= codes[:, 1:] != codes[:, :-1]
@@ -91,10 +94,10 @@ def _codes(tokens: np.ndarray, width: int) -> np.ndarray:
     return np.where(known, codes, np.int32(-1))
 
 
-def _rarest(sets: csr_array, least: np.ndarray) -> csr_array:
-    """Keep so many of the first columns of rows that those which share `least` (n,) of all share `_SHARED` of them."""
+def _rarest(sets: csr_array, least: np.ndarray, some: np.ndarray) -> csr_array:
+    """Keep the first columns of rows, so many that rows which share `least` (n,) of all share `some` (n,) of these."""
     sizes = np.diff(sets.indptr)
-    number = np.minimum(sizes, sizes - least + _SHARED)
+    number = sizes - least + some
     place = np.arange(sets.nnz) - np.repeat(sets.indptr[:-1], sizes)
     members = sets.indices[place < np.repeat(number, sizes)]
     ends = np.concatenate([[0], number.cumsum()])
@@ -120,8 +123,8 @@ def _blocks(rare: csr_array) -> Iterator[slice]:
 def _similar(sets: csr_array, one: np.ndarray, other: np.ndarray, threshold: float) -> np.ndarray:
     """Return those of the pairs that are similar, (2, pairs)."""
     sizes, right = np.diff(sets.indptr), np.empty(len(one), bool)
-    for start in range(0, len(one), _ROWS):
-        a, b = one[start : start + _ROWS], other[start : start + _ROWS]
+    for start in range(0, len(one), _PAIRS):
+        a, b = one[start : start + _PAIRS], other[start : start + _PAIRS]
         shared = sets[a].multiply(sets[b]).sum(axis=1)
-        right[start : start + _ROWS] = 2 * shared >= threshold * (sizes[a] + sizes[b]) - 1e-9
+        right[start : start + _PAIRS] = 2 * shared >= threshold * (sizes[a] + sizes[b]) - 1e-9
     return np.stack([one[right], other[right]])

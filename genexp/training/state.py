@@ -80,7 +80,9 @@ def read_progress(path: Path) -> Progress:
     if not path.exists():
         return Progress()
     with open_npz(path, lambda error: _unreadable(path, error)) as file:
-        found = TypeAdapter(Progress).validate_json(str(file["progress"]), strict=True)
+        text = str(file["progress"])
+        TypeAdapter(Progress).validate_json(text, strict=True)  # which would make the epochs in the history floats
+        found = Progress(**json.loads(text))
         rows = [set(row) == set(HISTORY_COLUMNS) for row in found.history]
         if not all(rows) or not 0 <= found.best_epoch <= found.epoch == len(rows) or found.attempt < 0:
             raise ValueError("its epochs do not add up")

@@ -27,6 +27,13 @@ def test_genes_are_found_by_name_and_by_promoter(tmp_path):
     assert unnamed.among(genes(["a", "b"]), named=True)["genes"] == 0
 
 
+def test_numbers_of_rows_are_no_names():
+    """Two tables of sequences without ids have both a seq1, which are two sequences."""
+    known = TrainingGenes.of(genes(["seq1", "seq2", "s1"], [[0, 1], [2, 3], [1, 1]]), named=True)
+    found = known.among(genes(["seq1", "seq3", "s1"], [[3, 3], [2, 3], [0, 0]]), named=True)
+    assert found == {"genes": 2, "by_name": 1, "by_sequence": 1, "of": 3}
+
+
 @given(st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
 def test_counts_are_those_of_sets(one, two, other):
     first, second = (TrainingGenes.of(genes([f"g{n}" for n in each]), named=True) for each in (one, two))

@@ -56,7 +56,8 @@ def test_products_in_many_blocks_find_the_same(monkeypatch):
     rows[np.arange(90), rng.integers(0, 50, 90)] = 0
     whole = alike(rows, 0.8)
     monkeypatch.setattr(similarity, "_BLOCK", 40)
-    monkeypatch.setattr(similarity, "_ROWS", 7)
+    monkeypatch.setattr(similarity, "_PAIRS", 7)
+    monkeypatch.setattr(similarity, "_BASES", 300)
     assert same_groups(whole.tolist(), alike(rows, 0.8).tolist())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from genexp.dataset.genes import NUMBERED
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, tokens_from_text
 from genexp.memory import check_size
@@ -85,7 +86,7 @@ def _read(table: Table, columns: Columns, config: Config) -> tuple[RawGenes, Let
         numbers.append(table.numbers(rows, [*labels, *features], line))
         places.append(rows.index.to_numpy())
     values = np.concatenate(numbers)
-    ids = cells["id"] if kinds["id"] is not None else [f"seq{n}" for n in range(1, len(values) + 1)]
+    ids = cells["id"] if kinds["id"] is not None else [NUMBERED.format(n) for n in range(1, len(values) + 1)]
     check_scale(config, values[:, : len(labels)], table, labels, pd.Series(ids, np.concatenate(places)))
     unit = labels[0] if len(labels) == 1 else "value"
     genes = RawGenes(GeneNames(np.array(ids)), values[:, : len(labels)], tuple(labels), unit)
@@ -204,7 +205,7 @@ def _with_own_ids(genes: RawGenes, config: Config, table: Table, ledger: Ledger)
             hint = "correct the ids, or add replicates=mean if they stand for one sequence"
             raise UserError(what, where=where if name else f"{table.where}, row {row + table.first_line:,}", hint=hint)
         ledger.rule("ids", f"{what}: the sequences are called seq1, seq2, ... instead", report=ledger.note)
-        numbers = np.array([f"seq{n}" for n in range(1, len(ids) + 1)])
+        numbers = np.array([NUMBERED.format(n) for n in range(1, len(ids) + 1)])
         return replace(genes, names=GeneNames(numbers))
     return genes
 
