@@ -26,7 +26,7 @@ LEAST_SHARE, MOST_REPEATED = 0.02, 0.7
 #: Positions that are enough to tell.
 ENOUGH = 100
 #: Letters of bases, with ambiguity codes and gaps.
-LETTERS = b"ACGTUacgtuNRYSWKMBDHVnryswkmbdhv.-*"
+LETTERS = b"ACGTUacgtuNRYSWKMBDHVnryswkmbdhv.-"
 
 _CODE = np.full(256, 255, np.uint8)
 _CODE[np.frombuffer(LETTERS, np.uint8)] = N_TOKEN

@@ -49,8 +49,9 @@ def prepare(
     genes, reader = gather.gather(config, ledger), source.load(config.source)
     # Bases are read in the order in which they are written, unless the split depends on them.
     first = reader.read_bases(config, genes, ledger) if config.split.by == "similarity" else None
-    sequences = first.promoters if first else genes.promoters if len(genes.promoters) else None
+    sequences = first.promoters if first else genes.promoters if config.source == "sequences" else None
     planned = plan(config, genes, sequences, ledger)
+    del genes  # whose promoters are large
     with whole_or_nothing(out) as folder:
         folder.mkdir()
         bases = first.take(planned.order) if first else reader.read_bases(config, planned.genes, ledger)

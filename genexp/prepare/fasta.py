@@ -79,9 +79,10 @@ def _records(file: IO[bytes], path: Path) -> Iterator[Chromosome]:
                 hint = "give each chromosome its own name"
                 raise UserError(what, where=path, received=f">{record.name}", hint=hint)
             seen.add(name)
-            _check_bases(name, record.sequence, path)
-            yield Chromosome(name, record.name, record.sequence)
-            del record  # before the next one is put together
+            bases = record.sequence.replace("*", "N")
+            _check_bases(name, bases, path)
+            yield Chromosome(name, record.name, bases)
+            del record, bases  # before the next one is put together
     except FastaFormatError as error:
         expected = "a first line that begins with >"
         raise UserError("this is not a FASTA file", where=path, expected=expected, received=error.message) from None

@@ -183,7 +183,7 @@ def _gmt_pairs(path: Path, key: str) -> pd.DataFrame:
             pairs += [(gene.strip(), factor.strip(), score) for gene, _, score in targets]
     found = pd.DataFrame(pairs, columns=["gene", "factor", "score"], dtype=str)
     scores = numbers_in(found.pop("score"))
-    return found.assign(score=scores) if len(scores) and scores.notna().all() else found
+    return found.assign(score=scores) if len(scores) and np.isfinite(scores).all() else found
 
 
 def _of_pairs(pairs: pd.DataFrame, where: str, format: TargetsFormat, genes: GeneNames, values: str) -> Targets:

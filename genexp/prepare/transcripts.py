@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -186,7 +187,7 @@ def _report_choice(
 
 
 def _chosen(annotation: Annotation, best: dict[str, Transcript], *, strip_versions: bool) -> RawGenes:
-    transcripts = list(best.values())
+    transcripts = deepcopy(list(best.values()))  # which lie together in memory, so that the others leave no holes
     kinds = sorted({kind for gene in best for kind in annotation.genes[gene].names})
     others = {kind: np.array([annotation.genes[gene].names.get(kind, "") for gene in best]) for kind in kinds}
     ids = list(map(without_version, best)) if strip_versions else list(best)

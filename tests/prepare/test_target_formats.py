@@ -227,6 +227,11 @@ def test_scores_of_targetscan(tmp_path):
     ]
 
 
+def test_scores_of_gmt_are_numbers(tmp_path):
+    with pytest.raises(UserError, match="has no scores"):
+        read(write(tmp_path, "TF1\t\tabcA,1e999\tabcC,1\n"), "score")
+
+
 def test_mirtarbase_as_a_workbook(tmp_path):
     book = openpyxl.Workbook()
     for row in mirtarbase("\t").splitlines():

@@ -109,6 +109,16 @@ def test_a_genome_becomes_a_dataset(tmp_path, raw):
                 assert float(written[gene][feature]) == pytest.approx(value, rel=1e-8)
 
 
+def test_genes_with_one_promoter_are_split_as_all_others(tmp_path, raw):
+    """Identical sequences are kept together where sequences are the source, and there alone."""
+    run(raw)
+    first = ORGANISM.genome["1"]
+    text = "".join(f">{name}\n{first}\n" for name in ORGANISM.genome)  # each promoter four times
+    run(raw, fasta=toy.write(tmp_path / "copies.fa", text), out=tmp_path / "copies")
+    splits_of = [{gene: row["split"] for gene, row in raw_values(tmp_path / out).items()} for out in ("out", "copies")]
+    assert splits_of[0] == splits_of[1]
+
+
 def test_honest_scaling_is_fitted_on_the_training_genes_and_turned_back(tmp_path, raw):
     run(raw)
     dataset = read(tmp_path / "out")
