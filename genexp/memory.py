@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
+import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,8 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False)
         return raw[start : start + size].view(dtype).reshape(shape)
     folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else tempfile.gettempdir())
     try:
+        if size > shutil.disk_usage(folder).free:  # which allocating would fill up first
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with tempfile.TemporaryFile(prefix="genexp-", dir=folder) as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)  # an error now, in place of a crash when it is written
