@@ -273,7 +273,7 @@ def advised(error):
         (
             table(["gene", "GC (%)", "S 1", "it's", "kind"], ["g1", 7, 1, 3, "x"], ["g2", 9, 200, 400, "y"]),
             "kind",
-            [3, 200],
+            [2, 300],
         ),
         (lines("chr start end gene_id S1", "1 5 9 g1 1", "1 5 9 g2 200"), "chr, start, end", [1, 200]),
         (table(["x", "S1"], [1, 1], [2, 200]), "x", [1, 200]),
