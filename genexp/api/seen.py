@@ -8,7 +8,6 @@ from genexp import console
 from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.labels import choose
-from genexp.dataset.layouts import GENE
 from genexp.dataset.overlap import TrainingGenes
 from genexp.dataset.sources import inspect, load
 from genexp.errors import UserError
@@ -61,4 +60,6 @@ def count_seen(
 
 def _named(source: Source, split: str) -> bool:
     """Tell whether the files of a dataset name its genes; simulated genes have names."""
+    from genexp.dataset.layouts import GENE  # imports h5py, which help and completion do without
+
     return not source.arrays or GENE in source.arrays[split]

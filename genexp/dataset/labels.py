@@ -6,12 +6,14 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genexp.dataset.description import DatasetDescription, Source, listed
-from genexp.dataset.hdf5 import StoredArray
 from genexp.dataset.problems import wrong
 from genexp.errors import nearest
+
+if TYPE_CHECKING:
+    from genexp.dataset.hdf5 import StoredArray
 
 #: The name of the only label of files that do not name it.
 UNNAMED = ("label",)
