@@ -15,6 +15,7 @@ from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
 from genexp.dataset.alignment import match_columns
 from genexp.dataset.description import DatasetDescription, listed
+from genexp.dataset.genes import NUMBERED
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
@@ -94,12 +95,17 @@ def run(composed: Composed[Config]) -> None:
 
 
 def read_table(path: str, key: str) -> pd.DataFrame:
-    """Return a CSV or TSV table with its first column, the ids, as index; every cell as text."""
-    import pandas as pd
+    """Return a table with its first column, the ids, as index; every cell as text. Sequences may lack ids."""
+    from genexp.prepare.sequence_columns import HEADINGS, plain
+    from genexp.prepare.tables import look_at
 
-    separator, what = "," if ".csv" in Path(path).suffixes else "\t", "this table cannot be read"
-    with damage_reported(lambda error: UserError(what, where=f"{key}={path}", received=in_short(error))):
-        table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, index_col=0)
+    source = look_at(existing(path, key), key)
+    table = source.read(source.columns, source.columns).fillna("")
+    if plain(source.columns[0]) in HEADINGS["sequence"]:
+        table.index = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
+    else:
+        table = table.set_index(source.columns[0])
+    table.columns = ["sequence" if plain(name) in HEADINGS["sequence"] else name for name in table.columns]
     twice = table.index[table.index.duplicated()]
     if len(twice) or not len(table):
         received = f"{twice[0]} twice" if len(twice) else "no rows"

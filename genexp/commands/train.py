@@ -11,7 +11,7 @@ ORDER = 10
 MAKES_RUNS = True
 
 EXAMPLES = (
-    ("genexp train", "the demo genes, two minutes on a laptop"),
+    ("genexp train", "the demo genes, about a minute on two cores"),
     (
         "genexp train model=divide_et_impera data=PHT dataset=xpresso_tf dataset.root=DIR",
         "published settings on published data",

@@ -86,6 +86,10 @@ def _rows(path: Path) -> Iterator[Row]:
                     return
                 continue
             columns = line.rstrip("\r\n").split("\t")
+            if not line.endswith("\n") and _is_cut(columns):
+                what, received = "the last row of this annotation is cut short", line[-60:]
+                expected, hint = "a whole row", "copy or download the file again"
+                raise bad_line(what, path, number, expected, received, hint)
             if len(columns) == 8:
                 columns.append("")  # a row without attributes
             if len(columns) > 9 and not "".join(columns[9:]).strip():
@@ -99,6 +103,13 @@ def _rows(path: Path) -> Iterator[Row]:
             elif line.strip() and not line.lstrip().startswith("#") and line.split()[0] not in ("track", "browser"):
                 what, received = "this row is neither GTF nor GFF3", f"{len(columns)} columns"
                 raise bad_line(what, path, number, "nine columns, separated by tabs", received, "check gtf=FILE")
+
+
+def _is_cut(columns: list[str]) -> bool:
+    """Tell whether the last row of a file ends within its attributes, or before them."""
+    attributes = columns[8].strip() if len(columns) > 8 else ""
+    open_quote = attributes.count('"') % 2 == 1
+    return len(columns) in range(2, 9) or open_quote or ('"' in attributes and not attributes.endswith((";", '"')))
 
 
 def _drop_repeated(transcript: Transcript) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,13 @@ from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger
+from genexp.prepare.opening import few
 from genexp.prepare.planning import Plan
+
+#: Absolute correlation with a label above which a feature is reported.
+ALIKE = 0.99
+#: Sums of products below this are of columns that do not vary; columns in memory at a time.
+CONSTANT, _COLUMNS = 1e-9, 64
 
 #: Letter of each block by the name of its input.
 LETTERS = {block.input: letter for letter, block in BLOCKS.items()}
@@ -60,6 +67,7 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
             blocks[block] = scalers[block].apply(blocks[block])
             ledger.rule(f"scale of {block}", "real values: standardised with mean and sd of the training genes")
     labels = scalers["label"].apply(label)
+    _warn_of_labels(genes, labels, blocks, names, ledger)
     parts = {
         name: Split(genes.names.ids[mine], labels[mine], {b: _rows(x, mine) for b, x in blocks.items()})
         for name, mine in rows.items()
@@ -88,6 +96,37 @@ def scaled(config: Config, genes: RawGenes, bases: Bases, rows: splits.Rows, led
         targets={BLOCKS[block].input: (scalers[block], names[block]) for block in genes.targets if block in scalers},
     )
     return Scaled(Dataset(description, parts), record, svd)
+
+
+def _warn_of_labels(
+    genes: RawGenes,
+    labels: np.ndarray,
+    blocks: Mapping[str, np.ndarray],
+    names: Mapping[str, tuple[str, ...]],
+    ledger: Ledger,
+) -> None:
+    """Warn of features that are a label under another name, or follow from it alone."""
+    for name, column in zip(genes.label_names, labels.T, strict=True):
+        known = ~np.isnan(column)
+        y = column[known] - column[known].mean()
+        for block, columns in names.items():
+            found = few([columns[n] for n in _like(y, blocks[block], known)], 4)
+            if found:
+                sentence = (
+                    f"{found} of block {block}: correlation above {ALIKE} with the label {name}; is it the label?"
+                )
+                ledger.rule(f"features like {name}", sentence, report=ledger.warn)
+
+
+def _like(label: np.ndarray, values: np.ndarray, known: np.ndarray) -> list[int]:
+    """Return the columns of values whose correlation with a label, known and centred, is above `ALIKE`."""
+    found: list[int] = []
+    for first in range(0, values.shape[1], _COLUMNS):
+        x = values[known, first : first + _COLUMNS].astype(np.float64)
+        x -= x.mean(axis=0)
+        size = np.sqrt((x * x).sum(axis=0) * (label @ label))
+        found += (first + np.flatnonzero((size > CONSTANT) & (np.abs(label @ x) > ALIKE * size))).tolist()
+    return found
 
 
 def _check_varied(genes: RawGenes, label: np.ndarray) -> None:

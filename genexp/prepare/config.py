@@ -241,7 +241,8 @@ def check(config: Config) -> Path:
             what, expected = f"source={source} has no use for {key}", f"of {', '.join(useful)}"
             raise UserError(what, where=f"{key}={path}", expected=expected, hint=f"leave {key} out")
         found = existing(path, key).resolve()
-        other = seen.setdefault(found, key) if key in ("expression", *TARGETS) else key
+        named = key == "halflife" and config.halflife_columns  # the columns of one table that are features
+        other = seen.setdefault(found, key) if key in ("expression", "halflife", *TARGETS) and not named else key
         if other != key:
             what, hint = f"{other} and {key} name the same file", f"correct one of them, or leave {key} out"
             raise UserError(what, where=f"{other}, {key}", received=path, hint=hint)

@@ -124,17 +124,24 @@ def _take(value: Any, index: np.ndarray) -> Any:
     return value[index] if len(value) else value
 
 
+#: Another spelling of names is taken where it finds more genes by this factor.
+FEWER = 1.05
+#: A join that finds less than this part of the genes is doubted.
+FEW_MATCH = 0.2
+
+
 @dataclass(frozen=True)
 class Join:
     """Which row of a file belongs to each gene: `rows` (n,) int64, -1 where the file has none.
 
     `by` is what matched: ``"id"``, ``"id without version"``, ``"gene_name"``, ...; `ambiguous` counts the genes that
-    were left out because two rows claim them, or two genes one row.
+    were left out because two rows claim them, or two genes one row; `names` is the number of rows of the file.
     """
 
     rows: np.ndarray
     by: str
     ambiguous: int
+    names: int = 0
 
     @property
     def found(self) -> np.ndarray:
@@ -144,6 +151,8 @@ class Join:
     def remark(self) -> str:
         """Return how it was joined, where it was not simply by id."""
         doubt = f", {self.ambiguous:,} left out whose name is not unique" if self.ambiguous else ""
+        few_match = int(self.found.sum()) < FEW_MATCH * min(self.names, len(self.rows))
+        doubt += "; few names match: are genes named alike in both files?" if few_match else ""
         return ("" if self.by == "id" else f" (joined by {self.by})") + doubt
 
 
@@ -155,17 +164,17 @@ def without_version(name: str) -> str:
 def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
     """Find each gene among the names of a file: by id, by id without version, or by another name.
 
-    The kind of name that finds the most genes is taken, and the first of those that find equally many. Where that is
-    few, names in another case, and ids that stand together with something else (``ENSG00000141510|TP53``), are tried.
+    The kind of name that finds the most genes is taken, and the first of those that find equally many. Names in another
+    case, and ids that stand together with something else (``ENSG00000141510|TP53``), are taken where they find more.
     A UserError is raised if nothing joins; `where` names the file.
     """
     plain = [without_version(gene) for gene in genes.ids]
     found = [_match("id", genes.ids, names), _match("id without version", plain, list(map(without_version, names)))]
     found += [_match(kind, others, names) for kind, others in genes.others.items()]
     best = max(found, key=_number)
-    if _number(best) < min(len(names), len(genes.ids)) / 2:
+    if _number(best) < min(len(names), len(genes.ids)):
         other = max(_otherwise(genes, names), key=_number)
-        best = other if _number(other) > 2 * _number(best) else best
+        best = other if _number(other) > FEWER * _number(best) else best
     if best.found.any():
         return best
     known = "; ".join(f"{kind}: {few(others, 3)}" for kind, others in {"id": genes.ids, **genes.others}.items())
@@ -219,7 +228,7 @@ def _match(by: str, wanted: Iterable[str], names: Sequence[str]) -> Join:
     row = {name: n for n, name in enumerate(names) if name}
     ambiguous = np.array([name in row and (rows_of[name] > 1 or genes_of[name] > 1) for name in wanted], bool)
     rows = np.array([row.get(name, -1) for name in wanted], np.int64)
-    return Join(np.where(ambiguous, -1, rows), by, int(ambiguous.sum()))
+    return Join(np.where(ambiguous, -1, rows), by, int(ambiguous.sum()), len(names))
 
 
 def spoiled(names: Iterable[str]) -> np.ndarray:

@@ -197,13 +197,18 @@ def _samples(numeric: list[str], head: pd.DataFrame) -> list[str]:
     left = [name for name in numeric if plain(name) not in DESCRIBING | IDS]
     kinds = [
         {name for name in left if not SUMMARIES.isdisjoint(re.findall("[a-z]+", name.lower()))},
-        {name for name in left if not _unit_of(name)},
+        _fewer({name for name in left if not _unit_of(name)}, set(left)),
     ]
     if len(head) > 9:  # one value for all genes: a version, say, or a taxon
         kinds.append({name for name in left if head[name].nunique(dropna=False) == 1 and head[name].iloc[0] != 0})
     for kind in kinds:  # but not where all are of this kind
         left = [name for name in left if name not in kind] or left
     return left
+
+
+def _fewer(some: set[str], every: set[str]) -> set[str]:
+    """Return these names or all others, whichever are fewer: a count of reads beside samples, or ranks beside TPM."""
+    return min(some, every - some, key=len)
 
 
 def _not_explained(format: ExpressionFormat, table: Table, found: _Columns, units: dict[str, str | None]) -> UserError:

@@ -12,7 +12,7 @@ from genexp.prepare.config import Config
 from genexp.prepare.opening import few
 from genexp.prepare.tables import Table, text_columns
 
-#: Headings of each kind of column, as `_plain` spells them.
+#: Headings of each kind of column, as `plain` spells them.
 HEADINGS = {
     "sequence": (
         *("sequence", "seq", "dna", "dna_sequence", "nucleotide_sequence", "nt_sequence", "rna", "rna_sequence"),
@@ -61,7 +61,7 @@ def find_columns(table: Table, config: Config) -> Columns:
             raise UserError(f"column {name} is named twice", where=where, hint="name it once")
     headings = HEADINGS | ({"split": _FOLDS} if config.split.folds else {})
     free = [name for name in table.columns if name not in given]
-    found = {k: named[k] or [n for n in free if _plain(n) in headings[k]] for k in HEADINGS}
+    found = {k: named[k] or [n for n in free if plain(n) in headings[k]] for k in HEADINGS}
     if len(found["id"]) > 1:  # besides ids, a column without heading holds the numbers of the rows
         found["id"] = [name for name in found["id"] if name] or found["id"]
     used = [name for names in found.values() for name in names]
@@ -129,5 +129,6 @@ def _proposal(table: Table, columns: Columns, lacking: Sequence[str], doubt: Seq
     return f"{' '.join(words)} leaves the others out; {use} uses them"
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """Return a heading in lower case, with one underscore for what is no letter or digit."""
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

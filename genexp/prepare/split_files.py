@@ -91,7 +91,9 @@ def codes_given(values: np.ndarray, folds: int | None, column: str, where: str) 
         found = texts.iloc[wrong].unique()
         what, received = f"column {column} does not say which split each sequence is in", few(found, 6)
         close = "" if folds else nearest(str(found[0]).lower(), _SPLIT_OF)
-        hint = f"{close}correct it, or hold out its values by name: {spelled('split.test', [str(found[-1])])}"
+        hint = f"{close}correct it, or leave it empty"
+        if not folds and (code < 0).all():
+            hint = f"{close}correct it, or hold out its values by name: {spelled('split.test', [str(found[-1])])}"
         expected = f"{expected_labels(folds)}, or nothing"
         raise UserError(what, where=where, expected=expected, received=received, hint=hint)
     return code

@@ -93,11 +93,14 @@ DESCRIBING = plains(
     "exon_number n_exons transcript_count n_transcripts num_transcripts transcripts number_of_transcripts",
     "version gene_version annotation_rank rank source gene_source taxon taxonid taxon_id taxid tax_id species organism",
     "biotype gene_biotype gene_type genetype description gene_description product annotation",
-    "definition go go_term goterm kegg pathway note notes comment comments alias aliases family",
+    "definition go go_term goterm kegg pathway note notes comment comments alias aliases family cluster group fold",
+    "gc %gc size bp half_life halflife p_value q_value adj_p_val log_fc fold_change log2_fold_change log2fc z_score",
+    "utr5len cdslen intronlen utr3len utr5gc cdsgc utr3gc orfexondensity row_mean row_means row_sum row_sums",
 )
 #: Words in headings of columns that sum up the samples of a table.
 SUMMARIES = plains(
-    "mean average avg median sd std stdev sem variance cv total sum min max minimum maximum rank basemean"
+    "mean average avg median sd std stdev sem variance var cv total sum min max minimum maximum rank basemean",
+    "rowmean rowmeans rowsum rowsums pval pvalue padj qval qvalue fdr logfc lfc lfcse foldchange zscore logcpm stat",
 )
 
 
