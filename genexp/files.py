@@ -24,7 +24,7 @@ from genexp.errors import UserError
 #: What libraries raise when they read a damaged file: each of these was met in a file with a few bytes changed.
 DAMAGE: tuple[type[Exception], ...] = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError, OverflowError),
-    *(MemoryError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile),
+    *(MemoryError, SystemError, SyntaxError, tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile),
 )
 
 

@@ -278,10 +278,16 @@ def read_environment(run: RunDirectory) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     with damage_reported(lambda error: unreadable(path, in_short(error))):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = _printable(json.loads(path.read_text(encoding="utf-8")))
     if not isinstance(found, dict):
         raise unreadable(path, f"a {type(found).__name__}")
     return found
+
+
+def _printable(content: Any) -> Any:
+    """Return plain values after a check that they can be written; half of a surrogate pair, say, cannot."""
+    json.dumps(content, ensure_ascii=False, default=str).encode("utf-8")
+    return content
 
 
 class PlainLoader(yaml.SafeLoader):
@@ -297,7 +303,7 @@ class PlainLoader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Any:
     """Return the content of a YAML file of a run; raise a UserError if it is none of plain values."""
     with damage_reported(lambda error: unreadable(path, in_short(error)), yaml.YAMLError):
-        return yaml.load(path.read_text(encoding="utf-8"), PlainLoader)
+        return _printable(yaml.load(path.read_text(encoding="utf-8"), PlainLoader))
 
 
 def read_config_yaml(run: RunDirectory) -> dict[str, Any]:

@@ -82,7 +82,9 @@ def test_git_state_tells_commit_and_changes(tmp_path):
     assert len(found["commit"]) == 40
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": 99, "dataset": {}}', '{"format": 1}', "\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"format": 99, "dataset": {}}', '{"format": 1}', "\xff\xfe", '{"a": "\\ud800"}']
+)
 def test_a_damaged_record_is_a_user_error(tmp_path, content):
     found = run.RunDirectory(tmp_path)
     found.environment.write_text(content, encoding="latin-1")
@@ -95,6 +97,7 @@ def test_a_damaged_record_is_a_user_error(tmp_path, content):
     [
         *("a: [", "!!python/object:os.system {}", "- 1", "\xff", "a: &a [*a, *a]\n? [1]\n: 2", "1: 2", "\t"),
         *("a: &a 1\nb: *a", "a: &a {b: *a}", "a: 2020-99-99", "a: !!int x", "a: !!binary x"),
+        'a: "\\ud800"',
     ],
 )
 def test_a_damaged_config_is_a_user_error(tmp_path, content):

@@ -199,5 +199,5 @@ def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
         if isinstance(ours, dict) and isinstance(theirs, dict):
             largest = max(largest, _difference(ours, theirs))
         elif not isinstance(ours, dict) and not isinstance(theirs, dict):
-            largest = max(largest, float(np.abs(np.subtract(ours, theirs)).max()))
+            largest = max(largest, float(np.abs(np.subtract(ours, theirs)).max(initial=0)))
     return largest
