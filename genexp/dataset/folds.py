@@ -112,7 +112,7 @@ def _numbers(rows: pd.DataFrame, where: str) -> dict[str, int]:
 def check_fold(
     table: FoldTable, fold: int | None, names: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, int], str | None]:
-    """Return the genes in each split of a fold, from the names of all genes by file; and a sentence on genes left out."""
+    """Return the number of genes in each split of a fold, and a sentence on those left out, from the names by file."""
     if fold is None or fold > table.folds:
         hint = f"dataset.fold=1, or folds={table.folds} of genexp train for a run on each"
         raise wrong("which fold is tested is not known", "dataset.fold", f"1 to {table.folds}", fold, hint)
