@@ -102,8 +102,8 @@ class Source:
     `arrays` is by split, then by block letter, label and gene (see `genexp.dataset.layouts`); `warnings` has one
     sentence for each oddity. `label_columns` are the columns of the label array that are read, one for each of the
     description's labels; None for all. `columns` are likewise those of feature blocks, and `conversions` turn labels
-    and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say. `folds` is the table by which
-    the genes are split anew.
+    and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say. `folds` is the table by
+    which the genes are split anew.
     """
 
     description: DatasetDescription

@@ -98,14 +98,9 @@ def _numbers(rows: pd.DataFrame, where: str) -> dict[str, int]:
     found = {gene: int(text) - 1 for gene, text in zip(genes, texts, strict=True) if text}
     missing = sorted({*range(max(found.values(), default=0) + 1)} - {*found.values()})
     if missing or len({*found.values()}) < 3:
-        expected, received = (
-            "at least three folds, numbered from 1",
-            f"no gene in fold {missing[0] + 1}" if missing else None,
-        )
-        what = "folds are missing in the table"
-        raise wrong(
-            what, where, expected, received, "one fold is tested, the next one validates, others are trained on"
-        )
+        received = f"no gene in fold {missing[0] + 1}" if missing else None
+        hint = "one fold is tested, the next one validates, and the others are trained on"
+        raise wrong("folds are missing in the table", where, "at least three folds, from 1", received, hint)
     return found
 
 
@@ -135,9 +130,8 @@ def refold(read: Mapping[str, Marked], table: FoldTable, fold: int) -> dict[str,
     result = {}
     for n, name in enumerate(SPLITS):
         mine = [(split, mark, np.flatnonzero(codes == n)) for split, mark, codes in old]
-        genes, labels = (
-            np.concatenate([getattr(s, part)[rows] for s, _, rows in mine]) for part in ("genes", "labels")
-        )
+        genes = np.concatenate([split.genes[rows] for split, _, rows in mine])
+        labels = np.concatenate([split.labels[rows] for split, _, rows in mine])
         blocks = {block: _gathered([(s.blocks[block], rows) for s, _, rows in mine]) for block in old[0][0].blocks}
         result[name] = Split(genes, labels, blocks), np.concatenate([mark[rows] for _, mark, rows in mine])
     return result
