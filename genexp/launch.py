@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -18,12 +16,16 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from genexp import console
-from genexp.config.compose import Command, checked_words, compose_parsed, composed, show, store_block_options
+from genexp.api import sweeps
+from genexp.api.jobs import Job, Shares, State, end_with_parent, run_jobs
+from genexp.api.sweeps import Sweep
+from genexp.api.training import relative
+from genexp.config.compose import Command, Composed, checked_words, compose_parsed, show, store_block_options
 from genexp.config.conf import CONF_DIR
 from genexp.config.words import Words, quoted
 from genexp.errors import UserError
 from genexp.files import sigterm_interrupts
-from genexp.run import RunDirectory, create, read_metrics, resume_command
+from genexp.run import RunDirectory, read_metrics, resume_command
 
 
 def launch(module: ModuleType, command: Command[Any], words: Sequence[str]) -> int:
@@ -36,40 +38,55 @@ def launch(module: ModuleType, command: Command[Any], words: Sequence[str]) -> i
         hydra_main(command.name, lambda: None, parsed.raw)
         return 0
     with sigterm_interrupts():
+        end_with_parent()
+        composed = compose_parsed(command, parsed)
+        many = module.many(composed) if hasattr(module, "many") else None
+        if many is not None:
+            return sweep(many)
         if parsed.multirun:
-            return sweep(module, command, parsed)
-        module.run(compose_parsed(command, parsed))
+            return one_after_the_other(module, command, parsed, composed)
+        module.run(composed)
     return 0
 
 
-def sweep(module: ModuleType, command: Command[Any], words: Words) -> int:
-    """Check every value of the sweep, run each job in a process of its own, and print a table of them all.
+def sweep(many: Sweep) -> int:
+    """Make many runs, in this process's pool or through a launcher or sweeper of Hydra's; return the exit code."""
+    from genexp.api.results import report  # imports SciPy
+    from genexp.evaluation.sweep import jobs_of
 
-    Returns
-    -------
-    int
-        The largest exit code of the jobs.
-    """
+    if many.record.raw is None:
+        directory, ended = sweeps.run(many)
+        return report(directory, many.places(directory), many.command_line, ended)
+    with sweeps.opened(many) as directory:
+        task = HydraJob(many.record.command, many.flags)
+        extra = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory)}"]
+        try:
+            hydra_main(many.record.command, task.run, [*many.record.raw, *extra])
+        except KeyboardInterrupt:
+            console.warn(f"interrupted; resume with: {resume_command(relative(directory))}")
+            raise KeyboardInterrupt("reported") from None
+        return report(directory, many.places(directory) or jobs_of(directory), many.command_line)
+
+
+def one_after_the_other(module: ModuleType, command: Command[Any], words: Words, composed: Composed[Any]) -> int:
+    """Run a command that makes no runs once for each combination of values, after a check of every value."""
     _check_targets(words)
+    if not sweeps.runs_here(composed):
+        what, hint = f"genexp {command.name} has no launcher", "leave hydra/launcher and hydra/sweeper out"
+        raise UserError(what, where="the command line", hint=hint)
     for overrides in words.each_value_once():
         module.check(compose_parsed(command, words, overrides).config)
-    makes_runs = getattr(module, "MAKES_RUNS", False)
-    whole = composed(command, words.single(), words.config_dir)
-    directory = create(whole.hydra.sweep.dir).path if makes_runs else None
     flags = ("--config-dir", words.config_dir) if words.config_dir else ()
-    with TemporaryDirectory() as folder:  # what Hydra writes for jobs without a run directory is of no use
-        extra = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory or folder)}"]
-        job = Job(command.name, flags, makes_runs, Path(folder))
-        try:
-            hydra_main(command.name, job.run, [*words.raw, *extra])
-        except KeyboardInterrupt:
-            if not directory:
-                raise
-            close_sweep(directory)
-            raise KeyboardInterrupt("reported") from None
-        codes = [int(path.read_text()) for path in Path(folder).glob("*.code")]
-    by_status = close_sweep(directory) if directory else []
-    return max(codes if len(codes) >= len(by_status) else [*codes, *by_status], default=0)
+    jobs = [Job(n, own, None, command.name, flags) for n, own in enumerate(map(sweeps.kept, words.combinations()))]
+
+    def tell(state: State) -> None:
+        for job, began in state.running.values():
+            if began not in told:
+                told.add(began)
+                console.say(f"job {job.number}: genexp {job.command} {' '.join(job.words)}", style="bold")
+
+    told: set[float] = set()
+    return max((ended.code for ended in run_jobs(jobs, Shares(1, 1), tell)), default=0)
 
 
 def _check_targets(words: Words) -> None:
@@ -81,62 +98,26 @@ def _check_targets(words: Words) -> None:
         raise UserError("all jobs of this sweep would write to the same place", received=out.input_line, hint=hint)
 
 
-def close_sweep(directory: Path) -> list[int]:
-    """Print a table of the jobs, and how to resume interrupted ones; return the exit code that each status means."""
-    from genexp.evaluation.sweep import statuses, sweep_table
-
-    console.table(sweep_table(directory))
-    console.say(f"runs: {directory}")
-    found = statuses(directory)
-    for job, status in found.items():
-        if status == "interrupted":
-            console.warn(f"interrupted; resume with: {resume_command(job)}")
-    return [0 if status == "completed" else 2 for status in found.values()]
-
-
 @dataclass(frozen=True)
-class Job:
-    """A job of a sweep: a single run in a process of its own, wherever the launcher runs this object.
+class HydraJob:
+    """What a launcher of Hydra's runs, in whatever process or machine: the job in the directory that Hydra names.
 
     Hydra would run all jobs in one process, where TensorFlow's memory, seeds and policies leak from one to the next.
-    A launcher for several jobs at once calls `run` in processes of its own, so exit codes are kept in files.
     """
 
     command: str
     flags: tuple[str, ...]
-    makes_runs: bool
-    codes: Path
 
     def run(self) -> float | None:
         """Run the current job of Hydra's; return the best validation loss, for sweepers that search."""
         job = HydraConfig.get()
-        overrides = list(job.overrides.task)
-        directory = Path(job.runtime.output_dir)
-        if self.makes_runs:
-            overrides.append(f"hydra.run.dir={quoted(directory)}")
-        console.say(f"job {job.job.num}: genexp {self.command} {' '.join(job.overrides.task)}", style="bold")
-        code = run_alone([sys.executable, "-m", "genexp", self.command, *overrides, *self.flags])
-        if code == 130:
-            raise KeyboardInterrupt
-        if self.codes.is_dir():  # not on another machine
-            (self.codes / f"{job.job.num}.code").write_text(str(code))
+        directory, words = Path(job.runtime.output_dir), tuple(job.overrides.task)
+        console.say(f"job {job.job.num}: {' '.join(words)}", style="bold")
+        with suppress(UserError):  # the report says what failed
+            Job(job.job.num, words, directory, self.command, self.flags).run()
         metrics = read_metrics(RunDirectory(directory)) or {}
         loss: float | None = metrics.get("best", {}).get("valid", {}).get("mse")
         return loss
-
-
-def run_alone(words: Sequence[str]) -> int:
-    """Run a command to its end and return its exit code; an interrupt is passed on once, however it came.
-
-    The child has a session of its own: it would otherwise receive Ctrl-C in a terminal twice.
-    """
-    with subprocess.Popen(words, start_new_session=True) as child:
-        try:
-            return child.wait()
-        except KeyboardInterrupt:
-            child.terminate()  # SIGINT is ignored below a shell's background job
-            child.wait()
-            raise
 
 
 def hydra_main(command: str, task: Callable[[], Any], words: Sequence[str]) -> None:
