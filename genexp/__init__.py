@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from genexp.api import (
         Run,
         RunConfig,
+        Study,
         UserError,
         compose,
         load_dataset,
@@ -24,11 +25,13 @@ if TYPE_CHECKING:
         open_run,
         prepare_dataset,
         train,
+        tune,
     )
 
 __all__ = [
     "Run",
     "RunConfig",
+    "Study",
     "UserError",
     "__version__",
     "compose",
@@ -37,6 +40,7 @@ __all__ = [
     "open_run",
     "prepare_dataset",
     "train",
+    "tune",
 ]
 
 

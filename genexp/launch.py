@@ -45,8 +45,7 @@ def launch(module: ModuleType, command: Command[Any], words: Sequence[str]) -> i
             return sweep(many)
         if parsed.multirun:
             return one_after_the_other(module, command, parsed, composed)
-        module.run(composed)
-    return 0
+        return module.run(composed) or 0
 
 
 def sweep(many: Sweep) -> int:

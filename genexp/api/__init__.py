@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from genexp import console
 from genexp.api.runs import Run
+from genexp.api.studies import Study
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
 from genexp.training.config import RunConfig
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Run",
     "RunConfig",
+    "Study",
     "UserError",
     "compose",
     "load_dataset",
@@ -28,6 +30,7 @@ __all__ = [
     "open_run",
     "prepare_dataset",
     "train",
+    "tune",
 ]
 
 
@@ -110,6 +113,39 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     with console.quiet(not progress):
         run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")
     return Run(run.path)
+
+
+def tune(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Study:
+    """Search for the settings of a model on a dataset, and test the best, with the checks of ``genexp tune``.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"model=fc_net", "data=HT", "trials=20"``.
+    directory
+        Where the study lands; one that is there is continued. None: as ``hydra.run.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Study
+        The finished study.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can correct, before the search starts wherever possible.
+    """
+    from genexp.api.tuning import tune
+    from genexp.api.tuning.config import TUNE
+    from genexp.api.tuning.study import plan
+    from genexp.config.compose import compose_words
+
+    console.forget()
+    with console.quiet(not progress):
+        path, _ = tune(plan(compose_words(TUNE, overrides), directory))
+    return Study(path)
 
 
 def prepare_dataset(*overrides: str, progress: bool = True) -> Path:

@@ -57,10 +57,6 @@ class TrainConfig(RunConfig):
     folds: Count | None = Field(description="number of cross-validation folds, with a run on each; null: no folds")
     jobs: Count | Literal["auto"] = Field(description="runs at once; auto: one for each core or GPU that was granted")
 
-    def run(self) -> RunConfig:
-        """Return what ``config.yaml`` of the run holds."""
-        return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
-
 
 #: What may be given beside resume=DIR; everything else is the run's own.
 BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs")
@@ -97,7 +93,7 @@ TRAIN = Command(
 )
 
 
-def decided(composed: Composed[TrainConfig]) -> RunConfig:
+def decided(composed: Composed[Any]) -> RunConfig:
     """Return the config of a run with every ``auto`` of the model decided by the keys that were given."""
     config = composed.config.run()
     return config.model_copy(update={"model": config.model.decided(composed.words.keys)})
@@ -277,8 +273,10 @@ def _write_results(
     from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     progress, batch_size = fitted.progress, config.training.batch_size
+    splits = HELD_OUT if config.test else HELD_OUT[:1]
     best, last = (
-        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
+        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed, splits=splits)
+        for name in CHECKPOINTS
     )
     ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)
     metrics = {

@@ -81,6 +81,7 @@ class RunConfig(Schema):
     """The whole config of a run."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
+    test: bool = Field(default=True, description="evaluate the test genes at the end; false while settings are chosen")
     logger: Loggers | None = Field(description="where each epoch is written beside history.csv")
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
     data: DataConfig
@@ -88,6 +89,10 @@ class RunConfig(Schema):
     model: AnyModel
     training: TrainingConfig
     hardware: HardwareConfig
+
+    def run(self) -> RunConfig:
+        """Return what ``config.yaml`` of the run holds, without the keys that a command adds."""
+        return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
 
     @model_validator(mode="after")
     def _possible_together(self) -> Self:
