@@ -276,6 +276,8 @@ def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         process.terminate()
     for process in processes:
         process.wait()
+        if process.stdin:
+            process.stdin.close()
 
 
 def end_with_parent() -> None:

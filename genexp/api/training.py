@@ -95,7 +95,7 @@ TRAIN = Command(
 
 def decided(composed: Composed[Any]) -> RunConfig:
     """Return the config of a run with every ``auto`` of the model decided by the keys that were given."""
-    config = composed.config.run()
+    config: RunConfig = composed.config.run()
     return config.model_copy(update={"model": config.model.decided(composed.words.keys)})
 
 

@@ -1,4 +1,4 @@
-"""The plots of a run and of a study, built without pyplot: no display, no state between calls, no settings of the user."""
+"""The plots of a run and a study, built without pyplot: no display, no state between calls, no user settings."""
 
 from __future__ import annotations
 
@@ -382,9 +382,17 @@ def plot_trials(path: str | Path, trials: Sequence[Mapping[str, Any]], quantity:
             axes.plot(*np.transpose(pruned), "x", color=GREY, markersize=5, label="pruned, last value")
         axes.set(xlabel="trial", ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-        usual = value[value > 0] if not high else value
-        if not high and usual.size:  # losses that blew up would flatten the others
-            axes.set_ylim(top=min(axes.get_ylim()[1], float(np.median(usual) + 4 * np.ptp(usual[usual <= np.median(usual)]) + 1e-9)))
+        top = value.min() + 4 * (np.median(value) - value.min())
+        if not high and value.max() > top > value.min():  # losses that blew up would flatten the others
+            axes.set_ylim(top=top)
+            _note(
+                axes,
+                f"{np.count_nonzero(value > top)} trials lie above",
+                (0.98, 0.95),
+                ha="right",
+                va="top",
+                color=GREY,
+            )
         _legend_above(axes)
 
 

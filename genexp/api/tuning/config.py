@@ -43,7 +43,7 @@ class TuneConfig(RunConfig):
         description="what is optimised on the validation genes: r2 of the best epoch, or the lowest loss"
     )
     prune_after: Share | None = Field(
-        description="share of training.epochs after which a trial below the median of the others is stopped; null: never"
+        description="share of training.epochs after which a trial below the median is stopped; null: never"
     )
     repeats: Index = Field(description="runs of the best settings at the end, on new seeds; 0: none")
     space: dict[str, Any] = Field(description="what is searched: for each key a list of values, or low, high and log")

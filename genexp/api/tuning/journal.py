@@ -80,6 +80,8 @@ class Journal:
         If the journal is damaged.
     """
 
+    study: optuna.Study
+
     def __init__(
         self,
         directory: Path,
@@ -96,7 +98,7 @@ class Journal:
         with self._damage_reported():
             self.storage = self._opened()
             median = optuna.pruners.MedianPruner(n_startup_trials=JUDGED_FROM, n_warmup_steps=warmup or 0)
-            self.study: optuna.Study = optuna.create_study(
+            self.study = optuna.create_study(
                 study_name=STUDY,
                 storage=self.storage,
                 direction="maximize" if maximize else "minimize",
@@ -128,7 +130,9 @@ class Journal:
     def _damage_reported(self) -> Iterator[None]:
         def error(found: Exception) -> UserError:
             hint = "copy the study again, or start another one with hydra.run.dir=DIR; its runs are in trials/"
-            return UserError("the journal of the study cannot be read", where=self.path, received=in_short(found), hint=hint)
+            return UserError(
+                "the journal of the study cannot be read", where=self.path, received=in_short(found), hint=hint
+            )
 
         with damage_reported(error, AssertionError, import_optuna().exceptions.OptunaError):
             yield
@@ -175,7 +179,8 @@ class Journal:
     def others(self, worker: Worker) -> int:
         """Return the number of trials that other processes run."""
         running = [trial for trial in self.trials() if trial.state == self.states.RUNNING]
-        return sum(trial.user_attrs.get(WORKER) != worker.name and not self._is_left(trial, worker) for trial in running)
+        theirs = [trial for trial in running if trial.user_attrs.get(WORKER) != worker.name]
+        return sum(not self._is_left(trial, worker) for trial in theirs)
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number, as they are now."""
@@ -248,7 +253,7 @@ class Trial:
 
 
 class Worker:
-    """This process as one of a study: a locked file, whose lock ends with the process.
+    """A process of a study: a locked file, whose lock ends with the process.
 
     The lock tells living from dead processes of one machine. Where the file system has no locks that reach other
     machines, the time at which the file was last touched tells it.
@@ -311,9 +316,7 @@ def _sampler(seed: int) -> Any:
                 self.number, self.sampler = trial.number, TPESampler(seed=own)
             return self.sampler
 
-        def infer_relative_search_space(
-            self, study: optuna.Study, trial: FrozenTrial
-        ) -> dict[str, BaseDistribution]:
+        def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
             return self.of(trial).infer_relative_search_space(study, trial)
 
         def sample_relative(

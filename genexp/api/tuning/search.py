@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from genexp.api.jobs import POLL_S, Ended, Job, Shares, ended, stop
@@ -25,18 +26,19 @@ Rows = Sequence[Mapping[str, float]]
 
 def history(job: Job) -> Rows:
     """Return the epochs of a run that are complete; none where there is no history yet."""
-    path = RunDirectory(_directory(job)).history
+    path = RunDirectory(place(job)).history
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
     except FileNotFoundError:
         return []
     except (ValueError, TypeError) as error:
-        hint = f"delete {_directory(job)}, and give the same command again"
+        hint = f"delete {place(job)}, and give the same command again"
         raise UserError("the history of a trial is damaged", where=path, received=str(error), hint=hint) from None
 
 
-def _directory(job: Job) -> Any:
+def place(job: Job) -> Path:
+    """Return the run directory of a trial."""
     if job.directory is None:
         raise TypeError("a trial has a run directory")
     return job.directory
@@ -167,7 +169,7 @@ class Search:
         how = ended(each.job, each.process, 0) if each.process else None
         rows = history(each.job)
         self._judge(each, rows)
-        metrics = read_metrics(RunDirectory(_directory(each.job))) or {}
+        metrics = read_metrics(RunDirectory(place(each.job))) or {}
         status, spent = metrics.get("status"), seconds(rows)
         if each.hopeless:
             each.trial.prune(f"hopeless after epoch {each.hopeless}", spent)
@@ -192,5 +194,5 @@ class Search:
         each.trial.fail(error.splitlines()[0], spent)
         self.failures += 1
         if self.failures >= FAILURES:
-            where, hint = _directory(each.job) / "job.log", "correct the cause, and give the same command again"
+            where, hint = place(each.job) / "job.log", "correct the cause, and give the same command again"
             raise UserError(f"the last {self.failures} trials failed", where=where, received=error, hint=hint)

@@ -12,9 +12,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from genexp import console
+from genexp.api.jobs import Job
 from genexp.api.tuning.journal import REASON, SECONDS, Journal
-from genexp.api.tuning.search import Search
-from genexp.api.watching import LOOK_S, progress_of
+from genexp.api.tuning.search import Search, place
+from genexp.api.watching import LOOK_S, Progress, progress_of
 from genexp.run import RunDirectory
 from genexp.units import clock, duration
 
@@ -75,12 +76,12 @@ class Board:
             self.update(self.table(search))
             return
         for each in search.running.values():
-            if (found := self._progress(each.job.directory)).epoch:
+            if (found := self._progress(each.job)).epoch:
                 console.say(f"trial {each.trial.number}: {found}")
         console.say(self.counts(search))
 
-    def _progress(self, directory: Any) -> Any:
-        return progress_of(RunDirectory(directory), self.epochs)
+    def _progress(self, job: Job) -> Progress:
+        return progress_of(RunDirectory(place(job)), self.epochs)
 
     def counts(self, search: Search) -> str:
         """Return the numbers of trials, with an estimate of the time left."""
@@ -98,12 +99,9 @@ class Board:
         """Return the live table."""
         title = f"{self.counts(search)}\n{best_line(search.journal, search.objective)}"
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
-        for column in ("trial", "epoch", "val r2", "ETA", "settings"):
-            left = column == "settings"
-            table.add_column(column, justify="left" if left else "right", no_wrap=not left, overflow="fold")
+        for column in ("trial", "progress", "settings"):
+            table.add_column(column, overflow="fold")
         for each in search.running.values():
-            found = self._progress(each.job.directory)
-            epoch = f"{found.epoch}/{found.epochs}" if found.epoch else ""
-            r2, left = ("" if x is None else text for x, text in ((found.r2, f"{found.r2 or 0:.3f}"), (found.left, clock(found.left or 0))))
-            table.add_row(str(each.trial.number), epoch, r2, left, in_short(each.trial.values))
+            found = self._progress(each.job)
+            table.add_row(str(each.trial.number), str(found) if found.epoch else "", in_short(each.trial.values))
         return table

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 #: Keys that are not settings: they choose the genes or the task, or make a repeat of the same run.
-NOT_SEARCHED = ("seed", "test", "logger", "experiment", "dataset", "hardware", "model.name", "data.name", "data.labels")
-NOT_SEARCHED += ("training.start_from",)
+NOT_SEARCHED = (
+    *("seed", "test", "logger", "experiment", "dataset", "hardware"),
+    *("model.name", "data.name", "data.labels", "training.start_from"),
+)
 #: A part of a range of whole numbers that is no whole number.
 GOLDEN = (3 - 5**0.5) / 2
 EXPECTED = "a list of values, {low: ..., high: ...}, perhaps with log: true, or null"
