@@ -17,8 +17,8 @@ from genexp.errors import UserError
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import Summary, summaries
 from genexp.evaluation.sweep import groups_table, metrics_table, sweep_table
-from genexp.files import write_atomically, write_csv, write_json
-from genexp.run import CHECKPOINTS, HELD_OUT, prediction_columns, resume_command
+from genexp.files import damage_reported, in_short, write_atomically, write_csv, write_json
+from genexp.run import CHECKPOINTS, HELD_OUT, prediction_columns, read_json, resume_command, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -201,3 +201,58 @@ def _print_means(found: Sequence[Found]) -> None:
             genes = max(of_seed["n"] for of_seed in each.pooled["seeds"].values())
             folds, r2 = len(each.pooled["folds"]), each.pooled["r2"].mean
             console.say(f"out of fold: {genes:,} genes of {folds} folds, Pearson r² {r2:.3f}, see {OUT_OF_FOLD}")
+
+
+class Runs:
+    """The runs of a sweep directory, which `genexp.train_many`, ``genexp train repeats=10`` or ``-m`` wrote.
+
+    Parameters
+    ----------
+    path
+        The directory.
+
+    Raises
+    ------
+    UserError
+        If it is not one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self._summary = read_json(self.path / SUMMARY)
+
+    def __repr__(self) -> str:
+        return f"Runs({str(self.path)!r})"
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that are completed, in groups that differ only in seed or fold."""
+        return [Run(self.path / name) for group in self._summary["groups"] for name in group["runs"]]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The error messages of the runs without a result, by the names of their directories."""
+        return {name: found["error"] for name, found in self._summary["without_result"].items()}
+
+    def summary(self) -> pd.DataFrame:
+        """Return n, mean, sd and 95 % t interval of each metric: a row for each group, checkpoint, split and label."""
+        return self._table(TABLE)
+
+    @property
+    def out_of_fold(self) -> pd.DataFrame:
+        """The predictions of all test genes of all folds: seed, fold, gene, label, prediction."""
+        return self._table(OUT_OF_FOLD)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(
+                f"this sweep has no {name}", where=self.path, hint="it is written for the folds of a dataset"
+            )
+        with damage_reported(lambda error: unreadable(path, in_short(error))):
+            return pd.read_csv(path, dtype={"gene": str} if name == OUT_OF_FOLD else {"label": str})
