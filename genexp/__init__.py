@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         open_run,
         prepare_dataset,
         train,
+        train_many,
         tune,
     )
 
@@ -40,6 +41,7 @@ __all__ = [
     "open_run",
     "prepare_dataset",
     "train",
+    "train_many",
     "tune",
 ]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genexp.api.runs import Run
+from genexp.api.results import Runs
 from genexp.errors import UserError
 from genexp.files import damage_reported, in_short
-from genexp.run import read_yaml, unreadable
+from genexp.run import read_json, unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +40,7 @@ class Study:
     @property
     def results(self) -> dict[str, Any]:
         """The content of study.json."""
-        found: dict[str, Any] = read_yaml(self.path / "study.json")
-        return found
+        return read_json(self.path / "study.json")
 
     @property
     def best(self) -> dict[str, Any]:
@@ -59,7 +58,6 @@ class Study:
             return pd.read_csv(path)
 
     @property
-    def runs(self) -> list[Run]:
+    def winner(self) -> Runs:
         """The runs of the best settings, which were tested."""
-        place = self.path / f"winner-{self.results['best']['trial']:04}"
-        return [Run(path.parent) for path in sorted(place.glob("*/config.yaml"))]
+        return Runs(self.path / f"winner-{self.results['best']['trial']:04}")

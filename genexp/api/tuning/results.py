@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from genexp import console
-from genexp.api import sweeps
+from genexp.api.sweeps import asked
 from genexp.api.training import TRAIN, check, relative
 from genexp.api.tuning.config import TuneConfig
 from genexp.api.tuning.journal import REASON, SECONDS
@@ -19,10 +19,9 @@ from genexp.api.tuning.space import value_of, word
 from genexp.api.tuning.study import Study
 from genexp.config.compose import compose_words
 from genexp.config.conf import default_options, groups, load, option_files
-from genexp.config.words import quoted
 from genexp.errors import UserError
 from genexp.files import write_atomically, write_csv, write_json
-from genexp.run import RunDirectory, read_yaml
+from genexp.run import RunDirectory, read_json
 from genexp.training.config import RunConfig, read_config
 
 #: The files of a finished study, and the name of the preset.
@@ -115,24 +114,25 @@ def group_words(config: RunConfig, group: str) -> list[str]:
 def has_ended(study: Study, config: TuneConfig) -> bool:
     """Tell whether an earlier process has searched for as long, so that what is left comes after the search."""
     path = study.path / RESULTS
-    found: Mapping[str, Any] = read_yaml(path) if path.is_file() else {}
+    found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
     return all(found.get(key, 0) == getattr(config, key) for key in ("trials", "time_limit"))
 
 
 def retrain(study: Study, config: TuneConfig) -> int:
     """Train the best settings on several new seeds and test them; return the exit code."""
-    from genexp.api.results import SUMMARY, report
+    from genexp.api.launchers import run_sweep
+    from genexp.api.results import SUMMARY
 
     best = study.journal.best()
     if best is None or not config.repeats:
         return 0
     place = study.path / f"{WINNER}-{best.number:04}"
     words = [*command(study)[2:], f"seed={config.seed + 1}", f"repeats={config.repeats}", word("jobs", config.jobs)]
-    composed = compose_words(TRAIN, [*words, f"hydra.sweep.dir={quoted(place)}"])
-    sweep = sweeps.plan(composed, sweeps.expanded(composed), lambda config: check(config.run()))
+    many = asked(compose_words(TRAIN, words), lambda config: check(config.run()), place)
+    if many is None:
+        raise TypeError("repeats are a sweep")
     console.say(f"the best settings, trained {config.repeats} times and tested", style="bold")
-    directory, ended = sweeps.run(sweep)
-    code = report(directory, sweep.places(directory), sweep.command_line, ended)
+    _, code = run_sweep(many)
     tested = sorted(path.parent.name for path in study.path.glob(f"{WINNER}-*/{SUMMARY}"))
     if len(tested) > 1:
         console.warn(f"the test genes were used for {len(tested)} settings of this study: {', '.join(tested)}")
