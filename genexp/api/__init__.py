@@ -30,6 +30,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "open_run",
+    "open_study",
     "prepare_dataset",
     "train",
     "train_many",
@@ -193,6 +194,11 @@ def prepare_dataset(*overrides: str, progress: bool = True) -> Path:
 def open_run(path: str | Path) -> Run:
     """Open a run directory; see `Run`."""
     return Run(path)
+
+
+def open_study(path: str | Path) -> Study:
+    """Open the directory of a search that has a result; see `Study`."""
+    return Study(path)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genexp.api.results import Runs
 from genexp.errors import UserError
 from genexp.files import damage_reported, in_short
 from genexp.run import read_json, unreadable
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genexp.api.results import Runs
 
 
 class Study:
@@ -60,4 +61,6 @@ class Study:
     @property
     def winner(self) -> Runs:
         """The runs of the best settings, which were tested."""
+        from genexp.api.results import Runs  # imports SciPy
+
         return Runs(self.path / f"winner-{self.results['best']['trial']:04}")
