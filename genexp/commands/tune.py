@@ -11,7 +11,7 @@ EXAMPLES = (
     ("genexp tune model=fc_net data=HT trials=20", "20 settings of a small model on the demo genes"),
     (
         "genexp tune model=transformer dataset.root=DIR time_limit=8h hydra.run.dir=tuned",
-        "a night; the same command continues, also on other machines at the same time",
+        "a night; the same command continues it, also on more machines",
     ),
     (
         "genexp tune dataset.root=DIR 'space.training.batch_size=[16,32]' training.momentum=0.9",
