@@ -41,6 +41,7 @@ from genexp.run import (
     sole_writer,
 )
 from genexp.schema import PathText
+from genexp.training.augmentation import check_augmentation, moves
 from genexp.training.config import HardwareConfig, RunConfig, read_description
 from genexp.training.loggers import check_loggers
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
@@ -135,7 +136,9 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     elif config.training.start_from:
         source = check_start(config, source, window)
     own = resumed.vectors if resumed else None
-    check_model(config.model, inputs.input_shapes(config.model, source.description, blocks, window, own))
+    shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
+    check_model(config.model, shapes)
+    check_augmentation(config.training, shapes, source.description)
     return Plan(config, source, window, (*notes, *([note] if note else ())), resumed)
 
 
@@ -230,7 +233,7 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
 
         with console.progress("Word2Vec", 1, "epochs") as done:
             inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
-        dataset = inputs.encode(read_genes, config.model, console.warn)
+        dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
         shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
         training = config.training
         console.say(

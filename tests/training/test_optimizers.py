@@ -8,8 +8,9 @@ import pytest
 
 from genexp.api import compose
 from genexp.config.conf import CONF_DIR
-from genexp.training.optimizers import OPTIMIZERS, build_optimizer, epoch_rate
-from genexp.training.schedules import TransformerSchedule
+from genexp.training.optimizers import OPTIMIZERS, build_optimizer
+from genexp.training.schedules import epoch_rate
+from genexp.training.update_schedules import TransformerSchedule
 
 
 def training(*overrides):
@@ -50,7 +51,7 @@ def test_the_original_schedule_is_the_papers():
 @pytest.mark.parametrize(("done", "factor"), [(0, 1), (69, 1), (70, 0.1), (71, 0.1), (299, 0.1)])
 def test_the_milestone_fires_once(done, factor):
     config = training("model=divide_et_impera", "training.learning_rate=1e-3", "training.milestone=70")
-    assert epoch_rate(config, done) == pytest.approx(1e-3 * factor)
+    assert epoch_rate(config, [1.0] * done) == pytest.approx(1e-3 * factor)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "original"])
