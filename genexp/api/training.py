@@ -42,6 +42,7 @@ from genexp.run import (
 )
 from genexp.schema import PathText
 from genexp.training.augmentation import check_augmentation, moves
+from genexp.training.auto import automatic, described
 from genexp.training.config import HardwareConfig, RunConfig, read_description
 from genexp.training.loggers import check_loggers
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
@@ -92,6 +93,7 @@ TRAIN = Command(
     short_forms={"model.embedding": "model.embedding.kind"},
     implied={"dataset.root": "dataset=files"},
     before=_check_words,
+    settle=automatic,
 )
 
 
@@ -139,7 +141,8 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
     check_model(config.model, shapes)
     check_augmentation(config.training, shapes, source.description)
-    return Plan(config, source, window, (*notes, *([note] if note else ())), resumed)
+    notes += [line for line in (note, described(config, source.description)) if line]
+    return Plan(config, source, window, tuple(notes), resumed)
 
 
 def folder_dataset(**settings: object) -> DatasetConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -17,7 +18,7 @@ from genexp.run import RunDirectory, read_config_yaml, read_environment, unreada
 from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
-from genexp.training.schedules import SCHEDULES
+from genexp.training.schedules import SCHEDULES, schedule_name
 
 #: The groups ``model`` and ``dataset`` of a config, as the class that belongs to their name.
 AnyModel = Annotated[ModelConfig, ByName("model", lambda name: config_class(name) if name in names() else None, names)]
@@ -62,6 +63,20 @@ class TrainingConfig(Schema):
     restarts: Index = Field(description="new attempts with another seed when the network collapses")
     start_from: PathText | None = Field(description="run directory whose best checkpoint gives the initial weights")
 
+    def idle(self, given: Collection[str]) -> list[str]:
+        """Return those of the dotted keys given that have no effect beside the others."""
+        schedule = schedule_name(self)
+        needs = {
+            **dict.fromkeys(("milestone", "milestone_factor"), schedule == "milestone"),
+            **dict.fromkeys(("plateau_patience", "plateau_factor"), schedule == "plateau"),
+            **dict.fromkeys(("warmup_steps", "d_model"), schedule == "noam"),
+            "warmup": schedule in ("cosine", "one_cycle"),
+            "learning_rate": schedule != "noam",
+            "momentum": self.optimizer in ("sgd", "sgdw"),
+            "weight_decay": self.optimizer in ("adamw", "sgdw"),
+        }
+        return [f"training.{key}" for key, read in needs.items() if not read and f"training.{key}" in given]
+
 
 class HardwareConfig(Schema):
     """Where and how it is computed."""
@@ -99,6 +114,10 @@ class RunConfig(Schema):
     """The whole config of a run."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
+    # With a default, as the config.yaml of the first runs has no such key.
+    settings: Literal["published", "auto"] | None = Field(
+        default=None, description="the model's published settings, or those for this dataset; null: as the layout is"
+    )
     logger: Loggers | None = Field(description="where each epoch is written beside history.csv")
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
     data: DataConfig

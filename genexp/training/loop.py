@@ -30,7 +30,7 @@ from genexp.training.schedules import epoch_rate
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
-from genexp.units import clock
+from genexp.units import clock, duration
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -52,6 +52,10 @@ SEED_STEP = 1_000_003
 FUSED_STEPS, FUSED_BELOW_S = 8, 0.1
 #: Steps that must be left for it, since the step is compiled a second time.
 FUSED_FROM = 5_000
+
+
+#: Seconds of training from which the running time is estimated.
+ESTIMATE_AFTER_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,12 @@ def fit(
                 say(f"stopped early: no lower validation loss for {training.patience} epochs")
                 break
             batches.epoch = state.epoch
-            trained = train_epoch(model, training, batches.dataset, state.history)
+            first_epoch = (
+                []
+                if state.epoch > first
+                else [Estimate(training.epochs - first, batches.steps, len(valid) / len(genes))]
+            )
+            trained = train_epoch(model, training, batches.dataset, state.history, first_epoch)
             with averaged(model):
                 row, predictions = validated(predictor, training, valid, valid_batches, trained, state.epoch + 1)
             nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])
@@ -177,14 +186,18 @@ def fit(
 
 
 def train_epoch(
-    model: keras.Model, training: TrainingConfig, batches: tf.data.Dataset, history: Sequence[Mapping[str, float]]
+    model: keras.Model,
+    training: TrainingConfig,
+    batches: tf.data.Dataset,
+    history: Sequence[Mapping[str, float]],
+    callbacks: list[keras.callbacks.Callback],
 ) -> tuple[float, float, float]:
     """Train for one epoch; return the loss, the learning rate and the seconds."""
     rate = epoch_rate(training, [row["val_loss"] for row in history])
     if rate is not None:
         model.optimizer.learning_rate = rate
     started = time.perf_counter()
-    loss = float(model.fit(batches, shuffle=False, verbose=0).history["loss"][0])
+    loss = float(model.fit(batches, shuffle=False, verbose=0, callbacks=callbacks).history["loss"][0])
     seconds = time.perf_counter() - started
     return loss, float(model.optimizer.learning_rate) if rate is None else rate, seconds
 
@@ -210,6 +223,31 @@ def validated(
         raise UserError("training diverged", where=f"epoch {epoch}", received=received, hint=hint)
     row = (epoch, loss, val_loss, mean_r2(valid.labels, predictions), rate, seconds, val_seconds)
     return dict(zip(HISTORY_COLUMNS, row, strict=True)), predictions
+
+
+class Estimate(keras.callbacks.Callback):
+    """Prints how long a run takes at most, from the updates of its first epoch, once they have taken long enough.
+
+    The first update is left out, as it compiles the model. Validation counts as a third of training, per gene.
+    """
+
+    def __init__(self, epochs: int, steps: int, validation: float) -> None:
+        super().__init__()
+        self.epochs, self.steps, self.validation = epochs, steps, validation
+        self.started, self.said = 0.0, False
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if batch == 0:
+            self.started = self._now()
+        elif not self.said and (batch + 1 == self.steps or time.perf_counter() - self.started > ESTIMATE_AFTER_S):
+            each = (self._now() - self.started) / batch
+            total = each * self.steps * self.epochs * (1 + self.validation / 3)
+            say(f"about {duration(total)} for {self.epochs} epochs at most ({self.steps} updates of {each:.3f} s each)")
+            self.said = True
+
+    def _now(self) -> float:
+        int(self.model.optimizer.iterations)  # waits for the device
+        return time.perf_counter()
 
 
 def save_model(model: keras.Model, run: RunDirectory, name: str) -> None:
