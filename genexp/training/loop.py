@@ -246,7 +246,7 @@ class Estimate(keras.callbacks.Callback):
             self.said = True
 
     def _now(self) -> float:
-        int(self.model.optimizer.iterations)  # waits for the device
+        np.asarray(self.model.optimizer.iterations)  # waits for the device
         return time.perf_counter()
 
 

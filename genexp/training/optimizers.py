@@ -95,7 +95,7 @@ def averaged(model: keras.Model) -> Iterator[None]:
     Batch normalisation keeps its own statistics, which are averages already.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # that of a loss scale
-    if not optimizer.use_ema or not int(optimizer.iterations):
+    if not optimizer.use_ema or not np.asarray(optimizer.iterations):
         yield
         return
     weights = [np.array(v) for v in model.trainable_variables]
