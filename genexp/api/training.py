@@ -43,8 +43,9 @@ from genexp.run import (
 from genexp.schema import PathText
 from genexp.training.augmentation import check_augmentation, moves
 from genexp.training.auto import automatic, described
-from genexp.training.config import HardwareConfig, RunConfig, read_description
+from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.loggers import check_loggers
+from genexp.training.schedules import stretched_schedule
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
 if TYPE_CHECKING:
@@ -141,7 +142,8 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
     check_model(config.model, shapes)
     check_augmentation(config.training, shapes, source.description)
-    notes += [line for line in (note, described(config, source.description)) if line]
+    stretched = resumed and stretched_schedule(read_config(resumed).training, config.training)
+    notes += [line for line in (note, stretched, described(config, source.description)) if line]
     return Plan(config, source, window, tuple(notes), resumed)
 
 

@@ -35,6 +35,11 @@ def check_augmentation(training: TrainingConfig, shapes: InputShapes, found: Dat
         if shapes.promoter_kind == "embedded":
             what = "precomputed promoter embeddings cannot be shifted or reversed"
             raise UserError(what, where=where, hint=f"{hint}, or use a dataset of bases")
+        if key == "shift" and shapes.promoter_kind == "bases" and training.shift >= shapes.window:
+            what, expected = "such a shift leaves nothing of the window", f"less than {shapes.window:,} nt"
+            raise UserError(
+                what, where=where, expected=expected, received=training.shift, hint="choose a smaller shift"
+            )
         if key != "shift" and found.tss is not None:
             what = "the promoters have a strand: that of their gene"
             raise UserError(

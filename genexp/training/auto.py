@@ -61,7 +61,7 @@ class Table(Schema):
 
     @model_validator(mode="after")
     def _has_an_end(self) -> Self:
-        if not self.rows[-1].fits(Facts("", 0, None, "")):
+        if self.rows[-1].model_fields_set - {"name", "model", "training"}:
             expected = "a row without conditions"
             raise combination("the last row must fit all data", "rows", expected, self.rows[-1].name, "add one")
         return self
@@ -111,7 +111,7 @@ def automatic(config: RunConfig, words: Words) -> dict[str, JsonValue]:
     if config.settings is None and published:
         return {"settings": "published"}
     row = row_for(config.model.name, facts_of(config, found))
-    return {"settings": "auto"} | {key: value for key, value in row.values().items() if not _given(key, words)}
+    return {"settings": "auto"} | {key: value for key, value in row.values().items() if key not in _given(words)}
 
 
 def described(config: RunConfig, found: DatasetDescription) -> str | None:
@@ -126,10 +126,10 @@ def described(config: RunConfig, found: DatasetDescription) -> str | None:
     return f"settings=auto for {facts} ({row.name}): {kept}" + (f"; given: {', '.join(changed)}" if changed else "")
 
 
-def _given(key: str, words: Words) -> bool:
-    """Return whether words give a key, or a group of keys that it is one of."""
-    groups = [o.key_or_group for o in words.overrides if not o.is_sweep_override() and isinstance(o.value(), dict)]
-    return key in words.keys or any(key.startswith(f"{group}.") for group in groups)
+def _given(words: Words) -> set[str]:
+    """Return the dotted keys that words give, those of a group in braces among them."""
+    groups = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
+    return words.keys | {key for key, _ in _leaves(groups)}
 
 
 def _chosen(words: Words, group: str, default: str) -> str:

@@ -77,3 +77,11 @@ def epoch_rate(config: TrainingConfig, losses: Sequence[float]) -> float | None:
     """
     schedule = SCHEDULES[schedule_name(config)]
     return schedule(config, losses) if callable(schedule) else None
+
+
+def stretched_schedule(before: TrainingConfig, now: TrainingConfig) -> str | None:
+    """Return a sentence if a run is resumed with other epochs, over which its schedule is defined."""
+    name = schedule_name(now)
+    if before.epochs == now.epochs or not isinstance(SCHEDULES[name], Annealing):
+        return None
+    return f"the {name} schedule extends over {now.epochs} epochs now, not {before.epochs}: the learning rate jumps"
