@@ -20,7 +20,8 @@ EXAMPLES = (
 )
 
 Config = TuneConfig
-SHORT_FORMS, IMPLIED, REPLACED, before = TUNE.short_forms, TUNE.implied, TUNE.replaced, TUNE.before
+SHORT_FORMS, IMPLIED, REPLACED = TUNE.short_forms, TUNE.implied, TUNE.replaced
+before, settle = TUNE.before, TUNE.settle
 
 
 def check(config: TuneConfig) -> None:

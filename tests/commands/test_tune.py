@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,9 +12,15 @@ import yaml
 pytest.importorskip("optuna", minversion="5", reason="needs the extra tune")
 
 import genexp as library
+from genexp import console
 from genexp.api.jobs import Job
 from genexp.api.training import TRAIN, decided
+from genexp.api.tuning.config import TUNE
+from genexp.api.tuning.results import command, write_preset
+from genexp.api.tuning.space import changed
+from genexp.api.tuning.study import opened, plan
 from genexp.config.compose import compose_words
+from genexp.config.validation import to_yaml
 from genexp.run import RunDirectory
 from genexp.training.config import read_config
 
@@ -46,8 +51,8 @@ def words(xpresso_root, finished_run, monkeypatch):
 def test_a_search_ends_with_tested_runs_and_a_preset_that_works_as_printed(cli, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given, started = words
-    command = ("tune", *given, "trials=3", "repeats=2", "seed=4", "hydra.run.dir=study")
-    done = cli(*command)
+    typed = ("tune", *given, "trials=3", "repeats=2", "seed=4", "hydra.run.dir=study")
+    done = cli(*typed)
     assert done.returncode == 0, done.stderr
     study = library.open_study("study")
     assert study.results["states"]["completed"] == 3
@@ -59,7 +64,7 @@ def test_a_search_ends_with_tested_runs_and_a_preset_that_works_as_printed(cli, 
 
     trials, winners = started[:3], started[3:]
     assert all({"test=false", "training.restarts=0"} <= {*job.words} for job in trials)
-    assert all(sum(word.startswith("model.filters") for word in job.words) == 1 for job in trials), "given, not searched"
+    assert all(sum(word.startswith("model.filters") for word in job.words) == 1 for job in trials)
     assert [word for job in winners for word in job.words if word.startswith("seed=")] == ["seed=5", "seed=6"]
 
     printed = done.stdout.partition("to train with the best settings:")[2].strip().splitlines()[0]
@@ -70,12 +75,39 @@ def test_a_search_ends_with_tested_runs_and_a_preset_that_works_as_printed(cli, 
     same = {"test": False, "seed": 4, "training": tuned.training.model_copy(update={"restarts": 0})}
     assert tuned.model_copy(update=same) == best
 
-    assert cli(*command).returncode == 0
+    assert cli(*typed).returncode == 0
     assert len(started) == 5, "the same command again finds everything done"
-    more = cli(*command, "trials=4")
+    more = cli(*typed, "trials=4")
     assert more.returncode == 0
     assert len(started) == 5 + 1 + 2, "one more trial, which is the best now"
     assert "the test genes were used for 2 settings of this study: winner-0002, winner-0003" in more.stdout
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("model=fc_net", "data=HT", "dataset.genes=300", "hardware=cpu", "training.patience=null"),
+        (
+            "model=transformer",
+            "data=PHT",
+            "data.window=[500,1500]",
+            "dataset.genes=300",
+            "hardware.precision=mixed_bfloat16",
+        ),
+        ("experiment=biolstm_P", "dataset.genes=300", "dataset.seed=2", "model.embedding=counts"),
+    ],
+)
+def test_the_printed_command_has_the_settings_of_the_trial_whatever_the_dataset_brings(given, tmp_path):
+    composed = compose_words(TUNE, [*given, f"hydra.run.dir={tmp_path / 'my study'}"])
+    with console.quiet(), opened(plan(composed)) as study:
+        best = changed(study.plan.base, {"training.learning_rate": 0.0123, "model.dropout": 0.2, "test": False}, "")
+        run = RunDirectory(study.run_dir(0))
+        run.path.mkdir(parents=True)
+        run.config.write_text(to_yaml(best))
+        write_preset(study, 0)
+        tuned = decided(compose_words(TRAIN, command(study)[2:]))
+    same = {"test": True, "experiment": None, "settings": "published"}
+    assert tuned.model_dump(mode="json") == best.model_copy(update=same).model_dump(mode="json")
 
 
 def test_in_python_and_other_settings_are_another_study(words, tmp_path):

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field
 from genexp.api.training import TRAIN
 from genexp.config.compose import Command
 from genexp.schema import Count, Index, Share, combination
+from genexp.training.auto import automatic
 from genexp.training.config import RunConfig
 
 #: Seconds of each unit of ``time_limit``.
@@ -59,6 +60,7 @@ TUNE = Command(
     short_forms=TRAIN.short_forms,
     implied=TRAIN.implied,
     before=TRAIN.before,
+    settle=automatic,
     replaced="space",
 )
 
