@@ -20,7 +20,7 @@ from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_labe
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
 from genexp.files import in_short, write_csv
 from genexp.models import load_model
-from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, prediction_columns, read_environment, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -132,12 +132,6 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
     title = f"{title}, {len(labels):,} {shown} genes"
     plot_scatter(plots / "scatter.png", panels, title, description.unit)
     plot_density(plots / "density.png", panels, title, description.unit)
-
-
-def prediction_columns(labels: Sequence[str]) -> list[str]:
-    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names."""
-    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
-    return [kind + name for kind in ("label", "prediction") for name in names]
 
 
 #: Labels that the closing table lists; metrics.json has all.

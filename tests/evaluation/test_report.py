@@ -9,7 +9,8 @@ from rich.console import Console
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.report import Evaluated, prediction_columns, results_table, write_report
+from genexp.evaluation.report import Evaluated, results_table, write_report
+from genexp.run import prediction_columns
 
 
 def evaluated(labels, n=40, missing=False):

@@ -1,0 +1,135 @@
+"""Runs that differ only in seed or fold, found by their configs: repeats of one experiment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from genexp.errors import UserError
+from genexp.run import RunDirectory, find_run, read_environment, read_metrics
+from genexp.training.config import RunConfig, read_config
+
+#: Keys of a config that do not make another experiment: what a repeat changes, and where it was computed or logged.
+REPEATED = ("seed", "hardware", "logger")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run of a group: its directory, config and metrics, and the fingerprint of its dataset ("" if unknown)."""
+
+    run: RunDirectory
+    config: RunConfig
+    metrics: Mapping[str, Any]
+    fingerprint: str
+
+    @property
+    def status(self) -> str:
+        """How the run ended; "not finished" of one without metrics.json."""
+        return str(self.metrics.get("status", "not finished"))
+
+    @property
+    def fold(self) -> int | None:
+        """The number of its cross-validation fold, or None."""
+        return getattr(self.config.dataset, "fold", None)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ only in seed or fold, in the order given; `name` tells groups found together apart."""
+
+    name: str
+    members: tuple[Member, ...]
+
+    @property
+    def completed(self) -> tuple[Member, ...]:
+        """The runs that have results."""
+        return tuple(member for member in self.members if member.status == "completed")
+
+
+def group_runs(directories: Iterable[str | Path], key: str = "runs") -> list[Group]:
+    """Group run directories whose configs agree but for seed, fold, hardware and logger, and whose genes are the same.
+
+    Parameters
+    ----------
+    directories
+        Run directories, each with a config.yaml.
+    key
+        The config key by which the user named them, for messages.
+
+    Returns
+    -------
+    list of Group
+        In the order in which the first run of each was given.
+
+    Raises
+    ------
+    UserError
+        If one is no run directory, or if runs of the same fold were trained on different genes.
+    """
+    return group_members([read_member(path, key) for path in directories])
+
+
+def group_members(members: Iterable[Member]) -> list[Group]:
+    """Group runs that were read; see `group_runs`."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(_experiment(member), []).append(member)
+    for mine in found.values():
+        _check_folds(mine)
+    return [Group(name, tuple(m)) for name, m in zip(_names(list(found.values())), found.values(), strict=True)]
+
+
+def read_member(directory: str | Path, key: str = "runs") -> Member:
+    """Read what `group_runs` needs of a run directory; `key` is the config key by which the user named it."""
+    run = find_run(directory, key)
+    described = read_environment(run)["dataset"] if run.environment.is_file() else {}
+    return Member(run, read_config(run), read_metrics(run) or {}, str(described.get("fingerprint") or ""))
+
+
+def _settings(config: RunConfig) -> dict[str, Any]:
+    """Return what makes an experiment: a config as plain values, without what its repeats change."""
+    content = config.model_dump(mode="json", exclude=set(REPEATED))
+    if content["dataset"] is not None:
+        content["dataset"].pop("fold", None)
+    return content
+
+
+def _experiment(member: Member) -> str:
+    """Return a text that is the same for all runs of a group; each fold has a fingerprint of its own."""
+    genes = member.fingerprint if member.fold is None else "folds"
+    return json.dumps([_settings(member.config), genes], sort_keys=True)
+
+
+def _check_folds(members: list[Member]) -> None:
+    """Raise a UserError if two runs of one fold were trained on different genes."""
+    first: dict[int | None, Member] = {}
+    for member in members:
+        known = first.setdefault(member.fold, member)
+        if known.fingerprint != member.fingerprint:
+            what, hint = f"two runs of fold {member.fold} have different genes", "name runs of one dataset only"
+            expected, received = (f"{m.run.path}: fingerprint {m.fingerprint}" for m in (known, member))
+            raise UserError(what, expected=expected, received=received, hint=hint)
+
+
+def _names(groups: list[list[Member]]) -> list[str]:
+    """Return model and data of each group, and what else tells it apart: settings that differ, else its genes."""
+    flat = [dict(_leaves(_settings(members[0].config))) for members in groups]
+    names = []
+    for settings in flat:
+        kind = [settings["model.name"], settings["data.name"]]
+        others = [other for other in flat if [other["model.name"], other["data.name"]] == kind]
+        differ = [key for key in settings if any(other.get(key) != settings[key] for other in others)]
+        names.append(" ".join([*kind, *(f"{key}={settings[key]}" for key in differ)]))
+    genes = [members[0].fingerprint for members in groups]
+    return [name if names.count(name) == 1 else f"{name} genes={g}" for name, g in zip(names, genes, strict=True)]
+
+
+def _leaves(node: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
