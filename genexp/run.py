@@ -32,15 +32,15 @@ FORMAT = 1
 #: What a run writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
+    *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
 )
 CHECKPOINTS = ("best", "last")
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_seconds")
 PACKAGES = (
-    *("tensorflow", "keras", "numpy", "scipy", "h5py", "pydantic", "hydra-core", "omegaconf", "gensim"),
-    *("matplotlib", "rich"),
+    *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "pydantic", "hydra-core", "omegaconf"),
+    *("gensim", "matplotlib", "rich"),
 )
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
@@ -60,6 +60,16 @@ class SplitMetrics(BaseModel):
     labels: dict[str, SplitMetrics] = {}
 
 
+class BaselineResults(BaseModel):
+    """What metrics.json must say of a baseline."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+    data: str
+    best: dict[str, SplitMetrics]
+
+
 class Results(BaseModel):
     """What is read from metrics.json: of a run, or of an evaluation, which has no status."""
 
@@ -69,6 +79,7 @@ class Results(BaseModel):
     run_dir: str = ""
     best: dict[str, SplitMetrics] = {}
     last: dict[str, SplitMetrics] = {}
+    baselines: list[BaselineResults] = []
     former: Results | None = None
 
 
@@ -84,6 +95,7 @@ class RunDirectory:
     history = property(lambda self: self.path / "history.csv")
     metrics = property(lambda self: self.path / "metrics.json")
     predictions = property(lambda self: self.path / "predictions.csv")
+    baselines = property(lambda self: self.path / "baselines.csv")
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
     training_genes = property(lambda self: self.path / "training_genes.npz")

@@ -78,6 +78,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     return WorkStealingScheduling(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the session's own, which its workers share."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ["GENEXP_CACHE"] = str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache")
+    yield
+    del os.environ["GENEXP_CACHE"]
+
+
 # --- datasets ---
 
 PROMOTER = 400

@@ -113,15 +113,14 @@ def open_checkpoint(path: Path) -> keras.Model:
         raise unreadable_checkpoint(path, in_short(error)) from error
 
 
-def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
-    """Write the predictions as a table, and the plots of the test genes (else of the last split there is)."""
-    rows: list[list[Any]] = []
-    for split, values in result.predictions.items():
-        genes = result.dataset.splits[split]
-        each = zip(genes.genes, genes.labels.tolist(), values.tolist(), strict=True)
-        rows += [[gene, split, *("" if isnan(x) else x for x in label), *value] for gene, label, value in each]
+def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, beside: str = "") -> None:
+    """Write the predictions as a table, and the plots of the test genes (else of the last split there is).
+
+    The titles of the plots end with `beside`, which is what another model reaches.
+    """
     description = result.dataset.description
-    write_csv(predictions, ("gene", "split", *prediction_columns(description.labels)), rows)
+    columns = label_columns(("label", "prediction"), description.labels)
+    write_predictions(predictions, columns, result.dataset, result.predictions)
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     found = result.metrics[shown].get("labels", {})
@@ -129,15 +128,30 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
         Panel(name, *pair, found.get(name, result.metrics[shown]))
         for name, pair in zip(description.labels, by_label(labels, values), strict=True)
     ]
-    title = f"{title}, {len(labels):,} {shown} genes"
+    title = f"{title}, {len(labels):,} {shown} genes" + (f"; {beside}" if beside else "")
     plot_scatter(plots / "scatter.png", panels, title, description.unit)
     plot_density(plots / "density.png", panels, title, description.unit)
 
 
-def prediction_columns(labels: Sequence[str]) -> list[str]:
-    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names."""
+def write_predictions(
+    path: Path, columns: Sequence[str], dataset: Dataset, predictions: Mapping[str, np.ndarray]
+) -> None:
+    """Write a table: gene, split, its labels, and predictions, (n, any number) by split; `columns` are but the first.
+
+    A label that is missing is an empty cell.
+    """
+    rows: list[list[Any]] = []
+    for split, values in predictions.items():
+        genes = dataset.splits[split]
+        each = zip(genes.genes, genes.labels.tolist(), values.tolist(), strict=True)
+        rows += [[gene, split, *("" if isnan(x) else x for x in label), *value] for gene, label, value in each]
+    write_csv(path, ("gene", "split", *columns), rows)
+
+
+def label_columns(kinds: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return a column for each kind (``label``, ``prediction``) and label; of several labels they have their names."""
     names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
-    return [kind + name for kind in ("label", "prediction") for name in names]
+    return [kind + name for kind in kinds for name in names]
 
 
 #: Labels that the closing table lists; metrics.json has all.
@@ -169,4 +183,10 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPO
         table.add_row(name, *(as_text(values["labels"][name]["r2"]) for values in columns))
     if len(labels) > LISTED_LABELS:
         table.add_row(f"{len(labels) - LISTED_LABELS} others: see metrics.json")
+    if baselines := found.get("baselines"):
+        table.add_section()
+        table.add_row("r² of baselines:")
+        for each in baselines:
+            r2s = (as_text(each["best"][split]["r2"]) for split in found[checkpoints[0]])  # below the first checkpoint
+            table.add_row(f"{each['name'].replace('_', ' ')}, {each['data']}", *r2s)
     return table

@@ -9,7 +9,10 @@ from rich.console import Console
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.report import Evaluated, prediction_columns, results_table, write_report
+from genexp.evaluation.report import Evaluated, label_columns, results_table, write_report
+
+
+KINDS = ("label", "prediction")
 
 
 def evaluated(labels, n=40, missing=False):
@@ -69,5 +72,5 @@ def test_predictions_of_several_labels_have_their_names(tmp_path):
 
 
 def test_columns():
-    assert prediction_columns(["a"]) == ["label", "prediction"]
-    assert prediction_columns(["a", "b"]) == ["label_a", "label_b", "prediction_a", "prediction_b"]
+    assert label_columns(KINDS, ["a"]) == ["label", "prediction"]
+    assert label_columns(KINDS, ["a", "b"]) == ["label_a", "label_b", "prediction_a", "prediction_b"]
