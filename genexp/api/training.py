@@ -313,9 +313,9 @@ def _write_results(
         **({"baselines": baselines.metrics, "above_baseline": difference} if baselines else {}),
     }
     title = f"{config.model.name}, {config.data.name}"
-    line = baselines.line("valid") if baselines else None
-    beside = "{}: r² {:.3f}".format(*baselines.line("test")) if baselines else ""
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, line)
+    level = baselines.level("valid") if baselines else None
+    beside = "{}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
+    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
     write_report(best, run.predictions, run.plots, title, beside)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))

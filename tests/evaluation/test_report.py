@@ -11,7 +11,6 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.report import Evaluated, label_columns, results_table, write_report
 
-
 KINDS = ("label", "prediction")
 
 
