@@ -139,6 +139,7 @@ QUICK = (
     "model.pools=[10,4]",
     "model.filters=[8,4]",
     "hardware=cpu",
+    "baseline=false",
 )
 
 
@@ -193,7 +194,14 @@ def finished_run(xpresso_root: Path, tmp_path_factory: pytest.TempPathFactory) -
     from genexp.cli import main
 
     out = tmp_path_factory.mktemp("runs") / "run"
-    words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", f"hydra.run.dir={out}", *QUICK]
+    words = [
+        "train",
+        "dataset=xpresso",
+        f"dataset.root={xpresso_root}",
+        f"hydra.run.dir={out}",
+        *QUICK,
+        "baseline=true",
+    ]
     assert main(words) == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     yield out

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genexp.blocks import PROMOTER
-from genexp.dataset.genes import Dataset
+from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.evaluation.metrics import Metrics, label_metrics, mean_r2, r2_difference
 from genexp.evaluation.report import label_columns, write_predictions
@@ -86,14 +86,23 @@ class Baseline:
     seconds: float
     settings: Mapping[str, Any]
 
+    @property
+    def shuffled(self) -> bool:
+        """Whether its labels were shuffled."""
+        return self.name.startswith(SHUFFLED)
+
     def __str__(self) -> str:
         return f"{self.name.replace('_', ' ')}, {self.data}"
 
     def described(self, dataset: Dataset, seed: int) -> dict[str, Any]:
-        """Return what metrics.json says of it; `seed` is that of the bootstrap."""
+        """Return what metrics.json says of it; `seed` is that of the bootstrap.
+
+        Predictions of shuffled labels are compared with shuffled labels. With the true ones, even a model without any
+        signal can have a high r2, as its predictions still follow the columns that vary most.
+        """
         names = dataset.description.labels
         found: dict[str, Metrics] = {
-            split: label_metrics(dataset.splits[split].labels, values, names, seed=seed)
+            split: label_metrics(_labels(dataset.splits[split], self.shuffled), values, names, seed=seed)
             for split, values in self.predictions.items()
         }
         about = {"name": self.name, "data": self.data, "best": found}
@@ -172,11 +181,7 @@ def fit(task: Task, fitted: Callable[[], None] = lambda: None) -> list[Baseline]
     started = time.perf_counter()
     splits, rows = task.dataset.splits, _drawn(len(task.dataset.splits["train"]), task.genes)
     valid_rows = _drawn(len(splits["valid"]), task.genes)
-    y, y_valid = (splits[name].labels.astype(np.float64) for name in ("train", "valid"))
-    if task.shuffled:
-        rng = np.random.default_rng(SEED)
-        y, y_valid = y[rng.permutation(len(y))], y_valid[rng.permutation(len(y_valid))]
-    y, y_valid = y[rows], y_valid[valid_rows]
+    y, y_valid = _labels(splits["train"], task.shuffled)[rows], _labels(splits["valid"], task.shuffled)[valid_rows]
     mean, sd = np.nanmean(y, axis=0), np.nanstd(y, axis=0)
     sd[sd == 0] = 1
     found = []
@@ -254,6 +259,12 @@ def _known_together(labels: np.ndarray) -> list[list[int]]:
     for number, column in enumerate(labels.T):
         groups.setdefault(np.isnan(column).tobytes(), []).append(number)
     return list(groups.values())
+
+
+def _labels(split: Split, shuffled: bool) -> np.ndarray:
+    """Return the labels of a split, (n, labels) float64; shuffled among its genes if that is asked for."""
+    labels = split.labels.astype(np.float64)
+    return labels[np.random.default_rng(SEED).permutation(len(labels))] if shuffled else labels
 
 
 def _drawn(genes: int, most: int) -> np.ndarray:
@@ -353,14 +364,18 @@ class Baselines:
         return [baseline.described(self.dataset, self.seed) for baseline in self.found]
 
     @property
+    def _unshuffled(self) -> list[Baseline]:
+        return [baseline for baseline in self.found if not baseline.shuffled]
+
+    @property
     def columns(self) -> list[str]:
         """The columns of `predictions`: ``ridge_PH``; of several labels ``ridge_PH_NAME``."""
-        return label_columns([f"{b.name}_{b.data}" for b in self.found], self.dataset.description.labels)
+        return label_columns([f"{b.name}_{b.data}" for b in self._unshuffled], self.dataset.description.labels)
 
     @property
     def predictions(self) -> dict[str, np.ndarray]:
-        """The predictions of all baselines side by side, (n, columns) float32, of validation and test genes."""
-        return {split: np.concatenate([b.predictions[split] for b in self.found], axis=1) for split in HELD_OUT}
+        """The predictions of the baselines side by side, (n, columns) float32, but those of shuffled labels."""
+        return {split: np.concatenate([b.predictions[split] for b in self._unshuffled], axis=1) for split in HELD_OUT}
 
     def write(self, path: Path) -> None:
         """Write baselines.csv: gene, split, labels and `columns`."""
@@ -371,8 +386,7 @@ class Baselines:
     def strongest(self) -> Baseline:
         """The baseline with the highest mean r2 on the validation genes; none of shuffled labels."""
         labels = self.dataset.splits["valid"].labels
-        own = [baseline for baseline in self.found if not baseline.name.startswith(SHUFFLED)]
-        return max(own, key=lambda baseline: mean_r2(labels, baseline.predictions["valid"]))
+        return max(self._unshuffled, key=lambda baseline: mean_r2(labels, baseline.predictions["valid"]))
 
     def level(self, split: str) -> tuple[str, float]:
         """Return the name of `strongest` and its mean r2 on a split, for plots."""

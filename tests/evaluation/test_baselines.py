@@ -17,6 +17,12 @@ from genexp.evaluation import baselines
 from genexp.evaluation.baselines import Baselines, Task, encoded, fit, stored, tasks
 from genexp.features.tokens import text_from_tokens
 
+
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+    monkeypatch.setattr(baselines, "BOOSTING", {"learning_rate": 0.3, "max_iter": 25, "n_iter_no_change": 3})
+
+
 SIZES = {"train": 120, "valid": 40, "test": 30}
 
 
