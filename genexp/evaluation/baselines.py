@@ -28,7 +28,7 @@ from genexp.blocks import PROMOTER
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.evaluation.metrics import Metrics, label_metrics, mean_r2, r2_difference
-from genexp.evaluation.report import label_columns, write_predictions
+from genexp.evaluation.tables import label_columns, write_predictions
 from genexp.features.kmers import chunk_counts
 from genexp.files import open_npz
 from genexp.run import HELD_OUT, unreadable

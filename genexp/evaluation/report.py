@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,8 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
-from genexp.files import in_short, write_csv
+from genexp.evaluation.tables import label_columns, write_predictions
+from genexp.files import in_short
 from genexp.models import load_model
 from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
 
@@ -131,27 +131,6 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, 
     title = f"{title}, {len(labels):,} {shown} genes" + (f"; {beside}" if beside else "")
     plot_scatter(plots / "scatter.png", panels, title, description.unit)
     plot_density(plots / "density.png", panels, title, description.unit)
-
-
-def write_predictions(
-    path: Path, columns: Sequence[str], dataset: Dataset, predictions: Mapping[str, np.ndarray]
-) -> None:
-    """Write a table: gene, split, its labels, and predictions, (n, any number) by split; `columns` are but the first.
-
-    A label that is missing is an empty cell.
-    """
-    rows: list[list[Any]] = []
-    for split, values in predictions.items():
-        genes = dataset.splits[split]
-        each = zip(genes.genes, genes.labels.tolist(), values.tolist(), strict=True)
-        rows += [[gene, split, *("" if isnan(x) else x for x in label), *value] for gene, label, value in each]
-    write_csv(path, ("gene", "split", *columns), rows)
-
-
-def label_columns(kinds: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """Return a column for each kind (``label``, ``prediction``) and label; of several labels they have their names."""
-    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
-    return [kind + name for kind in kinds for name in names]
 
 
 #: Labels that the closing table lists; metrics.json has all.

@@ -9,7 +9,8 @@ from rich.console import Console
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.report import Evaluated, label_columns, results_table, write_report
+from genexp.evaluation.report import Evaluated, results_table, write_report
+from genexp.evaluation.tables import label_columns
 
 KINDS = ("label", "prediction")
 
