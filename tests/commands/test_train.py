@@ -49,6 +49,7 @@ def test_the_run_directory_is_complete(run):
     files = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert files == {
         *("config.yaml", "environment.json", "train.log", "history.csv", "metrics.json", "predictions.csv"),
+        "baselines.csv",
         "training_genes.npz",
         *("checkpoints/best.keras", "checkpoints/last.keras", "checkpoints/state/state.npz"),
         *("plots/history.png", "plots/scatter.png", "plots/density.png"),
