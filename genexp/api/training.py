@@ -43,8 +43,11 @@ from genexp.run import (
     sole_writer,
 )
 from genexp.schema import Count, PathText
-from genexp.training.config import HardwareConfig, RunConfig, read_description
+from genexp.training.augmentation import check_augmentation, moves
+from genexp.training.auto import automatic, described
+from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.loggers import check_loggers
+from genexp.training.schedules import stretched_schedule
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
 if TYPE_CHECKING:
@@ -97,6 +100,7 @@ TRAIN = Command(
     short_forms={"model.embedding": "model.embedding.kind"},
     implied={"dataset.root": "dataset=files"},
     before=_check_words,
+    settle=automatic,
 )
 
 
@@ -141,8 +145,12 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     elif config.training.start_from:
         source = check_start(config, source, window)
     own = resumed.vectors if resumed else None
-    check_model(config.model, inputs.input_shapes(config.model, source.description, blocks, window, own))
-    return Plan(config, source, window, (*notes, *([note] if note else ())), resumed)
+    shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
+    check_model(config.model, shapes)
+    check_augmentation(config.training, shapes, source.description)
+    stretched = resumed and stretched_schedule(read_config(resumed).training, config.training)
+    notes += [line for line in (note, stretched, described(config, source.description)) if line]
+    return Plan(config, source, window, tuple(notes), resumed)
 
 
 def folder_dataset(**settings: object) -> DatasetConfig:
@@ -239,7 +247,7 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
 
         with console.progress("Word2Vec", 1, "epochs") as done:
             inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
-        dataset = inputs.encode(read_genes, config.model, console.warn)
+        dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
         shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
         training = config.training
         console.say(
