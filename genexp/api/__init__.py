@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     import keras
 
     from genexp.api.results import Runs
+    from genexp.evaluation.baselines import Baselines
 
 __all__ = [
     "Run",
     "RunConfig",
     "Study",
     "UserError",
+    "baselines",
     "compose",
     "load_dataset",
     "load_model",
@@ -196,6 +198,39 @@ def open_run(path: str | Path) -> Run:
     return Run(path)
 
 
+def tune(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Study:
+    """Search for the settings of a model on a dataset, and test the best, with the checks of ``genexp tune``.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"model=fc_net", "data=HT", "trials=20"``.
+    directory
+        Where the study lands; one that is there is continued. None: as ``hydra.run.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Study
+        The finished study.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can correct, before the search starts wherever possible.
+    """
+    from genexp.api.tuning import tune
+    from genexp.api.tuning.config import TUNE
+    from genexp.api.tuning.study import plan
+    from genexp.config.compose import compose_words
+
+    console.forget()
+    with console.quiet(not progress):
+        path, _ = tune(plan(compose_words(TUNE, overrides), directory))
+    return Study(path)
+
+
 def open_study(path: str | Path) -> Study:
     """Open the directory of a search that has a result; see `Study`."""
     return Study(path)
@@ -229,34 +264,26 @@ def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool 
         return read(source, blocks or source.description.blocks, None)
 
 
-def tune(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Study:
-    """Search for the settings of a model on a dataset, and test the best, with the checks of ``genexp tune``.
+def baselines(dataset: Dataset, *, shuffled: bool = False, seed: int = 0, progress: bool = True) -> Baselines:
+    """Fit ridge regression and gradient boosting to the training genes of a dataset, or find the results in the cache.
 
     Parameters
     ----------
-    *overrides
-        As the command takes them: ``"model=fc_net", "data=HT", "trials=20"``.
-    directory
-        Where the study lands; one that is there is continued. None: as ``hydra.run.dir`` says, in outputs/.
+    dataset
+        What `load_dataset` returns; the models read the blocks that were loaded.
+    shuffled
+        Fit them to shuffled labels too, which shows what chance gives.
+    seed
+        That of the bootstrap of the intervals.
     progress
         Print what is done.
 
     Returns
     -------
-    Study
-        The finished study.
-
-    Raises
-    ------
-    UserError
-        For whatever the user can correct, before the search starts wherever possible.
+    Baselines
+        Its ``metrics`` are those of metrics.json, its ``found`` holds the predictions.
     """
-    from genexp.api.tuning import tune
-    from genexp.api.tuning.config import TUNE
-    from genexp.api.tuning.study import plan
-    from genexp.config.compose import compose_words
+    from genexp.api.simple_models import find
 
-    console.forget()
     with console.quiet(not progress):
-        path, _ = tune(plan(compose_words(TUNE, overrides), directory))
-    return Study(path)
+        return find(dataset, dataset.fingerprint(), shuffled=shuffled, seed=seed)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes, training_genes
+from genexp.api.simple_models import find, verdict
 from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
@@ -27,6 +28,7 @@ from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
+from genexp.resources import threads
 from genexp.run import (
     CHECKPOINTS,
     HELD_OUT,
@@ -49,6 +51,7 @@ from genexp.training.schedules import stretched_schedule
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
 if TYPE_CHECKING:
+    from genexp.evaluation.baselines import Baselines
     from genexp.training.loop import Fitted
 
 
@@ -230,9 +233,12 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         write_atomically(run.config, to_yaml(config))  # first: a run that is interrupted from here on can be resumed
         devices, precision = list(hardware.devices), config.hardware.precision
         made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}
-        write_json(run.environment, provenance(command, config.seed, record, **made_with, **seen))
+        # The number of threads decides the last digits.
+        made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
+        write_json(run.environment, made)
         known.save(run.training_genes)
         console.say(f"run directory: {relative(run.path)}")
+        baselines = _baselines(config, read_genes, record["fingerprint"], run)
         from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
 
         with console.progress("Word2Vec", 1, "epochs") as done:
@@ -251,8 +257,17 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
             where = f"model={config.model.name}, training.restarts={config.training.restarts}"
             hint = "lower training.learning_rate, try another seed or model.initializer, or widen model.dense"
             raise Collapsed(what, where=where, hint=hint)
-        _write_results(config, dataset, fitted, run, seen)
+        _write_results(config, dataset, fitted, run, seen, baselines)
     return run
+
+
+def _baselines(config: RunConfig, dataset: Dataset, fingerprint: str, run: RunDirectory) -> Baselines | None:
+    """Return the baselines of the genes of a run, and write their predictions; None where none are asked for."""
+    if not (config.baseline and config.test):
+        return None
+    found = find(dataset, fingerprint, shuffled=config.baseline == "shuffled", seed=config.seed)
+    found.write(run.baselines)
+    return found
 
 
 def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[str, Seen]]:
@@ -274,7 +289,12 @@ def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[s
 
 
 def _write_results(
-    config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory, seen: Mapping[str, Seen]
+    config: RunConfig,
+    dataset: Dataset,
+    fitted: Fitted,
+    run: RunDirectory,
+    seen: Mapping[str, Seen],
+    baselines: Baselines | None,
 ) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
     from genexp.evaluation.plots import plot_history
@@ -286,6 +306,7 @@ def _write_results(
         evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed, splits=splits)
         for name in CHECKPOINTS
     )
+    difference = baselines.difference(best.predictions["test"]) if baselines else None
     ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)
     metrics = {
         "status": "completed",
@@ -301,12 +322,17 @@ def _write_results(
         **({"warnings": tied} if tied else {}),
         "best": best.metrics,
         "last": last.metrics,
+        **({"baselines": baselines.metrics, "above_baseline": difference} if baselines else {}),
     }
     title = f"{config.model.name}, {config.data.name}"
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
-    write_report(best, run.predictions, run.plots, title)
+    level = baselines.level("valid") if baselines else None
+    beside = "{}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
+    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
+    write_report(best, run.predictions, run.plots, title, beside)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
+    if difference:
+        console.say(verdict(difference, best.metrics["test"]["r2"]))
     for line in tied:
         console.warn(line)
     console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")

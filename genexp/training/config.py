@@ -121,6 +121,11 @@ class RunConfig(Schema):
     )
     logger: Loggers | None = Field(description="where each epoch is written beside history.csv")
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
+    # With a default, as the config.yaml of earlier runs has no such key.
+    baseline: bool | Literal["shuffled"] = Field(
+        default=False,
+        description="ridge regression and boosting on the same genes; shuffled: on shuffled training labels too",
+    )
     data: DataConfig
     dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
     model: AnyModel

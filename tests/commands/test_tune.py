@@ -86,7 +86,7 @@ def test_a_search_ends_with_tested_runs_and_a_preset_that_works_as_printed(cli, 
 @pytest.mark.parametrize(
     "given",
     [
-        ("model=fc_net", "data=HT", "dataset.genes=300", "hardware=cpu", "training.patience=null"),
+        ("model=fc_net", "data=HT", "dataset.genes=300", "hardware=cpu", "training.patience=null", "baseline=false"),
         (
             "model=transformer",
             "data=PHT",

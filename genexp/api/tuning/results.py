@@ -18,7 +18,7 @@ from genexp.api.tuning.showing import NAMES, best_line
 from genexp.api.tuning.space import value_of, word
 from genexp.api.tuning.study import Study
 from genexp.config.compose import compose_words
-from genexp.config.conf import default_options, groups, load, option_files
+from genexp.config.conf import CONF_DIR, default_options, groups, load, option_files
 from genexp.errors import UserError
 from genexp.files import write_atomically, write_csv, write_json
 from genexp.run import RunDirectory, read_json
@@ -96,6 +96,8 @@ def command(study: Study) -> list[str]:
     """Return the command that trains with the preset on the dataset of the study, from any folder."""
     base = study.plan.base
     chosen = [*group_words(base, "dataset"), *group_words(base, "hardware")]
+    defaults = load(CONF_DIR / "base" / "run.yaml")
+    chosen += [word(key, value) for key in ("baseline", "logger") if (value := value_of(base, key)) != defaults[key]]
     return ["genexp", "train", "--config-dir", str(study.path), f"experiment={PRESET}", *chosen]
 
 

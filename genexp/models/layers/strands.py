@@ -23,7 +23,8 @@ def both_strands(model: keras.Model) -> keras.Model:
     """
     inputs = {name: keras.Input(x.shape[1:], dtype=x.dtype, name=name) for name, x in model.input.items()}
     other = {**inputs, NAME: reversed_strand(inputs[NAME])}
-    return keras.Model(inputs, (model(inputs) + model(other)) / 2, name=model.name)
+    network = keras.Model(model.input, model.output, name=model.name)  # else a file would hold the optimizer of `model`
+    return keras.Model(inputs, (network(inputs) + network(other)) / 2, name=model.name)
 
 
 def reversed_strand(promoter: Any) -> Any:
