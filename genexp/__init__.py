@@ -15,9 +15,11 @@ from genexp.version import __version__
 
 if TYPE_CHECKING:
     from genexp.api import (
+        Comparison,
         Run,
         RunConfig,
         UserError,
+        compare,
         compose,
         load_dataset,
         load_model,
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Comparison",
     "Run",
     "RunConfig",
     "UserError",
     "__version__",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genexp import console
+from genexp.api.comparing import Comparison
 from genexp.api.runs import Run
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     import keras
 
 __all__ = [
+    "Comparison",
     "Run",
     "RunConfig",
     "UserError",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
@@ -43,6 +47,34 @@ def compose(*overrides: str) -> RunConfig:
     from genexp.config.compose import compose_words
 
     return decided(compose_words(TRAIN, overrides))
+
+
+def compare(runs: str | Path | Iterable[str | Path], *, out: str | Path | None = None) -> Comparison:
+    """Compare finished runs: groups that differ only in seed or fold, and tests between groups on the same test genes.
+
+    Parameters
+    ----------
+    runs
+        A run directory, a directory that holds some, such as that of a sweep, a pattern, or several of these.
+    out
+        A new folder for tables and the figure; None writes nothing.
+
+    Returns
+    -------
+    Comparison
+        Its ``groups``, ``tests`` and ``runs`` are tables.
+
+    Raises
+    ------
+    UserError
+        If a place holds no run, or no run has results.
+    """
+    from genexp.api import comparing
+
+    found = comparing.compare(runs)
+    if out is not None:
+        found.write(out)
+    return found
 
 
 def load_model(path: str | Path) -> keras.Model:

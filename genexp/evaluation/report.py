@@ -15,7 +15,7 @@ from rich.table import Table
 from genexp.dataset.batches import inference_batches
 from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
-from genexp.dataset.labels import UNNAMED
+from genexp.dataset.labels import UNNAMED, prediction_columns
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
 from genexp.files import in_short, write_csv
@@ -132,12 +132,6 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
     title = f"{title}, {len(labels):,} {shown} genes"
     plot_scatter(plots / "scatter.png", panels, title, description.unit)
     plot_density(plots / "density.png", panels, title, description.unit)
-
-
-def prediction_columns(labels: Sequence[str]) -> list[str]:
-    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names."""
-    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
-    return [kind + name for kind in ("label", "prediction") for name in names]
 
 
 #: Labels that the closing table lists; metrics.json has all.
