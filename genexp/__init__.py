@@ -16,6 +16,7 @@ from genexp.version import __version__
 if TYPE_CHECKING:
     from genexp.api import (
         Comparison,
+        Ensemble,
         Run,
         RunConfig,
         UserError,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
         compose,
         load_dataset,
         load_model,
+        open_ensemble,
         open_run,
         prepare_dataset,
         train,
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
     "UserError",
@@ -38,6 +41,7 @@ __all__ = [
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
     "prepare_dataset",
     "train",

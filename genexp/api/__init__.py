@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from genexp import console
 from genexp.api.comparing import Comparison
+from genexp.api.ensembles import Ensemble
 from genexp.api.runs import Run
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
     "UserError",
@@ -29,6 +31,7 @@ __all__ = [
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
     "prepare_dataset",
     "train",
@@ -176,6 +179,11 @@ def prepare_dataset(*overrides: str, progress: bool = True) -> Path:
 def open_run(path: str | Path) -> Run:
     """Open a run directory; see `Run`."""
     return Run(path)
+
+
+def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
+    """Open several runs whose predictions are averaged; see `Ensemble`."""
+    return Ensemble(runs)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:

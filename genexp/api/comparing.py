@@ -22,7 +22,7 @@ from genexp.errors import UserError
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
 from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_frame, tables, tests_frame
 from genexp.evaluation.metrics import mean_r2
-from genexp.evaluation.repeats import summaries
+from genexp.evaluation.repeats import plain, summaries
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
 from genexp.run import unreadable
 from genexp.training.config import RunConfig, read_description
@@ -328,15 +328,10 @@ def _group(row: Row) -> dict[str, Any]:
             }
             for member, genes, found in zip(row.members, row.genes, row.metrics, strict=True)
         ],
-        "metrics": _plain(summaries(values)),
+        "metrics": plain(summaries(values)),
         "ensemble_r2": ensemble,
         "published": published,
     }
-
-
-def _plain(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `summaries` returns as plain values."""
-    return {name: _plain(each) if isinstance(each, Mapping) else asdict(each) for name, each in found.items()}
 
 
 def _tests(genes: tuple[Genes, ...], rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -47,11 +47,15 @@ NAME_WIDTH = 19
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions, (n, labels) float32, and metrics of one checkpoint, by split."""
+    """Predictions, (n, labels) float32, and metrics of one checkpoint, by split.
+
+    Those of an ensemble are means over its members, and `spread` has their standard deviations, (n, labels).
+    """
 
     dataset: Dataset
     predictions: dict[str, np.ndarray]
     metrics: dict[str, Metrics]
+    spread: dict[str, np.ndarray] | None = None
 
 
 def evaluate_checkpoint(
@@ -118,10 +122,12 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
     rows: list[list[Any]] = []
     for split, values in result.predictions.items():
         genes = result.dataset.splits[split]
-        each = zip(genes.genes, genes.labels.tolist(), values.tolist(), strict=True)
+        numbers = values if result.spread is None else np.concatenate([values, result.spread[split]], axis=1)
+        each = zip(genes.genes, genes.labels.tolist(), numbers.tolist(), strict=True)
         rows += [[gene, split, *("" if isnan(x) else x for x in label), *value] for gene, label, value in each]
     description = result.dataset.description
-    write_csv(predictions, ("gene", "split", *prediction_columns(description.labels)), rows)
+    columns = prediction_columns(description.labels, spread=result.spread is not None)
+    write_csv(predictions, ("gene", "split", *columns), rows)
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     found = result.metrics[shown].get("labels", {})
