@@ -59,7 +59,7 @@ class Genes:
         ):
             if differs:
                 return what
-        return f"fold {self.fold} / {other.fold}"
+        return "other folds"
 
 
 @dataclass(frozen=True)
@@ -232,11 +232,11 @@ def _apart(sets: Sequence[tuple[Genes, ...]]) -> Iterator[str]:
     """Yield why each set but the first is no part of the first."""
     first = sets[0]
     for other in sets[1:]:
-        folds = [", ".join(str(genes.fold) for genes in each) for each in (first, other)]
-        pairs = zip(first, other, strict=False)
-        differing = next((pair for pair in pairs if pair[0] != pair[1]), None)
-        same_folds = folds[0] == folds[1] and differing is not None
-        yield differing[0].differs(differing[1]) if differing and same_folds else f"folds {folds[0]} / {folds[1]}"
+        folds = [", ".join(str(genes.fold or "none") for genes in each) for each in (first, other)]
+        if folds[0] != folds[1]:
+            yield f"folds {folds[0]} / {folds[1]}"
+        else:
+            yield next(one.differs(two) for one, two in zip(first, other, strict=True) if one != two)
 
 
 def _baselines(rows: Sequence[Row]) -> list[Row]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Content = Mapping[str, Any]
 
 #: Widest that a name may be in a terminal's table, so that it fits 80 columns; longer names are folded.
-NAME_WIDTH = 24
+NAME_WIDTH = 20
 #: Rows that a terminal lists; Markdown and CSV have all.
 LISTED = 20
 
@@ -85,15 +85,27 @@ def _groups(of_set: Content) -> Cells:
     several = len(of_set["labels"]) > 1
     unit = "folds" if of_set["folds"] else "runs"
     columns = ["group", unit, "r²", "sd", "95 % interval", "ensemble", "- T alone"]
-    rows = []
+    rows, numbers = [], _numbers(of_set)
     for group in of_set["groups"]:
         ensemble, above = group["ensemble_r2"], group["above_T"]
-        rows.append([group["name"], *_summary(group["metrics"]["r2"]), _number(ensemble), _number(above, "+.3f")])
+        name = " ".join([*([numbers[group["name"]]] if numbers else []), group["name"]])
+        rows.append([name, *_summary(group["metrics"]["r2"]), _number(ensemble), _number(above, "+.3f")])
         for label, metrics in group["metrics"].get("labels", {}).items():
             rows.append([f"  {label}", *_summary(metrics["r2"]), "", ""])
     kept = [n for n, _ in enumerate(columns) if n < 5 or any(row[n] for row in rows)]
     title = "mean Pearson r² of the labels" if several else "Pearson r² of the test genes"
     return Cells(title, [columns[n] for n in kept], [[row[n] for n in kept] for row in rows])
+
+
+def _numbers(of_set: Content) -> dict[str, str]:
+    """Return a number for each group where names are too long to stand in pairs; else nothing."""
+    longest = max((len(_pair(test, {})) for test in of_set["tests"]), default=0)
+    names = [group["name"] for group in of_set["groups"]]
+    return {name: str(n) for n, name in enumerate(names, 1)} if longest > NAME_WIDTH else {}
+
+
+def _pair(test: Content, numbers: Mapping[str, str]) -> str:
+    return " - ".join(numbers.get(test[side], test[side]) for side in ("first", "second"))
 
 
 def _summary(found: Content) -> list[str]:
@@ -117,12 +129,12 @@ def _published(of_set: Content) -> Iterator[str]:
 
 def _tests(of_set: Content) -> Iterator[Cells | str]:
     """Yield the table of tests of each label, the smallest p first."""
-    found = of_set["tests"]
+    found, numbers = of_set["tests"], _numbers(of_set)
     for label in dict.fromkeys(test["label"] for test in found):
         own = sorted((test for test in found if test["label"] == label), key=lambda test: test["p_holm"])
         rows = [
             [
-                f"{test['first']} - {test['second']}",
+                _pair(test, numbers),
                 f"{test['difference']:+.3f}",
                 f"{test['low']:+.3f} to {test['high']:+.3f}",
                 _p(test["p"]),
