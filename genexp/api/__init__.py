@@ -74,7 +74,8 @@ def compare(runs: str | Path | Iterable[str | Path], *, out: str | Path | None =
     """
     from genexp.api import comparing
 
-    found = comparing.compare(runs)
+    with console.quiet():
+        found = comparing.compare(runs)
     if out is not None:
         found.write(out)
     return found

@@ -15,7 +15,7 @@ import numpy as np
 
 from genexp import console
 from genexp.api.found import find_runs
-from genexp.api.groups import Group, Member, group_runs
+from genexp.api.groups import Group, Member, group_members, read_member
 from genexp.api.runs import Run
 from genexp.dataset.labels import prediction_columns
 from genexp.errors import UserError
@@ -24,8 +24,8 @@ from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_
 from genexp.evaluation.metrics import mean_r2
 from genexp.evaluation.repeats import plain, summaries
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
-from genexp.run import unreadable
-from genexp.training.config import RunConfig, read_description
+from genexp.run import RunDirectory, read_metrics, unreadable
+from genexp.training.config import read_description
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,18 +159,24 @@ def compare(named: str | Path | Iterable[str | Path]) -> Comparison:
     """Compare the runs below some places; see `genexp.api.compare`."""
     runs, begun = find_runs(named)
     left_out = [{"directory": str(path), "status": "not started", "group": ""} for path in begun]
+    completed = []
+    for run in map(RunDirectory, runs):
+        found = read_metrics(run) or {}
+        status = found.get("status", "not finished")
+        if status == "completed" and run.predictions.is_file():
+            completed.append(read_member(run.path))
+            continue
+        status = "without predictions.csv" if status == "completed" else status
+        group = " ".join(str(found[key]) for key in ("model", "data") if key in found)
+        left_out.append({"directory": str(run.path), "status": status, "group": group})
     notes: list[str] = []
     sets: dict[tuple[Genes, ...], list[Row]] = defaultdict(list)
-    for group in group_runs(runs):
-        read = [member for member in group.completed if member.run.predictions.is_file()]
-        for member in group.members:
-            if member not in read:
-                status = "without predictions.csv" if member.status == "completed" else member.status
-                left_out.append({"directory": str(member.run.path), "status": status, "group": group.name})
-        if read:
-            row = _row(group, read)
+    with console.progress("reading runs", len(completed), "runs") as done:
+        for group in group_members(completed):
+            row = _row(group)
             sets[folds_of(row.genes)].append(row)
             notes += _warnings(row)
+            done(sum(len(each.members) for rows in sets.values() for each in rows))
     if not sets:
         found = ", ".join(f"{entry['directory']}: {entry['status']}" for entry in left_out[:3])
         raise UserError("none of these runs has results to compare", expected="completed runs", received=found)
@@ -184,16 +190,16 @@ def compare(named: str | Path | Iterable[str | Path]) -> Comparison:
     return Comparison({"sets": content, "left_out": left_out, "notes": notes})
 
 
-def _row(group: Group, members: Sequence[Member]) -> Row:
+def _row(group: Group) -> Row:
     genes, predictions, labels = [], [], {}
-    for member in members:
+    for member in group.members:
         found, mine, values = _read(member)
         genes.append(found)
         predictions.append(values)
         labels[found] = mine
-    config = members[0].config
-    metrics = tuple(member.metrics["best"]["test"] for member in members)
-    whole = (group.name, config.model.name, config.data.name, tuple(members), metrics, tuple(genes))
+    config = group.members[0].config
+    metrics = tuple(member.metrics["best"]["test"] for member in group.members)
+    whole = (group.name, config.model.name, config.data.name, group.members, metrics, tuple(genes))
     return Row(*whole, tuple(predictions), labels)
 
 
@@ -211,7 +217,7 @@ def _read(member: Member) -> tuple[Genes, np.ndarray, np.ndarray]:
     if not len(test) or abs(mean_r2(labels, predictions) - stored) > _ROUNDING:
         raise unreadable(path, f"its test r2 is not that of {member.run.metrics.name}, {stored:.6f}")
     numbers = tuple(described.genes.items())
-    return Genes(described.labels, described.unit, numbers, described.fold, **digests), labels, predictions
+    return Genes(described.labels, described.unit, numbers, member.fold, **digests), labels, predictions
 
 
 def _digest(rows: pd.DataFrame, labels: Sequence[str]) -> str:
@@ -336,15 +342,15 @@ def _group(row: Row) -> dict[str, Any]:
 
 def _tests(genes: tuple[Genes, ...], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the tests between each two rows of which one at least is a group of runs, adjusted label by label."""
-    number = dict(genes[0].numbers)
+    numbers = [dict(each.numbers) for each in genes]
     folds = genes[0].fold is not None
     tested = [row for row in rows if folds or row.predictions]
     pairs = [p for p in combinations(range(len(tested)), 2) if not all(tested[place].baseline for place in p)]
-    if not pairs or number["test"] < FEWEST_GENES or (folds and len(genes) == 1):
+    if not pairs or numbers[0]["test"] < FEWEST_GENES or (folds and len(genes) == 1):
         return []
     if folds:
-        ratio = number["test"] / number["train"]
-        found = compare_folds([_quantities(row.values()) for row in tested], ratio)
+        held_out = float(np.mean([number["test"] / number["train"] for number in numbers]))
+        found = compare_folds([_quantities(row.values()) for row in tested], held_out)
     else:
         found = compare_runs(tested[0].labels[genes[0]], [np.stack(row.predictions) for row in tested])
     names = [*(["mean"] if len(genes[0].labels) > 1 else []), *genes[0].labels]
@@ -374,14 +380,17 @@ def _about_t(number: int, rows: Sequence[Row]) -> Iterator[str]:
     """Yield a sentence if runs with T stand without T alone, which is hard to exceed."""
     with_t = [row for row in rows if "T" in row.data]
     if with_t and not any(row.data == "T" for row in with_t):
-        words = ["model=fc_net", "data=T", *_dataset_words(with_t[0].members[0].config)]
+        words = ["model=fc_net", "data=T", *_words_of(with_t[0])]
         yield f"set {number} has no run on T alone to compare with; to add one: genexp train {shlex.join(words)}"
 
 
-def _dataset_words(config: RunConfig) -> list[str]:
-    """Return the overrides that choose the dataset of a run."""
+def _words_of(row: Row) -> list[str]:
+    """Return the overrides that give another model the dataset, folds and repeats of a group."""
+    config, folds = row.members[0].config, row.by_fold()
+    many = {"folds": len(folds) if row.genes[0].fold is not None else 1, "repeats": len(folds[0])}
     dataset = config.dataset
-    content = dataset.model_dump(mode="json", exclude_none=True) if dataset else {}
+    content = dataset.model_dump(mode="json", exclude_none=True, exclude={"fold"}) if dataset else {}
     chosen = {"dataset": content.pop("name", "")} | {f"dataset.{key}": value for key, value in content.items()}
     labels = {"data.labels": f"[{','.join(config.data.labels)}]"} if config.data.labels else {}
-    return [f"{key}={str(v).lower() if isinstance(v, bool) else v}" for key, v in (chosen | labels).items()]
+    chosen |= labels | {key: number for key, number in many.items() if number > 1}
+    return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in chosen.items()]

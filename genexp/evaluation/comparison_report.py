@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Content = Mapping[str, Any]
 
-#: Widest that a name may be in a terminal's table, so that it fits 80 columns; longer names are folded.
-NAME_WIDTH = 20
+#: Widest that a name, or a pair of names, may be in a terminal's table, so that it fits 80 columns.
+NAME_WIDTH, PAIR_WIDTH = 20, 30
 #: Rows that a terminal lists; Markdown and CSV have all.
 LISTED = 20
 
@@ -29,12 +29,13 @@ class Cells:
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    width: int = NAME_WIDTH
 
     def rich(self) -> Table:
         """Return the table for a terminal."""
         rule = {"title_justify": "left", "title_style": "bold", "box": SIMPLE_HEAD, "show_edge": False}
         table = Table(title=self.title, padding=(0, 1, 0, 0), **rule)  # type: ignore[arg-type]
-        table.add_column(self.columns[0], max_width=NAME_WIDTH, overflow="fold")
+        table.add_column(self.columns[0], max_width=self.width, overflow="fold")
         for column in self.columns[1:]:
             table.add_column(column, justify="right", no_wrap=True)
         for row in self.rows[:LISTED]:
@@ -101,7 +102,7 @@ def _numbers(of_set: Content) -> dict[str, str]:
     """Return a number for each group where names are too long to stand in pairs; else nothing."""
     longest = max((len(_pair(test, {})) for test in of_set["tests"]), default=0)
     names = [group["name"] for group in of_set["groups"]]
-    return {name: str(n) for n, name in enumerate(names, 1)} if longest > NAME_WIDTH else {}
+    return {name: str(n) for n, name in enumerate(names, 1)} if longest > PAIR_WIDTH else {}
 
 
 def _pair(test: Content, numbers: Mapping[str, str]) -> str:
@@ -145,7 +146,7 @@ def _tests(of_set: Content) -> Iterator[Cells | str]:
         of = f", {label}" if len(of_set["labels"]) > 1 else ""
         across = "folds" if of_set["folds"] else "genes" if all(map(_single, own)) else "genes and runs"
         title = f"differences of mean r²{of}: tests across {across}"
-        yield Cells(title, ("groups", "r²", "95 % interval", "p", "p (Holm)"), rows)
+        yield Cells(title, ("groups", "r²", "95 % interval", "p", "p (Holm)"), rows, PAIR_WIDTH)
     if any(map(_single, found)):
         yield "* with a group of one run: across genes alone, so it says nothing of other seeds"
 
