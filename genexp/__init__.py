@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         open_run,
         prepare_dataset,
         train,
+        train_many,
     )
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "open_run",
     "prepare_dataset",
     "train",
+    "train_many",
 ]
 
 

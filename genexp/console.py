@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
+from rich.live import Live
 from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -125,6 +126,20 @@ def log_to(path: Path) -> Iterator[None]:
 def forget() -> None:
     """Keep the lines shown so far out of the log file of the next run: they belong to other work of this process."""
     _early.clear()
+
+
+#: Shows a table in place of the one shown before.
+Update = Callable[[Table], None]
+
+
+@contextmanager
+def live() -> Iterator[Update | None]:
+    """Show a table that changes, until the context ends; yields what updates it, or None without a terminal."""
+    if not out.is_terminal or _quiet.get():
+        yield None
+        return
+    with Live(console=out, transient=True, auto_refresh=False) as shown:
+        yield lambda content: shown.update(content, refresh=True)
 
 
 class _Rate(ProgressColumn):

@@ -11,12 +11,13 @@ import shlex
 import string
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 from zipfile import ZipFile
 
 import yaml
@@ -34,6 +35,9 @@ CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
     *("predictions.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
 )
+#: What may be left of a process that died before it wrote config.yaml; a directory with nothing else is free.
+JOB_LOG = "job.log"
+LEFT_BEHIND = (".hydra", "train.log", JOB_LOG)
 CHECKPOINTS = ("best", "last")
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")
@@ -45,6 +49,8 @@ PACKAGES = (
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
+#: How often a lock is tried, and the seconds in between.
+LOCK_TRIES, LOCK_WAIT_S = 5, 0.05
 COPY_AGAIN = "copy the run directory again, or train again"
 
 
@@ -96,16 +102,13 @@ class RunDirectory:
         return self.path / "checkpoints" / f"{name}.keras"
 
 
-def create(wanted: str | Path) -> RunDirectory:
-    """Make a new run directory, with `TOKEN` at the end of its name replaced; an existing one may hold no run."""
-    check_free(wanted)
+def make_directory(wanted: str | Path) -> Path:
+    """Make a directory, with `TOKEN` at the end of its name replaced so that it is new; return its whole path."""
     name = str(wanted)
     try:
         if not name.endswith(TOKEN):
-            path = Path(name)
-            path.mkdir(parents=True, exist_ok=True)
-            (path / ".hydra").mkdir()  # of several jobs that want the same directory, one gets it
-            return RunDirectory(path.resolve())
+            Path(name).mkdir(parents=True, exist_ok=True)
+            return Path(name).resolve()
         stem = name.removesuffix(TOKEN)
         Path(stem).parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -114,11 +117,26 @@ def create(wanted: str | Path) -> RunDirectory:
                 path.mkdir()
             except FileExistsError:
                 continue
-            return RunDirectory(path.resolve())
-    except FileExistsError:
-        raise _occupied(Path(name)) from None
+            return path.resolve()
     except OSError as error:
         raise _not_writable(wanted, str(error.strerror)) from None
+
+
+@contextmanager
+def created(wanted: str | Path) -> Iterator[RunDirectory]:
+    """Make a new run directory and be its `sole_writer`; an existing one may hold no run."""
+    check_free(wanted)
+    left_behind = (Path(wanted) / ".hydra").exists()
+    run = RunDirectory(make_directory(wanted))
+    with sole_writer(run):
+        try:
+            (
+                run.path / ".hydra"
+            ).mkdir()  # of several jobs that want the same directory, one gets it: also without locks
+        except FileExistsError:
+            if not left_behind or not _is_free(run.path):
+                raise _occupied(run.path) from None
+        yield run
 
 
 def check_free(wanted: str | Path) -> None:
@@ -126,10 +144,16 @@ def check_free(wanted: str | Path) -> None:
     path = Path(wanted)
     if path.exists() and not path.is_dir():
         raise UserError("the run directory is a file", where=wanted, expected="a new or empty directory")
-    if any((path / name).exists() for name in CONTENT):
+    if not _is_free(path) or is_being_written(RunDirectory(path)):
         raise _occupied(path)
     if reason := why_not_writable(path):
         raise _not_writable(wanted, reason)
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether a directory, which need not exist, holds nothing of a run, or only what is `LEFT_BEHIND`."""
+    there = {name for name in CONTENT if (path / name).exists()}
+    return not there or (there <= {*LEFT_BEHIND} and all(entry.name in LEFT_BEHIND for entry in path.iterdir()))
 
 
 def _not_writable(wanted: str | Path, reason: str) -> UserError:
@@ -140,7 +164,8 @@ def _not_writable(wanted: str | Path, reason: str) -> UserError:
 def _occupied(path: Path) -> UserError:
     found = ", ".join(sorted(p.name for p in path.iterdir())[:6])
     run = RunDirectory(path)
-    hint = f"choose another directory, resume the run ({resume_command(path)}), or delete it first"
+    resume = f"resume the run ({resume_command(path)}), " * run.config.is_file()
+    hint = f"choose another directory, {resume}or delete it first"
     if run.metrics.is_file() and '"imported"' in run.metrics.read_text("utf-8", "replace"):
         hint = "choose another directory (name=... of genexp import), or delete it first"
     if is_being_written(run):
@@ -186,18 +211,38 @@ def resume_command(path: Path | str) -> str:
     return f"genexp train resume={shlex.quote(str(path))}"
 
 
+def prediction_columns(labels: Sequence[str], *, spread: bool = False) -> list[str]:
+    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names.
+
+    With `spread`, columns of the standard deviation over the members of an ensemble follow.
+    """
+    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
+    return [kind + name for kind in ("label", "prediction", *["sd"] * spread) for name in names]
+
+
 @contextmanager
-def sole_writer(run: RunDirectory) -> Iterator[None]:
+def sole_writer(run: RunDirectory) -> Iterator[RunDirectory]:
     """Hold a lock on the log of a run, which ends with the process; raise a UserError if another process has it."""
     with run.log.open("a", encoding="utf-8") as file:
+        if not lock(file):
+            raise busy(run)
+        yield run
+
+
+def lock(file: TextIO) -> bool:
+    """Lock an open file until it is closed, or the process ends; return False if another process has the lock."""
+    for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise busy(run) from None
+        except BlockingIOError:  # perhaps by one that only looks whether there is a lock
+            time.sleep(LOCK_WAIT_S)
         except OSError as error:  # a network file system without locks is no reason not to run
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise
-        yield
+            return True
+        else:
+            return True
+    return False
 
 
 def busy(run: RunDirectory) -> UserError:
@@ -257,7 +302,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
     """Return the content of metrics.json, or None when the run has written none."""
-    found = _read_json(run.metrics) if run.metrics.is_file() else None
+    found = read_json(run.metrics) if run.metrics.is_file() else None
     with damage_reported(lambda error: unreadable(run.metrics, in_short(error))):
         Results.model_validate(found or {})
     return found
@@ -265,7 +310,7 @@ def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
 
 def read_environment(run: RunDirectory) -> dict[str, Any]:
     """Return the content of environment.json, which holds ``dataset``, the description of the run's dataset."""
-    found = _read_json(run.environment)
+    found = read_json(run.environment)
     if found.get("format") not in range(1, FORMAT + 1):
         expected, received = f"format {FORMAT} or earlier", f"format {found.get('format')}"
         hint = "open the run with the version of genexp that wrote it, or a later one"
@@ -276,7 +321,8 @@ def read_environment(run: RunDirectory) -> dict[str, Any]:
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file that holds a group of keys."""
     with damage_reported(lambda error: unreadable(path, in_short(error))):
         found = _printable(json.loads(path.read_text(encoding="utf-8")))
     if not isinstance(found, dict):
@@ -312,6 +358,23 @@ def read_config_yaml(run: RunDirectory) -> dict[str, Any]:
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise unreadable(run.config, "no group of keys")
     return found
+
+
+def read_overrides(directory: Path) -> list[str]:
+    """Return the overrides that a run was started with, as ``.hydra/`` holds them; none where there is no such file."""
+    path = directory / ".hydra" / "overrides.yaml"
+    found = (read_yaml(path) or []) if path.is_file() else []
+    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
+        raise unreadable(path, "no list of overrides")
+    return found
+
+
+def died_early(directory: str | Path) -> list[str] | None:
+    """Return the overrides of a run whose process died before it wrote config.yaml; None of any other directory."""
+    path = Path(directory).expanduser()
+    run = RunDirectory(path)
+    dead = path.is_dir() and any(path.iterdir()) and _is_free(path) and not is_being_written(run)
+    return read_overrides(path) or None if dead else None
 
 
 def unreadable(path: Path, reason: str) -> UserError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -32,7 +32,7 @@ from genexp.run import (
     HELD_OUT,
     RunDirectory,
     check_free,
-    create,
+    created,
     find_run,
     provenance,
     read_environment,
@@ -40,7 +40,7 @@ from genexp.run import (
     resume_command,
     sole_writer,
 )
-from genexp.schema import PathText
+from genexp.schema import Count, PathText
 from genexp.training.config import HardwareConfig, RunConfig, read_description
 from genexp.training.loggers import check_loggers
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
@@ -52,7 +52,10 @@ if TYPE_CHECKING:
 class TrainConfig(RunConfig):
     """The whole config of ``genexp train``."""
 
-    resume: PathText | None = Field(description="directory of an interrupted run, which is resumed there")
+    resume: PathText | None = Field(description="directory of an interrupted run or sweep, which is resumed there")
+    repeats: Count | None = Field(description="number of runs that differ in the seed alone; null: one run")
+    folds: Count | None = Field(description="number of cross-validation folds, with a run on each; null: no folds")
+    jobs: Count | Literal["auto"] = Field(description="runs at once; auto: one for each core or GPU that was granted")
 
     def run(self) -> RunConfig:
         """Return what ``config.yaml`` of the run holds."""
@@ -60,7 +63,7 @@ class TrainConfig(RunConfig):
 
 
 #: What may be given beside resume=DIR; everything else is the run's own.
-BESIDE_RESUME = ("training.epochs", "training.patience", "hardware")
+BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs")
 
 
 def _check_words(words: Words) -> None:
@@ -166,22 +169,23 @@ def start(
     *,
     command: str,
     verbose: bool = False,
-    created: Callable[[Path], None] = lambda path: None,
+    describe: Callable[[Path], None] = lambda path: None,
 ) -> RunDirectory:
     """Check, read, make the run directory and train.
 
-    `command` is what environment.json records; `verbose` lets TensorFlow's own messages through; `created` is called
+    `command` is what environment.json records; `verbose` lets TensorFlow's own messages through; `describe` is called
     with the run directory when it is made.
     """
     check_free(directory)
     plan = check(config)
 
-    def make() -> RunDirectory:
-        run = create(directory)
-        created(run.path)
-        return run
+    @contextmanager
+    def new_run() -> Iterator[RunDirectory]:
+        with created(directory) as run:
+            describe(run.path)
+            yield run
 
-    return _train(plan, make, command, verbose)
+    return _train(plan, new_run(), command, verbose)
 
 
 def resume(
@@ -201,10 +205,10 @@ def resume(
 
     run = find_run(directory, "resume")
     plan = check(resumed(run, epochs, patience, hardware), run)
-    return _train(plan, lambda: run, command, verbose)
+    return _train(plan, sole_writer(run), command, verbose)
 
 
-def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: bool) -> RunDirectory:
+def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command: str, verbose: bool) -> RunDirectory:
     """Do everything that a user's error can stop before a run directory is made; then train, evaluate and write."""
     from genexp.training.strategy import set_up_hardware
 
@@ -218,8 +222,7 @@ def _train(plan: Plan, make: Callable[[], RunDirectory], command: str, verbose: 
     for line in plan.notes:
         console.say(line)
     known, seen = _training_genes(plan, read_genes)
-    run = make()
-    with sole_writer(run), console.log_to(run.log), reported_status(run, config):
+    with directory as run, console.log_to(run.log), reported_status(run, config):
         write_atomically(run.config, to_yaml(config))  # first: a run that is interrupted from here on can be resumed
         devices, precision = list(hardware.devices), config.hardware.precision
         made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}

@@ -33,6 +33,7 @@ class OtherDataset(Schema):
     root: PathText | None = Field(description="folder of another dataset")
     layout: str | None = Field(description="name of its layout")
     fold: Count | None = Field(description="cross-validation fold")
+    folds: PathText | None = Field(description="table of genes and folds")
     tss: Index | None = Field(description="index of the transcription start site in the promoter")
     drop_ambiguous: bool | None = Field(description="drop the genes with N in the window")
     stream: bool | None = Field(description="promoters in a memory-mapped file in place of memory")

@@ -26,7 +26,7 @@ from genexp.files import write_atomically, write_json
 from genexp.porting import Ported, port
 from genexp.porting.reading import EXPECTED
 from genexp.porting.sizes import PUBLISHED_LENGTH, PUBLISHED_TSS
-from genexp.run import CHECKPOINTS, check_free, create, provenance
+from genexp.run import CHECKPOINTS, check_free, created, provenance
 from genexp.schema import Count, PathText, Schema
 from genexp.training.config import AnyDataset, AnyModel, HardwareConfig, RunConfig, TrainingConfig
 
@@ -103,9 +103,9 @@ def run(composed: Composed[Config]) -> None:
     run_config, ported = read(config, composed.verbose)
     from genexp.training.loop import save_model  # imports Keras, so not before the hardware is set up
 
-    run, checkpoint = create(composed.run_dir), ported.checkpoint
-    composed.write_hydra(run.path)
-    with console.log_to(run.log):
+    checkpoint = ported.checkpoint
+    with created(composed.run_dir) as run, console.log_to(run.log):
+        composed.write_hydra(run.path)
         console.say(
             f"read {checkpoint.path}: {checkpoint.kind}, {len(checkpoint.layers)} layers with "
             f"{checkpoint.parameters:,} weights; {checkpoint.skipped} other variables left out (optimizer, counters)"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from genexp import console
+from genexp.api.sweeps import Sweep, asked
 from genexp.api.training import TRAIN, TrainConfig, decided, resume, start
 from genexp.api.training import check as check_run
-from genexp.config.compose import Composed
+from genexp.config.compose import Composed, compose_words
+from genexp.config.words import quoted
+from genexp.run import died_early
 
 ORDER = 10
 MAKES_RUNS = True
@@ -16,7 +21,8 @@ EXAMPLES = (
         "genexp train model=divide_et_impera data=PHT dataset=xpresso_tf dataset.root=DIR",
         "published settings on published data",
     ),
-    ("genexp train -m model=xpresso,divide_et_impera seed=0,1", "a sweep of four runs with a closing table"),
+    ("genexp train repeats=10 model=transformer", "ten seeds: mean, sd and 95 % interval of each metric"),
+    ("genexp train -m model=xpresso,divide_et_impera repeats=5", "a sweep of ten runs, a mean for each model"),
 )
 
 Config = TrainConfig
@@ -28,8 +34,16 @@ def check(config: TrainConfig) -> None:
     check_run(config.run())
 
 
+def many(composed: Composed[TrainConfig]) -> Sweep | None:
+    """Return the sweep that is asked for or resumed; None for a single run."""
+    return asked(composed, check)
+
+
 def run(composed: Composed[TrainConfig]) -> None:
     """Train, or resume."""
+    if composed.config.resume and (words := died_early(composed.config.resume)):
+        console.say("the run was stopped before it began: it is started again")
+        composed = again(composed, words)
     config, given = composed.config, composed.words.keys
     if config.resume:
         resume(
@@ -49,5 +63,12 @@ def run(composed: Composed[TrainConfig]) -> None:
         composed.run_dir,
         command=composed.command,
         verbose=composed.verbose,
-        created=composed.write_hydra,
+        describe=composed.write_hydra,
     )
+
+
+def again(composed: Composed[TrainConfig], words: Sequence[str]) -> Composed[TrainConfig]:
+    """Return the config of a run that is started again in its directory, from its `words` and those given now."""
+    given = [word for word in composed.words.single() if not word.startswith("resume=")]
+    kept = [word for word in words if not word.startswith("hydra.run.dir=")]
+    return compose_words(TRAIN, [*kept, *given, f"hydra.run.dir={quoted(str(composed.config.resume))}"])

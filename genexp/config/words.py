@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +17,8 @@ from hydra.errors import HydraException
 from genexp.errors import UserError, nearest
 
 COMMAND_LINE = "the command line"
+
+MULTIRUN = "--multirun"
 
 #: What ``--cfg`` and ``--info`` show, by Hydra's own names.
 CFG = ("job", "hydra", "all")
@@ -60,8 +63,27 @@ class Words:
         yield single
         for number, override in enumerate(self.overrides):
             if override.is_sweep_override() and not override.is_interval_sweep():
-                for value in list(override.sweep_string_iterator())[1:]:
+                values = list(override.sweep_string_iterator())[1:]
+                ordered = override.is_range_sweep() and not getattr(override.value(), "shuffle", False)
+                for value in values[-1:] if ordered else values:  # what lies between the ends of a range is right too
                     yield [*single[:number], f"{override.get_key_element()}={value}", *single[number + 1 :]]
+
+    def combinations(self) -> Iterator[tuple[str, ...]]:
+        """Yield the overrides of each job of a sweep, in the order in which Hydra's own sweeper numbers them."""
+        values: dict[str, list[str]] = {}
+        for override in self.overrides:
+            key, sweep = override.get_key_element(), override.is_sweep_override()
+            own = override.sweep_string_iterator() if sweep else [override.get_value_element_as_str()]
+            values[key] = [f"{key}={value}" for value in own]
+        yield from product(*values.values())
+
+    def changed(self, drop: Collection[str], add: Sequence[str]) -> Words:
+        """Return the words of a sweep without some keys, and with other overrides at the end."""
+        kept = [override for override in self.overrides if override.key_or_group not in drop]
+        overrides = (*kept, *map(parse_override, add))
+        flags = [word for word in self.raw if word.startswith("-") and word != MULTIRUN]
+        raw = (*flags, MULTIRUN, *(str(override.input_line) for override in overrides))
+        return replace(self, overrides=overrides, multirun=True, raw=raw)
 
 
 def parse(words: Sequence[str], short_forms: Mapping[str, str], implied: Mapping[str, str]) -> Words:
@@ -244,8 +266,8 @@ def _check_override(override: Override, words: Words, options: Sequence[str] | N
         expected = "one value, or -m for a sweep; a list stands in brackets: key=[a,b]"
         refuse(f"{key} has several values", expected, f"genexp COMMAND -m {text}")
     if override.is_interval_sweep() and "hydra/sweeper" not in words.keys:
-        hint = f"list the values ({key}=1,2,3), or choose a sweeper that is installed (hydra/sweeper=optuna)"
-        refuse("an interval needs a sweeper that searches", "values, or hydra/sweeper=NAME", hint)
+        hint = f"list the values ({key}=1,2,3), or search for the best ones with genexp tune"
+        refuse("an interval needs a sweeper that searches", "values", hint)
     if not sweep and override.value() == "":
         refuse(f"{key} is empty", f"{key}=VALUE", "give it a value, or omit it for the default")
     if key in DIRECTORIES and override.value() is None:

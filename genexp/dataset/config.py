@@ -38,7 +38,13 @@ class DatasetConfig(Schema):
     name: str = Field(description="name of the dataset")
     root: PathText = Field(description="folder with the files")
     layout: str = Field(description="name of the layout, or auto to find it by looking")
-    fold: Count | None = Field(description="cross-validation fold (1train.h5 ... 10test.h5)")
+    fold: Count | None = Field(
+        description="cross-validation fold: of the files 1train.h5 ... 10test.h5, or of dataset.folds"
+    )
+    # With a default, as the config.yaml of earlier runs has no such key.
+    folds: PathText | None = Field(
+        default=None, description="table of genes and folds, by which the genes of all files are split anew; null: none"
+    )
     tss: Index | None = Field(
         description="index of the transcription start site in the promoter; null: as the files say, else the middle"
     )

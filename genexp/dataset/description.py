@@ -12,6 +12,7 @@ from genexp.blocks import PROMOTER, in_order
 from genexp.dataset.config import DatasetConfig, DemoConfig
 
 if TYPE_CHECKING:
+    from genexp.dataset.folds import FoldTable
     from genexp.dataset.hdf5 import StoredArray
     from genexp.dataset.scaling import Conversion
 
@@ -101,7 +102,8 @@ class Source:
     `arrays` is by split, then by block letter, label and gene (see `genexp.dataset.layouts`); `warnings` has one
     sentence for each oddity. `label_columns` are the columns of the label array that are read, one for each of the
     description's labels; None for all. `columns` are likewise those of feature blocks, and `conversions` turn labels
-    and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say.
+    and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say. `folds` is the table by
+    which the genes are split anew.
     """
 
     description: DatasetDescription
@@ -112,3 +114,4 @@ class Source:
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     conversions: Mapping[str, tuple[Conversion | None, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    folds: FoldTable | None = None

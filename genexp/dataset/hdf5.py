@@ -72,6 +72,19 @@ def open_array(array: StoredArray) -> Iterator[h5py.Dataset]:
         yield file[array.key]
 
 
+def read_column(array: StoredArray) -> np.ndarray:
+    """Read all values of an array as one vector."""
+    with open_array(array) as stored:
+        column: np.ndarray = stored[()].reshape(-1)
+    return column
+
+
+def read_names(array: StoredArray) -> np.ndarray:
+    """Read gene names, (n,) str, whatever kind of string (or number) they are stored as."""
+    names = read_column(array).tolist()
+    return np.array([(x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x)).strip() for x in names])
+
+
 def look_at(file: h5py.Group, path: Path, key: str) -> StoredArray:
     """Return what a file says of an array, whose declared size must be possible."""
     array = open_inside(file, path, key)

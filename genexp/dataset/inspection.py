@@ -13,8 +13,9 @@ from genexp.blocks import BLOCKS, PROMOTER, feature_blocks
 from genexp.dataset import layouts
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import DatasetDescription, Source
+from genexp.dataset.folds import check_fold, read_folds
 from genexp.dataset.genes import SPLITS
-from genexp.dataset.hdf5 import StoredArray
+from genexp.dataset.hdf5 import StoredArray, read_names
 from genexp.dataset.labels import names_of
 from genexp.dataset.layouts import GENE, LABEL, LAYOUTS, Contents, FoundSet, keys, look_into, named
 from genexp.dataset.problems import damaged, unlike, wrong
@@ -29,7 +30,8 @@ _Arrays = dict[str, StoredArray]
 def inspect_files(config: DatasetConfig, need: str) -> Source:
     """Look at a dataset that must have the blocks in `need`: reads names, shapes, types and attributes only."""
     root = Path(config.root).expanduser()
-    sets = layouts.find_sets(root, config.fold)
+    folds = read_folds(config.folds) if config.folds else None
+    sets = layouts.find_sets(root, None if folds else config.fold)
     chosen = layouts.choose_set(root, sets, config.layout, need)
     found = {split: _look_at(chosen, split, config) for split in SPLITS}
     arrays = {split: arrays for split, (arrays, _) in found.items()}
@@ -47,8 +49,21 @@ def inspect_files(config: DatasetConfig, need: str) -> Source:
         what, where = "genes with N need bases, and there are none", f"dataset.drop_ambiguous; {root}"
         raise wrong(what, where, "bases", chosen.layout, "leave it out")
     genes = {split: described.genes[split] for split, (_, described) in found.items()}
+    warnings = _oddities(chosen, sets, arrays)
+    if folds:
+        genes, left_out = check_fold(folds, config.fold, _all_names(arrays))
+        warnings += [left_out] if left_out else []
     description = train.model_copy(update={"source": str(root), "genes": genes})
-    return Source(description, config, arrays, tuple(_oddities(chosen, sets, arrays)))
+    return Source(description, config, arrays, tuple(warnings), folds=folds)
+
+
+def _all_names(arrays: Mapping[str, _Arrays]) -> dict[str, np.ndarray]:
+    """Return the gene names of each file; raise a UserError if a file has none."""
+    nameless = next((mine[LABEL] for mine in arrays.values() if GENE not in mine), None)
+    if nameless:
+        what, hint = "a table of folds needs gene names, and a file has none", "leave dataset.folds out"
+        raise wrong(what, nameless.path, " or ".join(keys()[GENE]), None, hint)
+    return {split: read_names(mine[GENE]) for split, mine in arrays.items()}
 
 
 def _oddities(chosen: FoundSet, sets: list[FoundSet], arrays: Mapping[str, _Arrays]) -> list[str]:

@@ -42,15 +42,6 @@ def names_of(array: StoredArray, given: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def prediction_columns(labels: Sequence[str], *, spread: bool = False) -> list[str]:
-    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names.
-
-    With `spread`, columns of the standard deviation over the members of an ensemble follow.
-    """
-    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
-    return [kind + name for kind in ("label", "prediction", *["sd"] * spread) for name in names]
-
-
 def _text(name: Any) -> Any:
     return name.decode("utf-8") if isinstance(name, bytes) else name
 

@@ -163,7 +163,7 @@ def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
     sets += _token_sets(root, others, wanted, sets)
     if sets:
         return sorted(sets, key=lambda found: order.index(found.layout))
-    folds = sorted({int(number) for number, _, _ in groups if number})
+    folds = fold_numbers(root)
     hint = "set dataset.root to the folder that holds the files, or write them with genexp prepare"
     if folds and fold not in folds:
         hint = f"set dataset.fold among {', '.join(map(str, folds))}"
@@ -173,6 +173,12 @@ def find_sets(root: Path, fold: int | None = None) -> list[FoundSet]:
     expected = "one of" + "".join(f"\n    {layout.name}: {layout.files}" for layout in _TABLE)
     what = f"the folder holds no known set of files{'' if fold is None else f' of fold {fold}'}"
     raise wrong(what, root, expected, there + (f" and {len(names) - 12} more" if len(names) > 12 else ""), hint)
+
+
+def fold_numbers(root: Path) -> list[int]:
+    """Return the numbers of the cross-validation folds that have files in a folder, sorted."""
+    found = (_SPLIT_FILE.fullmatch(name) for name in _list_files(root))
+    return sorted({int(match[1]) for match in found if match and match[1]})
 
 
 def choose_set(root: Path, sets: list[FoundSet], layout: str, need: str) -> FoundSet:

@@ -14,8 +14,9 @@ from genexp.blocks import PROMOTER, feature_blocks, in_order
 from genexp.dataset import checks
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import Source
+from genexp.dataset.folds import Marked, refold
 from genexp.dataset.genes import Dataset, Split
-from genexp.dataset.hdf5 import StoredArray, open_array, read_tiles
+from genexp.dataset.hdf5 import StoredArray, open_array, read_column, read_names, read_tiles
 from genexp.dataset.inspection import ONE_HOT
 from genexp.dataset.layouts import GENE, LABEL
 from genexp.dataset.problems import FOR_BASES, unlike, wrong
@@ -38,24 +39,29 @@ def load_files(
     if found.promoter == "bases" and found.promoter_length and (PROMOTER in blocks or config.drop_ambiguous):
         looked_at = window or (0, found.promoter_length)
     on_disk = _streams(source, blocks, looked_at, config.stream)
+    read: dict[str, Marked] = {}
     splits: dict[str, Split] = {}
     with_n: dict[str, int] = {}
     without_label: dict[str, int] = {}
-    done, total = 0, sum(found.genes.values())
+    done, total = 0, genes_in(source)
 
     def report(rows: int) -> None:
         progress(done + rows, total)
 
     for name in source.arrays:
-        splits[name], ambiguous = _read_split(source, name, blocks, looked_at, report, on_disk=on_disk)
+        read[name] = _read_split(source, name, blocks, looked_at, report, on_disk=on_disk)
+        done += genes_in(source, name)
+        report(0)
+    if source.folds and config.fold:
+        read = refold(read, source.folds, config.fold)
+    for name, (split, ambiguous) in read.items():
+        splits[name] = split
         lost = np.isnan(splits[name].labels).all(axis=1)  # of the labels that were chosen
         without_label[name], with_n[name] = int(lost.sum()), int((ambiguous & ~lost).sum())
         if config.drop_ambiguous:
             lost |= ambiguous
         if lost.any():
-            splits[name] = splits[name].take(~lost)
-        done += found.genes[name]
-        report(0)
+            splits[name] = split.take(~lost)
     kept, sentences = checks.settle_shared_genes(splits, config.shared_genes, found.source)
     for name, split in kept.items():
         checks.check_labels(split.labels, name, source.arrays[name][LABEL], found.labels)
@@ -71,7 +77,7 @@ def load_files(
 def _streams(source: Source, blocks: str, window: Window | None, stream: bool | None) -> bool:
     """Return whether the promoters go to disk; refuse what fits neither there nor into memory."""
     found = source.description
-    genes = sum(found.genes.values())
+    genes = genes_in(source) * (2 if source.folds else 1)  # which are copied into other splits
     features = genes * sum(4 * width for block, width in found.widths.items() if block in blocks)
     floats = 4 * (found.promoter_length or 0) * (found.embed_dim or 0) if PROMOTER in blocks else 0
     promoters = genes * (window[1] - window[0] if window else floats)
@@ -81,6 +87,11 @@ def _streams(source: Source, blocks: str, window: Window | None, stream: bool | 
     columns = sum(map(_column_bytes, source.arrays.values()))
     check_size(columns + features + (0 if on_disk else promoters), found.source, hint)
     return on_disk
+
+
+def genes_in(source: Source, split: str | None = None) -> int:
+    """Return how many genes are stored, of one split or in all; a table of folds may leave some out."""
+    return sum(arrays[LABEL].shape[0] for name, arrays in source.arrays.items() if split in (None, name))
 
 
 def _column_bytes(arrays: Mapping[str, StoredArray]) -> int:
@@ -94,8 +105,8 @@ def _read_split(
     source: Source, name: str, blocks: str, window: Window | None, report: Progress, *, on_disk: bool
 ) -> tuple[Split, np.ndarray]:
     """Read one split; also return which of its genes have N in the window."""
-    arrays, size = source.arrays[name], source.description.genes[name]
-    genes = _read_names(arrays[GENE]) if GENE in arrays else np.array([f"{name}_{row}" for row in range(size)])
+    arrays, size = source.arrays[name], genes_in(source, name)
+    genes = read_names(arrays[GENE]) if GENE in arrays else np.array([f"{name}_{row}" for row in range(size)])
     labels = _read_labels(source, name, genes)
     values: dict[str, np.ndarray] = {}
     # The promoters come last: they are largest, and what reading the others takes is free again by then.
@@ -123,26 +134,14 @@ def _zeros_and_ones(values: np.ndarray) -> bool:
     return bool(((values == 0) | (values == 1)).all())
 
 
-def _read_column(array: StoredArray) -> np.ndarray:
-    with open_array(array) as stored:
-        column: np.ndarray = stored[()].reshape(-1)
-    return column
-
-
 def _read_labels(source: Source, split: str, genes: np.ndarray) -> np.ndarray:
     """Read the labels that were chosen as (n, labels) float32, after a check of all that the file has."""
     array, columns = source.arrays[split][LABEL], source.label_columns
     with np.errstate(over="ignore"):
-        labels = _read_column(array).reshape(len(genes), -1).astype(np.float32)
+        labels = read_column(array).reshape(len(genes), -1).astype(np.float32)
     names = source.description.labels if columns is None else [str(n) for n in range(labels.shape[1])]
     checks.check_values(labels, array, genes, names)
     return labels if columns is None else np.ascontiguousarray(labels[:, columns])
-
-
-def _read_names(array: StoredArray) -> np.ndarray:
-    """Read gene names, whatever kind of string (or number) they are stored as."""
-    names = _read_column(array).tolist()
-    return np.array([(x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x)).strip() for x in names])
 
 
 def _read_floats(

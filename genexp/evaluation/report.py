@@ -15,12 +15,12 @@ from rich.table import Table
 from genexp.dataset.batches import inference_batches
 from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
-from genexp.dataset.labels import UNNAMED, prediction_columns
+from genexp.dataset.labels import UNNAMED
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
 from genexp.files import in_short, write_csv
 from genexp.models import load_model
-from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, prediction_columns, read_environment, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras

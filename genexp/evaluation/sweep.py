@@ -1,13 +1,18 @@
-"""The closing table of a sweep."""
+"""The closing tables of a sweep: its jobs, and what runs that differ only in seed or fold found together."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from genexp.run import HELD_OUT, RunDirectory, read_metrics, read_yaml, unreadable
+from genexp.errors import UserError
+from genexp.evaluation.metrics import METRICS, TITLES, as_text
+from genexp.evaluation.repeats import Summary
+from genexp.run import HELD_OUT, RunDirectory, read_metrics, read_overrides
 
 #: Widest that the column of the jobs may be, so that the table fits 80 columns; longer text is folded.
 JOB_WIDTH = 24
@@ -19,26 +24,18 @@ def jobs_of(directory: Path) -> list[Path]:
     return sorted(folders, key=lambda p: (len(p.name.split("-")[0]), p.name))
 
 
-def statuses(directory: Path) -> dict[Path, str]:
-    """Return the status of each job of a sweep, from its metrics.json."""
-    found = {job: read_metrics(RunDirectory(job)) or {} for job in jobs_of(directory)}
-    return {job: str(metrics.get("status", "not started")) for job, metrics in found.items()}
-
-
-def sweep_table(directory: Path) -> Table:
-    """Return one row per job of a sweep directory, from its metrics.json; swept values stand below the job's name."""
-    table = Table(title="sweep", title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
-    table.padding, table.pad_edge = (0, 1, 0, 0), False
+def sweep_table(statuses: Mapping[Path, str]) -> Table:
+    """Return one row per run directory, with its status; what else differs stands below its name."""
+    table = _plain_table("sweep")
     table.add_column("job", max_width=JOB_WIDTH, overflow="fold")
     table.add_column("status", no_wrap=True)
     for column in ("seed", "epochs", "valid\nr2", "test\nr2", "95 %\ninterval"):
         table.add_column(column, justify="right", no_wrap=True)
-    jobs = jobs_of(directory)
-    swept = swept_values(jobs)
-    for number, job in enumerate(jobs):
-        found = read_metrics(RunDirectory(job)) or {"status": "not started"}
+    swept = swept_values(list(statuses))
+    for number, (job, status) in enumerate(statuses.items()):
+        found = _metrics(job)
         values = [f"  {key}={given[number]}" for key, given in swept.items() if given[number]]
-        cells = [found.get("status", ""), found.get("seed", ""), found.get("epochs_run", "")]
+        cells = [status, found.get("seed", ""), found.get("epochs_run", "")]
         if {*HELD_OUT} <= {*found.get("best", {})}:
             valid, test = (found["best"][split] for split in HELD_OUT)
             interval = "{:.3f}-{:.3f}".format(*test["r2_ci95"]) if "r2_ci95" in test else ""
@@ -55,10 +52,58 @@ def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
     return {key: found for key, found in values.items() if len(set(found)) > 1}
 
 
+def _metrics(job: Path) -> Mapping[str, Any]:
+    """Return the metrics of a run; none of one with damaged files, whose error is reported elsewhere."""
+    try:
+        return read_metrics(RunDirectory(job)) or {}
+    except UserError:
+        return {}
+
+
 def _overrides(job: Path) -> list[str]:
-    """Return the command-line overrides of a job, as Hydra has stored them; none of a job that did not start."""
-    path = job / ".hydra" / "overrides.yaml"
-    found = (read_yaml(path) or []) if path.is_file() else []
-    if not isinstance(found, list) or not all(isinstance(word, str) for word in found):
-        raise unreadable(path, "no list of overrides")
-    return found
+    """Return the overrides of a run; likewise."""
+    try:
+        return read_overrides(job)
+    except UserError:
+        return []
+
+
+def metrics_table(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return mean, sd and t interval of every metric of each split; `found` are summaries by split, then metric."""
+    table = _plain_table(title)
+    table.padding = (0, 0, 0, 0)  # to fit 80 columns
+    table.add_column("metric")
+    for split in found:
+        for column in (f"{split}\nmean", "\nsd", "95 % t\ninterval"):
+            table.add_column(column, justify="right", no_wrap=True)
+    for name in METRICS:
+        cells = [_cells(found[split].get(name)) for split in found]
+        table.add_row(TITLES.get(name, name), *(cell for three in cells for cell in three))
+    return table
+
+
+def groups_table(rows: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]) -> Table:
+    """Return n, and mean, sd and t interval of r2, of each of several groups."""
+    table = _plain_table("Pearson r² of runs that differ only in seed or fold")
+    table.add_column("group", max_width=JOB_WIDTH, overflow="fold")
+    for column in ("n", "valid\nmean", "\nsd", "test\nmean", "\nsd", "95 % t\ninterval"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, found in rows:
+        valid, test = (found.get(split, {}).get("r2") for split in HELD_OUT)
+        n = next((str(x.n) for x in (test, valid) if x is not None), "")
+        table.add_row(name, n, *_cells(valid)[:2], *_cells(test))
+    return table
+
+
+def _plain_table(title: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False)
+    table.padding, table.pad_edge = (0, 1, 0, 0), False
+    return table
+
+
+def _cells(found: Summary | None) -> tuple[str, str, str]:
+    """Return mean, sd and interval as text; empty where one value says nothing."""
+    if found is None:
+        return "", "", ""
+    mean, sd = as_text(found.mean), "" if found.sd is None else as_text(found.sd)
+    return mean, sd, "" if found.low is None or found.high is None else f"{found.low:.3f} to {found.high:.3f}"

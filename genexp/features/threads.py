@@ -7,10 +7,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 
+from genexp.resources import cores
+
 
 def processors() -> int:
-    """Return the number of processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of threads that are of use: the cores granted, and no more than OMP_NUM_THREADS allows."""
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores(), int(limit)) if limit.isdigit() and int(limit) else cores()
 
 
 def in_threads(work: Callable[[slice], None], n: int, least: int) -> None:

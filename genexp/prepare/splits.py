@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from genexp.dataset.folds import split_codes
 from genexp.dataset.genes import SPLITS
 from genexp.errors import UserError, nearest
 from genexp.prepare.fasta import plain_name
@@ -99,8 +100,7 @@ def fold_groups(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
 
 def rotate(fold_of: np.ndarray, folds: int) -> list[Rows]:
     """Let each fold test once, and the next one validate; genes of no fold (-1) are left out."""
-    codes = [np.where(fold_of == n, 2, np.where(fold_of == (n + 1) % folds, 1, 0)) for n in range(folds)]
-    return [rows_of(np.where(fold_of < 0, -1, code)) for code in codes]
+    return [rows_of(split_codes(fold_of, folds, n)) for n in range(folds)]
 
 
 def split_chromosomes(chromosome: np.ndarray, valid: Sequence[str] | int, test: Sequence[str] | int, seed: int) -> Rows:

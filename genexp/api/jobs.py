@@ -1,0 +1,286 @@
+"""Jobs: runs in processes of their own, several at a time within the cores and GPUs that were granted.
+
+A job needs nothing but its directory. It looks there and decides what is left to do, so that it may be called again
+after its process, or its machine, was lost; a launcher of Hydra's, in whatever process, calls the same `Job.run`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from genexp import memory, resources
+from genexp.config.words import quoted
+from genexp.errors import UserError
+from genexp.run import JOB_LOG, RunDirectory, busy, is_being_written, read_metrics, read_overrides
+
+#: Tells a job that its standard input ends with the process that started it.
+PARENT = "GENEXP_PARENT"
+#: Seconds between two looks at the jobs, and those for which a job waits for another process that writes its run.
+POLL_S, WAIT_S = 0.2, 60.0
+#: Lines of an error message that are shown.
+ERROR_LINES = 12
+#: Memory in bytes that a job is taken to need, where nobody says how many jobs run at once.
+JOB_BYTES = 2 << 30
+
+#: How runs end that give the same result again.
+DONE = ("completed", "collapsed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A command with its overrides, to be run in a process of its own; can be pickled.
+
+    Attributes
+    ----------
+    number
+        Its place in the sweep, from 0.
+    words
+        The overrides, without those of Hydra itself.
+    directory
+        Its run directory; None of a command that makes no runs, whose output is shown as it comes.
+    command, flags
+        The subcommand, and what stands before its overrides (``--config-dir DIR``).
+    cwd
+        The folder that relative paths start from.
+    """
+
+    number: int
+    words: tuple[str, ...]
+    directory: Path | None = None
+    command: str = "train"
+    flags: tuple[str, ...] = ()
+    cwd: Path = field(default_factory=Path.cwd)
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.directory.name if self.directory else str(self.number)
+
+    def left(self) -> list[str] | None:
+        """Return the overrides of what is left to do: all, or to resume; None if the run has its result.
+
+        A UserError is raised if the directory holds another run, or if a process is writing it.
+        """
+        if self.directory is None:
+            return list(self.words)
+        run = RunDirectory(self.directory)
+        if is_being_written(run):
+            raise busy(run)
+        if not run.config.is_file():
+            return [*self.words, f"hydra.run.dir={quoted(run.path)}"]
+        self._check_same(run)
+        if (read_metrics(run) or {}).get("status") in DONE:
+            return None
+        return [f"resume={quoted(run.path)}", *(word for word in self.words if word.startswith("hydra."))]
+
+    def _check_same(self, run: RunDirectory) -> None:
+        both = read_overrides(run.path), self.words
+        theirs, ours = ({word for word in words if not word.startswith("hydra.")} for words in both)
+        if theirs and theirs != ours:
+            expected, received = (" ".join(sorted(words)) or None for words in (ours - theirs, theirs - ours))
+            what, hint = "the directory of this job holds another run", "choose another hydra.sweep.dir"
+            raise UserError(what, where=run.path, expected=expected, received=received, hint=hint)
+
+    def start(self, words: Sequence[str], variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Start its process on what is `left`; its output goes to ``job.log`` in its directory.
+
+        The process has a session of its own, as it would otherwise receive Ctrl-C in a terminal twice. It ends with
+        this one, however that ends: its standard input is a pipe that nothing else keeps open.
+        """
+        command = [sys.executable, "-m", "genexp", self.command, *words, *self.flags]
+        cwd = self.cwd if self.cwd.is_dir() else None
+        environment = {**os.environ, **(variables or {}), PARENT: "1"}
+        if self.directory is None:
+            return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=cwd, start_new_session=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with (self.directory / JOB_LOG).open("ab") as log:
+            streams = {"stdout": log, "stderr": subprocess.STDOUT, "stdin": subprocess.PIPE}
+            return subprocess.Popen(command, env=environment, cwd=cwd, start_new_session=True, **streams)  # type: ignore[call-overload,no-any-return]
+
+    def run(self, variables: Mapping[str, str] | None = None) -> int:
+        """Do what an earlier process has left, and return the exit code; an interrupt is passed on."""
+        until = time.monotonic() + WAIT_S
+        while self.is_busy() and time.monotonic() < until:
+            time.sleep(POLL_S)
+        words = self.left()
+        if words is None:
+            return 0 if self.directory and outcome_of(self.directory)[0] == "completed" else 2
+        with self.start(words, variables) as process:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                process.terminate()  # SIGINT is ignored below a shell's background job
+                process.wait()
+                raise
+
+    def is_busy(self) -> bool:
+        """Tell whether another process, such as one of an earlier sweep that is ending, is writing the run."""
+        return self.directory is not None and is_being_written(RunDirectory(self.directory))
+
+
+def outcome_of(directory: Path) -> tuple[str, str]:
+    """Return how a run ended, and the message of one that failed, from its metrics.json or else its log.
+
+    The status is "not started" where nothing says more.
+    """
+    try:
+        found = read_metrics(RunDirectory(directory)) or {}
+    except UserError as error:
+        return "failed", str(error)
+    message = str(found.get("reason") or "") or last_error(directory / JOB_LOG)
+    status = str(found.get("status") or ("failed" if message else "not started"))
+    return status, "" if status == "completed" else message
+
+
+def last_error(log: Path) -> str:
+    """Return the error message at the end of a log, or an empty string."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+    starts = [n for n, line in enumerate(lines) if line.startswith("error: ")]
+    return "\n".join(lines[starts[-1] :][:ERROR_LINES]).removeprefix("error: ") if starts else ""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How many jobs run at once, and what each of them gets: a share of the cores, and GPUs of its own, if any."""
+
+    at_once: int
+    cores: int
+    gpus: tuple[tuple[str, ...], ...] = ()
+
+    @classmethod
+    def of(cls, jobs: int, wanted: int | Literal["auto"], hardware: str, devices: int | None) -> Shares:
+        """Choose for a number of jobs on some hardware, each on `devices` GPUs (None: one).
+
+        ``"auto"`` is one job for each GPU, or for each set of them; on the CPU one for each core, as far as the memory
+        goes.
+        """
+        cores, each = resources.cores(), devices or 1
+        gpus = resources.gpus() if hardware in ("auto", "gpu") else ()
+        groups = tuple(gpus[n : n + each] for n in range(0, len(gpus) - each + 1, each)) or ((gpus,) if gpus else ())
+        room = min(cores, max(1, memory.available() // JOB_BYTES))
+        on_tpu = hardware == "tpu" or (hardware == "auto" and not gpus and "TPU_NAME" in os.environ)
+        at_once = wanted if wanted != "auto" else 1 if on_tpu else len(groups) or room
+        return cls(max(1, min(at_once, jobs)), cores, groups)
+
+    def variables(self, slot: int) -> dict[str, str]:
+        """Return the environment variables of a job, by its slot from 0; what the user has set stays."""
+        gpu = {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus[slot % len(self.gpus)])} if self.gpus else {}
+        return {**resources.share(self.cores, self.at_once), **gpu}
+
+    def __str__(self) -> str:
+        share = max(1, self.cores // self.at_once)
+        cores = f"{share} core{'s' * (share > 1)} each"
+        gpus = f"GPU {'; '.join(map(','.join, self.gpus))}"
+        return f"{self.at_once} at a time, {gpus if self.gpus else cores}"
+
+
+@dataclass
+class State:
+    """The jobs of a pool: those that wait, those that run, with the times they began, and those that have ended."""
+
+    waiting: deque[Job]
+    running: dict[int, tuple[Job, float]] = field(default_factory=dict)
+    ended: list[Ended] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that has ended: exit code, status, error message and seconds, None where nothing was left to do."""
+
+    job: Job
+    code: int
+    status: str
+    error: str = ""
+    seconds: float | None = None
+
+
+def run_jobs(jobs: Sequence[Job], shares: Shares, watch: Callable[[State], None] = lambda state: None) -> list[Ended]:
+    """Run jobs to their ends, several at a time; one that fails neither stops nor hides the others.
+
+    `watch` is called a few times a second. An interrupt is passed on to the jobs that run, and then raised.
+    """
+    state = State(deque(jobs))
+    processes: dict[int, subprocess.Popen[bytes]] = {}
+    busy_until = {job.number: time.monotonic() + WAIT_S for job in jobs}
+    try:
+        while state.waiting or processes:
+            free = [slot for slot in range(shares.at_once) if slot not in processes]
+            for slot in free[: len(state.waiting)]:
+                _begin(slot, state, processes, shares, busy_until)
+            watch(state)
+            time.sleep(POLL_S)
+            for slot in [slot for slot, process in processes.items() if process.poll() is not None]:
+                _end(slot, state, processes)
+        watch(state)
+    except BaseException:
+        stop(list(processes.values()))
+        raise
+    return state.ended
+
+
+def _begin(
+    slot: int,
+    state: State,
+    processes: dict[int, subprocess.Popen[bytes]],
+    shares: Shares,
+    busy_until: Mapping[int, float],
+) -> None:
+    """Start the first job that waits, end it where nothing is left, or let it wait for another process."""
+    job = state.waiting.popleft()
+    try:
+        if job.is_busy() and time.monotonic() < busy_until[job.number]:
+            state.waiting.append(job)
+            return
+        words = job.left()
+        if words is None and job.directory:
+            status, error = outcome_of(job.directory)
+            state.ended.append(Ended(job, 0 if status == "completed" else 2, status, error))
+            return
+        processes[slot] = job.start(words or [], shares.variables(slot))
+        state.running[slot] = job, time.monotonic()
+    except UserError as error:
+        state.ended.append(Ended(job, 2, "failed", str(error)))
+
+
+def _end(slot: int, state: State, processes: dict[int, subprocess.Popen[bytes]]) -> None:
+    """Move a job whose process has ended to those that have ended."""
+    process, (job, began) = processes.pop(slot), state.running.pop(slot)
+    code, seconds = process.wait(), time.monotonic() - began
+    if process.stdin:
+        process.stdin.close()
+    status, error = outcome_of(job.directory) if job.directory else ("failed" if code else "done", "")
+    if code < 0:
+        status, error = "killed", f"killed by {signal.Signals(-code).name}; perhaps there was not enough memory"
+    elif code and status not in ("collapsed", "interrupted"):
+        status, error = "failed", error or f"exit code {code}"
+    state.ended.append(Ended(job, code if code >= 0 else 1, status, error, seconds))
+
+
+def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Interrupt processes, and wait until they have written how far they came."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.wait()
+
+
+def end_with_parent() -> None:
+    """Interrupt this process when the one that started it as a job has ended; its standard input ends then."""
+    import threading
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.environ.pop(PARENT, None):
+        threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,276 @@
+"""Sweeps: many runs that one command asks for, in one directory, which records what was asked and can be resumed."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from genexp import console
+from genexp.api.jobs import Ended, Job, Shares, run_jobs
+from genexp.api.training import TRAIN, TrainConfig, relative
+from genexp.api.watching import Board
+from genexp.config.compose import Command, Composed, compose_parsed, compose_words, composed
+from genexp.config.conf import groups
+from genexp.config.words import Words
+from genexp.dataset.config import DatasetConfig
+from genexp.dataset.folds import no_folds, number_of_folds
+from genexp.errors import UserError
+from genexp.files import why_not_writable, write_atomically
+from genexp.run import CONTENT, lock, make_directory, read_yaml, resume_command, unreadable
+
+#: The record of a sweep directory, and the file that its process has locked.
+RECORD, LOCK = "sweep.yaml", ".lock"
+
+#: What the names of job directories may hold without a composition of the config for each job.
+NAMED_BY = {"hydra.job.num", "model.name", "data.name"}
+#: Keys of ``genexp train`` that say how many runs are made, and how; no run has them.
+MANY = ("repeats", "folds", "jobs")
+
+
+class RecordedJob(BaseModel):
+    """A job in sweep.yaml: its directory below that of the sweep, and its overrides."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    directory: str
+    words: list[str]
+
+
+class Record(BaseModel):
+    """The content of sweep.yaml.
+
+    `typed` are the words of the command line. `raw` are those for a launcher or sweeper of Hydra's, or none; a sweeper
+    that searches chooses the jobs itself.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal[1]
+    command: str
+    typed: list[str]
+    cwd: str
+    config_dir: str | None
+    raw: list[str] | None
+    jobs: list[RecordedJob]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is to be run: the jobs, where, and how many at once; `directory` may end with XXXX until it is made."""
+
+    record: Record
+    directory: str | Path
+    shares: Shares
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What stands before the overrides of each job."""
+        return ("--config-dir", self.record.config_dir) if self.record.config_dir else ()
+
+    @property
+    def command_line(self) -> str:
+        """The command as it can be typed again."""
+        return shlex.join(["genexp", self.record.command, *self.record.typed])
+
+    def jobs(self, directory: Path) -> list[Job]:
+        """Return the jobs in a directory."""
+        cwd, command, places = Path(self.record.cwd), self.record.command, self.places(directory)
+        each = enumerate(zip(self.record.jobs, places, strict=True))
+        return [Job(n, tuple(job.words), place, command, self.flags, cwd) for n, (job, place) in each]
+
+    def places(self, directory: Path) -> list[Path]:
+        """Return the run directories of the jobs."""
+        return [directory / job.directory for job in self.record.jobs]
+
+
+def is_sweep(directory: str | Path) -> bool:
+    """Tell whether a directory holds a sweep that can be resumed."""
+    return (Path(directory).expanduser() / RECORD).is_file()
+
+
+def asked(
+    composed: Composed[TrainConfig], check: Callable[[TrainConfig], Any], directory: str | Path | None = None
+) -> Sweep | None:
+    """Return the sweep that ``genexp train`` is to run or to resume; None of a single run.
+
+    `check` looks at a config quickly; `directory` stands in for ``hydra.sweep.dir``.
+    """
+    config, words = composed.config, composed.words
+    if config.resume and words.multirun:
+        what, hint = "a sweep cannot resume runs", "leave -m out, and resume a sweep by its directory"
+        raise UserError(what, received=f"-m resume={config.resume}", hint=hint)
+    if config.resume:
+        return recorded(config.resume, config.jobs, words.keys) if is_sweep(config.resume) else None
+    words = expanded(composed)
+    return plan(composed, words, check, directory) if words.multirun else None
+
+
+def expanded(composed: Composed[TrainConfig]) -> Words:
+    """Return the words of ``genexp train`` with ``repeats`` and ``folds`` as sweeps over seed and fold."""
+    config, words, add, drop = composed.config, composed.words, [], list(MANY)
+    swept = {override.key_or_group for override in words.overrides if override.is_sweep_override()}
+    if clash := sorted(swept & {*MANY}):
+        raise UserError(f"{clash[0]} has one value", received=", ".join(clash), hint=f"for example {clash[0]}=10")
+    if config.folds:
+        if "dataset.fold" in words.keys:
+            raise UserError("folds runs each fold", received="dataset.fold beside folds", hint="leave one of them out")
+        _check_folds(config.folds, config)
+        add.append(f"dataset.fold={','.join(map(str, range(1, config.folds + 1)))}")
+    if config.repeats:
+        if "seed" in swept:
+            raise UserError("repeats sweeps over the seed", received="several seeds", hint="leave one of them out")
+        drop.append("seed")
+        add.append(f"seed=range({config.seed},{config.seed + config.repeats})")
+    return words.changed(drop, add) if add or words.multirun else words
+
+
+def _check_folds(folds: int, config: TrainConfig) -> None:
+    """Raise a UserError if the dataset does not have so many folds."""
+    if not isinstance(config.dataset, DatasetConfig):
+        hint = "name a folder with dataset.root=DIR; genexp prepare makes folds with split.folds"
+        raise UserError("simulated genes have no folds", where=f"folds={folds}", hint=hint)
+    there = number_of_folds(config.dataset)
+    if not there:
+        raise no_folds(config.dataset)
+    if there != folds:
+        where = config.dataset.folds or config.dataset.root
+        raise UserError("the dataset has another number of folds", where=where, received=folds, hint=f"folds={there}")
+
+
+def plan(
+    composed: Composed[TrainConfig], words: Words, check: Callable[[TrainConfig], Any], directory: str | Path | None
+) -> Sweep:
+    """Check every value of a sweep of ``genexp train``, and return what is to be run; nothing is written."""
+    for overrides in words.each_value_once():
+        check(compose_parsed(TRAIN, words, overrides).config)
+    own = runs_here(composed)
+    combinations = [] if any(o.is_interval_sweep() for o in words.overrides) else list(words.combinations())
+    names = _directories(TRAIN, words, combinations)
+    jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
+    record = Record(
+        format=1,
+        command=TRAIN.name,
+        typed=list(words.typed),
+        cwd=str(Path.cwd()),
+        config_dir=str(Path(words.config_dir).resolve()) if words.config_dir else None,
+        raw=None if own else list(words.raw),
+        jobs=jobs,
+    )
+    hardware = composed.config.hardware
+    if not own and "jobs" in composed.words.keys:
+        hint = "leave it out, and see hydra.launcher"
+        raise UserError("jobs has no effect on a launcher of Hydra's", received=composed.config.jobs, hint=hint)
+    shares = Shares.of(len(jobs), composed.config.jobs, hardware.name, hardware.devices)
+    return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares)
+
+
+def runs_here(composed: Composed[Any]) -> bool:
+    """Tell whether neither a launcher nor a sweeper of Hydra's was chosen, so that the jobs run in this pool."""
+    choices = composed.whole.hydra.runtime.choices
+    return all(choices[f"hydra/{kind}"] == "basic" for kind in ("launcher", "sweeper"))
+
+
+def kept(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return the overrides that a job gets: its own, and hydra.verbose."""
+    own = (word for word in overrides if not word.startswith(("hydra.", "hydra/")) or word.startswith("hydra.verbose="))
+    return tuple(own)
+
+
+def _directories(command: Command[Any], words: Words, combinations: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return the name of each job's directory, ``hydra.sweep.subdir``; raise a UserError if two are the same.
+
+    A composition takes a third of a second, so jobs that differ in plain values share one.
+    """
+    known, names = groups(command.name, words.config_dir), []
+    found: dict[tuple[str, ...], DictConfig] = {}
+    for number, overrides in enumerate(combinations):
+        choosing = tuple(word for word in overrides if word.partition("=")[0].lstrip("+") in known)
+        whole = found[choosing] if choosing in found else composed(command, list(overrides), words.config_dir)
+        pattern = str(OmegaConf.to_container(whole.hydra.sweep, resolve=False)["subdir"])  # type: ignore[index,call-overload]
+        if not {*re.findall(r"\$\{([^{}]*)\}", pattern)} <= NAMED_BY:
+            whole = composed(command, list(overrides), words.config_dir)
+        found[choosing] = whole
+        OmegaConf.set_readonly(whole.hydra, False)
+        whole.hydra.job.num, whole.hydra.job.id = number, str(number)
+        names.append(str(whole.hydra.sweep.subdir))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        hint = "begin it with the number of the job: 'hydra.sweep.subdir=${hydra.job.num}-...'"
+        raise UserError("two jobs would have one directory", where="hydra.sweep.subdir", received=twice, hint=hint)
+    return names
+
+
+def recorded(directory: str | Path, jobs: int | Literal["auto"], given: Collection[str] = ()) -> Sweep:
+    """Return a sweep from its directory, to be resumed with so many jobs at once; `given` are the keys given now."""
+    if others := sorted(key for key in given if key not in ("resume", "jobs") and not key.startswith("hydra.")):
+        what, hint = "a resumed sweep keeps its own settings", "leave them out"
+        raise UserError(what, expected="at most jobs beside resume", received=", ".join(others), hint=hint)
+    path = Path(directory).expanduser().resolve()
+    record = read_record(path)
+    hardware = compose_words(TRAIN, record.jobs[0].words if record.jobs else []).config.hardware
+    return Sweep(record, path, Shares.of(len(record.jobs), jobs, hardware.name, hardware.devices))
+
+
+def read_record(directory: Path) -> Record:
+    """Return the content of sweep.yaml."""
+    path = directory / RECORD
+    try:
+        return Record.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise unreadable(path, str(error).splitlines()[0]) from None
+
+
+@contextmanager
+def opened(sweep: Sweep) -> Iterator[Path]:
+    """Make the directory of a sweep, or take up the same sweep in it; hold its lock, and write its record."""
+    if reason := why_not_writable(Path(sweep.directory)):
+        hint = "choose a directory that can be written with hydra.sweep.dir=..."
+        raise UserError("the sweep directory cannot be made", where=sweep.directory, received=reason, hint=hint)
+    path = make_directory(sweep.directory)
+    taken = [name for name in CONTENT if name not in (".hydra", "multirun.yaml") and (path / name).exists()]
+    if taken:
+        what, hint = "this directory holds a run; a sweep needs one of its own", "choose another hydra.sweep.dir"
+        raise UserError(what, where=path, received=", ".join(taken), hint=hint)
+    with (path / LOCK).open("a", encoding="utf-8") as file:
+        if not lock(file):
+            hint = "wait until that process ends, or stop it first"
+            raise UserError("another process is running this sweep", where=path, hint=hint)
+        if is_sweep(path):
+            _check_same(read_record(path), sweep.record, path)
+        content = yaml.safe_dump(sweep.record.model_dump(), sort_keys=False, allow_unicode=True, width=10_000)
+        write_atomically(path / RECORD, content)
+        yield path
+
+
+def _check_same(theirs: Record, ours: Record, directory: Path) -> None:
+    """Raise a UserError unless all jobs of the sweep in a directory are jobs of ours; there may be more of them."""
+    same = theirs.jobs == ours.jobs[: len(theirs.jobs)] and (theirs.raw is None or theirs.raw == ours.raw)
+    if not same:
+        what, hint = (
+            "this directory holds another sweep",
+            f"choose another hydra.sweep.dir, or {resume_command(directory)}",
+        )
+        expected, received = (" ".join(["genexp", record.command, *record.typed]) for record in (theirs, ours))
+        raise UserError(what, where=directory, expected=expected, received=received, hint=hint)
+
+
+def run(sweep: Sweep) -> tuple[Path, list[Ended]]:
+    """Run what is left of a sweep in this process's pool; return its directory, and how each job ended."""
+    with opened(sweep) as path:
+        jobs = sweep.jobs(path)
+        console.say(f"{len(jobs)} jobs, {sweep.shares}: {relative(path)}")
+        with console.live() as update:
+            try:
+                return path, run_jobs(jobs, sweep.shares, Board(tuple(jobs), update))
+            except KeyboardInterrupt:
+                console.warn(f"interrupted; resume with: {resume_command(relative(path))}")
+                raise KeyboardInterrupt("reported") from None
