@@ -156,22 +156,11 @@ class Comparison:
 
 def compare(named: str | Path | Iterable[str | Path]) -> Comparison:
     """Compare the runs below some places; see `genexp.api.compare`."""
-    runs, begun = find_runs(named)
-    left_out = [{"directory": str(path), "status": "not started", "group": ""} for path in begun]
-    completed = []
-    for run in map(RunDirectory, runs):
-        found = read_metrics(run) or {}
-        status = found.get("status", "not finished")
-        if status == "completed" and run.predictions.is_file():
-            completed.append(read_member(run.path))
-            continue
-        status = "without predictions.csv" if status == "completed" else status
-        group = " ".join(str(found[key]) for key in ("model", "data") if key in found)
-        left_out.append({"directory": str(run.path), "status": status, "group": group})
+    groups, left_out = _grouped(named)
     notes: list[str] = []
     sets: dict[tuple[Genes, ...], list[Row]] = defaultdict(list)
-    with console.progress("reading runs", len(completed), "runs") as done:
-        for group in group_members(completed):
+    with console.progress("reading runs", sum(len(group.members) for group in groups), "runs") as done:
+        for group in groups:
             row = _row(group)
             sets[folds_of(row.genes)].append(row)
             notes += _warnings(row)
@@ -187,6 +176,31 @@ def compare(named: str | Path | Iterable[str | Path]) -> Comparison:
         content.append({"set": number, **_set(genes, every)})
         notes += _about_t(number, every)
     return Comparison({"sets": content, "left_out": left_out, "notes": notes})
+
+
+def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], list[dict[str, str]]]:
+    """Return the runs that have results, in groups, and the others; two runs with one seed count once."""
+    runs, begun = find_runs(named)
+    left_out = [{"directory": str(path), "status": "not started", "group": ""} for path in begun]
+    completed = []
+    for run in map(RunDirectory, runs):
+        metrics = read_metrics(run) or {}
+        status = metrics.get("status", "not finished")
+        if status == "completed" and run.predictions.is_file():
+            completed.append(read_member(run.path))
+            continue
+        status = "without predictions.csv" if status == "completed" else status
+        of = " ".join(str(metrics[key]) for key in ("model", "data") if key in metrics)
+        left_out.append({"directory": str(run.path), "status": status, "group": of})
+    groups = []
+    for group in group_members(completed):
+        by_seed: dict[tuple[int, int | None], Member] = {}
+        for member in group.members:
+            if by_seed.setdefault((member.config.seed, member.fold), member) is not member:
+                status = f"with seed {member.config.seed} a second time"
+                left_out.append({"directory": str(member.run.path), "status": status, "group": group.name})
+        groups.append(replace(group, members=tuple(by_seed.values())))
+    return groups, left_out
 
 
 def _row(group: Group) -> Row:
@@ -288,15 +302,16 @@ def _baseline_predictions(member: Member, column: str) -> list[np.ndarray]:
     labels = read_description(member.run).labels
     columns = [column] if len(labels) == 1 else [f"{column}_{label}" for label in labels]
     with damage_reported(lambda error: unreadable(path, in_short(error))):
-        table = pd.read_csv(path, usecols=["split", *columns])
-        return [table.loc[table["split"] == "test", columns].to_numpy(np.float64)]
+        table = pd.read_csv(path)
+        known = set(columns) <= set(table)  # those of shuffled labels are not written
+        return [table.loc[table["split"] == "test", columns].to_numpy(np.float64)] if known else []
 
 
 def _set(genes: tuple[Genes, ...], rows: Sequence[Row]) -> dict[str, Any]:
     """Return the content of one set: groups in the order of their mean r2, and the tests between them."""
     ordered = sorted(rows, key=lambda row: -float(np.mean([found["r2"] for found in row.values()])))
     groups = [_group(row) for row in ordered]
-    alone = next((group for group in groups if group["data"] == "T"), None)
+    alone = next((group for group in groups if _is_alone(group["data"], group["model"])), None)
     for group in groups:
         with_t = alone is not None and "T" in group["data"] and group["data"] != "T"
         group["above_T"] = group["metrics"]["r2"]["mean"] - alone["metrics"]["r2"]["mean"] if alone and with_t else None
@@ -310,6 +325,11 @@ def _set(genes: tuple[Genes, ...], rows: Sequence[Row]) -> dict[str, Any]:
         "groups": groups,
         "tests": _tests(genes, ordered),
     }
+
+
+def _is_alone(data: str, model: str) -> bool:
+    """Tell whether a group, or baseline, shows what T predicts alone; one of shuffled labels does not."""
+    return data == "T" and not model.startswith("shuffled")
 
 
 def _group(row: Row) -> dict[str, Any]:
@@ -378,7 +398,7 @@ def _across(rows: Sequence[Row]) -> str:
 def _about_t(number: int, rows: Sequence[Row]) -> Iterator[str]:
     """Yield a sentence if runs with T stand without T alone, which is hard to exceed."""
     with_t = [row for row in rows if "T" in row.data]
-    if with_t and not any(row.data == "T" for row in with_t):
+    if with_t and not any(_is_alone(row.data, row.model) for row in with_t):
         words = ["model=fc_net", "data=T", *_words_of(with_t[0])]
         yield f"set {number} has no run on T alone to compare with; to add one: genexp train {shlex.join(words)}"
 

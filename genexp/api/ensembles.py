@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -165,7 +166,9 @@ class Ensemble:
 def open_runs(named: Sequence[str]) -> Run | Ensemble:
     """Return the run of a key ``run_dir``, or the ensemble of a list, or of a directory that holds runs."""
     place = Path(named[0])
-    if len(named) > 1 or (not (place / "config.yaml").is_file() and any(place.glob("*/config.yaml"))):
+    inside = (path for level in ("*", "*/*") for path in place.glob(f"{level}/config.yaml"))
+    holds_runs = not (place / "config.yaml").is_file() and any(path.parent.name != ".hydra" for path in inside)
+    if len(named) > 1 or holds_runs or (has_magic(named[0]) and not place.exists()):
         return Ensemble(named)
     return Run(find_run(place).path)
 

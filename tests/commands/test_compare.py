@@ -51,7 +51,7 @@ class Maker:
         )
         write_json(path / "environment.json", {"format": 1, "dataset": described.model_dump(mode="json")})
         if status != "completed":
-            write_json(path / "metrics.json", {"status": status})
+            write_json(path / "metrics.json", {"status": status, "model": config.model.name, "data": config.data.name})
             return path
         of_genes = np.random.default_rng((genes, fold or 0))
         truth = {split: of_genes.normal(size=(GENES, len(labels))) for split in ("valid", "test")}
@@ -142,6 +142,14 @@ def test_the_mean_prediction_is_shown_beside_the_mean(make):
     (group,) = genexp.compare(paths).content["sets"][0]["groups"]
     assert group["ensemble_r2"] == pytest.approx(np.corrcoef(tables[0]["label"], ensemble)[0, 1] ** 2)
     assert group["ensemble_r2"] > group["metrics"]["r2"]["mean"]
+
+
+def test_a_run_that_was_repeated_with_its_seed_counts_once(make):
+    paths = [make(name, *T, seed=seed) for name, seed in (("a", 0), ("b", 1), ("c", 0))]
+    content = genexp.compare(paths).content
+    assert content["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
+    assert [entry["directory"] for entry in content["left_out"]] == [str(paths[2])]
+    assert "in no mean and no test: 1 with seed 0 a second time of fc_net T" in text_of(content)
 
 
 def test_runs_without_results_are_in_no_mean(make):
