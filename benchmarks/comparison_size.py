@@ -4,8 +4,9 @@ Labels are the sum of two signals and noise. Each run predicts one signal, with 
 between runs. Two settings have equal expected r2: both groups predict the same signal, as two groups of one model do;
 or each predicts another signal, as different models do. Beside `compare_runs` stand the percentiles of a bootstrap
 that resamples genes and runs at once, and a t test over runs, which takes the genes for the whole population. Cross-
-validation is that of least squares on one of two equally good halves of the features, tested by `compare_folds` and by
-a t test over folds. All models are made with NumPy: the tests are measured, not networks.
+validation is that of least squares on one of two equally good halves of the features, few or many for the number of
+genes, tested by `compare_folds` and by a t test over folds. All models are made with NumPy: the tests are measured,
+not networks.
 
     python benchmarks/comparison_size.py             # 1,000 simulations each, 10 minutes on one core
     python benchmarks/comparison_size.py --repeats 200
@@ -64,7 +65,7 @@ def of_runs(kind: str, runs: int, genes: int, repeats: int) -> list[float]:
     return [float(share) for share in (np.array(ps) < LEVEL).mean(axis=0)]
 
 
-def of_folds(folds: int, genes: int, repeats: int, width: int = 10) -> list[float]:
+def of_folds(folds: int, genes: int, width: int, repeats: int) -> list[float]:
     """Return the size of each test over the folds of a cross-validation."""
     rng, ps = np.random.default_rng(2), []
     for _ in range(repeats):
@@ -94,10 +95,10 @@ def main() -> None:
     for kind, genes, runs in product(("same", "other"), (200, 1000), (2, 3, 5, 10)):
         sizes = " | ".join(f"{share:.3f}" for share in of_runs(kind, runs, genes, repeats))
         print(f"| {kind} signal | {runs} | {genes:,} | {sizes} |", flush=True)
-    print("\n| folds | genes | compare_folds | t test over folds |\n| --- | --- | --- | --- |")
-    for folds, genes in product((5, 10), (500, 2000)):
-        sizes = " | ".join(f"{share:.3f}" for share in of_folds(folds, genes, repeats))
-        print(f"| {folds} | {genes:,} | {sizes} |", flush=True)
+    print("\n| folds | genes | features | compare_folds | t test over folds |\n| --- | --- | --- | --- | --- |")
+    for folds, genes, width in ((5, 500, 10), (5, 200, 60), (10, 400, 150)):
+        sizes = " | ".join(f"{share:.3f}" for share in of_folds(folds, genes, width, repeats))
+        print(f"| {folds} | {genes:,} | {width} | {sizes} |", flush=True)
 
 
 if __name__ == "__main__":
