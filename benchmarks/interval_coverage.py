@@ -68,7 +68,13 @@ def main() -> None:
     parser.add_argument("--data", default="T", choices=("T", "P", "PT"))
     parser.add_argument("overrides", nargs="*", help="more overrides of genexp train")
     given = parser.parse_args()
-    words = [f"model={given.model}", f"data={given.data}", f"dataset.genes={given.genes}", "hardware=cpu"]
+    words = [
+        f"model={given.model}",
+        f"data={given.data}",
+        f"dataset.genes={given.genes}",
+        "hardware=cpu",
+        "baseline=false",
+    ]
     labels, inputs = other_genes(given.other, given.data)
     with given.csv.open("a+", newline="", encoding="utf-8") as file:
         file.seek(0)

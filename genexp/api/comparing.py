@@ -22,8 +22,9 @@ from genexp.evaluation.comparison import compare_folds, compare_runs, holm
 from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_frame, tables, tests_frame
 from genexp.evaluation.metrics import mean_r2
 from genexp.evaluation.repeats import plain, summaries
+from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
-from genexp.run import RunDirectory, prediction_columns, read_metrics, unreadable
+from genexp.run import RunDirectory, read_metrics, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
