@@ -288,7 +288,7 @@ def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[s
         return known, {}
     run = find_run(other, KEY)
     theirs = recorded_genes(run)
-    found = count_seen(run, theirs, plan.source, dataset, HELD_OUT)
+    found = count_seen(run.path.name, theirs, plan.source, dataset, HELD_OUT)
     return known | theirs if theirs else known, {SEEN: found} if found else {}
 
 
