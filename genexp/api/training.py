@@ -328,7 +328,7 @@ def _write_results(
     }
     title = f"{config.model.name}, {config.data.name}"
     level = baselines.level("valid") if baselines else None
-    beside = "{}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
+    beside = "baseline {}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
     plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
     write_report(best, run.predictions, run.plots, title, beside)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
