@@ -15,14 +15,18 @@ from genexp.version import __version__
 
 if TYPE_CHECKING:
     from genexp.api import (
+        Comparison,
+        Ensemble,
         Run,
         RunConfig,
         Study,
         UserError,
         baselines,
+        compare,
         compose,
         load_dataset,
         load_model,
+        open_ensemble,
         open_run,
         open_study,
         prepare_dataset,
@@ -32,15 +36,19 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
     "Study",
     "UserError",
     "__version__",
     "baselines",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
     "open_study",
     "prepare_dataset",

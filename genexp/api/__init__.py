@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genexp import console
+from genexp.api.comparing import Comparison
+from genexp.api.ensembles import Ensemble
 from genexp.api.runs import Run
 from genexp.api.studies import Study
 from genexp.dataset.genes import Dataset
@@ -23,14 +26,18 @@ if TYPE_CHECKING:
     from genexp.evaluation.baselines import Baselines
 
 __all__ = [
+    "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
     "Study",
     "UserError",
     "baselines",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
     "open_study",
     "prepare_dataset",
@@ -52,6 +59,35 @@ def compose(*overrides: str) -> RunConfig:
     from genexp.config.compose import compose_words
 
     return decided(compose_words(TRAIN, overrides))
+
+
+def compare(runs: str | Path | Iterable[str | Path], *, out: str | Path | None = None) -> Comparison:
+    """Compare finished runs: groups that differ only in seed or fold, and tests between groups on the same test genes.
+
+    Parameters
+    ----------
+    runs
+        A run directory, a directory that holds some, such as that of a sweep, a pattern, or several of these.
+    out
+        A new folder for tables and the figure; None writes nothing.
+
+    Returns
+    -------
+    Comparison
+        Its ``groups``, ``tests`` and ``runs`` are tables.
+
+    Raises
+    ------
+    UserError
+        If a place holds no run, or no run has results.
+    """
+    from genexp.api import comparing
+
+    with console.quiet():
+        found = comparing.compare(runs)
+    if out is not None:
+        found.write(out)
+    return found
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -234,6 +270,11 @@ def tune(*overrides: str, directory: str | Path | None = None, progress: bool = 
 def open_study(path: str | Path) -> Study:
     """Open the directory of a search that has a result; see `Study`."""
     return Study(path)
+
+
+def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
+    """Open several runs whose predictions are averaged; see `Ensemble`."""
+    return Ensemble(runs)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:

@@ -12,8 +12,8 @@ from genexp.errors import UserError
 from genexp.run import RunDirectory, find_run, read_environment, read_metrics
 from genexp.training.config import RunConfig, read_config
 
-#: Keys of a config that do not make another experiment: what a repeat changes, and where it was computed or logged.
-REPEATED = ("seed", "hardware", "logger")
+#: Keys of a config that do not make another experiment: what a repeat changes, and where, and beside what, it was made.
+REPEATED = ("seed", "hardware", "logger", "baseline")
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ def plot_history(
         _draw_losses(axes[0], epoch, loss, val_loss)
         _draw_curve(axes[1], epoch, val_r2, GREEN)
         if baseline:
-            axes[1].axhline(baseline[1], color=GREY, linestyle="--", label=f"{baseline[0]}: {baseline[1]:.3f}")
+            name = f"baseline {baseline[0]}: {baseline[1]:.3f}"
+            axes[1].axhline(baseline[1], color=GREY, linestyle="--", label=name)
         top = max(0.1, 1.12 * val_r2.max(), 1.12 * baseline[1] if baseline else 0)
         axes[1].set(ylabel="validation\nPearson r²", ylim=(-0.03 * top, top))
         if changes.size:
