@@ -190,3 +190,5 @@ def test_a_real_study_killed_and_continued(genexp, tmp_path):
         assert "test" not in set(library.open_run(path).predictions["split"])
     assert "resuming after epoch" in (history.parent / "train.log").read_text()
     assert {*study.winner.runs[0].metrics["best"]} == {"valid", "test"}
+    with pytest.raises(library.UserError, match="not tested"):
+        library.compare(str(tmp_path / "study" / "trials"))
