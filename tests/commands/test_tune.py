@@ -143,6 +143,7 @@ def test_in_python_and_other_settings_are_another_study(words, tmp_path):
         (["tune=fc_nte"], "did you mean 'fc_net'?"),
         (["dataset.root=nowhere"], "dataset.root"),
         (["resume=x"], "there is no key resume"),
+        (["-m", "seed=0,1", "hydra.run.dir=x"], "the studies of a sweep land in outputs/"),
         (["model=fc_net", "data=HT", "hydra.run.dir=/dev/full"], "the study directory cannot be made"),
     ],
 )
