@@ -234,6 +234,11 @@ def open_run(path: str | Path) -> Run:
     return Run(path)
 
 
+def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
+    """Open several runs whose predictions are averaged; see `Ensemble`."""
+    return Ensemble(runs)
+
+
 def tune(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Study:
     """Search for the settings of a model on a dataset, and test the best, with the checks of ``genexp tune``.
 
@@ -270,11 +275,6 @@ def tune(*overrides: str, directory: str | Path | None = None, progress: bool = 
 def open_study(path: str | Path) -> Study:
     """Open the directory of a search that has a result; see `Study`."""
     return Study(path)
-
-
-def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
-    """Open several runs whose predictions are averaged; see `Ensemble`."""
-    return Ensemble(runs)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:
