@@ -143,6 +143,7 @@ def test_in_python_and_other_settings_are_another_study(words, tmp_path):
         (["tune=fc_nte"], "did you mean 'fc_net'?"),
         (["dataset.root=nowhere"], "dataset.root"),
         (["resume=x"], "there is no key resume"),
+        (["-m", "seed=0,1", "hydra.run.dir=x"], "the studies of a sweep land in outputs/"),
         (["model=fc_net", "data=HT", "hydra.run.dir=/dev/full"], "the study directory cannot be made"),
     ],
 )
@@ -190,3 +191,5 @@ def test_a_real_study_killed_and_continued(genexp, tmp_path):
         assert "test" not in set(library.open_run(path).predictions["split"])
     assert "resuming after epoch" in (history.parent / "train.log").read_text()
     assert {*study.winner.runs[0].metrics["best"]} == {"valid", "test"}
+    with pytest.raises(library.UserError, match="not tested"):
+        library.compare(str(tmp_path / "study" / "trials"))

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field
 
 from genexp.api.training import TRAIN
 from genexp.config.compose import Command
+from genexp.config.words import Words
+from genexp.errors import UserError
 from genexp.schema import Count, Index, Share, combination
 from genexp.training.auto import automatic
 from genexp.training.config import RunConfig
@@ -53,13 +55,22 @@ class TuneConfig(RunConfig):
 #: Keys and groups that a run does not have.
 OWN = (*(name for name in TuneConfig.model_fields if name not in RunConfig.model_fields), "tune")
 
+
+def _check_words(words: Words) -> None:
+    """Refuse what `genexp.api.training.TRAIN` refuses, and one directory for several studies."""
+    TRAIN.before(words)
+    if words.multirun and "hydra.run.dir" in words.keys:
+        hint = "leave it out, or give one command for each study"
+        raise UserError("the studies of a sweep land in outputs/", received="hydra.run.dir beside -m", hint=hint)
+
+
 #: How the words of ``genexp tune`` become a config.
 TUNE = Command(
     "tune",
     TuneConfig,
     short_forms=TRAIN.short_forms,
     implied=TRAIN.implied,
-    before=TRAIN.before,
+    before=_check_words,
     settle=automatic,
     replaced="space",
 )

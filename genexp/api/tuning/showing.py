@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -90,9 +90,9 @@ class Board:
         done = len(by_state["COMPLETE"]) + len(by_state["PRUNED"])
         parts = [f"{done} of {search.total} trials", f"{len(by_state['PRUNED'])} pruned"]
         parts += [f"{len(by_state['FAIL'])} failed"] * bool(by_state["FAIL"])
-        spent = [t.user_attrs[SECONDS] for state in ("COMPLETE", "PRUNED") for t in by_state[state]]
-        if spent and done < search.total:
-            parts.append(f"ETA {clock(fmean(spent) * (search.total - done) / search.shares.at_once)}")
+        spent = [t.duration.total_seconds() for state in ("COMPLETE", "PRUNED") for t in by_state[state] if t.duration]
+        if spent and done < search.total:  # the median, as a trial that was resumed has waited for it
+            parts.append(f"ETA {clock(median(spent) * (search.total - done) / search.shares.at_once)}")
         return ", ".join(parts)
 
     def table(self, search: Search) -> Table:
