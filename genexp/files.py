@@ -12,6 +12,7 @@ import signal
 import struct
 import threading
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,9 +45,12 @@ def open_npz(path: Path, report: Callable[[Exception], UserError]) -> Iterator[M
     """Open a NumPy .npz without pickles; all damage, also what is found later, is the error of `report`."""
     import numpy as np
 
-    # NumPy leaves a file open that it opened itself and cannot read.
-    with damage_reported(report), path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        yield file
+    with damage_reported(report), warnings.catch_warnings():
+        # A damaged header may look as if Python 2 had written it.
+        warnings.filterwarnings("ignore", "Reading `.npy` or `.npz` file required additional header parsing")
+        # NumPy leaves a file open that it opened itself and cannot read.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            yield file
 
 
 def in_short(error: Exception) -> str:

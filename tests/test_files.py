@@ -3,7 +3,10 @@
 import json
 import os
 import signal
+import struct
 import threading
+from contextlib import suppress
+from zipfile import ZipFile
 
 import pytest
 
@@ -144,3 +147,18 @@ def test_a_parent_that_cannot_be_written_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "access", lambda path, mode: False)
     with pytest.raises(UserError, match="cannot be written"):
         files.free_folder(str(tmp_path / "new" / "out"))
+
+
+OF_PYTHON_2 = {b"{'descr': '<f4', 'fortran_order': False, 'shape': (3L,), }": [0, 0, 0], b"  { 1 L\n   1L": None}
+
+
+@pytest.mark.parametrize("header", OF_PYTHON_2)
+def test_an_array_with_a_header_of_python_2_is_read_or_refused_without_a_warning(tmp_path, header):
+    start = b"\x93NUMPY\x01\x00" + struct.pack("<H", 118)
+    array = start + header.ljust(117) + b"\n" + bytes(12)
+    with ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", array)
+    found = None
+    with suppress(UserError), files.open_npz(tmp_path / "a.npz", lambda error: UserError("damaged")) as content:
+        found = content["a"].tolist()
+    assert found == OF_PYTHON_2[header]

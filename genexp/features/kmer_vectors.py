@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mode
@@ -15,7 +15,7 @@ import numpy as np
 from genexp.errors import UserError
 from genexp.features.gensim_files import read_words
 from genexp.features.kmers import MAX_K, kmer_words
-from genexp.files import damage_reported, in_short, write_atomically
+from genexp.files import damage_reported, in_short, open_npz, write_atomically
 from genexp.units import duration
 
 #: Largest number, and smallest difference between vectors, that a model can be trained on.
@@ -107,12 +107,12 @@ def load_vectors(path: Path) -> KmerVectors:
     with damage_reported(unreadable):
         with path.open("rb") as file:
             own = file.read(4) == b"PK\x03\x04"
-        words, vectors, provenance = _read_npz(path) if own else read_words(path)
+        words, vectors, provenance = _read_npz(path, unreadable) if own else read_words(path)
         return _in_order(words, vectors, path, provenance)
 
 
-def _read_npz(path: Path) -> tuple[list[str], np.ndarray, dict[str, Any]]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+def _read_npz(path: Path, report: Callable[[Exception], UserError]) -> tuple[list[str], np.ndarray, dict[str, Any]]:
+    with open_npz(path, report) as content:
         words, vectors = [str(word) for word in content["kmers"]], content["vectors"]
         if vectors.ndim != 2 or vectors.dtype.kind not in "fiu":
             raise ValueError(f"vectors are {vectors.dtype} of shape {vectors.shape}, not numbers of shape (k-mers, n)")
