@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         open_run,
         prepare_dataset,
         train,
+        train_many,
     )
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "open_run",
     "prepare_dataset",
     "train",
+    "train_many",
 ]
 
 

@@ -299,7 +299,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 
 def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
     """Return the content of metrics.json, or None when the run has written none."""
-    found = _read_json(run.metrics) if run.metrics.is_file() else None
+    found = read_json(run.metrics) if run.metrics.is_file() else None
     with damage_reported(lambda error: unreadable(run.metrics, in_short(error))):
         Results.model_validate(found or {})
     return found
@@ -307,7 +307,7 @@ def read_metrics(run: RunDirectory) -> dict[str, Any] | None:
 
 def read_environment(run: RunDirectory) -> dict[str, Any]:
     """Return the content of environment.json, which holds ``dataset``, the description of the run's dataset."""
-    found = _read_json(run.environment)
+    found = read_json(run.environment)
     if found.get("format") not in range(1, FORMAT + 1):
         expected, received = f"format {FORMAT} or earlier", f"format {found.get('format')}"
         hint = "open the run with the version of genexp that wrote it, or a later one"
@@ -318,7 +318,8 @@ def read_environment(run: RunDirectory) -> dict[str, Any]:
     return found
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file that holds a group of keys."""
     with damage_reported(lambda error: unreadable(path, in_short(error))):
         found = _printable(json.loads(path.read_text(encoding="utf-8")))
     if not isinstance(found, dict):

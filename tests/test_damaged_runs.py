@@ -13,10 +13,9 @@ from genexp.api.evaluation import _compare_with_stored, _is_evaluation, check
 from genexp.api.runs import Run
 from genexp.dataset.overlap import TrainingGenes
 from genexp.errors import UserError
-from genexp.evaluation.sweep import sweep_table
 from genexp.features.kmer_vectors import load_vectors, random_vectors
 from genexp.porting.reading import read_checkpoint
-from genexp.run import check_checkpoint, find_run
+from genexp.run import check_checkpoint, find_run, read_metrics, read_overrides
 from genexp.training.config import read_config
 from genexp.training.state import check_resumable, read_progress, restore_variables
 
@@ -42,7 +41,7 @@ def use_metrics(folder):
     """Do with metrics.json what commands do."""
     files = find_run(folder)
     for use in (
-        lambda: sweep_table(folder.parent),
+        lambda: read_metrics(files),
         lambda: check_resumable(files, 99),
         lambda: _is_evaluation(folder, folder),
         lambda: _compare_with_stored(plan_of(folder), METRICS, SameGenes()),
@@ -72,7 +71,7 @@ READERS = {
     "metrics.json": use_metrics,
     "history.csv": lambda folder: Run(folder).history,
     "predictions.csv": lambda folder: Run(folder).predictions,
-    ".hydra/overrides.yaml": lambda folder: sweep_table(folder.parent),
+    ".hydra/overrides.yaml": read_overrides,
     "training_genes.npz": lambda folder: TrainingGenes.load(folder / "training_genes.npz"),
     "embedding/vectors.npz": lambda folder: load_vectors(folder / "embedding" / "vectors.npz").summary(),
     "checkpoints/state/state.npz": use_state,
@@ -163,7 +162,7 @@ def test_metrics_of_another_form_are_one_message(run, key, value):
     content = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text(json.dumps({**content, key: value}))
     with pytest.raises(UserError, match="a file of the run directory cannot be read"):
-        sweep_table(run.parent)
+        read_metrics(find_run(run))
 
 
 @pytest.mark.parametrize("change", [{"epoch": 99}, {"best_epoch": -1}, {"attempt": "x"}, {"history": [{}]}])

@@ -1,55 +1,187 @@
-"""Sweeps with other launchers and sweepers of Hydra's, and the exit code of a sweep."""
+"""Sweeps from the command line: what is asked, resumed and refused; launchers and sweepers of Hydra's."""
 
+import csv
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from importlib.metadata import distributions
+from statistics import fmean
 
+import h5py
 import pytest
+import yaml
 from conftest import QUICK
 
-from genexp.evaluation.sweep import statuses
-from genexp.launch import close_sweep
+from genexp.dataset.genes import SPLITS
 
 INSTALLED = {found.metadata["Name"].replace("_", "-") for found in distributions()}
-
-
-def needs(package):
-    return pytest.mark.skipif(package not in INSTALLED, reason=f"{package} is not installed")
 
 
 @pytest.fixture
 def words(xpresso_root, tmp_path):
     quick = [word for word in QUICK if not word.startswith("training.epochs")]
     where = ["dataset=xpresso", f"dataset.root={xpresso_root}", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
-    return ["train", "-m", *where, *quick, "training.epochs=1"]
+    return ["train", *where, *quick, "training.epochs=1"]
 
 
-@needs("hydra-joblib-launcher")
+def metrics(directory):
+    return json.loads((directory / "metrics.json").read_text())
+
+
 @pytest.mark.integration
-def test_jobs_at_once_have_their_exit_codes(words, tmp_path, genexp):
-    """joblib runs the jobs in other processes; the second one diverges."""
-    rates = "training.learning_rate=0.01,1e30"
-    done = genexp(*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", rates, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert list(statuses(tmp_path / "sweep").values()) == ["completed", "failed"]
+def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli):
+    """One command, over and over: a job that cannot work, one that was deleted, one that died early."""
+    sweep = tmp_path / "sweep"
+    (sweep / "1-xpresso-PH" / "checkpoints").mkdir(parents=True)  # in the way: no process may write there
+    done = cli(*words, "repeats=3", "seed=5", "jobs=2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "3 jobs, 2 at a time" in done.stdout
+    assert "1-xpresso-PH failed: this directory holds a run already" in done.stdout
+    assert f"genexp train resume={sweep}" in done.stdout or "genexp train resume=sweep" in done.stdout
+    first = metrics(sweep / "0-xpresso-PH")
+    assert [metrics(sweep / f"{n}-xpresso-PH")["seed"] for n in (0, 2)] == [5, 7]
+    assert json.loads((sweep / "summary.json").read_text())["without_result"]["1-xpresso-PH"]["status"] == "failed"
+
+    shutil.rmtree(sweep / "1-xpresso-PH")
+    two = sweep / "2-xpresso-PH"
+    for path in two.iterdir():
+        if path.name not in (".hydra", "train.log"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    before = (sweep / "0-xpresso-PH" / "metrics.json").stat().st_mtime_ns
+    done = cli("train", f"resume={sweep}", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (sweep / "0-xpresso-PH" / "metrics.json").stat().st_mtime_ns == before, "what is done stays"
+    values = [metrics(sweep / f"{n}-xpresso-PH")["best"]["test"]["r2"] for n in range(3)]
+    with (sweep / "summary.csv").open() as file:
+        rows = {(row["checkpoint"], row["split"], row["metric"]): row for row in csv.DictReader(file)}
+    assert float(rows["best", "test", "r2"]["mean"]) == pytest.approx(fmean(values))
+    assert rows["last", "valid", "mse"]["n"] == "3"
+    assert metrics(sweep / "0-xpresso-PH") == first
+
+    done = cli(*words, "repeats=3", "seed=5", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "3 of 3 runs completed" in done.stdout
+    done = cli(*words, "repeats=3", "seed=6", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "holds another sweep" in done.stderr
+
+
+@pytest.mark.integration
+def test_folds_predict_every_gene_once_out_of_fold(xpresso_root, words, tmp_path, cli):
+    names = []
+    for split in SPLITS:
+        with h5py.File(xpresso_root / f"{split}.h5") as file:
+            names += [name.decode() for name in file["geneName"]]
+    table = tmp_path / "folds.csv"
+    table.write_text("\n".join(["gene,fold", *(f"{name},{n % 3 + 1}" for n, name in enumerate(names))]))
+    done = cli(*words, "folds=2", f"dataset.folds={table}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "hint: folds=3" in done.stderr
+    done = cli(*words, "folds=3", f"dataset.folds={table}", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with (tmp_path / "sweep" / "out_of_fold.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["gene"] for row in rows) == sorted(names)
+    assert all(int(row["fold"]) == names.index(row["gene"]) % 3 + 1 for row in rows)
+    (group,) = json.loads((tmp_path / "sweep" / "summary.json").read_text())["groups"]
+    assert group["folds"] == [1, 2, 3]
+    assert group["out_of_fold"]["seeds"]["0"]["n"] == len(names)
+    assert f"out of fold: {len(names)} genes of 3 folds" in done.stdout
+
+
+@pytest.mark.integration
+def test_a_sweep_that_is_killed_goes_on_with_the_same_command(words, tmp_path, genexp):
+    """With -9: the jobs end with the process that started them, and the last one that began is resumed."""
+    several = [word.replace("training.epochs=1", "training.epochs=6") for word in words]
+    command = [sys.executable, "-m", "genexp", *several, "-m", "seed=0,1", "jobs=1"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+        until = time.monotonic() + 240
+        while not list(tmp_path.glob("sweep/*/history.csv")) and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+    done = genexp(*several, "-m", "seed=0,1", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [metrics(tmp_path / "sweep" / f"{n}-xpresso-PH")["epochs_run"] for n in (0, 1)] == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["repeats=2", "-m", "seed=0,1"], "repeats sweeps over the seed"),
+        (["folds=3", "dataset.fold=1"], "folds runs each fold"),
+        (["folds=3"], "this dataset has no folds"),
+        (["-m", "repeats=2,3"], "repeats has one value"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=run"], "two jobs would have one directory"),
+        (["-m", "seed=0,1", "hydra/launcher=joblib", "jobs=2"], "jobs has no effect|joblib"),
+        (["repeats=0"], "repeats is impossible"),
+        (["jobs=0"], "jobs is impossible"),
+        (["repeats=2", "training.epochs=0"], "training.epochs is impossible"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(words, tmp_path, cli, more, message):
+    done = cli(*words, *more, cwd=tmp_path)
+    assert done.returncode == 2
+    assert any(part in done.stderr for part in message.split("|")), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_folds_of_simulated_genes_are_refused(tmp_path, cli):
+    done = cli("train", "folds=3", cwd=tmp_path)
+    assert (done.returncode, "simulated genes have no folds" in done.stderr) == (2, True)
+
+
+def test_a_sweep_directory_has_one_process_and_no_run_of_its_own(words, tmp_path, cli):
+    from genexp.api import sweeps
+
+    (tmp_path / "sweep").mkdir()
+    with (tmp_path / "sweep" / sweeps.LOCK).open("a") as file:
+        assert sweeps.lock(file)
+        done = cli(*words, "repeats=2", cwd=tmp_path)
+        assert "another process is running this sweep" in done.stderr
+    (tmp_path / "sweep" / "config.yaml").touch()
+    done = cli(*words, "repeats=2", cwd=tmp_path)
+    assert "this directory holds a run" in done.stderr
+
+
+def test_a_resumed_sweep_keeps_its_settings(tmp_path, cli):
+    record = {"format": 1, "command": "train", "typed": [], "cwd": "/", "config_dir": None, "raw": None, "jobs": []}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(record))
+    for words in (["training.epochs=3"], ["-m"]):
+        done = cli("train", f"resume={tmp_path}", *words, cwd=tmp_path)
+        assert done.returncode == 2
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(record | {"format": 2}))
+    done = cli("train", f"resume={tmp_path}", cwd=tmp_path)
+    assert "sweep.yaml" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@needs("hydra-optuna-sweeper")
 @pytest.mark.integration
-def test_a_sweeper_that_searches_minimises_the_validation_loss(words, tmp_path, genexp):
-    search = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
-    done = genexp(*words, *search, "training.learning_rate=interval(0.001,0.01)", cwd=tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    losses = [json.loads(path.read_text())["best"]["valid"]["mse"] for path in tmp_path.glob("sweep/*/metrics.json")]
-    assert len(losses) == 2
-    found = (tmp_path / "sweep" / "optimization_results.yaml").read_text()
-    assert any(f"best_value: {loss}" in found for loss in losses)
+def test_a_single_run_that_died_early_is_started_again_by_resume(words, tmp_path, cli):
+    run = tmp_path / "run"
+    (run / ".hydra").mkdir(parents=True)
+    started = [word for word in words[1:] if not word.startswith("hydra")]
+    (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([*started, "seed=4", "hydra.run.dir=run"]))
+    (run / "train.log").touch()
+    done = cli("train", f"resume={run}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert metrics(run)["seed"] == 4
 
 
-def test_a_job_without_a_result_counts_as_failed(tmp_path, capsys):
-    for number, status in enumerate(("completed", "failed", "interrupted")):
-        (tmp_path / f"{number}-job").mkdir()
-        (tmp_path / f"{number}-job" / "metrics.json").write_text(json.dumps({"status": status}))
-    (tmp_path / "3-job").mkdir()
-    assert close_sweep(tmp_path) == [0, 2, 2, 2]
-    assert f"genexp train resume={tmp_path / '2-job'}" in capsys.readouterr().out
+@pytest.mark.skipif("hydra-joblib-launcher" not in INSTALLED, reason="hydra-joblib-launcher is not installed")
+@pytest.mark.integration
+def test_a_launcher_of_hydras_runs_the_same_jobs(words, tmp_path, genexp):
+    """joblib runs the jobs in other processes; the second one diverges. Resumed, only that one runs again."""
+    rates = "training.learning_rate=0.01,1e30"
+    done = genexp(*words, "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", rates, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    found = json.loads((tmp_path / "sweep" / "summary.json").read_text())
+    assert [*found["without_result"]] == ["1-xpresso-PH"]
+    assert "Traceback" not in done.stderr
+    before = (tmp_path / "sweep" / "0-xpresso-PH" / "metrics.json").stat().st_mtime_ns
+    done = genexp("train", f"resume={tmp_path / 'sweep'}", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert (tmp_path / "sweep" / "0-xpresso-PH" / "metrics.json").stat().st_mtime_ns == before

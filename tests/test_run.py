@@ -2,6 +2,7 @@
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from zipfile import ZipFile
 
 import pytest
@@ -13,10 +14,10 @@ from genexp.run import git_state
 
 def test_fifty_jobs_that_start_together_get_fifty_directories(tmp_path):
     with ThreadPoolExecutor(50) as pool:
-        paths = list(pool.map(run.create, [str(tmp_path / "12-00-00-xpresso-PH-XXXX")] * 50))
+        paths = list(pool.map(run.make_directory, [str(tmp_path / "12-00-00-xpresso-PH-XXXX")] * 50))
     assert len(set(paths)) == 50
-    assert all(p.path.is_dir() and len(p.path.name) == 24 for p in paths)
-    assert all(p.path.name.startswith("12-00-00-xpresso-PH-") for p in paths)
+    assert all(path.is_dir() and len(path.name) == 24 for path in paths)
+    assert all(path.name.startswith("12-00-00-xpresso-PH-") for path in paths)
 
 
 def test_a_run_has_one_writer(tmp_path):
@@ -27,6 +28,7 @@ def test_a_run_has_one_writer(tmp_path):
             pass
         with pytest.raises(UserError, match="wait until that run ends"):
             run.check_free(str(tmp_path))
+        mine.config.touch()
     assert not run.is_being_written(mine)
     with pytest.raises(UserError, match="genexp train resume="):
         run.check_free(str(tmp_path))
@@ -36,37 +38,68 @@ def test_the_command_that_resumes_can_be_pasted():
     assert run.resume_command("a b/c") == "genexp train resume='a b/c'"
 
 
-def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path):
+@pytest.mark.parametrize("leftover", [None, ".hydra", "train.log"])
+def test_of_fifty_jobs_that_want_one_directory_one_gets_it(tmp_path, leftover):
+    """Also where an earlier process died there."""
+    answered = Barrier(50)
+    if leftover:
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / leftover).mkdir() if leftover == ".hydra" else (tmp_path / "mine" / leftover).touch()
+
     def claim(_):
         try:
-            return run.create(str(tmp_path / "mine"))
+            with run.created(str(tmp_path / "mine")) as mine:
+                mine.config.touch()
+                answered.wait()
+                return ""
         except UserError as error:
+            answered.wait()
             return str(error)
 
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(claim, range(50)))
-    refused = [a for a in answers if isinstance(a, str)]
+    refused = [text for text in answers if text]
     assert len(refused) == 49
-    assert all("holds a run already" in text for text in refused)
+    assert all("holds a run already" in text or "is writing this run" in text for text in refused)
 
 
-@pytest.mark.parametrize("leftover", ["config.yaml", "metrics.json", "checkpoints", ".hydra"])
+@pytest.mark.parametrize("leftover", ["config.yaml", "metrics.json", "checkpoints", "history.csv"])
 def test_a_directory_that_holds_a_run_is_refused(tmp_path, leftover):
     (tmp_path / leftover).mkdir()
+    with pytest.raises(UserError, match="holds a run already") as caught, run.created(str(tmp_path)):
+        pass
+    assert ("genexp train resume=" in str(caught.value)) == (tmp_path / "config.yaml").is_file()
+
+
+def test_a_directory_in_which_a_process_died_early_is_free(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "overrides.yaml").write_text("[seed=3]")
+    (tmp_path / "train.log").touch()
+    assert run.died_early(tmp_path) == ["seed=3"]
+    with run.created(str(tmp_path)) as mine:
+        assert run.died_early(tmp_path) is None, "a process is writing it"
+        mine.config.touch()
+    assert run.died_early(tmp_path) is None
+    assert run.died_early(tmp_path / "absent") is None
+
+
+def test_a_directory_of_another_program_is_no_leftover(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / "main.log").touch()
     with pytest.raises(UserError, match="holds a run already"):
-        run.create(str(tmp_path))
+        run.check_free(str(tmp_path))
 
 
 def test_an_existing_empty_directory_is_taken_as_given(tmp_path):
-    assert run.create(str(tmp_path)).path == tmp_path.resolve()
+    with run.created(str(tmp_path)) as mine:
+        assert mine.path == tmp_path.resolve()
 
 
 def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="the run directory is a file"):
-        run.create(str(tmp_path / "file"))
-    with pytest.raises(UserError, match="cannot be made"):
-        run.create(str(tmp_path / "file" / "inside"))
+    for path, message in (("file", "the run directory is a file"), ("file/inside", "cannot be made")):
+        with pytest.raises(UserError, match=message), run.created(str(tmp_path / path)):
+            pass
 
 
 def test_git_state_tells_commit_and_changes(tmp_path):

@@ -18,6 +18,8 @@ from genexp.training.config import RunConfig
 if TYPE_CHECKING:
     import keras
 
+    from genexp.api.results import Runs
+
 __all__ = [
     "Run",
     "RunConfig",
@@ -28,6 +30,7 @@ __all__ = [
     "open_run",
     "prepare_dataset",
     "train",
+    "train_many",
 ]
 
 
@@ -104,12 +107,55 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     composed = compose_words(TRAIN, words)
     if composed.config.resume:
         raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")
+    if composed.config.repeats or composed.config.folds:
+        raise UserError("train makes one run", received=shlex.join(words), hint="genexp.train_many makes several")
     chosen = whole[0] if whole else decided(composed)
     place = directory or composed.run_dir_of(chosen.model.name, chosen.data.name)
     console.forget()
     with console.quiet(not progress):
         run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")
     return Run(run.path)
+
+
+def train_many(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Runs:
+    """Train many runs, several at a time, each in a process of its own, with the checks of ``genexp train``.
+
+    Parameters
+    ----------
+    *overrides
+        As ``genexp train -m`` takes them: ``"repeats=10"``, ``"folds=5"``, ``"model=xpresso,legnet"``, ``"jobs=2"``; or
+        ``"resume=DIR"`` alone, to redo what is missing in the directory of a sweep.
+    directory
+        Where the runs land; one that holds the same sweep is resumed. A trailing ``XXXX`` makes the name unique. None:
+        as ``hydra.sweep.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Runs
+        The runs, their means with intervals, and the errors of those that failed.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can correct, before training starts wherever possible.
+    """
+    from genexp.api.launchers import run_sweep
+    from genexp.api.results import Runs
+    from genexp.api.sweeps import asked
+    from genexp.api.training import TRAIN, check
+    from genexp.config.compose import checked_words, compose_parsed
+
+    flags = () if any(word.startswith("resume=") for word in overrides) else ("-m",)
+    composed = compose_parsed(TRAIN, checked_words(TRAIN, [*flags, *overrides]))
+    many = asked(composed, lambda config: check(config.run()), directory)
+    if many is None:
+        what, hint = "this directory holds no sweep", "genexp.open_run(DIR).resume() resumes a run"
+        raise UserError(what, where=f"resume={composed.config.resume}", hint=hint)
+    console.forget()
+    with console.quiet(not progress):
+        return Runs(run_sweep(many)[0])
 
 
 def prepare_dataset(*overrides: str, progress: bool = True) -> Path:

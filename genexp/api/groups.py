@@ -69,16 +69,22 @@ def group_runs(directories: Iterable[str | Path], key: str = "runs") -> list[Gro
     UserError
         If one is no run directory, or if runs of the same fold were trained on different genes.
     """
-    members: dict[str, list[Member]] = {}
-    for path in directories:
-        member = _member(find_run(path, key))
-        members.setdefault(_experiment(member), []).append(member)
-    for found in members.values():
-        _check_folds(found)
-    return [Group(name, tuple(m)) for name, m in zip(_names(list(members.values())), members.values(), strict=True)]
+    return group_members([read_member(path, key) for path in directories])
 
 
-def _member(run: RunDirectory) -> Member:
+def group_members(members: Iterable[Member]) -> list[Group]:
+    """Group runs that were read; see `group_runs`."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(_experiment(member), []).append(member)
+    for mine in found.values():
+        _check_folds(mine)
+    return [Group(name, tuple(m)) for name, m in zip(_names(list(found.values())), found.values(), strict=True)]
+
+
+def read_member(directory: str | Path, key: str = "runs") -> Member:
+    """Read what `group_runs` needs of a run directory; `key` is the config key by which the user named it."""
+    run = find_run(directory, key)
     described = read_environment(run)["dataset"] if run.environment.is_file() else {}
     return Member(run, read_config(run), read_metrics(run) or {}, str(described.get("fingerprint") or ""))
 

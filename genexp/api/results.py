@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genexp import console
-from genexp.api.groups import Group, Member, group_runs
+from genexp.api.groups import Group, Member, group_members, read_member
 from genexp.api.jobs import DONE, Ended, outcome_of
 from genexp.api.runs import Run
 from genexp.api.training import relative
 from genexp.dataset.scaling import scales_of
+from genexp.errors import UserError
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import Summary, summaries
 from genexp.evaluation.sweep import groups_table, metrics_table, sweep_table
-from genexp.files import write_atomically, write_csv, write_json
-from genexp.run import CHECKPOINTS, HELD_OUT, prediction_columns, resume_command
+from genexp.files import damage_reported, in_short, write_atomically, write_csv, write_json
+from genexp.run import CHECKPOINTS, HELD_OUT, prediction_columns, read_json, resume_command, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -40,11 +41,6 @@ class Found:
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
     predictions: pd.DataFrame | None = None
     pooled: Mapping[str, Any] | None = None
-
-
-def results(directories: Sequence[Path]) -> list[Found]:
-    """Return what runs found, by group; only completed runs count."""
-    return [_found(group) for group in group_runs(directories) if group.completed]
 
 
 def _found(group: Group) -> Found:
@@ -114,7 +110,7 @@ def write_results(
     groups = [
         {
             "name": each.group.name,
-            "runs": [_place(member, directory) for member in each.group.completed],
+            "runs": [_place(member.run.path, directory) for member in each.group.completed],
             "seeds": sorted({member.config.seed for member in each.group.completed}),
             "folds": sorted({member.fold for member in each.group.completed if member.fold is not None}),
             **{checkpoint: _plain(metrics) for checkpoint, metrics in each.metrics.items()},
@@ -134,8 +130,7 @@ def write_results(
         write_atomically(directory / OUT_OF_FOLD, whole.to_csv(index=False))
 
 
-def _place(member: Member, directory: Path) -> str:
-    path = member.run.path
+def _place(path: Path, directory: Path) -> str:
     return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
 
 
@@ -171,23 +166,25 @@ def report(directory: Path, jobs: Sequence[Path], command: str, ended: Sequence[
     """
     outcomes = {job: outcome_of(job) for job in jobs}
     outcomes |= {each.job.directory: (each.status, each.error) for each in ended if each.job.directory}
+    members = []
+    for job in (job for job, (status, _) in outcomes.items() if status == "completed"):
+        try:
+            members.append(read_member(job))
+        except UserError as error:  # a damaged file of one run hides no other run
+            outcomes[job] = "failed", str(error)
     failed = {job: outcome for job, outcome in outcomes.items() if outcome[0] != "completed"}
-    found = results([job for job in jobs if job not in failed])
-    place = {job: str(job.relative_to(directory) if job.is_relative_to(directory) else job) for job in failed}
-    without = {place[job]: {"status": status, "error": error} for job, (status, error) in failed.items()}
-    write_results(directory, found, command, without)
-    shown = failed if len(jobs) > MOST_ROWS else outcomes
-    if shown:
+    if shown := failed if len(jobs) > MOST_ROWS else outcomes:
         console.table(sweep_table({job: status for job, (status, _) in shown.items()}))
+    found = [_found(group) for group in group_members(members)]
+    without = {_place(job, directory): {"status": status, "error": e} for job, (status, e) in failed.items()}
+    write_results(directory, found, command, without)
     _print_means(found)
-    for job, (status, error) in [*failed.items()][:MOST_ERRORS]:
-        if error:
-            console.warn(f"{place[job]} {status}: {error}")
-    console.say(
-        f"{len(jobs) - len(failed)} of {len(jobs)} runs completed, see {SUMMARY} and {TABLE}: {relative(directory)}"
-    )
-    if left := [job for job, (status, _) in failed.items() if status not in DONE]:
-        console.warn(f"{len(left)} left to do; what is missing is done with: {resume_command(relative(directory))}")
+    for place, outcome in [*without.items()][:MOST_ERRORS]:
+        console.warn(f"{place} {outcome['status']}" + (f": {outcome['error']}" if outcome["error"] else ""))
+    completed = f"{len(jobs) - len(failed)} of {len(jobs)} runs completed"
+    console.say(f"{completed}, see {SUMMARY} and {TABLE}: {relative(directory)}")
+    if left := sum(status not in DONE for status, _ in failed.values()):
+        console.warn(f"{left} left; do what is missing with: {resume_command(relative(directory))}")
     return max([each.code for each in ended if each.job.directory in failed], default=2) if failed else 0
 
 
@@ -201,9 +198,61 @@ def _print_means(found: Sequence[Found]) -> None:
             runs = f"{each.group.name}: mean of {len(each.group.completed)} runs, best checkpoint"
             console.table(metrics_table(runs, each.metrics["best"]))
         if each.pooled:
-            r2 = each.pooled["r2"]
-            genes = len(each.predictions) // len(each.pooled["seeds"]) if each.predictions is not None else 0
-            console.say(
-                f"out of fold, {genes:,} genes of {len(each.pooled['folds'])} folds together: "
-                f"Pearson r² {r2.mean:.3f}, see {OUT_OF_FOLD}"
+            genes = max(of_seed["n"] for of_seed in each.pooled["seeds"].values())
+            folds, r2 = len(each.pooled["folds"]), each.pooled["r2"].mean
+            console.say(f"out of fold: {genes:,} genes of {folds} folds, Pearson r² {r2:.3f}, see {OUT_OF_FOLD}")
+
+
+class Runs:
+    """The runs of a sweep directory, which `genexp.train_many`, ``genexp train repeats=10`` or ``-m`` wrote.
+
+    Parameters
+    ----------
+    path
+        The directory.
+
+    Raises
+    ------
+    UserError
+        If it is not one.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self._summary = read_json(self.path / SUMMARY)
+
+    def __repr__(self) -> str:
+        return f"Runs({str(self.path)!r})"
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that are completed, in groups that differ only in seed or fold."""
+        return [Run(self.path / name) for group in self._summary["groups"] for name in group["runs"]]
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The error messages of the runs without a result, by the names of their directories."""
+        return {name: found["error"] for name, found in self._summary["without_result"].items()}
+
+    def summary(self) -> pd.DataFrame:
+        """Return n, mean, sd and 95 % t interval of each metric: a row for each group, checkpoint, split and label."""
+        return self._table(TABLE)
+
+    @property
+    def out_of_fold(self) -> pd.DataFrame:
+        """The predictions of all test genes of all folds: seed, fold, gene, label, prediction."""
+        return self._table(OUT_OF_FOLD)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(
+                f"this sweep has no {name}", where=self.path, hint="it is written for the folds of a dataset"
             )
+        with damage_reported(lambda error: unreadable(path, in_short(error))):
+            return pd.read_csv(path, dtype={"gene": str} if name == OUT_OF_FOLD else {"label": str})

@@ -97,6 +97,23 @@ def is_sweep(directory: str | Path) -> bool:
     return (Path(directory).expanduser() / RECORD).is_file()
 
 
+def asked(
+    composed: Composed[TrainConfig], check: Callable[[TrainConfig], Any], directory: str | Path | None = None
+) -> Sweep | None:
+    """Return the sweep that ``genexp train`` is to run or to resume; None of a single run.
+
+    `check` looks at a config quickly; `directory` stands in for ``hydra.sweep.dir``.
+    """
+    config, words = composed.config, composed.words
+    if config.resume and words.multirun:
+        what, hint = "a sweep cannot resume runs", "leave -m out, and resume a sweep by its directory"
+        raise UserError(what, received=f"-m resume={config.resume}", hint=hint)
+    if config.resume:
+        return recorded(config.resume, config.jobs, words.keys) if is_sweep(config.resume) else None
+    words = expanded(composed)
+    return plan(composed, words, check, directory) if words.multirun else None
+
+
 def expanded(composed: Composed[TrainConfig]) -> Words:
     """Return the words of ``genexp train`` with ``repeats`` and ``folds`` as sweeps over seed and fold."""
     config, words, add, drop = composed.config, composed.words, [], list(MANY)
@@ -130,7 +147,7 @@ def _check_folds(folds: int, config: TrainConfig) -> None:
 
 
 def plan(
-    composed: Composed[TrainConfig], words: Words, check: Callable[[TrainConfig], Any], directory: str | Path = ""
+    composed: Composed[TrainConfig], words: Words, check: Callable[[TrainConfig], Any], directory: str | Path | None
 ) -> Sweep:
     """Check every value of a sweep of ``genexp train``, and return what is to be run; nothing is written."""
     for overrides in words.each_value_once():

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from genexp import console
-from genexp.api.sweeps import Sweep, expanded, is_sweep, plan, recorded
+from genexp.api.sweeps import Sweep, asked
 from genexp.api.training import TRAIN, TrainConfig, decided, resume, start
 from genexp.api.training import check as check_run
 from genexp.config.compose import Composed, compose_words
 from genexp.config.words import quoted
-from genexp.errors import UserError
 from genexp.run import died_early
 
 ORDER = 10
@@ -37,17 +36,7 @@ def check(config: TrainConfig) -> None:
 
 def many(composed: Composed[TrainConfig]) -> Sweep | None:
     """Return the sweep that is asked for or resumed; None for a single run."""
-    config, words = composed.config, composed.words
-    if config.resume and words.multirun:
-        what, hint = (
-            "a sweep cannot resume runs",
-            "resume the directory of the sweep, or each run by itself, without -m",
-        )
-        raise UserError(what, received=f"-m resume={config.resume}", hint=hint)
-    if config.resume:
-        return recorded(config.resume, config.jobs, words.keys) if is_sweep(config.resume) else None
-    words = expanded(composed)
-    return plan(composed, words, check) if words.multirun else None
+    return asked(composed, check)
 
 
 def run(composed: Composed[TrainConfig]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from genexp.errors import UserError
 from genexp.evaluation.metrics import METRICS, TITLES, as_text
 from genexp.evaluation.repeats import Summary
 from genexp.run import HELD_OUT, RunDirectory, read_metrics, read_overrides
@@ -32,7 +33,7 @@ def sweep_table(statuses: Mapping[Path, str]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     swept = swept_values(list(statuses))
     for number, (job, status) in enumerate(statuses.items()):
-        found = read_metrics(RunDirectory(job)) or {}
+        found = _metrics(job)
         values = [f"  {key}={given[number]}" for key, given in swept.items() if given[number]]
         cells = [status, found.get("seed", ""), found.get("epochs_run", "")]
         if {*HELD_OUT} <= {*found.get("best", {})}:
@@ -45,10 +46,26 @@ def sweep_table(statuses: Mapping[Path, str]) -> Table:
 
 def swept_values(jobs: list[Path]) -> dict[str, list[str]]:
     """Return the values, as given, of each key that differs between jobs; a job's name says model and data."""
-    typed = [dict(word.lstrip("+").split("=", 1) for word in read_overrides(job) if "=" in word) for job in jobs]
+    typed = [dict(word.lstrip("+").split("=", 1) for word in _overrides(job) if "=" in word) for job in jobs]
     keys = dict.fromkeys(key for words in typed for key in words if key not in ("model", "data", "seed"))
     values = {key: [words.get(key, "") for words in typed] for key in keys if not key.startswith("hydra.")}
     return {key: found for key, found in values.items() if len(set(found)) > 1}
+
+
+def _metrics(job: Path) -> Mapping[str, Any]:
+    """Return the metrics of a run; none of one with damaged files, whose error is reported elsewhere."""
+    try:
+        return read_metrics(RunDirectory(job)) or {}
+    except UserError:
+        return {}
+
+
+def _overrides(job: Path) -> list[str]:
+    """Return the overrides of a run; likewise."""
+    try:
+        return read_overrides(job)
+    except UserError:
+        return []
 
 
 def metrics_table(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -3,7 +3,9 @@ import json
 import yaml
 from rich.console import Console
 
-from genexp.evaluation.sweep import sweep_table, swept_values
+from genexp.evaluation.metrics import METRICS
+from genexp.evaluation.repeats import summary
+from genexp.evaluation.sweep import groups_table, jobs_of, metrics_table, sweep_table, swept_values
 
 
 def write_job(folder, words, status="completed"):
@@ -24,7 +26,7 @@ def test_keys_that_differ_between_jobs_are_shown(tmp_path):
     assert swept_values(jobs[:2]) == {"model.k": ["3", "4"]}
     assert swept_values(jobs)["model.k"] == ["3", "4", ""]
     console = Console(width=150, record=True)
-    console.print(sweep_table(tmp_path))
+    console.print(sweep_table(dict.fromkeys(jobs, "completed") | {jobs[-1]: "not started"}))
     text = console.export_text()
     assert "model.k" in text
     assert "not started" in text
@@ -46,8 +48,19 @@ def test_the_table_fits_80_columns(tmp_path):
         content = {"status": "interrupted", "seed": 1234, "epochs_run": 300, "best": splits}
         (job / "metrics.json").write_text(json.dumps(content))
     console = Console(width=200, record=True)
-    console.print(sweep_table(tmp_path))
+    console.print(sweep_table(dict.fromkeys(jobs_of(tmp_path), "interrupted")))
     text = console.export_text()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     assert "token_transformer-PHTM" in text
     assert "0.400-0.600" in text
+
+
+def test_tables_of_means_fit_80_columns_whatever_the_values():
+    worst = dict.fromkeys(METRICS, summary([-0.123456, -0.765432, 12.3]))
+    found = {"valid": worst, "test": worst | {"mse": summary([0.5])}}
+    console = Console(width=200, record=True)
+    console.print(metrics_table("token_transformer PHTM: mean of 3 runs", found))
+    console.print(groups_table([("token_transformer PHTM training.learning_rate=0.000123", found), ("one", {})]))
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("mse") and line.endswith("0.500") for line in lines), "one value has no interval"
