@@ -40,7 +40,7 @@ from genexp.run import (
     resume_command,
     sole_writer,
 )
-from genexp.schema import Count, PathText
+from genexp.schema import Count, Index, PathText
 from genexp.training.config import HardwareConfig, RunConfig, read_description
 from genexp.training.loggers import check_loggers
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
@@ -55,7 +55,12 @@ class TrainConfig(RunConfig):
     resume: PathText | None = Field(description="directory of an interrupted run or sweep, which is resumed there")
     repeats: Count | None = Field(description="number of runs that differ in the seed alone; null: one run")
     folds: Count | None = Field(description="number of cross-validation folds, with a run on each; null: no folds")
-    jobs: Count | Literal["auto"] = Field(description="runs at once; auto: one for each core or GPU that was granted")
+    jobs: Index | Literal["auto"] = Field(
+        description="runs at once; auto: one for each core or GPU that was granted; 0: none, sweep.yaml is written"
+    )
+    job: Index | None = Field(
+        description="number of the one job of a resumed sweep that is run; null: all"
+    )
 
     def run(self) -> RunConfig:
         """Return what ``config.yaml`` of the run holds."""
@@ -63,7 +68,7 @@ class TrainConfig(RunConfig):
 
 
 #: What may be given beside resume=DIR; everything else is the run's own.
-BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs")
+BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs", "job", "hydra/launcher")
 
 
 def _check_words(words: Words) -> None:
