@@ -67,6 +67,13 @@ def gpus() -> tuple[str, ...]:
     return ()
 
 
+def threads() -> int:
+    """Return the number of threads on which TensorFlow computes one operation."""
+    given = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(given) if given.isdigit() and int(given) else affinity
+
+
 def share(cores: int, jobs: int) -> dict[str, str]:
     """Return the environment variables that give one of several jobs at once its share of the cores.
 

@@ -181,6 +181,9 @@ def find_run(directory: str | Path, key: str = "run_dir") -> RunDirectory:
         found = "a directory without config.yaml" if run.path.is_dir() else "no such directory"
         found = "a file" if run.path.is_file() else found
         hint = "runs are written to outputs/DATE/TIME-MODEL-DATA-XXXX unless hydra.run.dir says otherwise"
+        if (run.path / "multirun.yaml").is_file():
+            found = "a sweep of an earlier version"
+            hint = f"give the command of the sweep again, with hydra.sweep.dir={run.path}"
         raise UserError("this is not a run directory", where=f"{key}={directory}", received=found, hint=hint)
     return run
 

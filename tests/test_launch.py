@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib.metadata import distributions
+from pathlib import Path
 from statistics import fmean
 
 import h5py
@@ -16,7 +18,10 @@ import pytest
 import yaml
 from conftest import QUICK
 
+import genexp as library
 from genexp.dataset.genes import SPLITS
+from genexp.errors import UserError
+from genexp.run import check_free
 
 INSTALLED = {found.metadata["Name"].replace("_", "-") for found in distributions()}
 
@@ -28,12 +33,71 @@ def words(xpresso_root, tmp_path):
     return ["train", *where, *quick, "training.epochs=1"]
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What stands in for the process of a job."""
+
+    code: int
+    stdin = None
+
+    def poll(self):
+        return self.code
+
+    wait = poll
+
+
+@pytest.fixture
+def instantly(monkeypatch, finished_run):
+    """Let a job be a copy of a finished run with its own seed, fold and blocks, and results that follow from these."""
+
+    def start(self, words, variables=None):
+        try:
+            check_free(self.directory)
+        except UserError as error:
+            (self.directory / "job.log").write_text(f"error: {error}")
+            return Finished(2)
+        shutil.copytree(finished_run, self.directory, dirs_exist_ok=True)
+        given = dict(word.split("=", 1) for word in self.words)
+        seed, fold = int(given.get("seed", 0)), int(given["dataset.fold"]) if "dataset.fold" in given else None
+        edit(self.directory / "config.yaml", {"seed": seed, "data.name": given.get("data", "PH"), "dataset.fold": fold})
+        edit(self.directory / "metrics.json", {"seed": seed, "best.test.r2": 0.5 + seed / 100})
+        edit(self.directory / "environment.json", {"dataset.fingerprint": f"{fold}{given.get('data')}"})
+        (self.directory / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(self.words)))
+        if fold:
+            rows = [line.split(",") for line in Path(given["dataset.folds"]).read_text().splitlines()[1:]]
+            genes = [f"{gene},test,{n},{n + fold}" for n, (gene, mine) in enumerate(rows) if int(mine) == fold]
+            genes.append("other,valid,0,0")
+            (self.directory / "predictions.csv").write_text("\n".join(["gene,split,label,prediction", *genes]))
+        return Finished(0)
+
+    monkeypatch.setattr("genexp.api.jobs.Job.start", start)
+    monkeypatch.setattr("genexp.api.jobs.POLL_S", 0.01)
+
+
+def edit(path, changes):
+    content = yaml.safe_load(path.read_text())
+    for key, value in changes.items():
+        *groups, last = key.split(".")
+        node = content
+        for group in groups:
+            node = node[group]
+        node[last] = value
+    path.write_text(json.dumps(content))
+
+
+def gene_names(root):
+    names = []
+    for split in SPLITS:
+        with h5py.File(root / f"{split}.h5") as file:
+            names += [name.decode() for name in file["geneName"]]
+    return names
+
+
 def metrics(directory):
     return json.loads((directory / "metrics.json").read_text())
 
 
-@pytest.mark.integration
-def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli):
+def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli, instantly):
     """One command, over and over: a job that cannot work, one that was deleted, one that died early."""
     sweep = tmp_path / "sweep"
     (sweep / "1-xpresso-PH" / "checkpoints").mkdir(parents=True)  # in the way: no process may write there
@@ -42,7 +106,6 @@ def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli):
     assert "3 jobs, 2 at a time" in done.stdout
     assert "1-xpresso-PH failed: this directory holds a run already" in done.stdout
     assert f"genexp train resume={sweep}" in done.stdout or "genexp train resume=sweep" in done.stdout
-    first = metrics(sweep / "0-xpresso-PH")
     assert [metrics(sweep / f"{n}-xpresso-PH")["seed"] for n in (0, 2)] == [5, 7]
     assert json.loads((sweep / "summary.json").read_text())["without_result"]["1-xpresso-PH"]["status"] == "failed"
 
@@ -60,7 +123,6 @@ def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli):
         rows = {(row["checkpoint"], row["split"], row["metric"]): row for row in csv.DictReader(file)}
     assert float(rows["best", "test", "r2"]["mean"]) == pytest.approx(fmean(values))
     assert rows["last", "valid", "mse"]["n"] == "3"
-    assert metrics(sweep / "0-xpresso-PH") == first
 
     done = cli(*words, "repeats=3", "seed=5", cwd=tmp_path)
     assert done.returncode == 0
@@ -68,15 +130,31 @@ def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli):
     done = cli(*words, "repeats=3", "seed=6", cwd=tmp_path)
     assert done.returncode == 2
     assert "holds another sweep" in done.stderr
+    done = cli(*words, "repeats=4", "seed=5", cwd=tmp_path)
+    assert "4 of 4 runs completed" in done.stdout, "a sweep may grow"
 
 
-@pytest.mark.integration
-def test_folds_predict_every_gene_once_out_of_fold(xpresso_root, words, tmp_path, cli):
-    names = []
-    for split in SPLITS:
-        with h5py.File(xpresso_root / f"{split}.h5") as file:
-            names += [name.decode() for name in file["geneName"]]
-    table = tmp_path / "folds.csv"
+def test_many_runs_from_python(words, tmp_path, instantly, capsys):
+    asked = [word for word in words[1:] if not word.startswith("hydra")]
+    runs = library.train_many(*asked, "data=P,PH", "repeats=2", directory=tmp_path / "sweep", progress=False)
+    assert capsys.readouterr().out == ""
+    assert [(run.config.data.name, run.config.seed) for run in runs.runs] == [("P", 0), ("P", 1), ("PH", 0), ("PH", 1)]
+    table = runs.summary().query("checkpoint == 'best' and split == 'test' and metric == 'r2'").set_index("group")
+    assert table.loc["xpresso PH", "mean"] == fmean(run.metrics["best"]["test"]["r2"] for run in runs.runs[2:])
+    assert table["n"].tolist() == [2, 2]
+    assert runs.failed == {}
+    with pytest.raises(UserError, match="no out_of_fold"):
+        runs.out_of_fold  # noqa: B018
+    again = library.train_many(f"resume={tmp_path / 'sweep'}", progress=False)
+    assert [run.path for run in again.runs] == [run.path for run in runs.runs]
+    with pytest.raises(UserError, match="train makes one run"):
+        library.train(*asked, "repeats=2")
+    with pytest.raises(UserError, match="holds no sweep"):
+        library.train_many(f"resume={runs.runs[0].path}")
+
+
+def test_folds_predict_every_gene_once_out_of_fold(xpresso_root, words, tmp_path, cli, instantly):
+    names, table = gene_names(xpresso_root), tmp_path / "folds.csv"
     table.write_text("\n".join(["gene,fold", *(f"{name},{n % 3 + 1}" for n, name in enumerate(names))]))
     done = cli(*words, "folds=2", f"dataset.folds={table}", cwd=tmp_path)
     assert done.returncode == 2
@@ -174,14 +252,11 @@ def test_a_single_run_that_died_early_is_started_again_by_resume(words, tmp_path
 @pytest.mark.skipif("hydra-joblib-launcher" not in INSTALLED, reason="hydra-joblib-launcher is not installed")
 @pytest.mark.integration
 def test_a_launcher_of_hydras_runs_the_same_jobs(words, tmp_path, genexp):
-    """joblib runs the jobs in other processes; the second one diverges. Resumed, only that one runs again."""
+    """joblib runs the jobs in other processes; the second one diverges."""
     rates = "training.learning_rate=0.01,1e30"
     done = genexp(*words, "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", rates, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr
     found = json.loads((tmp_path / "sweep" / "summary.json").read_text())
     assert [*found["without_result"]] == ["1-xpresso-PH"]
     assert "Traceback" not in done.stderr
-    before = (tmp_path / "sweep" / "0-xpresso-PH" / "metrics.json").stat().st_mtime_ns
-    done = genexp("train", f"resume={tmp_path / 'sweep'}", cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert (tmp_path / "sweep" / "0-xpresso-PH" / "metrics.json").stat().st_mtime_ns == before
+    assert yaml.safe_load((tmp_path / "sweep" / "sweep.yaml").read_text())["raw"], "what resumes through the launcher"

@@ -27,6 +27,7 @@ from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, write_atomically, write_json
 from genexp.models import check_model, inputs
+from genexp.resources import threads
 from genexp.run import (
     CHECKPOINTS,
     HELD_OUT,
@@ -231,7 +232,9 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         write_atomically(run.config, to_yaml(config))  # first: a run that is interrupted from here on can be resumed
         devices, precision = list(hardware.devices), config.hardware.precision
         made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}
-        write_json(run.environment, provenance(command, config.seed, record, **made_with, **seen))
+        # The number of threads decides the last digits.
+        made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
+        write_json(run.environment, made)
         known.save(run.training_genes)
         console.say(f"run directory: {relative(run.path)}")
         from genexp.training.loop import train  # imports Keras, so not before config.yaml is written

@@ -1,0 +1,84 @@
+"""What several runs found together, against plain NumPy."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from genexp.api.groups import group_runs
+from genexp.api.results import _found, report
+
+
+@pytest.fixture
+def folds(finished_run, tmp_path):
+    """Make runs of three folds of 30 genes, each scaled in its own way where `sds` differ."""
+
+    def make(sds, seeds=(0,)):
+        rng = np.random.default_rng(0)
+        raw, noise = rng.normal(5, 2, 30), rng.normal(0, 1, (len(seeds), 30))
+        for seed in seeds:
+            for fold, sd in enumerate(sds, 1):
+                run = tmp_path / f"{fold}-{seed}"
+                run.mkdir()
+                config = yaml.safe_load((finished_run / "config.yaml").read_text())
+                config["dataset"]["fold"], config["seed"] = fold, seed
+                (run / "config.yaml").write_text(yaml.safe_dump(config))
+                shutil.copy(finished_run / "metrics.json", run)
+                environment = json.loads((finished_run / "environment.json").read_text())
+                scale = {"log10_offset": 0.1, "mean": float(fold), "sd": sd}
+                environment["dataset"] |= {"fingerprint": f"fold {fold}", "scaling": {"label": scale} if sd else None}
+                (run / "environment.json").write_text(json.dumps(environment))
+                lines = ["gene,split,label,prediction", "9,valid,0,0"]
+                for gene in range(fold - 1, 30, 3):
+                    label, prediction = raw[gene], raw[gene] + noise[seeds.index(seed), gene]
+                    scaled = [(x - fold) / sd if sd else x for x in (label, prediction)]
+                    lines.append(",".join(map(str, [f"0{gene}", "test", *scaled])))
+                (run / "predictions.csv").write_text("\n".join(lines))
+        return raw, raw + noise
+
+    return make
+
+
+def found_in(tmp_path):
+    (group,) = group_runs(sorted(path for path in tmp_path.iterdir() if path.is_dir()))
+    return _found(group)
+
+
+@pytest.mark.parametrize("sds", [(2.0, 3.0, 0.5), (None, None, None)])
+def test_out_of_fold_predictions_are_in_one_unit(folds, tmp_path, sds):
+    raw, predicted = folds(sds)
+    found = found_in(tmp_path)
+    table = found.predictions.sort_values("gene", key=lambda genes: genes.astype(int))
+    assert table["gene"].tolist() == [f"0{gene}" for gene in range(30)], "as text"
+    assert table["fold"].tolist() == [gene % 3 + 1 for gene in range(30)]
+    assert table["label"].to_numpy() == pytest.approx(raw)
+    assert table["prediction"].to_numpy() == pytest.approx(predicted[0])
+    assert found.pooled["r2"].mean == pytest.approx(np.corrcoef(raw, predicted[0])[0, 1] ** 2)
+    assert found.pooled["seeds"]["0"]["n"] == 30
+
+
+def test_each_seed_has_its_out_of_fold_metrics(folds, tmp_path):
+    raw, predicted = folds((1.0, 1.0, 1.0), seeds=(4, 5))
+    found = found_in(tmp_path)
+    r2s = [np.corrcoef(raw, values)[0, 1] ** 2 for values in predicted]
+    mean = pytest.approx(np.mean(r2s))
+    assert (found.pooled["r2"].n, found.pooled["r2"].mean) == (2, mean)
+    assert found.pooled["r2"].sd == pytest.approx(np.std(r2s, ddof=1))
+    assert [*found.pooled["seeds"]] == ["4", "5"]
+
+
+def test_a_damaged_run_hides_no_other(folds, tmp_path, capsys):
+    folds((1.0, 1.0, 1.0))
+    (tmp_path / "2-0" / "config.yaml").write_text("{")
+    (tmp_path / "3-0" / "metrics.json").write_text("{")
+    jobs = sorted(tmp_path.iterdir())
+    assert report(tmp_path, jobs, "genexp train ...") == 2
+    out = capsys.readouterr().out
+    assert out.count("a file of the run directory cannot be read") == 2
+    assert "1 of 3 runs completed" in out
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [group["runs"] for group in summary["groups"]] == [["1-0"]]
+    assert [*summary["without_result"]] == ["2-0", "3-0"]
+    assert not (tmp_path / "out_of_fold.csv").exists()
