@@ -79,11 +79,13 @@ class OneJob:
     directory: Path
     at_once: int
 
-    def __call__(self, config: DictConfig) -> None:
+    def __call__(self, config: DictConfig) -> str | None:
+        """Run the job; return the error, if it could not be run."""
         try:
             run_one(self.directory, config.job, self.at_once)
-        except UserError as error:  # the closing report has it too, unless another process is writing the run
-            console.fail(str(error))
+        except Exception as error:  # noqa: BLE001 - launchers report errors of jobs in ways of their own
+            return f"job {config.job}: {error if isinstance(error, UserError) else in_short(error)}"
+        return None
 
 
 def _launched(many: Sweep) -> tuple[Path, int]:
@@ -125,7 +127,9 @@ def _launch(launcher: Sequence[str], directory: Path, numbers: Sequence[int]) ->
         task = OneJob(directory, _at_once(own, len(numbers)))
         context = HydraContext(GlobalHydra.instance().config_loader(), Callback())  # type: ignore[arg-type]  # its no-ops
         plugin = Plugins.instance().instantiate_launcher(context, task, config)
-        plugin.launch([[f"+job={number}"] for number in numbers], 0)
+        for each in plugin.launch([[f"+job={number}"] for number in numbers], 0):
+            if each.return_value:
+                console.warn(str(each.return_value))
 
 
 def _at_once(launcher: DictConfig, jobs: int) -> int:

@@ -59,9 +59,7 @@ class TrainConfig(RunConfig):
     jobs: Index | Literal["auto"] = Field(
         description="runs at once; auto: one for each core or GPU that was granted; 0: none, sweep.yaml is written"
     )
-    job: Index | None = Field(
-        description="number of the one job of a resumed sweep that is run; null: all"
-    )
+    job: Index | None = Field(description="number of the one job of a resumed sweep that is run; null: all")
 
     def run(self) -> RunConfig:
         """Return what ``config.yaml`` of the run holds."""
