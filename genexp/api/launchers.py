@@ -98,7 +98,7 @@ def _launched(many: Sweep) -> tuple[Path, int]:
         console.say(f"{len(left)} of {len(many.record.jobs)} jobs to {many.launcher[0]}: {relative(directory)}")
         try:
             if left:
-                _launch(many.launcher, directory, left)
+                _launch(many, directory, left)
         except KeyboardInterrupt:
             console.warn(f"interrupted; jobs that a cluster has taken go on there; resume with: {resume}")
             raise KeyboardInterrupt("reported") from None
@@ -111,17 +111,18 @@ def _launched(many: Sweep) -> tuple[Path, int]:
         return directory, report(directory, many.places(directory), many.command_line, resume=resume)
 
 
-def _launch(launcher: Sequence[str], directory: Path, numbers: Sequence[int]) -> None:
-    """Hand jobs, by their numbers, to the launcher that some words choose, and wait for them.
+def _launch(many: Sweep, directory: Path, numbers: Sequence[int]) -> None:
+    """Hand jobs, by their numbers, to the launcher of a sweep, and wait for them.
 
     ``hydra.main`` would compose the whole config of each job here, one after the other, which takes minutes for 1,000.
     """
     place = ["hydra.sweep.subdir=.", "hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory)}"]
-    words = [*launcher, *place, "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    words = [*many.launcher, *place, "hydra/job_logging=none", "hydra/hydra_logging=none"]
+    words += [f"hydra.searchpath=[{quoted(f'file://{folder}')}]" for folder in many.flags[1:]]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name="genexp"):
         config = compose(overrides=words, return_hydra_config=True)
         own = config.hydra.launcher
-        if "submitit_folder" in own and not any(word.startswith("hydra.launcher.submitit_folder") for word in launcher):
+        if "submitit_folder" in own and not any(word.startswith("hydra.launcher.submitit_folder") for word in many.launcher):
             # A new folder each time: submitit opens the pickles that it finds in it.
             own.submitit_folder = str(directory / ".submitit" / secrets.token_hex(4) / "%j")
         task = OneJob(directory, _at_once(own, len(numbers)))
