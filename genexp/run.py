@@ -12,7 +12,7 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +33,7 @@ FORMAT = 1
 #: What a run writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
+    *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
 )
 #: What may be left of a process that died before it wrote config.yaml; a directory with nothing else is free.
 JOB_LOG = "job.log"
@@ -43,8 +43,8 @@ CHECKPOINTS = ("best", "last")
 HELD_OUT = ("valid", "test")
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_seconds")
 PACKAGES = (
-    *("tensorflow", "keras", "numpy", "scipy", "h5py", "pydantic", "hydra-core", "omegaconf", "gensim"),
-    *("matplotlib", "rich"),
+    *("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "h5py", "pydantic", "hydra-core", "omegaconf"),
+    *("gensim", "matplotlib", "rich"),
 )
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
@@ -66,6 +66,16 @@ class SplitMetrics(BaseModel):
     labels: dict[str, SplitMetrics] = {}
 
 
+class BaselineResults(BaseModel):
+    """What metrics.json must say of a baseline."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    name: str
+    data: str
+    best: dict[str, SplitMetrics]
+
+
 class Results(BaseModel):
     """What is read from metrics.json: of a run, or of an evaluation, which has no status."""
 
@@ -75,6 +85,7 @@ class Results(BaseModel):
     run_dir: str = ""
     best: dict[str, SplitMetrics] = {}
     last: dict[str, SplitMetrics] = {}
+    baselines: list[BaselineResults] = []
     former: Results | None = None
 
 
@@ -90,6 +101,7 @@ class RunDirectory:
     history = property(lambda self: self.path / "history.csv")
     metrics = property(lambda self: self.path / "metrics.json")
     predictions = property(lambda self: self.path / "predictions.csv")
+    baselines = property(lambda self: self.path / "baselines.csv")
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
     training_genes = property(lambda self: self.path / "training_genes.npz")
@@ -212,12 +224,6 @@ def unreadable_checkpoint(path: Path, reason: str) -> UserError:
 def resume_command(path: Path | str) -> str:
     """Return the command that resumes a run, as it can be pasted into a shell."""
     return f"genexp train resume={shlex.quote(str(path))}"
-
-
-def prediction_columns(labels: Sequence[str]) -> list[str]:
-    """Return the columns of labels and predictions in predictions.csv; those of several labels have their names."""
-    names = [""] if len(labels) == 1 else [f"_{name}" for name in labels]
-    return [kind + name for kind in ("label", "prediction") for name in names]
 
 
 @contextmanager

@@ -78,6 +78,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | 
     return WorkStealingScheduling(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the session's own, which its workers share."""
+    own = tmp_path_factory.getbasetemp()
+    os.environ["GENEXP_CACHE"] = str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "cache")
+    yield
+    del os.environ["GENEXP_CACHE"]
+
+
 # --- datasets ---
 
 PROMOTER = 400
@@ -130,6 +139,7 @@ QUICK = (
     "model.pools=[10,4]",
     "model.filters=[8,4]",
     "hardware=cpu",
+    "baseline=false",
 )
 
 
@@ -184,7 +194,14 @@ def finished_run(xpresso_root: Path, tmp_path_factory: pytest.TempPathFactory) -
     from genexp.cli import main
 
     out = tmp_path_factory.mktemp("runs") / "run"
-    words = ["train", "dataset=xpresso", f"dataset.root={xpresso_root}", f"hydra.run.dir={out}", *QUICK]
+    words = [
+        "train",
+        "dataset=xpresso",
+        f"dataset.root={xpresso_root}",
+        f"hydra.run.dir={out}",
+        *QUICK,
+        "baseline=true",
+    ]
     assert main(words) == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     yield out

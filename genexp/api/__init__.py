@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     import keras
 
     from genexp.api.results import Runs
+    from genexp.evaluation.baselines import Baselines
 
 __all__ = [
     "Run",
     "RunConfig",
     "UserError",
+    "baselines",
     "compose",
     "load_dataset",
     "load_model",
@@ -218,3 +220,28 @@ def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool 
     with console.quiet(not progress):
         source = inspect(config, blocks or "")
         return read(source, blocks or source.description.blocks, None)
+
+
+def baselines(dataset: Dataset, *, shuffled: bool = False, seed: int = 0, progress: bool = True) -> Baselines:
+    """Fit ridge regression and gradient boosting to the training genes of a dataset, or find the results in the cache.
+
+    Parameters
+    ----------
+    dataset
+        What `load_dataset` returns; the models read the blocks that were loaded.
+    shuffled
+        Fit them to shuffled labels too, which shows what chance gives.
+    seed
+        That of the bootstrap of the intervals.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Baselines
+        Its ``metrics`` are those of metrics.json, its ``found`` holds the predictions.
+    """
+    from genexp.api.simple_models import find
+
+    with console.quiet(not progress):
+        return find(dataset, dataset.fingerprint(), shuffled=shuffled, seed=seed)

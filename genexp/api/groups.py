@@ -12,8 +12,9 @@ from genexp.errors import UserError
 from genexp.run import RunDirectory, find_run, read_environment, read_metrics
 from genexp.training.config import RunConfig, read_config
 
-#: Keys of a config that do not make another experiment: what a repeat changes, and where it was computed or logged.
-REPEATED = ("seed", "hardware", "logger")
+#: Keys of a config that do not make another experiment: what a repeat changes, where it was computed or logged, how its
+#: settings (which stand there too) were found, and what was computed beside it.
+REPEATED = ("seed", "hardware", "logger", "settings", "baseline")
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,9 @@ def _launch(many: Sweep, directory: Path, numbers: Sequence[int]) -> None:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name="genexp"):
         config = compose(overrides=words, return_hydra_config=True)
         own = config.hydra.launcher
-        if "submitit_folder" in own and not any(word.startswith("hydra.launcher.submitit_folder") for word in many.launcher):
+        if "submitit_folder" in own and not any(
+            word.startswith("hydra.launcher.submitit_folder") for word in many.launcher
+        ):
             # A new folder each time: submitit opens the pickles that it finds in it.
             own.submitit_folder = str(directory / ".submitit" / secrets.token_hex(4) / "%j")
         task = OneJob(directory, _at_once(own, len(numbers)))

@@ -17,8 +17,9 @@ from genexp.errors import UserError
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import Summary, summaries
 from genexp.evaluation.sweep import groups_table, metrics_table, sweep_table
+from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, in_short, write_atomically, write_csv, write_json
-from genexp.run import CHECKPOINTS, HELD_OUT, prediction_columns, read_json, resume_command, unreadable
+from genexp.run import CHECKPOINTS, HELD_OUT, read_json, resume_command, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:

@@ -69,6 +69,11 @@ class Run:
         return self._table(self.files.predictions)
 
     @property
+    def baselines(self) -> pd.DataFrame:
+        """The content of baselines.csv: gene, split, label, then a column for each baseline: ridge_PH and so on."""
+        return self._table(self.files.baselines)
+
+    @property
     def history(self) -> pd.DataFrame:
         """The content of history.csv: one row per epoch."""
         return self._table(self.files.history)

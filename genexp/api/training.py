@@ -12,6 +12,7 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes, training_genes
+from genexp.api.simple_models import find, verdict
 from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
@@ -42,11 +43,15 @@ from genexp.run import (
     sole_writer,
 )
 from genexp.schema import Count, Index, PathText
-from genexp.training.config import HardwareConfig, RunConfig, read_description
+from genexp.training.augmentation import check_augmentation, moves
+from genexp.training.auto import automatic, described
+from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.loggers import check_loggers
+from genexp.training.schedules import stretched_schedule
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
 if TYPE_CHECKING:
+    from genexp.evaluation.baselines import Baselines
     from genexp.training.loop import Fitted
 
 
@@ -98,6 +103,7 @@ TRAIN = Command(
     short_forms={"model.embedding": "model.embedding.kind"},
     implied={"dataset.root": "dataset=files"},
     before=_check_words,
+    settle=automatic,
 )
 
 
@@ -142,8 +148,12 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     elif config.training.start_from:
         source = check_start(config, source, window)
     own = resumed.vectors if resumed else None
-    check_model(config.model, inputs.input_shapes(config.model, source.description, blocks, window, own))
-    return Plan(config, source, window, (*notes, *([note] if note else ())), resumed)
+    shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
+    check_model(config.model, shapes)
+    check_augmentation(config.training, shapes, source.description)
+    stretched = resumed and stretched_schedule(read_config(resumed).training, config.training)
+    notes += [line for line in (note, stretched, described(config, source.description)) if line]
+    return Plan(config, source, window, tuple(notes), resumed)
 
 
 def folder_dataset(**settings: object) -> DatasetConfig:
@@ -235,11 +245,12 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         write_json(run.environment, made)
         known.save(run.training_genes)
         console.say(f"run directory: {relative(run.path)}")
+        baselines = _baselines(config, read_genes, record["fingerprint"], run)
         from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
 
         with console.progress("Word2Vec", 1, "epochs") as done:
             inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
-        dataset = inputs.encode(read_genes, config.model, console.warn)
+        dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
         shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
         training = config.training
         console.say(
@@ -253,8 +264,17 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
             where = f"model={config.model.name}, training.restarts={config.training.restarts}"
             hint = "lower training.learning_rate, try another seed or model.initializer, or widen model.dense"
             raise Collapsed(what, where=where, hint=hint)
-        _write_results(config, dataset, fitted, run, seen)
+        _write_results(config, dataset, fitted, run, seen, baselines)
     return run
+
+
+def _baselines(config: RunConfig, dataset: Dataset, fingerprint: str, run: RunDirectory) -> Baselines | None:
+    """Return the baselines of the genes of a run, and write their predictions; None where none are asked for."""
+    if not config.baseline:
+        return None
+    found = find(dataset, fingerprint, shuffled=config.baseline == "shuffled", seed=config.seed)
+    found.write(run.baselines)
+    return found
 
 
 def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[str, Seen]]:
@@ -276,7 +296,12 @@ def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[s
 
 
 def _write_results(
-    config: RunConfig, dataset: Dataset, fitted: Fitted, run: RunDirectory, seen: Mapping[str, Seen]
+    config: RunConfig,
+    dataset: Dataset,
+    fitted: Fitted,
+    run: RunDirectory,
+    seen: Mapping[str, Seen],
+    baselines: Baselines | None,
 ) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
     from genexp.evaluation.plots import plot_history
@@ -286,6 +311,7 @@ def _write_results(
     best, last = (
         evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
     )
+    difference = baselines.difference(best.predictions["test"]) if baselines else None
     ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)
     metrics = {
         "status": "completed",
@@ -301,12 +327,17 @@ def _write_results(
         **({"warnings": tied} if tied else {}),
         "best": best.metrics,
         "last": last.metrics,
+        **({"baselines": baselines.metrics, "above_baseline": difference} if baselines else {}),
     }
     title = f"{config.model.name}, {config.data.name}"
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title)
-    write_report(best, run.predictions, run.plots, title)
+    level = baselines.level("valid") if baselines else None
+    beside = "{}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
+    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
+    write_report(best, run.predictions, run.plots, title, beside)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
+    if difference:
+        console.say(verdict(difference, best.metrics["test"]["r2"]))
     for line in tied:
         console.warn(line)
     console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")

@@ -38,6 +38,7 @@ def run_words(words: Sequence[str]) -> int:
 def files() -> dict[str, str]:
     """Return the content of each file in conf/schema/: one per command, and those of groups with files of their own."""
     from genexp.config.json_schema import json_schema
+    from genexp.training.auto import Table
 
     found = {}
     for name in commands.summaries():
@@ -46,4 +47,5 @@ def files() -> dict[str, str]:
             found[name] = json_schema(module.Config, partial=True)
     train = commands.load("train").Config
     found |= {group: json_schema(train, group, partial=True) for group in ("dataset", "hardware")}
+    found["settings"] = json_schema(Table)
     return {f"{name}.json": json.dumps(content, indent=1) + "\n" for name, content in found.items()}

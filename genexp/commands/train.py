@@ -26,7 +26,7 @@ EXAMPLES = (
 )
 
 Config = TrainConfig
-SHORT_FORMS, IMPLIED, before = TRAIN.short_forms, TRAIN.implied, TRAIN.before
+SHORT_FORMS, IMPLIED, before, settle = TRAIN.short_forms, TRAIN.implied, TRAIN.before, TRAIN.settle
 
 
 def check(config: TrainConfig) -> None:
@@ -56,7 +56,7 @@ def run(composed: Composed[TrainConfig]) -> None:
         )
         return
     chosen = decided(composed)
-    for key in chosen.model.idle(given):
+    for key in (*chosen.model.idle(given), *chosen.training.idle(given)):
         console.warn(f"{key} has no effect beside the other keys of its group")
     start(
         chosen,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -31,7 +32,8 @@ class Command(Generic[S]):
     """What the machinery must know of a subcommand: its name, also that of its file in ``conf/``, and its schema.
 
     For `short_forms` and `implied` see `genexp.config.words.parse`. `before` is called with the parsed words before
-    anything is composed; it may raise a UserError.
+    anything is composed; it may raise a UserError. `settle` returns values, by dotted key, that follow from a
+    config and the words, and replace its own.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Command(Generic[S]):
     short_forms: Mapping[str, str] = field(default_factory=dict)
     implied: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[Words], None] = lambda words: None
+    settle: Callable[[S, Words], Mapping[str, Any]] = lambda config, words: {}
 
 
 @dataclass(frozen=True)
@@ -107,8 +110,12 @@ def compose_parsed(command: Command[S], words: Words, overrides: Sequence[str] |
     """Compose and validate; `overrides` stand in for those of `words`, whose sweeps are taken at their first value."""
     chosen = words.single() if overrides is None else list(overrides)
     whole = composed(command, chosen, words.config_dir)
-    values = _plain(whole)
-    return Composed(command.name, validate(values, command.schema, _source(chosen)), words, whole)
+    config = validate(_plain(whole), command.schema, _source(chosen))
+    if settled := command.settle(config, words):
+        for key, value in settled.items():
+            OmegaConf.update(whole, key, value, force_add=True)
+        config = validate(_plain(whole), command.schema, _source(chosen))
+    return Composed(command.name, config, words, whole)
 
 
 def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | None) -> DictConfig:
@@ -203,6 +210,8 @@ def show(command: Command[Any], words: Words) -> str:
     """Return what ``--cfg`` prints: the composed config as YAML, which may lack values but must not be wrong."""
     whole = composed(command, words.single(), words.config_dir)
     check_shown(_plain(whole), command.schema, _source(words.single()))
+    with suppress(UserError):  # a value is missing
+        whole = compose_parsed(command, words).whole
     keys = [str(key) for key in whole]
     part = {"job": [key for key in keys if key != "hydra"], "hydra": ["hydra"], "all": keys}[str(words.cfg)]
     return OmegaConf.to_yaml(OmegaConf.masked_copy(whole, part))

@@ -59,9 +59,9 @@ def command_help(
         if keys := "\n\n".join(filter(None, map(_keys, [path, *conf.included_files(command)]))):
             parts.append(f"Keys (KEY=VALUE), as in conf/{command}.yaml\n{keys}")
         parts += [_group_keys(group, option) for group, option in chosen.items() if option]
-        settings = conf.CONF_DIR / "settings" / f"{chosen.get('dataset')}-{chosen.get('model')}.yaml"
+        settings = conf.CONF_DIR / "auto" / f"{chosen.get('model')}.yaml"
         if "experiment" in chosen and settings.is_file():
-            parts.append(f"What dataset={chosen['dataset']} changes for this model\n{_keys(settings)}")
+            parts.append(f"What settings=auto changes for this model\n{_keys(settings)}")
         parts.append(FLAGS.format(run_dir=RUN_DIR_FLAG if makes_runs else ""))
     return "\n\n".join(part for part in parts if part)
 

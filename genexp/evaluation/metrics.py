@@ -145,6 +145,21 @@ def mean_r2(labels: np.ndarray, predictions: np.ndarray) -> float:
     return fmean(r2(y, p) for y, p in by_label(labels, predictions))
 
 
+def r2_difference(
+    labels: np.ndarray, predictions: np.ndarray, others: np.ndarray, *, seed: int = 0, resamples: int = 2000
+) -> tuple[float, list[float]]:
+    """Return how much higher the mean r2 of predictions is than that of others, and the 95% bootstrap interval of it.
+
+    The arrays are (n, labels), NaN where a label is missing. Both are resampled with the same genes.
+    """
+    pairs = [by_label(labels, values) for values in (predictions, others)]
+    checked = [_checked(*pair) for both in pairs for pair in both]
+    r2s = _bootstrap_r2(checked, np.tile(~np.isnan(labels), 2), seed, resamples)
+    ours, theirs = (half.mean(axis=1) for half in np.split(r2s, 2, axis=1))
+    low, high = np.percentile(ours - theirs, [2.5, 97.5]) if len(labels) > 2 else (-1.0, 1.0)
+    return mean_r2(labels, predictions) - mean_r2(labels, others), [float(low), float(high)]
+
+
 def collapsed_labels(labels: np.ndarray, predictions: np.ndarray) -> list[bool]:
     """Return for which labels a model collapsed; see `is_collapsed`. The arrays are (n, labels), NaN where missing."""
     return [is_collapsed(p, y) for y, p in by_label(labels, predictions)]

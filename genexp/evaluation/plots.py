@@ -76,8 +76,16 @@ class Panel:
         return np.asarray(self.labels, np.float64), np.asarray(self.predictions, np.float64), collapsed
 
 
-def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_epoch: int, title: str) -> None:
+def plot_history(
+    path: str | Path,
+    history: Sequence[Mapping[str, Any]],
+    best_epoch: int,
+    title: str,
+    baseline: tuple[str, float] | None = None,
+) -> None:
     """Draw losses, validation r2 and, where it changes, the learning rate over the epochs.
+
+    `baseline` is the name and the validation r2 of a simple model, which is drawn as a line.
 
     A few huge losses, usually the first ones, are cut off and counted in the picture rather than allowed to flatten
     everything else.
@@ -91,7 +99,9 @@ def plot_history(path: str | Path, history: Sequence[Mapping[str, Any]], best_ep
         axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
         _draw_losses(axes[0], epoch, loss, val_loss)
         _draw_curve(axes[1], epoch, val_r2, _GREEN)
-        top = max(0.1, 1.12 * val_r2.max())
+        if baseline:
+            axes[1].axhline(baseline[1], color=_GREY, linestyle="--", label=f"{baseline[0]}: {baseline[1]:.3f}")
+        top = max(0.1, 1.12 * val_r2.max(), 1.12 * baseline[1] if baseline else 0)
         axes[1].set(ylabel="validation\nPearson r²", ylim=(-0.03 * top, top))
         if changes.size:
             _draw_learning_rate(axes[2], epoch, lr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,10 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
 from genexp.evaluation.plots import Panel, plot_density, plot_scatter
-from genexp.files import in_short, write_csv
+from genexp.evaluation.tables import prediction_columns, write_predictions
+from genexp.files import in_short
 from genexp.models import load_model
-from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, prediction_columns, read_environment, unreadable_checkpoint
+from genexp.run import CHECKPOINTS, HELD_OUT, RunDirectory, read_environment, unreadable_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -113,15 +113,14 @@ def open_checkpoint(path: Path) -> keras.Model:
         raise unreadable_checkpoint(path, in_short(error)) from error
 
 
-def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) -> None:
-    """Write the predictions as a table, and the plots of the test genes (else of the last split there is)."""
-    rows: list[list[Any]] = []
-    for split, values in result.predictions.items():
-        genes = result.dataset.splits[split]
-        each = zip(genes.genes, genes.labels.tolist(), values.tolist(), strict=True)
-        rows += [[gene, split, *("" if isnan(x) else x for x in label), *value] for gene, label, value in each]
+def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, beside: str = "") -> None:
+    """Write the predictions as a table, and the plots of the test genes (else of the last split there is).
+
+    The titles of the plots end with `beside`, which is what another model reaches.
+    """
     description = result.dataset.description
-    write_csv(predictions, ("gene", "split", *prediction_columns(description.labels)), rows)
+    columns = prediction_columns(description.labels)
+    write_predictions(predictions, columns, result.dataset, result.predictions)
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     found = result.metrics[shown].get("labels", {})
@@ -129,7 +128,7 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str) 
         Panel(name, *pair, found.get(name, result.metrics[shown]))
         for name, pair in zip(description.labels, by_label(labels, values), strict=True)
     ]
-    title = f"{title}, {len(labels):,} {shown} genes"
+    title = f"{title}, {len(labels):,} {shown} genes" + (f"; {beside}" if beside else "")
     plot_scatter(plots / "scatter.png", panels, title, description.unit)
     plot_density(plots / "density.png", panels, title, description.unit)
 
@@ -163,4 +162,10 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPO
         table.add_row(name, *(as_text(values["labels"][name]["r2"]) for values in columns))
     if len(labels) > LISTED_LABELS:
         table.add_row(f"{len(labels) - LISTED_LABELS} others: see metrics.json")
+    if baselines := found.get("baselines"):
+        table.add_section()
+        table.add_row("r² of baselines:")
+        for each in baselines:
+            r2s = (as_text(each["best"][split]["r2"]) for split in found[checkpoints[0]])  # below the first checkpoint
+            table.add_row(f"{each['name'].replace('_', ' ')}, {each['data']}", *r2s)
     return table

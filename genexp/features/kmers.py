@@ -52,12 +52,12 @@ def kmer_index(tokens: np.ndarray, k: int) -> np.ndarray:
 def chunk_counts(tokens: np.ndarray, k: int = 3, chunk: int = 50) -> np.ndarray:
     """Count the k-mers inside each chunk of (n, window) uint8 tokens, without those that contain N.
 
-    Returns (n, window / chunk, 4**k) counts in the order of `kmer_words`: uint8, or uint16 if a chunk has more than
-    255 k-mers.
+    Returns (n, window / chunk, 4**k) counts in the order of `kmer_words`, in the smallest unsigned type that holds the
+    number of k-mers of a chunk.
     """
     n, window = tokens.shape
     check_chunks(window, k, chunk)
-    dtype = np.uint8 if chunk - k + 1 <= 255 else np.uint16
+    dtype = np.min_scalar_type(chunk - k + 1)
     counts = allocate((n, window // chunk, 4**k), dtype, on_disk=is_on_disk(tokens))
     in_threads(lambda rows: _count(tokens[rows], k, chunk, counts[rows]), n, _THREAD_TOKENS // window)
     return counts

@@ -7,6 +7,8 @@ import numpy as np
 #: A base is the index of its letter; N is any unknown base.
 ALPHABET = "ACGTN"
 N_TOKEN = 4
+#: The token of the base that pairs with each; N with N.
+COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
 
 #: How other programs number A, C, G, T and N; 4 is a base in the first three, and the others have numbers of their own.
 _NUMBERINGS = {
@@ -111,3 +113,8 @@ def _encode_rows(one_hot: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def rows_with_n(tokens: np.ndarray) -> np.ndarray:
     """Return which rows of (n, length) tokens contain an N, as (n,) bool."""
     return np.asarray(tokens.max(axis=1, initial=0) == N_TOKEN)
+
+
+def reverse_complement(tokens: np.ndarray) -> np.ndarray:
+    """Return the other strand of (..., length) uint8 tokens, read from its 5' end; N stays N."""
+    return np.take(COMPLEMENT, tokens[..., ::-1])

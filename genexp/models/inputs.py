@@ -71,10 +71,11 @@ def input_shapes(
     return InputShapes((length // config.chunk, 4**config.k), widths, kind, loaded, labels)
 
 
-def encode(dataset: Dataset, config: ModelConfig, warn: Report) -> Dataset:
+def encode(dataset: Dataset, config: ModelConfig, warn: Report, *, augmented: bool = False) -> Dataset:
     """Return the dataset with promoters as k-mer counts where the model reads k-mers.
 
-    `warn` is called with a sentence if chunks hold no k-mer, because of N.
+    `warn` is called with a sentence if chunks hold no k-mer, because of N. The training promoters stay as they are if
+    they are `augmented` in each epoch.
     """
     promoter = dataset.description.promoter
     splits = {name: encode_split(split, config, promoter) for name, split in dataset.splits.items()}
@@ -82,7 +83,7 @@ def encode(dataset: Dataset, config: ModelConfig, warn: Report) -> Dataset:
         empty = sum(empty_chunks(split.blocks[PROMOTER]) for split in splits.values())
         if empty:
             warn(f"{empty:,} chunks contain no k-mer without N; the model is fed zeros there")
-    return replace(dataset, splits=splits)
+    return replace(dataset, splits={**splits, "train": dataset.splits["train"]} if augmented else splits)
 
 
 def encode_split(split: Split, config: ModelConfig, promoter: str | None) -> Split:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from genexp.blocks import BLOCKS, PROMOTER, feature_blocks, in_order
+from genexp.config.conf import CONF_DIR, load
 from genexp.config.validation import validate
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
@@ -16,6 +18,7 @@ from genexp.run import RunDirectory, read_config_yaml, read_environment, unreada
 from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
+from genexp.training.schedules import SCHEDULES, schedule_name
 
 #: The groups ``model`` and ``dataset`` of a config, as the class that belongs to their name.
 AnyModel = Annotated[ModelConfig, ByName("model", lambda name: config_class(name) if name in names() else None, names)]
@@ -33,16 +36,46 @@ class TrainingConfig(Schema):
     learning_rate: Positive = Field(description="learning rate; the original optimizer has a schedule instead")
     optimizer: Annotated[str, OneOf(OPTIMIZERS), Lower] = Field(description="name of the optimizer")
     momentum: Rate = Field(description="momentum of sgd")
-    weight_decay: Share = Field(description="weight decay of adamw")
-    warmup_steps: Count = Field(description="warm-up steps of the original schedule")
-    d_model: Count = Field(description="width of the embedding in the original schedule")
+    weight_decay: Share = Field(description="weight decay of adamw and sgdw")
+    clip_norm: Positive | None = Field(description="largest norm of the gradient of all weights; null: any")
+    ema: Rate | None = Field(
+        description="decay, per update, of the average of the weights that is evaluated and saved; null: no average"
+    )
+    schedule: Annotated[str, OneOf(tuple(SCHEDULES))] | None = Field(
+        description="schedule of the learning rate; null: noam for the original optimizer, else milestone"
+    )
+    warmup: Rate = Field(description="share of all updates in which the rate of cosine and one_cycle rises")
+    plateau_patience: Count = Field(description="epochs without a lower validation loss before plateau lowers the rate")
+    plateau_factor: Rate = Field(description="factor of the learning rate at each plateau")
+    warmup_steps: Count = Field(description="warm-up steps of the noam schedule")
+    d_model: Count = Field(description="width of the embedding in the noam schedule")
     loss: Annotated[str, OneOf(LOSSES), Lower] = Field(description="loss, by its Keras name")
     patience: Count | None = Field(description="epochs without a lower validation loss before stopping; null: no limit")
     milestone: Count | None = Field(description="epochs after which the learning rate is multiplied once; null: never")
     milestone_factor: Positive = Field(description="factor of the learning rate after the milestone")
     shuffle: bool = Field(description="a new order of the training genes in every epoch")
+    label_noise: Annotated[float, Field(ge=0, strict=False)] = Field(
+        description="noise of the training labels, new in every epoch, in standard deviations"
+    )
+    shift: Index = Field(description="nt by which a training promoter moves at most, at random, in every epoch")
+    reverse_complement: bool = Field(description="train on a random strand of each sequence; only without a TSS")
+    both_strands: bool = Field(description="predict the mean over both strands of a sequence; only without a TSS")
     restarts: Index = Field(description="new attempts with another seed when the network collapses")
     start_from: PathText | None = Field(description="run directory whose best checkpoint gives the initial weights")
+
+    def idle(self, given: Collection[str]) -> list[str]:
+        """Return those of the dotted keys given that have no effect beside the others."""
+        schedule = schedule_name(self)
+        needs = {
+            **dict.fromkeys(("milestone", "milestone_factor"), schedule == "milestone"),
+            **dict.fromkeys(("plateau_patience", "plateau_factor"), schedule == "plateau"),
+            **dict.fromkeys(("warmup_steps", "d_model"), schedule == "noam"),
+            "warmup": schedule in ("cosine", "one_cycle"),
+            "learning_rate": schedule != "noam",
+            "momentum": self.optimizer in ("sgd", "sgdw"),
+            "weight_decay": self.optimizer in ("adamw", "sgdw"),
+        }
+        return [f"training.{key}" for key, read in needs.items() if not read and f"training.{key}" in given]
 
 
 class HardwareConfig(Schema):
@@ -81,8 +114,17 @@ class RunConfig(Schema):
     """The whole config of a run."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
+    # With a default, as the config.yaml of the first runs has no such key.
+    settings: Literal["published", "auto"] | None = Field(
+        default=None, description="the model's published settings, or those for this dataset; null: as the layout is"
+    )
     logger: Loggers | None = Field(description="where each epoch is written beside history.csv")
     experiment: ExperimentConfig | None = Field(default=None, description="a published result to compare with")
+    # With a default, as the config.yaml of earlier runs has no such key.
+    baseline: bool | Literal["shuffled"] = Field(
+        default=False,
+        description="ridge regression and boosting on the same genes; shuffled: on shuffled training labels too",
+    )
     data: DataConfig
     dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
     model: AnyModel
@@ -124,6 +166,17 @@ def read_description(run: RunDirectory) -> DatasetDescription:
         return DatasetDescription.model_validate(read_environment(run)["dataset"])
 
 
+#: Keys of ``training`` that the first runs did not have; by default they change nothing.
+LATER = (
+    *("clip_norm", "ema", "schedule", "warmup", "plateau_patience", "plateau_factor"),
+    *("label_noise", "shift", "reverse_complement", "both_strands"),
+)
+
+
 def read_config(run: RunDirectory) -> RunConfig:
     """Return the config of a run, as its ``config.yaml`` holds it."""
-    return validate(read_config_yaml(run), RunConfig, str(run.config))
+    content = read_config_yaml(run)
+    if isinstance(training := content.get("training"), dict):
+        defaults = load(CONF_DIR / "base" / "training.yaml")["training"]
+        content["training"] = {key: defaults[key] for key in LATER} | training
+    return validate(content, RunConfig, str(run.config))

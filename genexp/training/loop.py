@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 
 from genexp.console import progress, say, warn
-from genexp.dataset.batches import TrainingBatches, inference_batches
+from genexp.dataset.batches import Augmentation, TrainingBatches, inference_batches, steps_per_epoch
 from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
@@ -19,14 +20,17 @@ from genexp.evaluation.metrics import collapsed_labels, mean_r2, nearly_constant
 from genexp.evaluation.report import predict
 from genexp.files import write_csv
 from genexp.models import InputShapes, build_model
+from genexp.models.layers.strands import both_strands
 from genexp.run import HISTORY_COLUMNS, RunDirectory
+from genexp.training.augmentation import augmentation_of
 from genexp.training.loggers import Log, open_loggers
 from genexp.training.losses import Loss, loss_of
-from genexp.training.optimizers import build_optimizer, epoch_rate, has_schedule
+from genexp.training.optimizers import averaged, build_optimizer
+from genexp.training.schedules import epoch_rate
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
 from genexp.training.strategy import Hardware
-from genexp.units import clock
+from genexp.units import clock, duration
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -50,6 +54,10 @@ FUSED_STEPS, FUSED_BELOW_S = 8, 0.1
 FUSED_FROM = 5_000
 
 
+#: Seconds of training from which the running time is estimated.
+ESTIMATE_AFTER_S = 3.0
+
+
 @dataclass(frozen=True)
 class Fitted:
     """The model after the last epoch, the progress, the seed of the last attempt, and whether it collapsed too."""
@@ -65,8 +73,11 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
     state = read_progress(run.state)
     while True:
         seed = (config.seed + state.attempt * SEED_STEP) % 2**31
-        loss = loss_of(config.training.loss, dataset.splits["train"].labels)
-        model = compiled_model(config, shapes, hardware, seed, loss)
+        genes = dataset.splits["train"]
+        loss = loss_of(config.training.loss, genes.labels)
+        steps = steps_per_epoch(len(genes), config.training.batch_size, static=hardware.static_batches)
+        model = compiled_model(config, shapes, hardware, seed, loss, steps)
+        predictor = both_strands(model) if config.training.both_strands else model
         say(f"{model.count_params():,} parameters in {len(model.layers)} layers, seed {seed}")
         if config.training.start_from and not state.epoch:
             origin, initial = take_weights(model, config, shapes.vectors, dataset.description.labels)
@@ -76,10 +87,13 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
             restore_variables(run.state, model)
             say(f"resuming after epoch {state.epoch}")
             if state.best_epoch == state.epoch:  # the crash may have come between state and checkpoint
-                save_model(model, run, "best")
+                with averaged(model):
+                    save_model(predictor, run, "best")
+        augmentation = augmentation_of(config, shapes)
         with open_loggers(config, run, state.attempt) as log:
-            fit(model, config.training, dataset, hardware, run, state, seed, log)
-        save_model(model, run, "last")
+            fit(model, config.training, dataset, hardware, run, state, seed, log, predictor, augmentation)
+        with averaged(model):
+            save_model(predictor, run, "last")
         collapsed = state.collapsed
         if not collapsed or state.attempt >= config.training.restarts:
             return Fitted(model, state, seed, collapsed)
@@ -91,17 +105,22 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
 
 
 def compiled_model(
-    config: RunConfig, shapes: InputShapes, hardware: Hardware, seed: int, loss: str | Loss | None = None
+    config: RunConfig,
+    shapes: InputShapes,
+    hardware: Hardware,
+    seed: int,
+    loss: str | Loss | None = None,
+    steps: int = 1,
 ) -> keras.Model:
     """Build and compile the model inside the strategy's scope, from a fresh session and seed.
 
-    `loss` is the config's unless it is given.
+    `loss` is the config's unless it is given; `steps` are the updates of an epoch.
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     with hardware.strategy.scope():
         model = build_model(config.model, shapes)
-        optimizer = build_optimizer(config.training)
+        optimizer = build_optimizer(config.training, steps)
         model.compile(optimizer, loss=loss or config.training.loss, jit_compile=hardware.jit)
         # Its variables are made now, so that every replica has them before the first step.
         model.optimizer.build(model.trainable_variables)
@@ -117,10 +136,18 @@ def fit(
     state: Progress,
     seed: int,
     log: Log,
+    predictor: keras.Model | None = None,
+    augmentation: Augmentation | None = None,
 ) -> None:
-    """Run the epochs that are left, updating `state` and the run directory after each."""
+    """Run the epochs that are left, updating `state` and the run directory after each.
+
+    `predictor` has the weights of `model`, and predicts and is saved in its place.
+    """
+    predictor = predictor or model
     genes, valid, static = dataset.splits["train"], dataset.splits["valid"], hardware.static_batches
-    batches = TrainingBatches(genes, training.batch_size, seed, shuffle=training.shuffle, static=static)
+    batches = TrainingBatches(
+        genes, training.batch_size, seed, shuffle=training.shuffle, static=static, augmentation=augmentation
+    )
     valid_batches = inference_batches(valid, min(training.batch_size, len(valid)))
     first, distinct = state.epoch, valid.distinct()
     with progress("epochs", training.epochs, "epochs", plain=False) as epochs_done:
@@ -129,14 +156,22 @@ def fit(
                 say(f"stopped early: no lower validation loss for {training.patience} epochs")
                 break
             batches.epoch = state.epoch
-            row, predictions = one_epoch(model, training, batches.dataset, valid, valid_batches, state.epoch)
+            first_epoch = (
+                []
+                if state.epoch > first
+                else [Estimate(training.epochs - first, batches.steps, len(valid) / len(genes))]
+            )
+            trained = train_epoch(model, training, batches.dataset, state.history, first_epoch)
+            with averaged(model):
+                row, predictions = validated(predictor, training, valid, valid_batches, trained, state.epoch + 1)
             nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])
             state.watch(all(collapsed_labels(valid.labels, predictions)), all(nearly))
             state.advance(row)
 
             save_state(run.state, state, model)
             if state.waited == 0:
-                save_model(model, run, "best")
+                with averaged(model):
+                    save_model(predictor, run, "best")
             write_csv(run.history, HISTORY_COLUMNS, [list(r.values()) for r in state.history])
             log(row)
             say(epoch_line(state, training.epochs, len(genes)))
@@ -150,33 +185,69 @@ def fit(
                 model.compile(model.optimizer, loss=loss, jit_compile=jit, steps_per_execution=FUSED_STEPS)
 
 
-def one_epoch(
+def train_epoch(
     model: keras.Model,
     training: TrainingConfig,
     batches: tf.data.Dataset,
-    valid: Split,
-    valid_batches: tf.data.Dataset,
-    epoch: int,
-) -> tuple[dict[str, float], np.ndarray]:
-    """Train for one epoch and validate; return its row of the history and the predictions, (n, labels) float32."""
-    rate, scheduled = epoch_rate(training, epoch), has_schedule(model.optimizer)
-    if not scheduled:
+    history: Sequence[Mapping[str, float]],
+    callbacks: list[keras.callbacks.Callback],
+) -> tuple[float, float, float]:
+    """Train for one epoch; return the loss, the learning rate and the seconds."""
+    rate = epoch_rate(training, [row["val_loss"] for row in history])
+    if rate is not None:
         model.optimizer.learning_rate = rate
     started = time.perf_counter()
-    loss = float(model.fit(batches, shuffle=False, verbose=0).history["loss"][0])
-    trained = time.perf_counter()
-    predictions = predict(model, valid_batches, len(valid))
+    loss = float(model.fit(batches, shuffle=False, verbose=0, callbacks=callbacks).history["loss"][0])
+    seconds = time.perf_counter() - started
+    return loss, float(model.optimizer.learning_rate) if rate is None else rate, seconds
+
+
+def validated(
+    model: keras.Model,
+    training: TrainingConfig,
+    valid: Split,
+    batches: tf.data.Dataset,
+    trained: tuple[float, float, float],
+    epoch: int,
+) -> tuple[dict[str, float], np.ndarray]:
+    """Validate after an epoch; return its row of the history and the predictions, (n, labels) float32."""
+    loss, rate, seconds = trained
+    started = time.perf_counter()
+    predictions = predict(model, batches, len(valid))
     validation_loss = keras.losses.get(loss_of(training.loss, valid.labels))
     val_loss = float(np.mean(validation_loss(valid.labels, predictions)))
-    seconds, val_seconds = trained - started, time.perf_counter() - trained
-    if scheduled:
-        rate = float(model.optimizer.learning_rate)
+    val_seconds = time.perf_counter() - started
     if not (math.isfinite(loss) and math.isfinite(val_loss)):
         received = f"loss {loss}, validation loss {val_loss}, at learning rate {rate:g}"
         hint = "lower training.learning_rate, or use hardware.precision=float32 if it was mixed_float16"
-        raise UserError("training diverged", where=f"epoch {epoch + 1}", received=received, hint=hint)
-    row = (epoch + 1, loss, val_loss, mean_r2(valid.labels, predictions), rate, seconds, val_seconds)
+        raise UserError("training diverged", where=f"epoch {epoch}", received=received, hint=hint)
+    row = (epoch, loss, val_loss, mean_r2(valid.labels, predictions), rate, seconds, val_seconds)
     return dict(zip(HISTORY_COLUMNS, row, strict=True)), predictions
+
+
+class Estimate(keras.callbacks.Callback):
+    """Prints how long a run takes at most, from the updates of its first epoch, once they have taken long enough.
+
+    The first update is left out, as it compiles the model. Validation counts as a third of training, per gene.
+    """
+
+    def __init__(self, epochs: int, steps: int, validation: float) -> None:
+        super().__init__()
+        self.epochs, self.steps, self.validation = epochs, steps, validation
+        self.started, self.said = 0.0, False
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
+        if batch == 0:
+            self.started = self._now()
+        elif not self.said and (batch + 1 == self.steps or time.perf_counter() - self.started > ESTIMATE_AFTER_S):
+            each = (self._now() - self.started) / batch
+            total = each * self.steps * self.epochs * (1 + self.validation / 3)
+            say(f"about {duration(total)} for {self.epochs} epochs at most ({self.steps} updates of {each:.3f} s each)")
+            self.said = True
+
+    def _now(self) -> float:
+        np.asarray(self.model.optimizer.iterations)  # waits for the device
+        return time.perf_counter()
 
 
 def save_model(model: keras.Model, run: RunDirectory, name: str) -> None:

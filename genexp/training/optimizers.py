@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from genexp.training.schedules import SCHEDULES, Noam, schedule_name
+
 if TYPE_CHECKING:
+    import keras
     from keras.optimizers import Optimizer
 
     from genexp.training.config import TrainingConfig
@@ -16,39 +23,86 @@ LOSSES = (
     *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
 )
 
-#: By the name in ``training.optimizer``: from the module `keras.optimizers` and the config to the optimizer.
-OPTIMIZERS: dict[str, Callable[[Any, TrainingConfig], Optimizer]] = {
-    "sgd": lambda keras, config: keras.SGD(config.learning_rate, momentum=config.momentum),
-    "adam": lambda keras, config: keras.Adam(config.learning_rate),
-    # Decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101).
-    "adamw": lambda keras, config: keras.AdamW(config.learning_rate, weight_decay=config.weight_decay),
-    "adadelta": lambda keras, config: keras.Adadelta(config.learning_rate, rho=0.95),
-    "adamax": lambda keras, config: keras.Adamax(config.learning_rate),
-    # Of the Transformer paper; ``training.learning_rate`` and the milestone have no effect.
-    "original": lambda keras, config: keras.Adam(_noam(config), beta_1=0.9, beta_2=0.98, epsilon=1e-9),
+#: By the name in ``training.optimizer``: from the module `keras.optimizers`, the config, and the arguments that all
+#: share (learning rate, clipping, average of the weights) to the optimizer.
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": lambda keras, config, **shared: keras.SGD(momentum=config.momentum, **shared),
+    # Decoupled weight decay (Loshchilov and Hutter 2019, ICLR, arXiv 1711.05101), of both optimizers of that paper.
+    "sgdw": lambda keras, config, **shared: keras.SGD(
+        momentum=config.momentum, weight_decay=config.weight_decay, **shared
+    ),
+    "adam": lambda keras, config, **shared: keras.Adam(**shared),
+    "adamw": lambda keras, config, **shared: keras.AdamW(weight_decay=config.weight_decay, **shared),
+    "adadelta": lambda keras, config, **shared: keras.Adadelta(rho=0.95, **shared),
+    "adamax": lambda keras, config, **shared: keras.Adamax(**shared),
+    # Of the Transformer paper, with the Noam schedule unless training.schedule names another.
+    "original": lambda keras, config, **shared: keras.Adam(beta_1=0.9, beta_2=0.98, epsilon=1e-9, **shared),
 }
 
 
-def _noam(config: TrainingConfig) -> object:
-    from genexp.training.schedules import TransformerSchedule
-
-    return TransformerSchedule(config.d_model, config.warmup_steps)
-
-
-def build_optimizer(config: TrainingConfig) -> Optimizer:
-    """Return a new optimizer."""
+def build_optimizer(config: TrainingConfig, steps: int = 1) -> Optimizer:
+    """Return a new optimizer for a loop that calls ``fit`` once for each epoch, of so many updates."""
     from keras import optimizers
 
-    return OPTIMIZERS[config.optimizer](optimizers, config)
+    average = {} if config.ema is None else {"use_ema": True, "ema_momentum": config.ema}
+    built = OPTIMIZERS[config.optimizer](
+        optimizers, config, learning_rate=_rate(config, steps), global_clipnorm=config.clip_norm, **average
+    )
+    # Keras would make the averages the weights after every `fit`, and training would go on from there.
+    built.finalize_variable_values = lambda variables: None
+    if config.clip_norm is not None:
+        built._clip_gradients = clipped_over_replicas(built._clip_gradients)
+    return built
 
 
-def has_schedule(optimizer: Optimizer) -> bool:
-    """Return whether the learning rate goes by updates of the weights, so that no epoch may set it."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # that of a loss scale, with mixed_float16
-    return isinstance(inner.get_config()["learning_rate"], dict)
+def _rate(config: TrainingConfig, steps: int) -> Any:
+    """Return the learning rate, or the schedule that goes by updates."""
+    schedule = SCHEDULES[schedule_name(config)]
+    if callable(schedule):
+        return config.learning_rate
+    from genexp.training import update_schedules as by_update
+
+    if isinstance(schedule, Noam):
+        return by_update.TransformerSchedule(config.d_model, config.warmup_steps)
+    updates = config.epochs * steps
+    return by_update.AnnealingSchedule(
+        config.learning_rate, updates, round(config.warmup * updates), **asdict(schedule)
+    )
 
 
-def epoch_rate(config: TrainingConfig, epochs_done: int) -> float:
-    """Return the learning rate after `epochs_done` epochs: from the milestone on, multiplied by its factor."""
-    passed = config.milestone is not None and epochs_done >= config.milestone
-    return config.learning_rate * (config.milestone_factor if passed else 1.0)
+def clipped_over_replicas(clip: Callable[[list[Any]], list[Any]]) -> Callable[[list[Any]], list[Any]]:
+    """Return a clipping of the gradient of the whole batch, where Keras clips the part of each replica.
+
+    Keras adds up the parts of the replicas afterwards, so each returns an equal share of the clipped sum.
+    """
+
+    def clipped(gradients: list[Any]) -> list[Any]:
+        import tensorflow as tf
+
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return clip(gradients)
+        whole = clip(context.all_reduce(tf.distribute.ReduceOp.SUM, gradients))
+        return [gradient / context.num_replicas_in_sync for gradient in whole]
+
+    return clipped
+
+
+@contextmanager
+def averaged(model: keras.Model) -> Iterator[None]:
+    """Give a compiled model the averages of its weights, where its optimizer keeps any, for a while.
+
+    Batch normalisation keeps its own statistics, which are averages already.
+    """
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # that of a loss scale
+    if not optimizer.use_ema or not np.asarray(optimizer.iterations):
+        yield
+        return
+    weights = [np.array(v) for v in model.trainable_variables]
+    for variable, average in zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True):
+        variable.assign(np.array(average))
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(value)

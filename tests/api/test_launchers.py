@@ -12,7 +12,6 @@ from importlib.util import find_spec
 
 import pytest
 import yaml
-from conftest import QUICK
 
 from genexp.api.launchers import run_one
 from genexp.config.words import LAUNCHERS

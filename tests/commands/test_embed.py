@@ -17,7 +17,14 @@ from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 
-SMALL = ("training.epochs=2", "training.batch_size=32", "training.learning_rate=0.01", "hardware=cpu", "model.chunk=20")
+SMALL = (
+    "training.epochs=2",
+    "training.batch_size=32",
+    "training.learning_rate=0.01",
+    "hardware=cpu",
+    "model.chunk=20",
+    "baseline=false",
+)
 SMALL_MODEL = {
     "transformer": ("model.heads=2", "model.key_dim=4", "model.ff_dim=8", "model.dense=4"),
     "biolstm": ("model.units=4", "model.dense=4"),

@@ -49,6 +49,7 @@ def test_the_run_directory_is_complete(run):
     files = {str(p.relative_to(run)) for p in run.rglob("*") if p.is_file()}
     assert files == {
         *("config.yaml", "environment.json", "train.log", "history.csv", "metrics.json", "predictions.csv"),
+        "baselines.csv",
         "training_genes.npz",
         *("checkpoints/best.keras", "checkpoints/last.keras", "checkpoints/state/state.npz"),
         *("plots/history.png", "plots/scatter.png", "plots/density.png"),
@@ -118,9 +119,21 @@ def test_the_same_seed_gives_the_same_run_and_another_another(run, xpresso_root,
     assert history(tmp_path / "other") != history(run)
 
 
-def test_a_resumed_run_is_the_uninterrupted_run(run, xpresso_root, tmp_path, monkeypatch):
+#: Settings whose state a resumed run must find again.
+STATEFUL = (
+    *("training.optimizer=adamw", "training.schedule=one_cycle", "training.clip_norm=0.5", "training.ema=0.8"),
+    *("training.label_noise=0.2", "training.shift=7"),
+)
+
+
+@pytest.mark.parametrize("words", [(), STATEFUL], ids=["published", "today"])
+def test_a_resumed_run_is_the_uninterrupted_run(run, xpresso_root, tmp_path, monkeypatch, words):
     """Stopped in the second epoch and resumed: the same history, the same predictions, to the last digit."""
     from genexp.training import loop
+
+    if words:
+        run = tmp_path / "whole"
+        assert train(xpresso_root, run, *words) == 0
 
     calls = 0
     real = loop.predict
@@ -133,7 +146,7 @@ def test_a_resumed_run_is_the_uninterrupted_run(run, xpresso_root, tmp_path, mon
         return real(*args)
 
     monkeypatch.setattr(loop, "predict", stop_in_second_epoch)
-    assert train(xpresso_root, tmp_path / "stopped") == 130
+    assert train(xpresso_root, tmp_path / "stopped", *words) == 130
     assert metrics(tmp_path / "stopped")["status"] == "interrupted"
     assert metrics(tmp_path / "stopped")["epochs_run"] == 1
     monkeypatch.setattr(loop, "predict", real)

@@ -10,7 +10,7 @@ from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.report import Evaluated, results_table, write_report
-from genexp.run import prediction_columns
+from genexp.evaluation.tables import prediction_columns
 
 
 def evaluated(labels, n=40, missing=False):

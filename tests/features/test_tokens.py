@@ -9,6 +9,7 @@ from genexp.features.tokens import (
     N_TOKEN,
     numbering_of,
     other_numbering,
+    reverse_complement,
     rows_with_n,
     text_from_tokens,
     tokens_from_one_hot,
@@ -177,3 +178,11 @@ def test_masked_bases_are_none():
 )
 def test_numbers_that_are_no_tokens_are_named(numbers, name):
     assert numbering_of(np.array(numbers)[promoters(0, 4, 400, 0.5, 2)]) == name
+
+
+@given(st.text("ACGTN"))
+def test_the_reverse_complement_is_that_of_the_text(text):
+    other = text[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    tokens = tokens_from_text(text)
+    np.testing.assert_array_equal(reverse_complement(tokens), tokens_from_text(other))
+    np.testing.assert_array_equal(reverse_complement(reverse_complement(tokens)), tokens)

@@ -91,6 +91,7 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.models import InputShapes
 from genexp.run import RunDirectory
 from genexp.training import loop
+from genexp.training.augmentation import augmentation_of
 from genexp.training.losses import loss_of
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware
@@ -103,13 +104,16 @@ split = Split(np.arange(n).astype(str), y, {"T": x})
 described = DatasetDescription(source="", layout="", genes={}, widths={"T": 5}, labels=("a", "b"))
 dataset = Dataset(described, {"train": split, "valid": split, "test": split})
 config = compose("model=fc_net", "data=T", "training.batch_size=16", "training.epochs=2", "training.shuffle=false",
-                 "training.optimizer=adam", "training.learning_rate=0.01", "model.dense=[8,4]", "model.dropout=0")
+                 "training.optimizer=adam", "training.learning_rate=0.01", "model.dense=[8,4]", "model.dropout=0",
+                 "training.clip_norm=0.3", "training.ema=0.8", "training.schedule=one_cycle",
+                 "training.label_noise=0.1")
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]) if replicas == 2 else tf.distribute.get_strategy()
 hardware = Hardware(strategy, ("CPU:0", "CPU:1")[:replicas], replicas == 2, jit)
-model = loop.compiled_model(config, InputShapes(None, {"T": 5}, None, labels=2), hardware, 1, loss_of("mse", y))
+model = loop.compiled_model(config, InputShapes(None, {"T": 5}, None, labels=2), hardware, 1, loss_of("mse", y),
+                            4)
 state = Progress()
 loop.fit(model, config.training, dataset, hardware, RunDirectory(__import__("pathlib").Path(sys.argv[4])), state, 1,
-         lambda row: None)
+         lambda row: None, augmentation=augmentation_of(config, InputShapes(None)))
 losses = [[row["loss"], row["val_loss"], row["val_r2"]] for row in state.history]
 print(json.dumps([losses, [w.tolist() for w in model.get_weights()]]))
 """

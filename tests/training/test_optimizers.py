@@ -1,4 +1,4 @@
-"""Optimisers by name, the schedules, and parity with plain Keras."""
+"""Optimisers by name, the and parity with plain Keras."""
 
 import re
 
@@ -8,8 +8,7 @@ import pytest
 
 from genexp.api import compose
 from genexp.config.conf import CONF_DIR
-from genexp.training.optimizers import OPTIMIZERS, build_optimizer, epoch_rate
-from genexp.training.schedules import TransformerSchedule
+from genexp.training.optimizers import OPTIMIZERS, build_optimizer
 
 
 def training(*overrides):
@@ -38,19 +37,6 @@ def test_published_constants():
     original = build_optimizer(training("training.optimizer=original"))
     assert (original.beta_1, original.beta_2, original.epsilon) == (0.9, 0.98, 1e-9)
     assert build_optimizer(training("training.momentum=0.8")).momentum == 0.8
-
-
-def test_the_original_schedule_is_the_papers():
-    schedule = TransformerSchedule(64, 4000)
-    for step in (1, 2, 3999, 4000, 4001, 100_000):
-        expected = 64**-0.5 * min(step**-0.5, step * 4000**-1.5)
-        assert float(schedule(step - 1)) == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize(("done", "factor"), [(0, 1), (69, 1), (70, 0.1), (71, 0.1), (299, 0.1)])
-def test_the_milestone_fires_once(done, factor):
-    config = training("model=divide_et_impera", "training.learning_rate=1e-3", "training.milestone=70")
-    assert epoch_rate(config, done) == pytest.approx(1e-3 * factor)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "original"])

@@ -1,0 +1,95 @@
+"""The average of the weights and the clipping of the gradient, against NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from genexp.api import compose
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Dataset, Split
+from genexp.models import InputShapes, load_model
+from genexp.run import RunDirectory
+from genexp.training import loop
+from genexp.training.optimizers import averaged, build_optimizer
+from genexp.training.state import Progress
+from genexp.training.strategy import Hardware
+
+WORDS = (
+    *("model=fc_net", "data=T", "model.dense=[4,4]", "model.dropout=0", "training.batch_size=16"),
+    *("training.optimizer=adam", "training.learning_rate=0.02", "training.epochs=4", "training.schedule=cosine"),
+)
+HARDWARE = Hardware(tf.distribute.get_strategy(), ("CPU:0",), False, False)
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(48, 5)).astype(np.float32)
+    split = Split(np.arange(48).astype(str), x[:, :1] - x[:, 1:2], {"T": x})
+    described = DatasetDescription(source="", layout="", genes={}, widths={"T": 5})
+    return Dataset(described, {"train": split, "valid": split, "test": split})
+
+
+def fitted(dataset, folder, *words):
+    """Return the model, its progress, and its weights after every update."""
+    config, steps = compose(*WORDS, *words), []
+    model = loop.compiled_model(config, InputShapes(None, {"T": 5}, None), HARDWARE, 1, steps=3)
+    original = model.train_step
+
+    def recorded(data):
+        logs = original(data)
+        with tf.control_dependencies([logs["loss"]]):
+            tf.py_function(lambda *weights: steps.append([w.numpy() for w in weights]), model.trainable_variables, [])
+        return logs
+
+    model.train_step = recorded
+    state = Progress()
+    loop.fit(model, config.training, dataset, HARDWARE, RunDirectory(folder), state, 1, lambda row: None)
+    return model, state, steps
+
+
+def test_the_averages_are_evaluated_and_saved_and_training_goes_on_from_the_weights(dataset, tmp_path):
+    plain, without, _ = fitted(dataset, tmp_path / "plain")
+    model, state, steps = fitted(dataset, tmp_path / "ema", "training.ema=0.8")
+    for a, b in zip(plain.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [row["loss"] for row in state.history] == [row["loss"] for row in without.history]
+    assert [row["val_loss"] for row in state.history] != [row["val_loss"] for row in without.history]
+    assert len(steps) == 12
+    expected = [np.array(w, np.float64) for w in steps[0]]
+    for weights in steps[1 : state.best_epoch * 3]:
+        expected = [0.8 * a + 0.2 * w for a, w in zip(expected, weights, strict=True)]
+    for a, b in zip(load_model(RunDirectory(tmp_path / "ema").checkpoint("best")).get_weights(), expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_weights_are_back_after_the_averages_were_used(dataset, tmp_path):
+    model, _, _ = fitted(dataset, tmp_path, "training.ema=0.8")
+    before = model.get_weights()
+    with averaged(model):
+        assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_norm_of_the_whole_gradient_is_clipped():
+    optimizer = build_optimizer(compose("training.clip_norm=0.5", "training.momentum=0").training)
+    optimizer.learning_rate = 1.0
+    variables = [keras.Variable([0.0, 0.0]), keras.Variable([0.0])]
+    optimizer.build(variables)
+    gradients = [np.array([3.0, 0.0], np.float32), np.array([4.0], np.float32)]
+    optimizer.apply([tf.constant(g) for g in gradients])
+    for variable, gradient in zip(variables, gradients, strict=True):
+        np.testing.assert_allclose(variable.numpy(), -gradient * 0.5 / 5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgdw", "adamw"])
+def test_weight_decay_is_decoupled_from_the_gradient(name):
+    """Without a gradient, a weight shrinks by rate times decay (Loshchilov and Hutter 2019, algorithms 1 and 2)."""
+    words = (f"training.optimizer={name}", "training.weight_decay=0.5", "training.learning_rate=0.1")
+    optimizer = build_optimizer(compose(*words).training)
+    variable = keras.Variable([2.0])
+    optimizer.build([variable])
+    optimizer.apply([tf.constant([0.0])])
+    assert variable.numpy()[0] == pytest.approx(2 * (1 - 0.1 * 0.5))
