@@ -15,13 +15,17 @@ from genexp.version import __version__
 
 if TYPE_CHECKING:
     from genexp.api import (
+        Comparison,
+        Ensemble,
         Run,
         RunConfig,
         UserError,
         baselines,
+        compare,
         compose,
         load_dataset,
         load_model,
+        open_ensemble,
         open_run,
         prepare_dataset,
         train,
@@ -29,14 +33,18 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
     "UserError",
     "__version__",
     "baselines",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
     "prepare_dataset",
     "train",

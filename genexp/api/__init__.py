@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genexp import console
+from genexp.api.comparing import Comparison
+from genexp.api.ensembles import Ensemble
 from genexp.api.runs import Run
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
@@ -22,13 +25,17 @@ if TYPE_CHECKING:
     from genexp.evaluation.baselines import Baselines
 
 __all__ = [
+    "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
     "UserError",
     "baselines",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
     "prepare_dataset",
     "train",
@@ -48,6 +55,35 @@ def compose(*overrides: str) -> RunConfig:
     from genexp.config.compose import compose_words
 
     return decided(compose_words(TRAIN, overrides))
+
+
+def compare(runs: str | Path | Iterable[str | Path], *, out: str | Path | None = None) -> Comparison:
+    """Compare finished runs: groups that differ only in seed or fold, and tests between groups on the same test genes.
+
+    Parameters
+    ----------
+    runs
+        A run directory, a directory that holds some, such as that of a sweep, a pattern, or several of these.
+    out
+        A new folder for tables and the figure; None writes nothing.
+
+    Returns
+    -------
+    Comparison
+        Its ``groups``, ``tests`` and ``runs`` are tables.
+
+    Raises
+    ------
+    UserError
+        If a place holds no run, or no run has results.
+    """
+    from genexp.api import comparing
+
+    with console.quiet():
+        found = comparing.compare(runs)
+    if out is not None:
+        found.write(out)
+    return found
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -192,6 +228,11 @@ def prepare_dataset(*overrides: str, progress: bool = True) -> Path:
 def open_run(path: str | Path) -> Run:
     """Open a run directory; see `Run`."""
     return Run(path)
+
+
+def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
+    """Open several runs whose predictions are averaged; see `Ensemble`."""
+    return Ensemble(runs)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:

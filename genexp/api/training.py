@@ -291,7 +291,7 @@ def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[s
         return known, {}
     run = find_run(other, KEY)
     theirs = recorded_genes(run)
-    found = count_seen(run, theirs, plan.source, dataset, HELD_OUT)
+    found = count_seen(run.path.name, theirs, plan.source, dataset, HELD_OUT)
     return known | theirs if theirs else known, {SEEN: found} if found else {}
 
 
@@ -331,7 +331,7 @@ def _write_results(
     }
     title = f"{config.model.name}, {config.data.name}"
     level = baselines.level("valid") if baselines else None
-    beside = "{}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
+    beside = "baseline {}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
     plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
     write_report(best, run.predictions, run.plots, title, beside)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
