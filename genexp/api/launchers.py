@@ -36,6 +36,10 @@ from genexp.files import in_short
 from genexp.run import RunDirectory, read_metrics, resume_command
 
 
+#: Exit code of a job that was interrupted.
+INTERRUPTED = 130
+
+
 def run_sweep(many: Sweep) -> tuple[Path, int]:
     """Make many runs, or the one of them that is asked for; return their directory and the exit code."""
     from genexp.api.results import report  # imports SciPy
@@ -82,9 +86,11 @@ class OneJob:
     def __call__(self, config: DictConfig) -> str | None:
         """Run the job; return the error, if it could not be run."""
         try:
-            run_one(self.directory, config.job, self.at_once)
+            code = run_one(self.directory, config.job, self.at_once)
         except Exception as error:  # noqa: BLE001 - launchers report errors of jobs in ways of their own
             return f"job {config.job}: {error if isinstance(error, UserError) else in_short(error)}"
+        if code == INTERRUPTED and "SUBMITIT_EXECUTOR" in os.environ:
+            raise SystemExit(code)  # without a result, so that the command waits for the requeued job
         return None
 
 
