@@ -138,15 +138,20 @@ def _partial(out: Path) -> Path:
     return out.with_name(f".{out.name}.{os.getpid()}.partial")
 
 
+#: What asks a process to stop, beside Ctrl-C.
+STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
 @contextmanager
 def sigterm_interrupts() -> Iterator[None]:
     """Raise KeyboardInterrupt on SIGTERM, which Slurm and Kubernetes send before they kill a process.
 
-    The same on SIGHUP, when a terminal is closed, unless ``nohup`` ignores it. Only the first signal counts: some
-    senders signal a process and then its group, and the second signal would interrupt the clean-up after the first.
+    The same on SIGUSR1 and SIGUSR2, with which a batch system announces that it will (``sbatch --signal``); and on
+    SIGHUP, when a terminal is closed, unless ``nohup`` ignores it. Only the first signal counts: some senders signal a
+    process and then its group, and the second signal would interrupt the clean-up after the first.
     """
     # Python allows handlers in the main thread only; in another one, as of a notebook, signals are left alone.
-    numbers = (signal.SIGTERM, signal.SIGHUP) if threading.current_thread() is threading.main_thread() else ()
+    numbers = STOPPING if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:

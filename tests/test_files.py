@@ -60,18 +60,19 @@ def test_a_file_may_be_made_as_well(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
 
 
-def test_sigterm_is_an_interrupt_that_leaves_nothing(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_what_a_batch_system_sends_is_an_interrupt_that_leaves_nothing(tmp_path, number):
+    before = signal.getsignal(number)
 
     def work():
         with files.whole_or_nothing(tmp_path / "out") as folder:
             folder.mkdir()
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert list(tmp_path.iterdir()) == []
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def test_only_the_first_signal_interrupts():

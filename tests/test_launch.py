@@ -196,7 +196,7 @@ def test_a_sweep_that_is_killed_goes_on_with_the_same_command(words, tmp_path, g
         (["-m", "seed=0,1", "hydra.sweep.subdir=run"], "two jobs would have one directory"),
         (["-m", "seed=0,1", "hydra/launcher=joblib", "jobs=2"], "jobs has no effect|joblib"),
         (["repeats=0"], "repeats is impossible"),
-        (["jobs=0"], "jobs is impossible"),
+        (["jobs=-1"], "jobs is impossible"),
         (["repeats=2", "training.epochs=0"], "training.epochs is impossible"),
     ],
 )

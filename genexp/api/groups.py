@@ -12,8 +12,9 @@ from genexp.errors import UserError
 from genexp.run import RunDirectory, find_run, read_environment, read_metrics
 from genexp.training.config import RunConfig, read_config
 
-#: Keys of a config that do not make another experiment: what a repeat changes, and where, and beside what, it was made.
-REPEATED = ("seed", "hardware", "logger", "baseline")
+#: Keys of a config that do not make another experiment: what a repeat changes, where it was computed or logged, how its
+#: settings (which stand there too) were found, and what was computed beside it.
+REPEATED = ("seed", "hardware", "logger", "settings", "baseline")
 
 
 @dataclass(frozen=True)
@@ -117,11 +118,15 @@ def _check_folds(members: list[Member]) -> None:
 def _names(groups: list[list[Member]]) -> list[str]:
     """Return model and data of each group, and what else tells it apart: settings that differ, else its genes."""
     flat = [dict(_leaves(_settings(members[0].config))) for members in groups]
+    kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for settings in flat:
+        kinds.setdefault((settings["model.name"], settings["data.name"]), []).append(settings)
+    # By text, as a value may be a list; comparing each group with each other takes a minute for 1,000.
+    found = {kind: {key: {str(each.get(key)) for each in own} for key in own[0]} for kind, own in kinds.items()}
     names = []
     for settings in flat:
-        kind = [settings["model.name"], settings["data.name"]]
-        others = [other for other in flat if [other["model.name"], other["data.name"]] == kind]
-        differ = [key for key in settings if any(other.get(key) != settings[key] for other in others)]
+        kind = settings["model.name"], settings["data.name"]
+        differ = [key for key in settings if len(found[kind].get(key, {1, 2})) > 1]
         names.append(" ".join([*kind, *(f"{key}={settings[key]}" for key in differ)]))
     genes = [members[0].fingerprint for members in groups]
     return [name if names.count(name) == 1 else f"{name} genes={g}" for name, g in zip(names, genes, strict=True)]

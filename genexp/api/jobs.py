@@ -10,9 +10,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -114,10 +116,10 @@ class Job:
         words = self.left()
         if words is None:
             return 0 if self.directory and outcome_of(self.directory)[0] == "completed" else 2
-        with self.start(words, variables) as process:
+        with self.start(words, variables) as process, _terminated_with_this(process):
             try:
                 return process.wait()
-            except KeyboardInterrupt:
+            except BaseException:  # a launcher may stop this process by any
                 process.terminate()  # SIGINT is ignored below a shell's background job
                 process.wait()
                 raise
@@ -125,6 +127,19 @@ class Job:
     def is_busy(self) -> bool:
         """Tell whether another process, such as one of an earlier sweep that is ending, is writing the run."""
         return self.directory is not None and is_being_written(RunDirectory(self.directory))
+
+
+@contextmanager
+def _terminated_with_this(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Pass SIGTERM on to a process; submitit, for one, only notes that it came."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def outcome_of(directory: Path) -> tuple[str, str]:
@@ -161,7 +176,7 @@ class Shares:
         """Choose for a number of jobs on some hardware, each on `devices` GPUs (None: one).
 
         ``"auto"`` is one job for each GPU, or for each set of them; on the CPU one for each core, as far as the memory
-        goes.
+        goes. 0 is none: the jobs are to be run elsewhere.
         """
         cores, each = resources.cores(), devices or 1
         gpus = resources.gpus() if hardware in ("auto", "gpu") else ()
@@ -169,7 +184,7 @@ class Shares:
         room = min(cores, max(1, memory.available() // JOB_BYTES))
         on_tpu = hardware == "tpu" or (hardware == "auto" and not gpus and "TPU_NAME" in os.environ)
         at_once = wanted if wanted != "auto" else 1 if on_tpu else len(groups) or room
-        return cls(max(1, min(at_once, jobs)), cores, groups)
+        return cls(max(1, min(at_once, jobs)) if at_once else 0, cores, groups)
 
     def variables(self, slot: int) -> dict[str, str]:
         """Return the environment variables of a job, by its slot from 0; what the user has set stays."""
@@ -213,9 +228,9 @@ def run_jobs(jobs: Sequence[Job], shares: Shares, watch: Callable[[State], None]
     busy_until = {job.number: time.monotonic() + WAIT_S for job in jobs}
     try:
         while state.waiting or processes:
-            free = [slot for slot in range(shares.at_once) if slot not in processes]
-            for slot in free[: len(state.waiting)]:
-                _begin(slot, state, processes, shares, busy_until)
+            for slot in [slot for slot in range(shares.at_once) if slot not in processes]:
+                while state.waiting and _ends_at_once(slot, state, processes, shares, busy_until):
+                    pass
             watch(state)
             time.sleep(POLL_S)
             for slot in [slot for slot, process in processes.items() if process.poll() is not None]:
@@ -227,41 +242,48 @@ def run_jobs(jobs: Sequence[Job], shares: Shares, watch: Callable[[State], None]
     return state.ended
 
 
-def _begin(
+def _ends_at_once(
     slot: int,
     state: State,
     processes: dict[int, subprocess.Popen[bytes]],
     shares: Shares,
     busy_until: Mapping[int, float],
-) -> None:
-    """Start the first job that waits, end it where nothing is left, or let it wait for another process."""
+) -> bool:
+    """Start the first job that waits, or let it wait for another process; tell whether nothing was left of it."""
     job = state.waiting.popleft()
     try:
         if job.is_busy() and time.monotonic() < busy_until[job.number]:
             state.waiting.append(job)
-            return
+            return False
         words = job.left()
         if words is None and job.directory:
             status, error = outcome_of(job.directory)
             state.ended.append(Ended(job, 0 if status == "completed" else 2, status, error))
-            return
+            return True
         processes[slot] = job.start(words or [], shares.variables(slot))
         state.running[slot] = job, time.monotonic()
     except UserError as error:
         state.ended.append(Ended(job, 2, "failed", str(error)))
+        return True
+    return False
 
 
 def _end(slot: int, state: State, processes: dict[int, subprocess.Popen[bytes]]) -> None:
     """Move a job whose process has ended to those that have ended."""
     job, began = state.running.pop(slot)
-    state.ended.append(ended(job, processes.pop(slot), time.monotonic() - began))
+    state.ended.append(ended(job, closed(processes.pop(slot)), time.monotonic() - began))
 
 
-def ended(job: Job, process: subprocess.Popen[bytes], seconds: float) -> Ended:
-    """Return how a job ended whose process has ended."""
+def closed(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process that `Job.start` started, and return its exit code."""
     code = process.wait()
     if process.stdin:
         process.stdin.close()
+    return code
+
+
+def ended(job: Job, code: int, seconds: float) -> Ended:
+    """Return how a job ended whose process had this exit code, or was killed by the signal -code."""
     status, error = outcome_of(job.directory) if job.directory else ("failed" if code else "done", "")
     if code < 0:
         status, error = "killed", f"killed by {signal.Signals(-code).name}; perhaps there was not enough memory"
@@ -275,14 +297,11 @@ def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait()
-        if process.stdin:
-            process.stdin.close()
+        closed(process)
 
 
 def end_with_parent() -> None:
     """Interrupt this process when the one that started it as a job has ended; its standard input ends then."""
-    import threading
 
     def watch() -> None:
         while os.read(0, 1024):

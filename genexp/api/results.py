@@ -155,10 +155,13 @@ def _rows(found: Found) -> Iterator[list[Any]]:
                     yield [found.group.name, checkpoint, split, label, metric, *asdict(summary).values()]
 
 
-def report(directory: Path, jobs: Sequence[Path], command: str, ended: Sequence[Ended] = ()) -> int:
+def report(
+    directory: Path, jobs: Sequence[Path], command: str, ended: Sequence[Ended] = (), resume: str | None = None
+) -> int:
     """Print what the runs of a sweep found, and what failed; write it into the sweep directory.
 
-    `ended` says more of jobs of this process than their directories do.
+    `ended` says more of jobs of this process than their directories do. `resume` is the command that does what is
+    missing, where that is not all in this process.
 
     Returns
     -------
@@ -185,7 +188,7 @@ def report(directory: Path, jobs: Sequence[Path], command: str, ended: Sequence[
     completed = f"{len(jobs) - len(failed)} of {len(jobs)} runs completed"
     console.say(f"{completed}, see {SUMMARY} and {TABLE}: {relative(directory)}")
     if left := sum(status not in DONE for status, _ in failed.values()):
-        console.warn(f"{left} left; do what is missing with: {resume_command(relative(directory))}")
+        console.warn(f"{left} left; do what is missing with: {resume or resume_command(relative(directory))}")
     return max([each.code for each in ended if each.job.directory in failed], default=2) if failed else 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,7 @@ RECORD, LOCK = "sweep.yaml", ".lock"
 #: What the names of job directories may hold without a composition of the config for each job.
 NAMED_BY = {"hydra.job.num", "model.name", "data.name"}
 #: Keys of ``genexp train`` that say how many runs are made, and how; no run has them.
-MANY = ("repeats", "folds", "jobs")
+MANY = ("repeats", "folds", "jobs", "job")
 
 
 class RecordedJob(BaseModel):
@@ -48,8 +48,8 @@ class RecordedJob(BaseModel):
 class Record(BaseModel):
     """The content of sweep.yaml.
 
-    `typed` are the words of the command line. `raw` are those for a launcher or sweeper of Hydra's, or none; a sweeper
-    that searches chooses the jobs itself.
+    `typed` are the words of the command line. `raw` are those for a sweeper of Hydra's that chooses the jobs itself. A
+    launcher is not recorded: it is chosen where the sweep is run, and its keys may hold commands for a shell.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -65,11 +65,16 @@ class Record(BaseModel):
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is to be run: the jobs, where, and how many at once; `directory` may end with XXXX until it is made."""
+    """What is to be run: the jobs, where, and how many at once; `directory` may end with XXXX until it is made.
+
+    `launcher` are the words that choose a launcher of Hydra's, if any. `job` is the number of the one job to be run.
+    """
 
     record: Record
     directory: str | Path
     shares: Shares
+    launcher: tuple[str, ...] = ()
+    job: int | None = None
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -108,8 +113,13 @@ def asked(
     if config.resume and words.multirun:
         what, hint = "a sweep cannot resume runs", "leave -m out, and resume a sweep by its directory"
         raise UserError(what, received=f"-m resume={config.resume}", hint=hint)
+    if config.resume and is_sweep(config.resume):
+        return recorded(composed, config.resume)
+    if config.job is not None:
+        what, hint = "job is the number of a job in a sweep", "genexp train resume=DIR job=N, where DIR has sweep.yaml"
+        raise UserError(what, received=f"job={config.job}", hint=hint)
     if config.resume:
-        return recorded(config.resume, config.jobs, words.keys) if is_sweep(config.resume) else None
+        return None
     words = expanded(composed)
     return plan(composed, words, check, directory) if words.multirun else None
 
@@ -152,7 +162,7 @@ def plan(
     """Check every value of a sweep of ``genexp train``, and return what is to be run; nothing is written."""
     for overrides in words.each_value_once():
         check(compose_parsed(TRAIN, words, overrides).config)
-    own = runs_here(composed)
+    launcher, searches = launcher_words(composed), _choices(composed)["sweeper"] != "basic"
     combinations = [] if any(o.is_interval_sweep() for o in words.overrides) else list(words.combinations())
     names = _directories(TRAIN, words, combinations)
     jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
@@ -162,21 +172,38 @@ def plan(
         typed=list(words.typed),
         cwd=str(Path.cwd()),
         config_dir=str(Path(words.config_dir).resolve()) if words.config_dir else None,
-        raw=None if own else list(words.raw),
+        raw=list(words.raw) if searches else None,
         jobs=jobs,
     )
     hardware = composed.config.hardware
-    if not own and "jobs" in composed.words.keys:
-        hint = "leave it out, and see hydra.launcher"
-        raise UserError("jobs has no effect on a launcher of Hydra's", received=composed.config.jobs, hint=hint)
+    if searches and "jobs" in composed.words.keys:
+        hint = "leave it out, and see hydra.sweeper"
+        raise UserError("jobs has no effect on a sweeper of Hydra's", received=composed.config.jobs, hint=hint)
     shares = Shares.of(len(jobs), composed.config.jobs, hardware.name, hardware.devices)
-    return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares)
+    return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares, () if searches else launcher)
 
 
 def runs_here(composed: Composed[Any]) -> bool:
     """Tell whether neither a launcher nor a sweeper of Hydra's was chosen, so that the jobs run in this pool."""
+    return set(_choices(composed).values()) == {"basic"}
+
+
+def _choices(composed: Composed[Any]) -> dict[str, str]:
+    """Return which launcher and which sweeper were chosen."""
     choices = composed.whole.hydra.runtime.choices
-    return all(choices[f"hydra/{kind}"] == "basic" for kind in ("launcher", "sweeper"))
+    return {kind: choices[f"hydra/{kind}"] for kind in ("launcher", "sweeper")}
+
+
+def launcher_words(composed: Composed[TrainConfig]) -> tuple[str, ...]:
+    """Return the words that choose a launcher of Hydra's, its name first; none for the pool of this process."""
+    chosen, words = _choices(composed)["launcher"], composed.words
+    if chosen == "basic":
+        return ()
+    if "jobs" in words.keys:
+        hint = "leave it out, and see hydra.launcher"
+        raise UserError("jobs has no effect on a launcher of Hydra's", received=composed.config.jobs, hint=hint)
+    own = (str(o.input_line) for o in words.overrides if o.key_or_group.startswith("hydra.launcher."))
+    return (f"hydra/launcher={chosen}", *own)
 
 
 def kept(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -209,15 +236,33 @@ def _directories(command: Command[Any], words: Words, combinations: Sequence[tup
     return names
 
 
-def recorded(directory: str | Path, jobs: int | Literal["auto"], given: Collection[str] = ()) -> Sweep:
-    """Return a sweep from its directory, to be resumed with so many jobs at once; `given` are the keys given now."""
-    if others := sorted(key for key in given if key not in ("resume", "jobs") and not key.startswith("hydra.")):
+#: What may be given beside the directory of a sweep that is resumed.
+BESIDE_RESUME = ("jobs", "job", "hydra/launcher")
+
+
+def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
+    """Return a sweep from its directory, to be resumed as the words given now say."""
+    keys, config = composed.words.keys, composed.config
+    if others := sorted(key for key in keys if key not in ("resume", *BESIDE_RESUME) and not key.startswith("hydra.")):
+        expected = f"at most {', '.join(BESIDE_RESUME)} beside resume"
         what, hint = "a resumed sweep keeps its own settings", "leave them out"
-        raise UserError(what, expected="at most jobs beside resume", received=", ".join(others), hint=hint)
+        raise UserError(what, expected=expected, received=", ".join(others), hint=hint)
     path = Path(directory).expanduser().resolve()
     record = read_record(path)
+    if record.raw is not None:
+        command = shlex.join(["genexp", record.command, *record.typed])
+        hint = "give its own command again, with its hydra.sweep.dir; genexp tune can be resumed"
+        raise UserError(
+            "a sweeper that searches keeps no record of its search", where=path, received=command, hint=hint
+        )
+    if config.job is not None:
+        if config.job >= len(record.jobs):
+            expected = f"0 to {len(record.jobs) - 1}"
+            raise UserError("the sweep has no such job", where=path, expected=expected, received=f"job={config.job}")
+        return Sweep(record, path, Shares(1, 1), job=config.job)
     hardware = compose_words(TRAIN, record.jobs[0].words if record.jobs else []).config.hardware
-    return Sweep(record, path, Shares.of(len(record.jobs), jobs, hardware.name, hardware.devices))
+    shares = Shares.of(len(record.jobs), config.jobs, hardware.name, hardware.devices)
+    return Sweep(record, path, shares, launcher_words(composed))
 
 
 def read_record(directory: Path) -> Record:

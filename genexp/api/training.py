@@ -42,7 +42,7 @@ from genexp.run import (
     resume_command,
     sole_writer,
 )
-from genexp.schema import Count, PathText
+from genexp.schema import Count, Index, PathText
 from genexp.training.augmentation import check_augmentation, moves
 from genexp.training.auto import automatic, described
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
@@ -61,11 +61,14 @@ class TrainConfig(RunConfig):
     resume: PathText | None = Field(description="directory of an interrupted run or sweep, which is resumed there")
     repeats: Count | None = Field(description="number of runs that differ in the seed alone; null: one run")
     folds: Count | None = Field(description="number of cross-validation folds, with a run on each; null: no folds")
-    jobs: Count | Literal["auto"] = Field(description="runs at once; auto: one for each core or GPU that was granted")
+    jobs: Index | Literal["auto"] = Field(
+        description="runs at once; auto: one for each core or GPU that was granted; 0: none, sweep.yaml is written"
+    )
+    job: Index | None = Field(description="number of the one job of a resumed sweep that is run; null: all")
 
 
 #: What may be given beside resume=DIR; everything else is the run's own.
-BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs")
+BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs", "job", "hydra/launcher")
 
 
 def _check_words(words: Words) -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
@@ -23,6 +24,15 @@ MULTIRUN = "--multirun"
 #: What ``--cfg`` and ``--info`` show, by Hydra's own names.
 CFG = ("job", "hydra", "all")
 INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+
+#: Launchers that are packages of their own, with the extra that installs each.
+LAUNCHERS = {
+    "joblib": "joblib",
+    "submitit_local": "submitit",
+    "submitit_slurm": "submitit",
+    "slurm": "submitit",
+    "ray": "ray",
+}
 
 #: The keys that say where runs land.
 DIRECTORIES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -276,6 +286,9 @@ def _check_override(override: Override, words: Words, options: Sequence[str] | N
         refuse(f"there is no key {key}", f"one of {', '.join(DIRECTORIES)}", nearest(key, DIRECTORIES) or None)
     if key.startswith(NOT_HONOURED):
         refuse(f"{key} has no effect on genexp", hint="omit it")
+    extra = LAUNCHERS.get(str(override.value())) if key == "hydra/launcher" else None
+    if extra and not find_spec(f"hydra_plugins.hydra_{extra}_launcher"):
+        refuse("this launcher is a package that is not installed", hint=f"pip install 'genexp[{extra}]'")
     if options is None:
         return
     if text.startswith("+"):

@@ -285,7 +285,7 @@ def test_an_interval_is_refused_without_a_sweeper_that_searches():
 
 
 def test_every_train_config_gives_the_config_of_a_run():
-    assert set(TrainConfig.model_fields) - set(RunConfig.model_fields) == {"resume", "repeats", "folds", "jobs"}
+    assert set(TrainConfig.model_fields) - set(RunConfig.model_fields) == {"resume", "repeats", "folds", "jobs", "job"}
 
 
 def test_a_path_is_absolute_from_the_start():

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genexp.api.jobs import POLL_S, Ended, Job, Shares, ended, stop
+from genexp.api.jobs import POLL_S, Ended, Job, Shares, closed, ended, stop
 from genexp.api.tuning.journal import Journal, Trial, Worker
 from genexp.errors import UserError
 from genexp.run import RunDirectory, read_metrics
@@ -166,7 +166,7 @@ class Search:
 
     def _end(self, each: Running) -> None:
         """Record how a trial ended."""
-        how = ended(each.job, each.process, 0) if each.process else None
+        how = ended(each.job, closed(each.process), 0) if each.process else None
         rows = history(each.job)
         self._judge(each, rows)
         metrics = read_metrics(RunDirectory(place(each.job))) or {}
