@@ -15,32 +15,46 @@ from genexp.version import __version__
 
 if TYPE_CHECKING:
     from genexp.api import (
+        Comparison,
+        Ensemble,
         Run,
         RunConfig,
+        Study,
         UserError,
         baselines,
+        compare,
         compose,
         load_dataset,
         load_model,
+        open_ensemble,
         open_run,
+        open_study,
         prepare_dataset,
         train,
         train_many,
+        tune,
     )
 
 __all__ = [
+    "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
+    "Study",
     "UserError",
     "__version__",
     "baselines",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
+    "open_study",
     "prepare_dataset",
     "train",
     "train_many",
+    "tune",
 ]
 
 

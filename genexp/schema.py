@@ -104,3 +104,9 @@ def combination(what: str, where: str, expected: str, received: object, hint: st
 PATH = AfterValidator(lambda path: str(Path(path).expanduser().resolve()) if path else path)
 #: A path that a command reads or writes.
 PathText = Annotated[str, PATH]
+#: One path or a list of them.
+PathTexts = Annotated[
+    list[PathText],
+    Field(min_length=1),
+    BeforeValidator(lambda x: [x] if isinstance(x, str) else x, json_schema_input_type=PathText | list[PathText]),
+]

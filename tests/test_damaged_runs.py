@@ -156,7 +156,14 @@ def write_keras2(model, path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("best", 3), ("best", {"test": {}}), ("status", 3), ("best", {"test": {"r2": "x"}}), ("former", [])],
+    [
+        ("best", 3),
+        ("best", {"test": {}}),
+        ("status", 3),
+        ("best", {"test": {"r2": "x"}}),
+        ("former", []),
+        ("baselines", [{"name": "x"}]),
+    ],
 )
 def test_metrics_of_another_form_are_one_message(run, key, value):
     content = json.loads((run / "metrics.json").read_text())

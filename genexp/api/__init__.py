@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genexp import console
+from genexp.api.comparing import Comparison
+from genexp.api.ensembles import Ensemble
 from genexp.api.runs import Run
+from genexp.api.studies import Study
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
 from genexp.training.config import RunConfig
@@ -22,17 +26,24 @@ if TYPE_CHECKING:
     from genexp.evaluation.baselines import Baselines
 
 __all__ = [
+    "Comparison",
+    "Ensemble",
     "Run",
     "RunConfig",
+    "Study",
     "UserError",
     "baselines",
+    "compare",
     "compose",
     "load_dataset",
     "load_model",
+    "open_ensemble",
     "open_run",
+    "open_study",
     "prepare_dataset",
     "train",
     "train_many",
+    "tune",
 ]
 
 
@@ -48,6 +59,35 @@ def compose(*overrides: str) -> RunConfig:
     from genexp.config.compose import compose_words
 
     return decided(compose_words(TRAIN, overrides))
+
+
+def compare(runs: str | Path | Iterable[str | Path], *, out: str | Path | None = None) -> Comparison:
+    """Compare finished runs: groups that differ only in seed or fold, and tests between groups on the same test genes.
+
+    Parameters
+    ----------
+    runs
+        A run directory, a directory that holds some, such as that of a sweep, a pattern, or several of these.
+    out
+        A new folder for tables and the figure; None writes nothing.
+
+    Returns
+    -------
+    Comparison
+        Its ``groups``, ``tests`` and ``runs`` are tables.
+
+    Raises
+    ------
+    UserError
+        If a place holds no run, or no run has results.
+    """
+    from genexp.api import comparing
+
+    with console.quiet():
+        found = comparing.compare(runs)
+    if out is not None:
+        found.write(out)
+    return found
 
 
 def load_model(path: str | Path) -> keras.Model:
@@ -192,6 +232,49 @@ def prepare_dataset(*overrides: str, progress: bool = True) -> Path:
 def open_run(path: str | Path) -> Run:
     """Open a run directory; see `Run`."""
     return Run(path)
+
+
+def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
+    """Open several runs whose predictions are averaged; see `Ensemble`."""
+    return Ensemble(runs)
+
+
+def tune(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Study:
+    """Search for the settings of a model on a dataset, and test the best, with the checks of ``genexp tune``.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"model=fc_net", "data=HT", "trials=20"``.
+    directory
+        Where the study lands; one that is there is continued. None: as ``hydra.run.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Study
+        The finished study.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can correct, before the search starts wherever possible.
+    """
+    from genexp.api.tuning import tune
+    from genexp.api.tuning.config import TUNE
+    from genexp.api.tuning.study import plan
+    from genexp.config.compose import compose_words
+
+    console.forget()
+    with console.quiet(not progress):
+        path, _ = tune(plan(compose_words(TUNE, overrides), directory))
+    return Study(path)
+
+
+def open_study(path: str | Path) -> Study:
+    """Open the directory of a search that has a result; see `Study`."""
+    return Study(path)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +27,9 @@ from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
 from genexp.run import HELD_OUT, RunDirectory, check_checkpoint, read_metrics
 from genexp.training.config import RunConfig, read_config, read_description
+
+if TYPE_CHECKING:
+    from genexp.evaluation.report import Evaluated
 
 #: What an evaluation writes.
 RESULTS = {"metrics.json", "predictions.csv", "plots"}
@@ -110,27 +115,58 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
 
 def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     """Evaluate, print the results, write them into folder `out` unless it is None, and return them as metrics.json."""
-    from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
-
-    config, run = plan.config, plan.run
-    status = (read_metrics(run) or {}).get("status", "unfinished")
+    status = (read_metrics(plan.run) or {}).get("status", "unfinished")
     if status != "completed":
         console.warn(f"this run is {status}: its checkpoints are those of the epochs that it completed")
+    dataset = read_genes(plan)
+    seen = count([plan], dataset, plan.run.path.name)
+    result = evaluated(plan, dataset)
+    found = report(plan, str(plan.run.path), plan.config.model.name, result, seen, out)
+    for line, warning in against_stored(plan, result.metrics, dataset):
+        (console.warn if warning else console.say)(line)
+    return found
+
+
+def read_genes(plan: Plan) -> Dataset:
+    """Read the genes to evaluate on, and print what was found."""
     for line in plan.matched.notes:
         console.say(line)
     for line in plan.matched.warnings:
         console.warn(line)
-    dataset = read(plan.matched.source, config.data.name, plan.window)
-    seen = _seen(plan, dataset)
-    encoded = inputs.encode(dataset, config.model, warn=console.warn)
-    sizes = {"batch_size": config.training.batch_size, "seed": config.seed}
-    outputs = plan.matched.outputs
-    result = evaluate_checkpoint(run, plan.checkpoint, encoded, splits=plan.splits, outputs=outputs, **sizes)
-    tied = tied_predictions(result)
+    return read(plan.matched.source, plan.config.data.name, plan.window)
+
+
+def evaluated(plan: Plan, dataset: Dataset) -> Evaluated:
+    """Return predictions and metrics of the run of a plan."""
+    from genexp.evaluation.report import evaluate_checkpoint
+
+    config = plan.config
+    return evaluate_checkpoint(
+        plan.run,
+        plan.checkpoint,
+        inputs.encode(dataset, config.model, warn=console.warn),
+        batch_size=config.training.batch_size,
+        seed=config.seed,
+        splits=plan.splits,
+        outputs=plan.matched.outputs,
+    )
+
+
+def report(
+    plan: Plan, named: str, model: str, result: Evaluated, seen: Seen, out: str | Path | None, **more: Any
+) -> dict[str, Any]:
+    """Print results, write them into folder `out` unless it is None, and return them as metrics.json, with `more`.
+
+    `named` is the directory of the run; of an ensemble that of the sweep, or a list, and `plan` is its first member's.
+    """
+    from genexp.evaluation.report import results_table, tied_predictions, write_report
+
+    dataset, tied = result.dataset, tied_predictions(result)
     found = {
-        "model": config.model.name,
-        "data": config.data.name,
-        "run_dir": str(run.path),
+        "model": model,
+        "data": plan.config.data.name,
+        "run_dir": named,
+        **more,
         "dataset": dataset.description.source,
         "fingerprint": dataset.fingerprint(),
         **({"adapted": list(plan.matched.source.notes)} if plan.matched.source.notes else {}),
@@ -144,52 +180,54 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
             folder.mkdir()
             write_report(result, folder / "predictions.csv", folder / "plots", f"{found['model']}, {found['data']}")
             write_json(folder / "metrics.json", found)
-            if _is_evaluation(target, run.path):
+            if _is_evaluation(target, named):
                 shutil.rmtree(target)
     console.table(results_table(found, (plan.checkpoint,)))
     for line in tied:
         console.warn(line)
-    _compare_with_stored(plan, result.metrics, dataset)
     return found
 
 
-def _seen(plan: Plan, dataset: Dataset) -> Seen:
-    """Count the genes that the run was trained on, unless this is its own dataset, unchanged."""
-    if plan.own_data and dataset.fingerprint() == plan.trained_on.fingerprint:
+def count(plans: Sequence[Plan], dataset: Dataset, name: str) -> Seen:
+    """Count the genes that some runs, called `name`, were trained on, unless this is their own dataset, unchanged."""
+    if all(plan.own_data and dataset.fingerprint() == plan.trained_on.fingerprint for plan in plans):
         return {}
-    return count_seen(plan.run, recorded_genes(plan.run), plan.matched.source, dataset, plan.splits)
+    recorded = [recorded_genes(plan.run) for plan in plans]
+    known = [genes for genes in recorded if genes is not None]
+    union = reduce(or_, known) if len(known) == len(recorded) else None
+    return count_seen(name, union, plans[0].matched.source, dataset, plans[0].splits)
 
 
-def _compare_with_stored(plan: Plan, metrics: Mapping[str, Any], dataset: Dataset) -> None:
-    """Print whether these are the metrics that the run itself reported."""
+def against_stored(plan: Plan, metrics: Mapping[str, Any], dataset: Dataset) -> Iterator[tuple[str, bool]]:
+    """Yield whether these are the metrics that the run itself reported, each sentence with whether it is a warning."""
     stored = (read_metrics(plan.run) or {}).get(plan.checkpoint)
     if not stored or not plan.own_data:
         return
     found, trained_on = dataset.fingerprint(), plan.trained_on.fingerprint
     if trained_on != found:
-        console.warn(f"the dataset has changed since the run: fingerprint {found}, in the run {trained_on}")
+        yield f"the dataset has changed since the run: fingerprint {found}, in the run {trained_on}", True
     worst = max((_difference(stored[s], metrics[s]) for s in metrics if s in stored), default=None)
     if worst == 0:
-        console.say("the same as the metrics stored with the run, to the last digit")
+        yield "the same as the metrics stored with the run, to the last digit", False
     elif worst is not None:
         why = "the dataset has changed" if trained_on != found else "other hardware or library versions"
-        console.warn(f"differs from the metrics stored with the run by up to {worst:.2g}: {why}")
+        yield f"differs from the metrics stored with the run by up to {worst:.2g}: {why}", True
 
 
-def results_folder(run: RunDirectory, checkpoint: str, split: str | None, root: str | None, out: str | None) -> Path:
+def results_folder(named: str, checkpoint: str, split: str | None, root: str | None, out: str | None) -> Path:
     """Return the folder to write: a free one, or one with an earlier evaluation of the same run, which is replaced."""
     other = f"-{Path(root).name}" if root else ""
-    own = run.path / f"evaluation-{checkpoint}-{split or 'valid-test'}{other}"
+    own = Path(named) / f"evaluation-{checkpoint}-{split or 'valid-test'}{other}"
     folder = Path(out).expanduser().resolve() if out else own
-    return folder if _is_evaluation(folder, run.path) else free_folder(str(folder))
+    return folder if _is_evaluation(folder, named) else free_folder(str(folder))
 
 
-def _is_evaluation(folder: Path, run: Path) -> bool:
+def _is_evaluation(folder: Path, named: str) -> bool:
     """Tell whether a folder holds an evaluation of a run, wherever the run was then, and nothing else."""
     if not (folder / "metrics.json").is_file() or {path.name for path in folder.iterdir()} - RESULTS:
         return False
     found = read_metrics(RunDirectory(folder)) or {}
-    return folder.parent == run or found.get("run_dir") == str(run)
+    return folder.parent == Path(named) or found.get("run_dir") == named
 
 
 def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:

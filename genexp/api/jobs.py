@@ -253,8 +253,13 @@ def _begin(
 
 def _end(slot: int, state: State, processes: dict[int, subprocess.Popen[bytes]]) -> None:
     """Move a job whose process has ended to those that have ended."""
-    process, (job, began) = processes.pop(slot), state.running.pop(slot)
-    code, seconds = process.wait(), time.monotonic() - began
+    job, began = state.running.pop(slot)
+    state.ended.append(ended(job, processes.pop(slot), time.monotonic() - began))
+
+
+def ended(job: Job, process: subprocess.Popen[bytes], seconds: float) -> Ended:
+    """Return how a job ended whose process has ended."""
+    code = process.wait()
     if process.stdin:
         process.stdin.close()
     status, error = outcome_of(job.directory) if job.directory else ("failed" if code else "done", "")
@@ -262,7 +267,7 @@ def _end(slot: int, state: State, processes: dict[int, subprocess.Popen[bytes]])
         status, error = "killed", f"killed by {signal.Signals(-code).name}; perhaps there was not enough memory"
     elif code and status not in ("collapsed", "interrupted"):
         status, error = "failed", error or f"exit code {code}"
-    state.ended.append(Ended(job, code if code >= 0 else 1, status, error, seconds))
+    return Ended(job, code if code >= 0 else 1, status, error, seconds)
 
 
 def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
@@ -271,6 +276,8 @@ def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
         process.terminate()
     for process in processes:
         process.wait()
+        if process.stdin:
+            process.stdin.close()
 
 
 def end_with_parent() -> None:

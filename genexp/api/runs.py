@@ -139,7 +139,9 @@ class Run:
         with console.quiet(not progress):
             plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
             import_tensorflow()
-            folder = None if out is None else evaluation.results_folder(self.files, checkpoint, split, None, str(out))
+            folder = (
+                None if out is None else evaluation.results_folder(str(self.path), checkpoint, split, None, str(out))
+            )
             return evaluation.evaluate(plan, folder)
 
     def predict(

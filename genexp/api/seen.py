@@ -40,19 +40,17 @@ def recorded_genes(run: RunDirectory) -> TrainingGenes | None:
     return training_genes(source, dataset) if dataset.fingerprint() == trained_on.fingerprint else None
 
 
-def count_seen(
-    run: RunDirectory, known: TrainingGenes | None, source: Source, dataset: Dataset, splits: Iterable[str]
-) -> Seen:
-    """Count the genes of some splits that a run was trained on, and warn of them; splits without any are left out."""
+def count_seen(name: str, known: TrainingGenes | None, source: Source, dataset: Dataset, splits: Iterable[str]) -> Seen:
+    """Count the genes of some splits that the run `name` was trained on, and warn of them; others are left out."""
     if known is None:
-        console.warn(f"which genes {run.path.name} was trained on is not known: none can be found in this dataset")
+        console.warn(f"which genes {name} was trained on is not known: none can be found in this dataset")
         return {}
     each = {name: known.among(dataset.splits[name], named=_named(source, name)) for name in splits}
     seen = {name: found for name, found in each.items() if found["genes"]}
     for name, found in seen.items():
         how = f"{found['by_name']:,} by name, {found['by_sequence']:,} by promoter"
         console.warn(
-            f"{found['genes']:,} of the {found['of']:,} {name} genes were training genes of {run.path.name} ({how}): "
+            f"{found['genes']:,} of the {found['of']:,} {name} genes were training genes of {name} ({how}): "
             "their metrics are not those of held-out genes"
         )
     return seen

@@ -63,10 +63,6 @@ class TrainConfig(RunConfig):
     folds: Count | None = Field(description="number of cross-validation folds, with a run on each; null: no folds")
     jobs: Count | Literal["auto"] = Field(description="runs at once; auto: one for each core or GPU that was granted")
 
-    def run(self) -> RunConfig:
-        """Return what ``config.yaml`` of the run holds."""
-        return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
-
 
 #: What may be given beside resume=DIR; everything else is the run's own.
 BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs")
@@ -104,9 +100,9 @@ TRAIN = Command(
 )
 
 
-def decided(composed: Composed[TrainConfig]) -> RunConfig:
+def decided(composed: Composed[Any]) -> RunConfig:
     """Return the config of a run with every ``auto`` of the model decided by the keys that were given."""
-    config = composed.config.run()
+    config: RunConfig = composed.config.run()
     return config.model_copy(update={"model": config.model.decided(composed.words.keys)})
 
 
@@ -267,7 +263,7 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
 
 def _baselines(config: RunConfig, dataset: Dataset, fingerprint: str, run: RunDirectory) -> Baselines | None:
     """Return the baselines of the genes of a run, and write their predictions; None where none are asked for."""
-    if not config.baseline:
+    if not (config.baseline and config.test):
         return None
     found = find(dataset, fingerprint, shuffled=config.baseline == "shuffled", seed=config.seed)
     found.write(run.baselines)
@@ -288,7 +284,7 @@ def _training_genes(plan: Plan, dataset: Dataset) -> tuple[TrainingGenes, dict[s
         return known, {}
     run = find_run(other, KEY)
     theirs = recorded_genes(run)
-    found = count_seen(run, theirs, plan.source, dataset, HELD_OUT)
+    found = count_seen(run.path.name, theirs, plan.source, dataset, HELD_OUT)
     return known | theirs if theirs else known, {SEEN: found} if found else {}
 
 
@@ -305,8 +301,10 @@ def _write_results(
     from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     progress, batch_size = fitted.progress, config.training.batch_size
+    splits = HELD_OUT if config.test else HELD_OUT[:1]
     best, last = (
-        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
+        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed, splits=splits)
+        for name in CHECKPOINTS
     )
     difference = baselines.difference(best.predictions["test"]) if baselines else None
     ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)
@@ -328,7 +326,7 @@ def _write_results(
     }
     title = f"{config.model.name}, {config.data.name}"
     level = baselines.level("valid") if baselines else None
-    beside = "{}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
+    beside = "baseline {}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
     plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
     write_report(best, run.predictions, run.plots, title, beside)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete

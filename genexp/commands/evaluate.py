@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
 from genexp import console
 from genexp.api import evaluation
+from genexp.api.ensembles import Ensemble, open_runs
 from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.dataset.config import SharedGenes
-from genexp.run import RunDirectory, find_run
-from genexp.schema import Count, Index, PathText, Schema
+from genexp.errors import UserError
+from genexp.schema import Count, Index, PathText, PathTexts, Schema
 from genexp.training.config import HardwareConfig
 
 ORDER = 20
@@ -21,6 +23,7 @@ EXAMPLES = (
     ("genexp evaluate run_dir=DIR", "the run's own metrics again"),
     ("genexp evaluate run_dir=DIR checkpoint=last split=test", "the last epoch instead of the best"),
     ("genexp evaluate run_dir=DIR dataset.root=OTHER out=results", "the same model on another dataset"),
+    ("genexp evaluate run_dir=SWEEP", "all runs of a sweep as one ensemble, whose predictions are averaged"),
 )
 
 
@@ -40,7 +43,7 @@ class OtherDataset(Schema):
 class Config(Schema):
     """The whole config of ``genexp evaluate``."""
 
-    run_dir: PathText = Field(description="the run")
+    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
     split: Literal["all", "train", "valid", "test"] | None = Field(description="genes; null: validation and test")
     out: PathText | None = Field(description="folder for the results; null: inside the run directory")
@@ -48,19 +51,28 @@ class Config(Schema):
     hardware: HardwareConfig
 
 
-def check(config: Config) -> tuple[evaluation.Plan, RunDirectory]:
-    """Look at the run, the dataset and the folder for the results."""
-    run, changes = find_run(config.run_dir), config.dataset.model_dump(exclude_none=True)
-    return evaluation.check(run, checkpoint=config.checkpoint, split=config.split, dataset=changes), run
+def check(config: Config) -> tuple[list[evaluation.Plan], Ensemble | None, Path]:
+    """Look at the run, or the members of an ensemble, the dataset, and the folder for the results."""
+    found, changes = open_runs(config.run_dir), config.dataset.model_dump(exclude_none=True)
+    chosen: dict[str, Any] = {"checkpoint": config.checkpoint, "split": config.split, "dataset": changes}
+    if isinstance(found, Ensemble):
+        plans, named = found.check(**chosen), found.named
+        if len(config.run_dir) > 1 and config.out is None:
+            raise UserError("the results of several runs need a folder", where="out", hint="add out=DIR")
+    else:
+        plans, named = [evaluation.check(found.files, **chosen)], str(found.path)
+    out = evaluation.results_folder(named, config.checkpoint, config.split, config.dataset.root, config.out)
+    return plans, found if isinstance(found, Ensemble) else None, out
 
 
 def run(composed: Composed[Config]) -> None:
     """Evaluate and write the results."""
     from genexp.training.strategy import set_up_hardware
 
-    config = composed.config
-    plan, files = check(config)
-    out = evaluation.results_folder(files, config.checkpoint, config.split, config.dataset.root, config.out)
-    set_up_hardware(config.hardware, verbose=composed.verbose)
-    evaluation.evaluate(plan, out)
+    plans, ensemble, out = check(composed.config)
+    set_up_hardware(composed.config.hardware, verbose=composed.verbose)
+    if ensemble:
+        ensemble.evaluated(plans, out)
+    else:
+        evaluation.evaluate(plans[0], out)
     console.say(f"written to {relative(out)}")

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from genexp import console
+from genexp.api.ensembles import Ensemble, Predicted, open_runs
 from genexp.api.runs import Run
 from genexp.api.training import relative
 from genexp.blocks import PROMOTER
@@ -21,7 +22,7 @@ from genexp.errors import UserError
 from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
 from genexp.prepare.opening import existing
 from genexp.run import check_checkpoint
-from genexp.schema import PathText, Schema
+from genexp.schema import PathText, PathTexts, Schema
 from genexp.training.config import HardwareConfig
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ LOWEST = -3
 EXAMPLES = (
     ("genexp predict run_dir=DIR fasta=promoters.fa out=p.tsv", "sequences through a run on data=P"),
     ("genexp predict run_dir=DIR table=seqs.csv features=halflife.csv out=p.tsv", "and raw features, joined by id"),
+    ("genexp predict run_dir=SWEEP fasta=promoters.fa out=p.tsv", "mean and sd of all runs of a sweep"),
     ("genexp predict run_dir=DIR features=tf.tsv scaled=true out=p.tsv", "features scaled as in the run's dataset"),
 )
 
@@ -42,7 +44,7 @@ EXAMPLES = (
 class Config(Schema):
     """The whole config of ``genexp predict``."""
 
-    run_dir: PathText = Field(description="the run")
+    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
     fasta: PathText | None = Field(description="FASTA file of promoters")
     table: PathText | None = Field(description="table of promoters: ids, and a column sequence")
@@ -52,10 +54,11 @@ class Config(Schema):
     hardware: HardwareConfig
 
 
-def check(config: Config) -> Run:
-    """Look at the run, the files and the table to write."""
-    run = Run(config.run_dir)
-    check_checkpoint(run.files, config.checkpoint)
+def check(config: Config) -> Run | Ensemble:
+    """Look at the run, or ensemble, the files and the table to write."""
+    run = open_runs(config.run_dir)
+    for member in run.runs if isinstance(run, Ensemble) else (run,):
+        check_checkpoint(member.files, config.checkpoint)
     blocks = run.config.data.name
     sequences = [key for key in ("fasta", "table") if getattr(config, key)]
     if len(sequences) != (PROMOTER in blocks):
@@ -88,8 +91,9 @@ def run(composed: Composed[Config]) -> None:
         ids = list(table.index) if ids is None else ids
         features = features_of(table, ids, found, config)
     set_up_hardware(config.hardware, verbose=composed.verbose)
-    values = found.predict(promoters, features, checkpoint=config.checkpoint)
-    predictions = pd.DataFrame({"id": ids} | columns_of(values, found.dataset))
+    predicted = found.predict(promoters, features, checkpoint=config.checkpoint)
+    values, sd = predicted if isinstance(predicted, Predicted) else (predicted, None)
+    predictions = pd.DataFrame({"id": ids} | columns_of(values, found.dataset, sd))
     write_atomically(Path(config.out), predictions.to_csv(sep="\t", index=False))
     console.say(f"{len(predictions):,} predictions: {relative(Path(config.out))}")
 
@@ -131,7 +135,7 @@ def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
     return stacked(sequences, config.table)
 
 
-def features_of(table: pd.DataFrame, ids: list[str], run: Run, config: Config) -> dict[str, np.ndarray]:
+def features_of(table: pd.DataFrame, ids: list[str], run: Run | Ensemble, config: Config) -> dict[str, np.ndarray]:
     """Return the features of each block, (n, width) float32, scaled as in the dataset of the run."""
     where = f"features={config.features}"
     absent = [name for name in ids if name not in table.index]
@@ -166,7 +170,7 @@ def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
     return values
 
 
-def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run, config: Config) -> np.ndarray:
+def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run | Ensemble, config: Config) -> np.ndarray:
     """Return raw features scaled as in the dataset of the run; `cells` names their rows and columns."""
     scales = scales_of(run.dataset, letter, list(cells.columns))
     if config.scaled or scales is None:
@@ -182,13 +186,19 @@ def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run, conf
     return np.stack([scale.of_raw(column) for scale, column in zip(scales, values.T, strict=True)], axis=1)
 
 
-def columns_of(values: np.ndarray, trained_on: DatasetDescription) -> dict[str, np.ndarray]:
-    """Return the columns of the table: of one label ``prediction`` and so on, of several ``prediction_NAME``."""
+def columns_of(
+    values: np.ndarray, trained_on: DatasetDescription, sd: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Return the columns of the table: of one label ``prediction`` and so on, of several ``prediction_NAME``.
+
+    `sd` is the standard deviation over the members of an ensemble, in the unit of ``prediction``.
+    """
     labels = trained_on.labels
-    of_each = dict(zip(labels, values.T if len(labels) > 1 else [values], strict=True))
     found: dict[str, np.ndarray] = {}
-    for label, column in of_each.items():
-        own = {"prediction": column} | in_label_units(column, trained_on, label)
+    for place, label in enumerate(labels):
+        each = {"prediction": values} | ({} if sd is None else {"sd": sd})
+        own = {name: array if len(labels) == 1 else array[:, place] for name, array in each.items()}
+        own |= in_label_units(own["prediction"], trained_on, label)
         found |= own if len(labels) == 1 else {f"{name}_{label}": value for name, value in own.items()}
     return found
 

@@ -94,7 +94,7 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
     pair = _checked(labels, predictions)
-    return _described(*pair, _bootstrap_r2([pair], np.ones((pair[0].size, 1), bool), seed, resamples)[:, 0])
+    return _described(*pair, bootstrap_r2([pair], np.ones((pair[0].size, 1), bool), seed, resamples)[:, 0])
 
 
 def label_metrics(
@@ -107,7 +107,7 @@ def label_metrics(
     ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
     """
     pairs, there = [_checked(*pair) for pair in by_label(labels, predictions)], ~np.isnan(labels)
-    r2s = _bootstrap_r2(pairs, there, seed, resamples)
+    r2s = bootstrap_r2(pairs, there, seed, resamples)
     each = [  # the resamples of all genes are those of a label that all have
         _described(*pair, own) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
         for pair, own, known in zip(pairs, r2s.T, there.T, strict=True)
@@ -154,7 +154,7 @@ def r2_difference(
     """
     pairs = [by_label(labels, values) for values in (predictions, others)]
     checked = [_checked(*pair) for both in pairs for pair in both]
-    r2s = _bootstrap_r2(checked, np.tile(~np.isnan(labels), 2), seed, resamples)
+    r2s = bootstrap_r2(checked, np.tile(~np.isnan(labels), 2), seed, resamples)
     ours, theirs = (half.mean(axis=1) for half in np.split(r2s, 2, axis=1))
     low, high = np.percentile(ours - theirs, [2.5, 97.5]) if len(labels) > 2 else (-1.0, 1.0)
     return mean_r2(labels, predictions) - mean_r2(labels, others), [float(low), float(high)]
@@ -249,7 +249,7 @@ def _centred(x: Vector) -> Vector:
     return centred if np.linalg.norm(centred) > _ROUNDING * np.linalg.norm(x) else np.zeros_like(x)
 
 
-def _bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+def bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """Return r2 of each label in each bootstrap resample of genes, (resamples, labels) float64.
 
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with

@@ -1,4 +1,4 @@
-"""The three plots of a run, built without pyplot: no display, no state between calls, no settings of the user."""
+"""The plots of a run and a study, built without pyplot: no display, no state between calls, no user settings."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from genexp.evaluation.metrics import METRICS, TITLES, as_text, is_collapsed
 from genexp.files import write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 #: Viridis without its palest end, which is lost on white.
 _DENSITY_MAP = ListedColormap(colormaps["viridis"](np.linspace(0, 0.93, 256)))
 
@@ -58,7 +58,7 @@ _LR_LINES = 6
 
 _CONSTANT = "The predictions do not vary: the model has collapsed."
 #: More labels than this are not drawn, and the title says so.
-_MOST_LABELS = 12
+MOST_LABELS = 12
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,17 @@ def plot_history(
     with _figure(path, (8, 2.7 + sum(ratios) * 0.7), title) as figure:
         axes = figure.subplots(len(ratios), 1, sharex=True, height_ratios=ratios, squeeze=False)[:, 0]
         _draw_losses(axes[0], epoch, loss, val_loss)
-        _draw_curve(axes[1], epoch, val_r2, _GREEN)
+        _draw_curve(axes[1], epoch, val_r2, GREEN)
         if baseline:
-            axes[1].axhline(baseline[1], color=_GREY, linestyle="--", label=f"{baseline[0]}: {baseline[1]:.3f}")
+            name = f"baseline {baseline[0]}: {baseline[1]:.3f}"
+            axes[1].axhline(baseline[1], color=GREY, linestyle="--", label=name)
         top = max(0.1, 1.12 * val_r2.max(), 1.12 * baseline[1] if baseline else 0)
         axes[1].set(ylabel="validation\nPearson r²", ylim=(-0.03 * top, top))
         if changes.size:
             _draw_learning_rate(axes[2], epoch, lr)
         for axis in axes:
             for change in changes if changes.size <= _LR_LINES else ():
-                axis.axvline(change - 0.5, color=_GREY, linewidth=1, linestyle=":")
+                axis.axvline(change - 0.5, color=GREY, linewidth=1, linestyle=":")
         _mark_best(axes, epoch, val_loss, val_r2, best_epoch)
         _legend_above(axes[0])
         axes[-1].set_xlabel("epoch")
@@ -132,7 +133,7 @@ def plot_scatter(path: str | Path, panels: Sequence[Panel], title: str, unit: st
             axes = figure.add_subplot(-(-len(shown) // across), across, place)
             low, high = _limits(y, p)
             _draw_cloud(figure, axes, y, p, (low, high), (low, high))
-            axes.plot([low, high], [low, high], color=_ORANGE, linewidth=1.5, linestyle="--", label="identity")
+            axes.plot([low, high], [low, high], color=ORANGE, linewidth=1.5, linestyle="--", label="identity")
             measured, predicted = (_quantity(panel.name, unit, kind, width) for kind in ("measured", "predicted"))
             axes.set(xlabel=measured, ylabel=predicted, aspect="equal")
             if across > 1:
@@ -141,7 +142,7 @@ def plot_scatter(path: str | Path, panels: Sequence[Panel], title: str, unit: st
             text = _metric_lines(panel.metrics, short=across > 1)
             axes.set_title(text, loc="left")
             if collapsed:
-                axes.set_title(f"{text}\n{textwrap.fill(_CONSTANT, 60 // across)}", loc="left", color=_ORANGE)
+                axes.set_title(f"{text}\n{textwrap.fill(_CONSTANT, 60 // across)}", loc="left", color=ORANGE)
             axes.legend(loc="lower right", frameon=True, edgecolor="none", framealpha=0.85)
 
 
@@ -162,20 +163,20 @@ def plot_density(path: str | Path, panels: Sequence[Panel], title: str, unit: st
             right.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             right.set(xlabel=_quantity(panel.name, unit, "predicted"), ylabel="residual (measured - predicted)")
             if collapsed:
-                right.set_title(_CONSTANT, loc="left", color=_ORANGE)
+                right.set_title(_CONSTANT, loc="left", color=ORANGE)
             else:
                 _draw_running_median(right, p, y - p)
 
 
 def _shown(panels: Sequence[Panel], title: str) -> tuple[Sequence[Panel], str]:
     """Return the panels that are drawn, and a title that says how many are not."""
-    more = f", the first {_MOST_LABELS} of {len(panels)} labels" if len(panels) > _MOST_LABELS else ""
-    return panels[:_MOST_LABELS], title + more
+    more = f", the first {MOST_LABELS} of {len(panels)} labels" if len(panels) > MOST_LABELS else ""
+    return panels[:MOST_LABELS], title + more
 
 
 def _across(panels: int) -> int:
     """Return the number of panels side by side."""
-    return next(n for n in range(1, _MOST_LABELS + 1) if n * n >= panels)
+    return next(n for n in range(1, MOST_LABELS + 1) if n * n >= panels)
 
 
 def _quantity(name: str, unit: str | None, kind: str = "", width: int = 48) -> str:
@@ -221,7 +222,7 @@ def _draw_curve(axes: Axes, epoch: np.ndarray, values: np.ndarray, color: str, l
 
 def _draw_learning_rate(axes: Axes, epoch: np.ndarray, lr: np.ndarray) -> None:
     """Draw the learning rate of each epoch; it changes between epochs, not along them."""
-    axes.step(epoch, lr, where="mid", color=_GREY)
+    axes.step(epoch, lr, where="mid", color=GREY)
     values = np.unique(lr)
     if values[0] > 0:
         axes.set_yscale("log")
@@ -234,8 +235,8 @@ def _draw_learning_rate(axes: Axes, epoch: np.ndarray, lr: np.ndarray) -> None:
 
 def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.ndarray) -> None:
     """Draw both losses on a scale that shows where training ended, whatever it began or blew up with."""
-    _draw_curve(axes, epoch, loss, _BLUE, "training")
-    _draw_curve(axes, epoch, val_loss, _ORANGE, "validation")
+    _draw_curve(axes, epoch, loss, BLUE, "training")
+    _draw_curve(axes, epoch, val_loss, ORANGE, "validation")
     axes.set_ylabel("loss")
     both = np.concatenate([loss, val_loss])
     late = np.concatenate([x[len(x) // 10 + 1 :] for x in (loss, val_loss)])
@@ -250,7 +251,7 @@ def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.n
         axes.set_ylim(low - 0.2 * spread, top)
         cut = np.count_nonzero(np.maximum(loss, val_loss) > top)
         note = f"{cut:,} of {epoch.size:,} epochs lie above, up to {high:,.4g}"
-        _note(axes, note, (0.98, 0.95), ha="right", va="top", color=_GREY)
+        _note(axes, note, (0.98, 0.95), ha="right", va="top", color=GREY)
 
 
 def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2: np.ndarray, best_epoch: int) -> None:
@@ -302,7 +303,7 @@ def _draw_cloud(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, xlim: 
         axes.scatter(x[order], y[order], c=density[order], cmap=_DENSITY_MAP, s=size, alpha=0.85, linewidths=0)
     axes.set(xlim=xlim, ylim=ylim)
     if not inside.all():
-        _note(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=_GREY)
+        _note(axes, f"{np.count_nonzero(~inside):,} genes lie beyond the axes", (0.03, 0.97), va="top", color=GREY)
 
 
 def _density_at(x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range, bins: int = 128) -> np.ndarray:
@@ -318,7 +319,7 @@ def _draw_distributions(
     limits = _limits(labels, predictions, margin=0.1)
     bins = int(np.clip(3 * np.cbrt(labels.size), 10, 60))
     peaks = []
-    for values, name, color in ((labels, "measured", _BLUE), (predictions, "predicted", _ORANGE)):
+    for values, name, color in ((labels, "measured", BLUE), (predictions, "predicted", ORANGE)):
         if np.ptp(values) == 0 or (collapsed and values is predictions):
             axes.axvline(values.mean(), color=color, linewidth=2.5, label=f"{name}, all {values.mean():.3g}")
             continue
@@ -329,7 +330,7 @@ def _draw_distributions(
     if len(peaks) == 2 and peaks[1] > 5 * peaks[0]:
         # Hardly any variance: the predictions' peak would flatten the labels into the axis.
         axes.set_ylim(0, 5 * peaks[0])
-        _note(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=_GREY)
+        _note(axes, f"predictions reach a density of {peaks[1]:.3g}", (0.03, 0.97), va="top", color=GREY)
     axes.set(xlabel=quantity, ylabel="density of genes", xlim=limits)
     _legend_above(axes)
 
@@ -354,8 +355,8 @@ def _draw_running_median(axes: Axes, predictions: np.ndarray, residuals: np.ndar
     low, median, high = np.array([np.percentile(residuals[part], [10, 50, 90]) for part in parts]).T
     outline = [withStroke(linewidth=4, foreground="white", alpha=0.8)]
     for band, name in ((low, "middle 80% of genes"), (high, None)):
-        axes.plot(centres, band, color=_ORANGE, linewidth=1.5, linestyle=":", label=name, path_effects=outline)
-    axes.plot(centres, median, color=_ORANGE, linewidth=2.2, label="median", path_effects=outline)
+        axes.plot(centres, band, color=ORANGE, linewidth=1.5, linestyle=":", label=name, path_effects=outline)
+    axes.plot(centres, median, color=ORANGE, linewidth=2.2, label="median", path_effects=outline)
     _legend_above(axes)
 
 
@@ -371,3 +372,48 @@ def _note(axes: Axes, text: str, at: tuple[float, float], *, color: str = "black
     """Write a note into a panel, in fractions of its size, legible over points."""
     box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     axes.text(*at, text, transform=axes.transAxes, color=color, bbox=box, zorder=10, **place)
+
+
+def plot_trials(path: str | Path, trials: Sequence[Mapping[str, Any]], quantity: str, high: bool, title: str) -> None:
+    """Draw the value of each trial of a study, and the best so far.
+
+    `trials` have ``trial``, ``value`` and ``state``; a pruned one is drawn at the last value that it reached, one
+    without any value is not drawn. `high` says whether a higher value is better.
+    """
+    shown = [(row["trial"], float(row["value"]), row["state"]) for row in trials if row["value"] is not None]
+    complete = [(number, value) for number, value, state in shown if state == "completed"]
+    pruned = [(number, value) for number, value, state in shown if state != "completed"]
+    number, value = np.array(complete, np.float64).reshape(-1, 2).T
+    best = (np.maximum if high else np.minimum).accumulate(value)
+    with _figure(path, (8, 4.4), title) as figure:
+        axes = figure.add_subplot()
+        axes.step(number, best, where="post", color=ORANGE, label="best so far")
+        axes.plot(number, value, "o", color=BLUE, markersize=5, label="completed")
+        if pruned:
+            axes.plot(*np.transpose(pruned), "x", color=GREY, markersize=5, label="pruned, last value")
+        axes.set(xlabel="trial", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        top = value.min() + 4 * (np.median(value) - value.min())
+        if not high and value.max() > top > value.min():  # losses that blew up would flatten the others
+            axes.set_ylim(top=top)
+            _note(
+                axes,
+                f"{np.count_nonzero(value > top)} trials lie above",
+                (0.98, 0.95),
+                ha="right",
+                va="top",
+                color=GREY,
+            )
+        _legend_above(axes)
+
+
+def plot_importance(path: str | Path, importance: Mapping[str, float], title: str) -> None:
+    """Draw the share of each key of a search space in how good a trial is."""
+    keys = list(importance)[::-1]
+    with _figure(path, (8, 1.4 + 0.42 * len(keys)), title) as figure:
+        axes = figure.add_subplot()
+        bars = axes.barh(keys, [importance[key] for key in keys], color=BLUE, height=0.65)
+        axes.bar_label(bars, fmt="{:.2f}", padding=3)
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.1)
+        axes.set_xlabel("importance (PED-ANOVA)")

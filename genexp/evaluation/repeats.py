@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -70,3 +70,8 @@ def summaries(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if labels:
         result["labels"] = {name: summaries([each["labels"][name] for each in found]) for name in labels}
     return result
+
+
+def plain(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `summaries` returns as plain values: a dict with the keys of `Summary` for each metric."""
+    return {name: plain(each) if isinstance(each, Mapping) else asdict(each) for name, each in found.items()}

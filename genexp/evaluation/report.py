@@ -47,11 +47,15 @@ NAME_WIDTH = 19
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Predictions, (n, labels) float32, and metrics of one checkpoint, by split."""
+    """Predictions, (n, labels) float32, and metrics of one checkpoint, by split.
+
+    Those of an ensemble are means over its members, and `spread` has their standard deviations, (n, labels).
+    """
 
     dataset: Dataset
     predictions: dict[str, np.ndarray]
     metrics: dict[str, Metrics]
+    spread: dict[str, np.ndarray] | None = None
 
 
 def evaluate_checkpoint(
@@ -119,8 +123,11 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, 
     The titles of the plots end with `beside`, which is what another model reaches.
     """
     description = result.dataset.description
-    columns = prediction_columns(description.labels)
-    write_predictions(predictions, columns, result.dataset, result.predictions)
+    kinds, numbers = ["label", "prediction"], result.predictions
+    if result.spread is not None:
+        kinds.append("sd")
+        numbers = {split: np.concatenate([x, result.spread[split]], axis=1) for split, x in numbers.items()}
+    write_predictions(predictions, prediction_columns(description.labels, kinds), result.dataset, numbers)
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     found = result.metrics[shown].get("labels", {})

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from conftest import QUICK, write_xpresso_set
 
+from genexp.api.runs import Run
 from genexp.api.training import reported_status
 from genexp.cli import main
 from genexp.errors import UserError
@@ -103,6 +104,21 @@ def test_predictions_are_those_the_metrics_are_of(run):
     label, prediction = (np.array([float(row[k]) for row in rows]) for k in ("label", "prediction"))
     assert np.corrcoef(label, prediction)[0, 1] ** 2 == pytest.approx(metrics(run)["best"]["test"]["r2"])
     assert rows[0]["gene"] == "GENE00128"
+
+
+def test_the_baselines_of_a_run_are_in_its_files(run):
+    found = metrics(run)
+    assert [(b["name"], b["data"]) for b in found["baselines"]] == [("ridge", "PH"), ("boosting", "PH")]
+    table = Run(run).baselines
+    assert list(table) == ["gene", "split", "label", "ridge_PH", "boosting_PH"]
+    test = table[table["split"] == "test"]
+    for baseline in found["baselines"]:
+        r2 = np.corrcoef(test["label"], test[f"{baseline['name']}_PH"])[0, 1] ** 2
+        assert baseline["best"]["test"]["r2"] == pytest.approx(r2)
+    strongest = max(found["baselines"], key=lambda b: b["best"]["valid"]["r2"])
+    above = found["best"]["test"]["r2"] - strongest["best"]["test"]["r2"]
+    assert found["above_baseline"]["r2"] == pytest.approx(above)
+    assert found["above_baseline"]["name"] == strongest["name"]
 
 
 def test_the_log_holds_what_was_printed(run):

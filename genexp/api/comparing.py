@@ -1,0 +1,416 @@
+"""Comparing runs: groups that differ in more than seed or fold, on the same test genes, with tests between them."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genexp import console
+from genexp.api.found import find_runs
+from genexp.api.groups import Group, Member, group_members, read_member
+from genexp.api.runs import Run
+from genexp.errors import UserError
+from genexp.evaluation.comparison import compare_folds, compare_runs, holm
+from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_frame, tables, tests_frame
+from genexp.evaluation.metrics import mean_r2
+from genexp.evaluation.repeats import plain, summaries
+from genexp.evaluation.tables import prediction_columns
+from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
+from genexp.run import RunDirectory, read_metrics, unreadable
+from genexp.training.config import read_description
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: Fewer test genes say too little of r2 for a test.
+FEWEST_GENES = 30
+#: r2 in metrics.json and r2 of predictions.csv agree but for the order of sums.
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class Genes:
+    """What runs must have in common to be compared: labels and genes of one fold; test and validation as digests."""
+
+    labels: tuple[str, ...]
+    unit: str | None
+    numbers: tuple[tuple[str, int], ...]
+    fold: int | None
+    test: str
+    valid: str
+
+    def differs(self, other: Genes) -> str:
+        """Return in words the first thing in which other genes differ from these."""
+        numbers = (", ".join(f"{n:,} {split}" for split, n in genes.numbers) for genes in (self, other))
+        for differs, what in (
+            (self.labels != other.labels, f"labels {', '.join(self.labels)} / {', '.join(other.labels)}"),
+            (self.unit != other.unit, f"labels in {self.unit} / {other.unit}"),
+            (self.numbers != other.numbers, "genes: " + " / ".join(numbers)),
+            (self.test != other.test, "other test genes, or other labels of them"),
+            (self.valid != other.valid, "other validation genes, or other labels of them"),
+        ):
+            if differs:
+                return what
+        return "other folds"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is compared: a group of runs, or a baseline, with metrics and test genes of each member.
+
+    `predictions` are those of each member for the test genes, (n, labels) float64; empty where a baseline has none.
+    """
+
+    name: str
+    model: str
+    data: str
+    members: tuple[Member, ...]
+    metrics: tuple[Mapping[str, Any], ...]
+    genes: tuple[Genes, ...]
+    predictions: tuple[np.ndarray, ...]
+    labels: Mapping[Genes, np.ndarray]
+    baseline: bool = False
+
+    def by_fold(self) -> list[list[int]]:
+        """Return the places of the members of each fold, in the order of the folds."""
+        return [[n for n, genes in enumerate(self.genes) if genes == fold] for fold in folds_of(self.genes)]
+
+    def values(self) -> list[Mapping[str, Any]]:
+        """Return the metrics of each run; of a cross-validation the means of the runs of each fold."""
+        if self.genes[0].fold is None:
+            return list(self.metrics)
+        return [_means(summaries([self.metrics[n] for n in places])) for places in self.by_fold()]
+
+
+def folds_of(genes: Iterable[Genes]) -> tuple[Genes, ...]:
+    """Return the genes of each fold, once, in the order of the folds."""
+    return tuple(sorted(dict.fromkeys(genes), key=lambda each: each.fold or 0))
+
+
+def _means(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the means of what `summaries` returns."""
+    labels = found.get("labels", {})
+    means: dict[str, Any] = {name: value.mean for name, value in found.items() if name != "labels"}
+    return means | ({"labels": {name: _means(of_label) for name, of_label in labels.items()}} if labels else {})
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Groups of runs beside one another, and tests between them.
+
+    Attributes
+    ----------
+    content
+        Plain values, as comparison.json has them: ``sets`` of ``groups`` with the same test genes and the ``tests``
+        between them, runs that were ``left_out``, and ``notes``, sentences.
+    """
+
+    content: dict[str, Any]
+
+    @property
+    def groups(self) -> pd.DataFrame:
+        """One row per group, label and metric: n, mean, sd, and the 95 % interval from low to high."""
+        return groups_frame(self.content)
+
+    @property
+    def tests(self) -> pd.DataFrame:
+        """One row per label and pair of groups: difference of mean r2, 95 % interval, p, and p adjusted after Holm."""
+        return tests_frame(self.content)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row per run: set, group, directory, status, seed, fold and test metrics."""
+        return runs_frame(self.content)
+
+    def show(self) -> None:
+        """Print tables and notes."""
+        for part in tables(self.content):
+            if isinstance(part, str):
+                console.say(part)
+            else:
+                console.say("")
+                console.table(part.rich())
+
+    def write(self, out: str | Path) -> Path:
+        """Write tables (Markdown, CSV, JSON) and the figure (PDF, SVG, PNG) into a new folder, and return it."""
+        from genexp.evaluation.comparison_figure import FIGURES, draw
+
+        target = free_folder(str(out))
+        with whole_or_nothing(target) as folder:
+            folder.mkdir()
+            write_json(folder / "comparison.json", self.content)
+            write_atomically(folder / "comparison.md", as_markdown(self.content))
+            for name in ("groups", "tests", "runs"):
+                write_atomically(folder / f"{name}.csv", getattr(self, name).to_csv(index=False))
+            for suffix in FIGURES:
+                write_atomically(folder / f"comparison.{suffix}", draw(self.content, suffix))
+        return target
+
+
+def compare(named: str | Path | Iterable[str | Path]) -> Comparison:
+    """Compare the runs below some places; see `genexp.api.compare`."""
+    groups, left_out = _grouped(named)
+    notes: list[str] = []
+    sets: dict[tuple[Genes, ...], list[Row]] = defaultdict(list)
+    with console.progress("reading runs", sum(len(group.members) for group in groups), "runs") as done:
+        for group in groups:
+            row = _row(group)
+            sets[folds_of(row.genes)].append(row)
+            notes += _warnings(row)
+            done(sum(len(each.members) for rows in sets.values() for each in rows))
+    if not sets:
+        found = ", ".join(f"{entry['directory']}: {entry['status']}" for entry in left_out[:3])
+        raise UserError("none of these runs has results to compare", expected="completed runs", received=found)
+    if len(sets) > 1:
+        notes += [f"set {n} is not compared with set 1: {why}" for n, why in enumerate(_apart(list(sets)), 2)]
+    content = []
+    for number, (genes, rows) in enumerate(sets.items(), 1):
+        every = [*rows, *_baselines(rows)]
+        content.append({"set": number, **_set(genes, every)})
+        notes += _about_t(number, every)
+    return Comparison({"sets": content, "left_out": left_out, "notes": notes})
+
+
+def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], list[dict[str, str]]]:
+    """Return the runs that have results, in groups, and the others; two runs with one seed count once."""
+    runs, begun = find_runs(named)
+    left_out = [{"directory": str(path), "status": "not started", "group": ""} for path in begun]
+    completed = []
+    for run in map(RunDirectory, runs):
+        metrics = read_metrics(run) or {}
+        status = metrics.get("status", "not finished")
+        if status == "completed" and run.predictions.is_file():
+            completed.append(read_member(run.path))
+            continue
+        status = "without predictions.csv" if status == "completed" else status
+        of = " ".join(str(metrics[key]) for key in ("model", "data") if key in metrics)
+        left_out.append({"directory": str(run.path), "status": status, "group": of})
+    groups = []
+    for group in group_members(completed):
+        by_seed: dict[tuple[int, int | None], Member] = {}
+        for member in group.members:
+            if by_seed.setdefault((member.config.seed, member.fold), member) is not member:
+                status = f"with seed {member.config.seed} a second time"
+                left_out.append({"directory": str(member.run.path), "status": status, "group": group.name})
+        groups.append(replace(group, members=tuple(by_seed.values())))
+    return groups, left_out
+
+
+def _row(group: Group) -> Row:
+    genes, predictions, labels = [], [], {}
+    for member in group.members:
+        found, mine, values = _read(member)
+        genes.append(found)
+        predictions.append(values)
+        labels[found] = mine
+    config = group.members[0].config
+    metrics = tuple(member.metrics["best"]["test"] for member in group.members)
+    whole = (group.name, config.model.name, config.data.name, group.members, metrics, tuple(genes))
+    return Row(*whole, tuple(predictions), labels)
+
+
+def _read(member: Member) -> tuple[Genes, np.ndarray, np.ndarray]:
+    """Return the genes of a run, and labels and predictions of its test genes, (n, labels) float64 each."""
+    path, described = member.run.predictions, read_description(member.run)
+    table = Run(member.run.path).predictions
+    columns, number = prediction_columns(described.labels), len(described.labels)
+    with damage_reported(lambda error: unreadable(path, in_short(error))):
+        test = table[table["split"] == "test"]
+        values = test[columns].to_numpy(np.float64)
+        digests = {split: _digest(table[table["split"] == split], columns[:number]) for split in ("test", "valid")}
+    labels, predictions = values[:, :number], values[:, number:]
+    stored = member.metrics["best"]["test"]["r2"]
+    if not len(test) or abs(mean_r2(labels, predictions) - stored) > _ROUNDING:
+        raise unreadable(path, f"its test r2 is not that of {member.run.metrics.name}, {stored:.6f}")
+    numbers = tuple(described.genes.items())
+    return Genes(described.labels, described.unit, numbers, member.fold, **digests), labels, predictions
+
+
+def _digest(rows: pd.DataFrame, labels: Sequence[str]) -> str:
+    """Return a text that changes with any gene or label."""
+    digest = hashlib.blake2b("\n".join(rows["gene"]).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(rows[list(labels)].to_numpy(np.float64)).data)
+    return digest.hexdigest()
+
+
+def _warnings(row: Row) -> Iterator[str]:
+    """Yield a sentence if runs of a group warn of themselves."""
+    warned = [member.metrics["warnings"] for member in row.members if member.metrics.get("warnings")]
+    if warned:
+        yield f"{row.name}: {len(warned)} of {len(row.members)} runs have warnings, the first: {warned[0][0]}"
+
+
+def _apart(sets: Sequence[tuple[Genes, ...]]) -> Iterator[str]:
+    """Yield why each set but the first is no part of the first."""
+    first = sets[0]
+    for other in sets[1:]:
+        folds = [", ".join(str(genes.fold or "none") for genes in each) for each in (first, other)]
+        if folds[0] != folds[1]:
+            yield f"folds {folds[0]} / {folds[1]}"
+        else:
+            yield next(one.differs(two) for one, two in zip(first, other, strict=True) if one != two)
+
+
+def _baselines(rows: Sequence[Row]) -> list[Row]:
+    """Return a row for each baseline that the runs report; runs with another window may have another."""
+    found: dict[tuple[str, str], dict[tuple[float, ...], Row]] = defaultdict(dict)
+    for row in rows:
+        kinds = {(b["name"], b["data"]) for member in row.members for b in member.metrics.get("baselines", ())}
+        for kind in sorted(kinds):
+            if (made := _baseline(row, *kind)) is not None:
+                found[kind].setdefault(tuple(m["r2"] for m in made.metrics), made)
+    several = [name for name, by_r2 in found.items() if len(by_r2) > 1]
+    return [
+        replace(row, name=" ".join(kind) + (f" beside {row.name}" if kind in several else ""))
+        for kind, by_r2 in found.items()
+        for row in by_r2.values()
+    ]
+
+
+def _baseline(row: Row, name: str, data: str) -> Row | None:
+    """Return one baseline of a row, with a member for each fold; None unless each fold has it."""
+    members, metrics, predictions = [], [], []
+    for places in row.by_fold():
+        for place in places:
+            reported = row.members[place].metrics.get("baselines", ())
+            best = next((b["best"]["test"] for b in reported if (b["name"], b["data"]) == (name, data)), None)
+            if best is not None:
+                members.append(row.members[place])
+                metrics.append(best)
+                predictions += _baseline_predictions(row.members[place], f"{name}_{data}")
+                break
+    genes = folds_of(row.genes)
+    if len(members) < len(genes):
+        return None
+    return Row(row.name, name, data, tuple(members), tuple(metrics), genes, tuple(predictions), row.labels, True)
+
+
+def _baseline_predictions(member: Member, column: str) -> list[np.ndarray]:
+    """Return the predictions of a baseline for the test genes, (n, labels), in a list; none without baselines.csv."""
+    import pandas as pd
+
+    path = member.run.path / "baselines.csv"
+    if not path.is_file():
+        return []
+    labels = read_description(member.run).labels
+    columns = [column] if len(labels) == 1 else [f"{column}_{label}" for label in labels]
+    with damage_reported(lambda error: unreadable(path, in_short(error))):
+        table = pd.read_csv(path)
+        known = set(columns) <= set(table)  # those of shuffled labels are not written
+        return [table.loc[table["split"] == "test", columns].to_numpy(np.float64)] if known else []
+
+
+def _set(genes: tuple[Genes, ...], rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the content of one set: groups in the order of their mean r2, and the tests between them."""
+    ordered = sorted(rows, key=lambda row: -float(np.mean([found["r2"] for found in row.values()])))
+    groups = [_group(row) for row in ordered]
+    alone = next((group for group in groups if _is_alone(group["data"], group["model"])), None)
+    for group in groups:
+        with_t = alone is not None and "T" in group["data"] and group["data"] != "T"
+        group["above_T"] = group["metrics"]["r2"]["mean"] - alone["metrics"]["r2"]["mean"] if alone and with_t else None
+    folds = [each.fold for each in genes if each.fold is not None]
+    return {
+        "dataset": read_description(ordered[0].members[0].run).source,
+        "folds": folds or None,
+        "genes": [dict(each.numbers) for each in genes],
+        "labels": list(genes[0].labels),
+        "T_alone": alone["name"] if alone else None,
+        "groups": groups,
+        "tests": _tests(genes, ordered),
+    }
+
+
+def _is_alone(data: str, model: str) -> bool:
+    """Tell whether a group, or baseline, shows what T predicts alone; one of shuffled labels does not."""
+    return data == "T" and not model.startswith("shuffled")
+
+
+def _group(row: Row) -> dict[str, Any]:
+    """Return the content of one group."""
+    values, config = row.values(), row.members[0].config
+    single = row.genes[0].fold is None and len(row.predictions) > 1
+    published = None if row.baseline or not config.experiment else config.experiment.model_dump(mode="json")
+    ensemble = float(mean_r2(row.labels[row.genes[0]], np.mean(row.predictions, axis=0))) if single else None
+    return {
+        "name": row.name,
+        "model": row.model,
+        "data": row.data,
+        "kind": "baseline" if row.baseline else "runs",
+        "runs": [
+            {
+                "directory": str(member.run.path),
+                "seed": None if row.baseline else member.config.seed,
+                "fold": genes.fold,
+                **{name: value for name, value in found.items() if isinstance(value, int | float)},
+                "labels": {name: of_label["r2"] for name, of_label in found.get("labels", {}).items()},
+            }
+            for member, genes, found in zip(row.members, row.genes, row.metrics, strict=True)
+        ],
+        "metrics": plain(summaries(values)),
+        "ensemble_r2": ensemble,
+        "published": published,
+    }
+
+
+def _tests(genes: tuple[Genes, ...], rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the tests between each two rows of which one at least is a group of runs, adjusted label by label."""
+    numbers = [dict(each.numbers) for each in genes]
+    folds = genes[0].fold is not None
+    tested = [row for row in rows if folds or row.predictions]
+    pairs = [p for p in combinations(range(len(tested)), 2) if not all(tested[place].baseline for place in p)]
+    if not pairs or numbers[0]["test"] < FEWEST_GENES or (folds and len(genes) == 1):
+        return []
+    if folds:
+        held_out = float(np.mean([number["test"] / number["train"] for number in numbers]))
+        found = compare_folds([_quantities(row.values()) for row in tested], held_out)
+    else:
+        found = compare_runs(tested[0].labels[genes[0]], [np.stack(row.predictions) for row in tested])
+    names = [*(["mean"] if len(genes[0].labels) > 1 else []), *genes[0].labels]
+    content = []
+    for place, name in enumerate(names):
+        adjusted = holm([found[pair][place].p for pair in pairs])
+        for (one, other), p in zip(pairs, adjusted, strict=True):
+            test, both = found[one, other][place], (tested[one], tested[other])
+            content.append(
+                {"label": name, "first": both[0].name, "second": both[1].name, **asdict(test), "p_holm": p}
+                | {"across": "folds" if folds else _across(both)}
+            )
+    return content
+
+
+def _quantities(values: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """Return r2 of each fold, (folds, quantities): of one label; of several their mean, and each."""
+    return np.array([[found["r2"], *(of["r2"] for of in found.get("labels", {}).values())] for found in values])
+
+
+def _across(rows: Sequence[Row]) -> str:
+    """Return what a test between two rows is about: a single run says nothing of other seeds."""
+    return "genes" if any(not row.baseline and len(row.predictions) == 1 for row in rows) else "genes, runs"
+
+
+def _about_t(number: int, rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a sentence if runs with T stand without T alone, which is hard to exceed."""
+    with_t = [row for row in rows if "T" in row.data]
+    if with_t and not any(_is_alone(row.data, row.model) for row in with_t):
+        words = ["model=fc_net", "data=T", *_words_of(with_t[0])]
+        yield f"set {number} has no run on T alone to compare with; to add one: genexp train {shlex.join(words)}"
+
+
+def _words_of(row: Row) -> list[str]:
+    """Return the overrides that give another model the dataset, folds and repeats of a group."""
+    config, folds = row.members[0].config, row.by_fold()
+    many = {"folds": len(folds) if row.genes[0].fold is not None else 1, "repeats": len(folds[0])}
+    dataset = config.dataset
+    content = dataset.model_dump(mode="json", exclude_none=True, exclude={"fold"}) if dataset else {}
+    chosen = {"dataset": content.pop("name", "")} | {f"dataset.{key}": value for key, value in content.items()}
+    labels = {"data.labels": f"[{','.join(config.data.labels)}]"} if config.data.labels else {}
+    chosen |= labels | {key: number for key, number in many.items() if number > 1}
+    return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in chosen.items()]

@@ -1,0 +1,73 @@
+"""The run directories below what a user names: directories, sweeps of them, and patterns."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from genexp.errors import UserError
+
+#: What a run that ended before its config.yaml was written may have left.
+_BEGUN = (".hydra", "train.log")
+
+
+def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tuple[list[Path], list[Path]]:
+    """Return the run directories below some places, and the directories of runs that ended before they had a config.
+
+    Parameters
+    ----------
+    named
+        A run directory, a directory that holds some at any depth, a pattern (``outputs/*/*-xpresso-*``), or several.
+    key
+        The config key by which the user named them, for messages.
+
+    Raises
+    ------
+    UserError
+        If a place does not exist or holds no run.
+    """
+    runs: dict[Path, None] = {}
+    begun: dict[Path, None] = {}
+    for given in [named] if isinstance(named, str | Path) else named:
+        places = _places(str(given), key)
+        found = [(path, is_run) for place in places for path, is_run in _below(place)]
+        if not any(is_run for _, is_run in found):
+            expected = "a run directory, or a directory with some in it"
+            hint = "runs are written to outputs/DATE/TIME-MODEL-DATA-XXXX unless hydra.run.dir says otherwise"
+            what = "there is no run here" if places else "nothing matches this pattern"
+            raise UserError(what, where=f"{key}={given}", expected=expected, hint=hint)
+        for path, is_run in found:
+            (runs if is_run else begun)[path] = None
+    return list(runs), list(begun)
+
+
+def _places(given: str, key: str) -> list[Path]:
+    """Return the directories that a path or pattern names, in the order of their numbers."""
+    path = Path(given).expanduser().absolute()
+    if path.exists():
+        return [path.resolve()]
+    if not glob.has_magic(given):
+        raise UserError("there is no such directory", where=f"{key}={given}")
+    matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+    return sorted((match.resolve() for match in matches if match.is_dir()), key=_natural)
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], ...]:
+    """Return a key that sorts numbers at the beginning of names by their value."""
+    return tuple([(int(head) if (head := part.split("-")[0]).isdigit() else -1, part)] for part in path.parts)
+
+
+def _below(place: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield the run directories at or below a place, and whether each has a config."""
+    if (place / "config.yaml").is_file():
+        yield place, True
+        return
+    folders = [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
+    inside = [
+        found for folder in sorted(folders, key=_natural) if not folder.name.startswith(".") for found in _below(folder)
+    ]
+    if inside or not any((place / name).exists() for name in _BEGUN):
+        yield from inside
+    else:
+        yield place, False
