@@ -60,9 +60,12 @@ def test_help_fits_80_columns(cli, words):
     assert "yaml-language-server" not in found
 
 
-def test_help_shows_what_the_demo_changes(cli):
-    assert "What dataset=demo changes for this model" in cli("train", "--help").stdout
-    assert "What dataset" not in cli("train", "dataset=files", "--help").stdout
+def test_help_shows_what_auto_changes(cli):
+    shown = cli("train", "model=fc_net", "data=H", "--help").stdout.partition(
+        "What settings=auto changes for this model"
+    )[2]
+    assert "- name: simulated genes" in shown
+    assert "- name: all other data" in shown
 
 
 def test_version(cli):

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api.seen import SEEN, Seen, count_seen, recorded_genes, training_genes
-from genexp.api.simple_models import find, verdict
 from genexp.config.compose import Command, Composed
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
@@ -268,6 +267,8 @@ def _baselines(config: RunConfig, dataset: Dataset, fingerprint: str, run: RunDi
     """Return the baselines of the genes of a run, and write their predictions; None where none are asked for."""
     if not (config.baseline and config.test):
         return None
+    from genexp.api.simple_models import find  # imports SciPy
+
     found = find(dataset, fingerprint, shuffled=config.baseline == "shuffled", seed=config.seed)
     found.write(run.baselines)
     return found
@@ -300,6 +301,7 @@ def _write_results(
     baselines: Baselines | None,
 ) -> None:
     """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
+    from genexp.api.simple_models import verdict
     from genexp.evaluation.plots import plot_history
     from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 

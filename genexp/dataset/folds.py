@@ -12,7 +12,6 @@ import numpy as np
 
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.genes import ROWS_AT_ONCE, SPLITS, Split
-from genexp.dataset.layouts import fold_numbers
 from genexp.dataset.problems import wrong
 from genexp.errors import UserError
 from genexp.files import damage_reported, in_short
@@ -59,6 +58,8 @@ def number_of_folds(config: DatasetConfig) -> int:
     """Return how many folds a dataset has: those of its table, else those of its files; 0 without folds."""
     if config.folds is not None:
         return read_folds(config.folds).folds
+    from genexp.dataset.layouts import fold_numbers  # imports h5py
+
     found = fold_numbers(Path(config.root).expanduser())
     if found and found != list(range(1, len(found) + 1)):
         numbers = ", ".join(map(str, found))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
 
 from genexp.evaluation.metrics import bootstrap_r2, r2
 
@@ -148,6 +147,8 @@ def _tested(difference: float, parts: Sequence[tuple[float, int]]) -> Difference
     if variance == 0:  # the same predictions
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    from scipy import stats  # not at start-up
+
     half = float(stats.t.ppf(0.975, freedom)) * variance**0.5
     p = 2 * float(stats.t.sf(abs(difference) / variance**0.5, freedom))
     return Difference(difference, difference - half, difference + half, p)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 Vector = NDArray[np.float64]
 
@@ -41,6 +40,13 @@ def _pearson(x: Vector, y: Vector) -> float:
     return float(np.clip((x @ y) / scale, -1.0, 1.0)) if scale > 0 else 0.0
 
 
+def _spearman(labels: Vector, predictions: Vector) -> float:
+    """Pearson correlation of the ranks, ties given their mean rank."""
+    from scipy import stats  # not at start-up
+
+    return _pearson(stats.rankdata(labels), stats.rankdata(predictions))
+
+
 def _r2(labels: Vector, predictions: Vector) -> float:
     return _pearson(labels, predictions) ** 2
 
@@ -61,8 +67,7 @@ def _mse(labels: Vector, predictions: Vector) -> float:
 METRICS: dict[str, Callable[[Vector, Vector], float]] = {
     "r2": _r2,
     "pearson": _pearson,
-    # Of the ranks, ties given their mean rank.
-    "spearman": lambda labels, predictions: _pearson(stats.rankdata(labels), stats.rankdata(predictions)),
+    "spearman": _spearman,
     "cod": _cod,
     "mse": _mse,
     "mae": lambda labels, predictions: float(np.abs(labels - predictions).mean()),

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from genexp.evaluation.metrics import METRICS
 
@@ -51,6 +50,8 @@ def summary(values: Iterable[float], level: float = 0.95) -> Summary:
     if x.size == 1:
         return Summary(1, mean, None, None, None)
     sd = float(x.std(ddof=1))
+    from scipy import stats  # not at start-up
+
     half = float(stats.t.ppf((1 + level) / 2, x.size - 1)) * sd / x.size**0.5
     return Summary(x.size, mean, sd, mean - half, mean + half)
 
