@@ -35,7 +35,6 @@ from genexp.errors import UserError
 from genexp.files import in_short
 from genexp.run import RunDirectory, read_metrics, resume_command
 
-
 #: Exit code of a job that was interrupted.
 INTERRUPTED = 130
 
