@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Ensemble,
         Run,
         RunConfig,
+        Study,
         UserError,
         baselines,
         compare,
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
         load_model,
         open_ensemble,
         open_run,
+        open_study,
         prepare_dataset,
         train,
         train_many,
+        tune,
     )
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "Ensemble",
     "Run",
     "RunConfig",
+    "Study",
     "UserError",
     "__version__",
     "baselines",
@@ -46,9 +50,11 @@ __all__ = [
     "load_model",
     "open_ensemble",
     "open_run",
+    "open_study",
     "prepare_dataset",
     "train",
     "train_many",
+    "tune",
 ]
 
 

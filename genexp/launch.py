@@ -34,8 +34,7 @@ def launch(module: ModuleType, command: Command[Any], words: Sequence[str]) -> i
             return run_sweep(many)[1]
         if parsed.multirun:
             return one_after_the_other(module, command, parsed, composed)
-        module.run(composed)
-    return 0
+        return module.run(composed) or 0
 
 
 def one_after_the_other(module: ModuleType, command: Command[Any], words: Words, composed: Composed[Any]) -> int:

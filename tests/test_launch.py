@@ -247,16 +247,3 @@ def test_a_single_run_that_died_early_is_started_again_by_resume(words, tmp_path
     done = cli("train", f"resume={run}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert metrics(run)["seed"] == 4
-
-
-@pytest.mark.skipif("hydra-joblib-launcher" not in INSTALLED, reason="hydra-joblib-launcher is not installed")
-@pytest.mark.integration
-def test_a_launcher_of_hydras_runs_the_same_jobs(words, tmp_path, genexp):
-    """joblib runs the jobs in other processes; the second one diverges."""
-    rates = "training.learning_rate=0.01,1e30"
-    done = genexp(*words, "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", rates, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
-    found = json.loads((tmp_path / "sweep" / "summary.json").read_text())
-    assert [*found["without_result"]] == ["1-xpresso-PH"]
-    assert "Traceback" not in done.stderr
-    assert yaml.safe_load((tmp_path / "sweep" / "sweep.yaml").read_text())["raw"], "what resumes through the launcher"

@@ -14,6 +14,7 @@ from genexp import console
 from genexp.api.comparing import Comparison
 from genexp.api.ensembles import Ensemble
 from genexp.api.runs import Run
+from genexp.api.studies import Study
 from genexp.dataset.genes import Dataset
 from genexp.errors import UserError
 from genexp.training.config import RunConfig
@@ -29,6 +30,7 @@ __all__ = [
     "Ensemble",
     "Run",
     "RunConfig",
+    "Study",
     "UserError",
     "baselines",
     "compare",
@@ -37,9 +39,11 @@ __all__ = [
     "load_model",
     "open_ensemble",
     "open_run",
+    "open_study",
     "prepare_dataset",
     "train",
     "train_many",
+    "tune",
 ]
 
 
@@ -233,6 +237,44 @@ def open_run(path: str | Path) -> Run:
 def open_ensemble(runs: str | Path | Iterable[str | Path]) -> Ensemble:
     """Open several runs whose predictions are averaged; see `Ensemble`."""
     return Ensemble(runs)
+
+
+def tune(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Study:
+    """Search for the settings of a model on a dataset, and test the best, with the checks of ``genexp tune``.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"model=fc_net", "data=HT", "trials=20"``.
+    directory
+        Where the study lands; one that is there is continued. None: as ``hydra.run.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Study
+        The finished study.
+
+    Raises
+    ------
+    UserError
+        For whatever the user can correct, before the search starts wherever possible.
+    """
+    from genexp.api.tuning import tune
+    from genexp.api.tuning.config import TUNE
+    from genexp.api.tuning.study import plan
+    from genexp.config.compose import compose_words
+
+    console.forget()
+    with console.quiet(not progress):
+        path, _ = tune(plan(compose_words(TUNE, overrides), directory))
+    return Study(path)
+
+
+def open_study(path: str | Path) -> Study:
+    """Open the directory of a search that has a result; see `Study`."""
+    return Study(path)
 
 
 def load_dataset(root: str | Path, blocks: str | None = None, *, progress: bool = True, **settings: object) -> Dataset:

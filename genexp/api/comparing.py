@@ -187,10 +187,12 @@ def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], lis
     for run in map(RunDirectory, runs):
         metrics = read_metrics(run) or {}
         status = metrics.get("status", "not finished")
-        if status == "completed" and run.predictions.is_file():
+        tested = "test" in metrics.get("best", {})
+        if status == "completed" and run.predictions.is_file() and tested:
             completed.append(read_member(run.path))
             continue
-        status = "without predictions.csv" if status == "completed" else status
+        if status == "completed":
+            status = "without predictions.csv" if tested else "not tested"
         of = " ".join(str(metrics[key]) for key in ("model", "data") if key in metrics)
         left_out.append({"directory": str(run.path), "status": status, "group": of})
     groups = []

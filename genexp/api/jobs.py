@@ -270,11 +270,16 @@ def _ends_at_once(
 
 def _end(slot: int, state: State, processes: dict[int, subprocess.Popen[bytes]]) -> None:
     """Move a job whose process has ended to those that have ended."""
-    process, (job, began) = processes.pop(slot), state.running.pop(slot)
+    job, began = state.running.pop(slot)
+    state.ended.append(ended(job, closed(processes.pop(slot)), time.monotonic() - began))
+
+
+def closed(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process that `Job.start` started, and return its exit code."""
     code = process.wait()
     if process.stdin:
         process.stdin.close()
-    state.ended.append(ended(job, code, time.monotonic() - began))
+    return code
 
 
 def ended(job: Job, code: int, seconds: float) -> Ended:
@@ -292,7 +297,7 @@ def stop(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     for process in processes:
         process.terminate()
     for process in processes:
-        process.wait()
+        closed(process)
 
 
 def end_with_parent() -> None:

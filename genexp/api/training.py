@@ -66,10 +66,6 @@ class TrainConfig(RunConfig):
     )
     job: Index | None = Field(description="number of the one job of a resumed sweep that is run; null: all")
 
-    def run(self) -> RunConfig:
-        """Return what ``config.yaml`` of the run holds."""
-        return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
-
 
 #: What may be given beside resume=DIR; everything else is the run's own.
 BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs", "job", "hydra/launcher")
@@ -107,9 +103,9 @@ TRAIN = Command(
 )
 
 
-def decided(composed: Composed[TrainConfig]) -> RunConfig:
+def decided(composed: Composed[Any]) -> RunConfig:
     """Return the config of a run with every ``auto`` of the model decided by the keys that were given."""
-    config = composed.config.run()
+    config: RunConfig = composed.config.run()
     return config.model_copy(update={"model": config.model.decided(composed.words.keys)})
 
 
@@ -270,7 +266,7 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
 
 def _baselines(config: RunConfig, dataset: Dataset, fingerprint: str, run: RunDirectory) -> Baselines | None:
     """Return the baselines of the genes of a run, and write their predictions; None where none are asked for."""
-    if not config.baseline:
+    if not (config.baseline and config.test):
         return None
     found = find(dataset, fingerprint, shuffled=config.baseline == "shuffled", seed=config.seed)
     found.write(run.baselines)
@@ -308,8 +304,10 @@ def _write_results(
     from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
 
     progress, batch_size = fitted.progress, config.training.batch_size
+    splits = HELD_OUT if config.test else HELD_OUT[:1]
     best, last = (
-        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed) for name in CHECKPOINTS
+        evaluate_checkpoint(run, name, dataset, batch_size=batch_size, seed=config.seed, splits=splits)
+        for name in CHECKPOINTS
     )
     difference = baselines.difference(best.predictions["test"]) if baselines else None
     ceiling, tied = (dataset.ceiling or {}).get(config.data.name), tied_predictions(best)

@@ -2,9 +2,9 @@
 
 A command's file has a docstring whose first line is ````genexp NAME``: summary``, and ``ORDER``, its place in the help;
 ``EXAMPLES``, command lines with their meaning; ``Config``, the schema of ``conf/NAME.yaml``; ``check(config)``, a quick
-look at everything that can be wrong, without TensorFlow; and ``run(composed)``. A command without a config has
-``run_words(words)`` instead. Optional: ``SHORT_FORMS``, ``IMPLIED``, ``before`` and ``settle``
-(`genexp.config.compose.Command`), and ``MAKES_RUNS`` where its jobs have run directories.
+look at everything that can be wrong, without TensorFlow; and ``run(composed)``, which may return an exit code. A
+command without a config has ``run_words(words)`` instead. Optional: ``SHORT_FORMS``, ``IMPLIED``, ``REPLACED``,
+``before`` and ``settle`` (`genexp.config.compose.Command`), and ``MAKES_RUNS`` where its jobs have run directories.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ def command_of(name: str) -> Any:
     from genexp.config.compose import Command
 
     module = load(name)
-    optional: dict[str, Any] = {key: getattr(module, key.upper(), {}) for key in ("short_forms", "implied")}
-    optional |= {key: getattr(module, key) for key in ("before", "settle") if hasattr(module, key)}
-    return Command(name, module.Config, **optional)
+    names = {name: name.upper() for name in ("short_forms", "implied", "replaced")} | {
+        "before": "before",
+        "settle": "settle",
+    }
+    given = {key: getattr(module, name) for key, name in names.items() if hasattr(module, name)}
+    return Command(name, module.Config, **given)

@@ -20,7 +20,7 @@ from genexp.blocks import combinations
 from genexp.config.conf import BLOCK_GROUP, CONF_DIR, groups
 from genexp.config.keys import fields
 from genexp.config.validation import check_shown, unknown_key, validate
-from genexp.config.words import COMMAND_LINE, Words, check, parse
+from genexp.config.words import COMMAND_LINE, Words, check, parse, parse_override
 from genexp.errors import UserError
 from genexp.schema import Schema
 
@@ -33,7 +33,7 @@ class Command(Generic[S]):
 
     For `short_forms` and `implied` see `genexp.config.words.parse`. `before` is called with the parsed words before
     anything is composed; it may raise a UserError. `settle` returns values, by dotted key, that follow from a
-    config and the words, and replace its own.
+    config and the words, and replace its own. Below the key `replaced`, an override replaces a value of any type.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Command(Generic[S]):
     implied: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[Words], None] = lambda words: None
     settle: Callable[[S, Words], Mapping[str, Any]] = lambda config, words: {}
+    replaced: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
     A key is set whether it exists or not (``++``): an unknown one is found by the schema, which knows its neighbours.
     """
     known = groups(command.name, config_dir)
+    replaced = [word for word in overrides if word.lstrip("+").startswith(f"{command.replaced}.")]
+    overrides = [word for word in overrides if word not in replaced]
     keys = [word.partition("=")[0].lstrip("+") for word in overrides]
     own = [key not in known and not key.startswith(("hydra.", "hydra/")) for key in keys]
     forced = ["++" + word.lstrip("+") if is_own else word for word, is_own in zip(overrides, own, strict=True)]
@@ -139,6 +142,8 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
         raise UserError("a config file is not valid YAML", where=mark, received=reason) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise _explained(error, command, list(overrides), known) from None
+    for override in map(parse_override, replaced):
+        OmegaConf.update(whole, override.key_or_group, override.value(), merge=False, force_add=True)
     _forbid_targets(whole)
     return whole
 

@@ -55,7 +55,10 @@ def chosen_options(command: str, words: Mapping[str, str]) -> dict[str, str | No
     """
     preset = _defaults(CONF_DIR / "experiment" / f"{words.get('experiment')}.yaml")
     chosen = default_options(command) | {key.removeprefix("override /"): option for key, option in preset}
-    return chosen | {group: option for group, option in words.items() if group in chosen}
+    chosen |= {group: option for group, option in words.items() if group in chosen}
+    return {
+        group: chosen[option[2:-1]] if option and option[:2] == "${" else option for group, option in chosen.items()
+    }
 
 
 def option_files(group: str, option: str) -> Iterator[Path]:

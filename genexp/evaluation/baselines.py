@@ -47,8 +47,8 @@ CONTROL = "T"
 SHUFFLED = "shuffled_"
 #: Seed of what is drawn: labels to shuffle, and genes of large datasets.
 SEED = 0
-#: Largest table of training genes, in genes times columns: 0.3 GB. Of more genes, a part is drawn.
-MOST_VALUES = 40_000_000
+#: Most training genes, and the largest table of them in genes times columns: 0.3 GB. Of more genes, a part is drawn.
+MOST_GENES, MOST_VALUES = 50_000, 40_000_000
 #: Genes whose features are made at a time.
 ROWS = 4096
 
@@ -148,7 +148,7 @@ class Task:
     @property
     def genes(self) -> int:
         """The number of training genes that are used."""
-        return min(len(self.dataset.splits["train"]), max(MOST_VALUES // self.columns, ROWS))
+        return min(len(self.dataset.splits["train"]), MOST_GENES, max(MOST_VALUES // self.columns, ROWS))
 
     @property
     def expected_seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""The three plots of a run, built without pyplot: no display, no state between calls, no settings of the user."""
+"""The plots of a run and a study, built without pyplot: no display, no state between calls, no user settings."""
 
 from __future__ import annotations
 
@@ -372,3 +372,48 @@ def _note(axes: Axes, text: str, at: tuple[float, float], *, color: str = "black
     """Write a note into a panel, in fractions of its size, legible over points."""
     box = {"boxstyle": "round", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
     axes.text(*at, text, transform=axes.transAxes, color=color, bbox=box, zorder=10, **place)
+
+
+def plot_trials(path: str | Path, trials: Sequence[Mapping[str, Any]], quantity: str, high: bool, title: str) -> None:
+    """Draw the value of each trial of a study, and the best so far.
+
+    `trials` have ``trial``, ``value`` and ``state``; a pruned one is drawn at the last value that it reached, one
+    without any value is not drawn. `high` says whether a higher value is better.
+    """
+    shown = [(row["trial"], float(row["value"]), row["state"]) for row in trials if row["value"] is not None]
+    complete = [(number, value) for number, value, state in shown if state == "completed"]
+    pruned = [(number, value) for number, value, state in shown if state != "completed"]
+    number, value = np.array(complete, np.float64).reshape(-1, 2).T
+    best = (np.maximum if high else np.minimum).accumulate(value)
+    with _figure(path, (8, 4.4), title) as figure:
+        axes = figure.add_subplot()
+        axes.step(number, best, where="post", color=ORANGE, label="best so far")
+        axes.plot(number, value, "o", color=BLUE, markersize=5, label="completed")
+        if pruned:
+            axes.plot(*np.transpose(pruned), "x", color=GREY, markersize=5, label="pruned, last value")
+        axes.set(xlabel="trial", ylabel=quantity)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+        top = value.min() + 4 * (np.median(value) - value.min())
+        if not high and value.max() > top > value.min():  # losses that blew up would flatten the others
+            axes.set_ylim(top=top)
+            _note(
+                axes,
+                f"{np.count_nonzero(value > top)} trials lie above",
+                (0.98, 0.95),
+                ha="right",
+                va="top",
+                color=GREY,
+            )
+        _legend_above(axes)
+
+
+def plot_importance(path: str | Path, importance: Mapping[str, float], title: str) -> None:
+    """Draw the share of each key of a search space in how good a trial is."""
+    keys = list(importance)[::-1]
+    with _figure(path, (8, 1.4 + 0.42 * len(keys)), title) as figure:
+        axes = figure.add_subplot()
+        bars = axes.barh(keys, [importance[key] for key in keys], color=BLUE, height=0.65)
+        axes.bar_label(bars, fmt="{:.2f}", padding=3)
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.1)
+        axes.set_xlabel("importance (PED-ANOVA)")

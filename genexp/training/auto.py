@@ -107,7 +107,8 @@ def automatic(config: RunConfig, words: Words) -> dict[str, JsonValue]:
     except UserError:
         return {}
     own_model = not (CONF_DIR / "model" / f"{_chosen(words, 'model', config.model.name)}.yaml").is_file()
-    published = config.experiment is not None or own_model or found.layout not in OWN_LAYOUTS
+    preset = "experiment" in words.keys  # perhaps one of the user's own, which records no published result
+    published = preset or own_model or found.layout not in OWN_LAYOUTS
     if config.settings is None and published:
         return {"settings": "published"}
     row = row_for(config.model.name, facts_of(config, found))

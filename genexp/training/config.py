@@ -115,6 +115,7 @@ class RunConfig(Schema):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(description="governs everything random")
     # With a default, as the config.yaml of the first runs has no such key.
+    test: bool = Field(default=True, description="evaluate the test genes at the end; false while settings are chosen")
     settings: Literal["published", "auto"] | None = Field(
         default=None, description="the model's published settings, or those for this dataset; null: as the layout is"
     )
@@ -130,6 +131,10 @@ class RunConfig(Schema):
     model: AnyModel
     training: TrainingConfig
     hardware: HardwareConfig
+
+    def run(self) -> RunConfig:
+        """Return what ``config.yaml`` of the run holds, without the keys that a command adds."""
+        return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
 
     @model_validator(mode="after")
     def _possible_together(self) -> Self:
