@@ -144,11 +144,13 @@ def test_a_launcher_runs_the_jobs_that_are_left(extra, tmp_path, genexp):
 
 
 @needs("submitit")
-def test_a_launcher_that_cannot_start_is_one_message(tmp_path, cli):
+@pytest.mark.integration
+def test_a_launcher_that_cannot_start_is_one_message(tmp_path, genexp):
+    """In a process of its own: submitit closes the streams of all loggers when it is imported."""
     if shutil.which("srun"):
         pytest.skip("this is a Slurm cluster")
     sweep = write_record(tmp_path / "sweep", ["seed=0"])
-    done = cli("train", f"resume={sweep}", "hydra/launcher=slurm", cwd=tmp_path)
+    done = genexp("train", f"resume={sweep}", "hydra/launcher=slurm", cwd=tmp_path)
     assert done.returncode == 2
     assert "the launcher stopped" in done.stderr
     assert "srun" in done.stderr
