@@ -1,0 +1,127 @@
+"""Train every model and block combination of plan.yaml with ten seeds, and write docs/benchmark.md.
+
+    python benchmarks/real/run.py DATA OUT [DATASET ...]
+
+DATA holds the raw files, OUT gets datasets, runs and comparisons. Only commands of genexp compute; this script calls
+them and sets their results in a table. Started again, it does what is missing. On two cores it takes days.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import yaml
+
+HERE = Path(__file__).parent
+PAGE, RESULTS = HERE.parents[1] / "docs" / "benchmark.md", HERE / "results.csv"
+COLUMNS = ("dataset", "label", "model", "data", "n", "r2", "low", "high", "ensemble", "parameters", "minutes", "commit")
+
+HEAD = """# Benchmark
+
+Pearson r² on test genes: mean over runs with different seeds, 95 % t interval of this mean, and r² of the mean
+prediction of the runs (ensemble). Settings are those that genexp takes by default (`settings=auto`,
+[Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)). Times
+are those of training alone. The commands are in `benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT`
+runs them and writes this page.
+"""
+
+
+def genexp(*words: str) -> int:
+    """Run a command, and return its exit code; 2 of a sweep means that runs collapsed, which the comparison shows."""
+    print("genexp", *words, flush=True)
+    code = subprocess.run([sys.executable, "-m", "genexp", *words], check=False).returncode
+    if code not in (0, 2):
+        raise SystemExit(code)
+    return code
+
+
+def run_dataset(name: str, about: dict, repeats: int, data: Path, out: Path) -> Path:
+    """Prepare a dataset, train all runs on it, compare them, and return the comparison's folder."""
+    dataset = ["dataset=demo"]
+    if about["prepare"]:
+        root = out / "datasets" / name
+        if not root.exists() and genexp("prepare", *(w.format(data=data) for w in about["prepare"]), f"out={root}"):
+            raise SystemExit(2)
+        dataset = [f"dataset.root={root}"]
+    for model, blocks in about["runs"].items():
+        for letters in blocks:
+            place = f"hydra.sweep.dir={out / 'runs' / name / f'{model}-{letters}'}"
+            genexp("train", f"model={model}", f"data={letters}", f"repeats={repeats}", *dataset, place)
+    comparison = out / "comparisons" / name
+    shutil.rmtree(comparison, ignore_errors=True)
+    genexp("compare", f"runs={out / 'runs' / name}", f"out={comparison}")
+    return comparison
+
+
+def rows_of(name: str, comparison: Path) -> list[dict]:
+    """Return a row of results.csv for each group and label of a comparison."""
+    rows = []
+    for each in json.loads((comparison / "comparison.json").read_text())["sets"]:
+        for group in each["groups"]:
+            runs = [Path(run["directory"]) for run in group["runs"]]
+            found = [json.loads((run / "metrics.json").read_text()) for run in runs]
+            environment = json.loads((runs[0] / "environment.json").read_text())
+            network = group["kind"] == "runs"
+            about = {
+                "dataset": name,
+                "model": group["model"],
+                "data": group["data"],
+                "n": len(runs) if network else "",
+                "parameters": found[0]["parameters"] if network else "",
+                "minutes": round(fmean(one["train_seconds"] for one in found) / 60, 1) if network else "",
+                "commit": (environment["git"] or {}).get("commit", "")[:10],
+            }
+            labels = group["metrics"].get("labels") or {each["labels"][0]: group["metrics"]}
+            for label, metrics in labels.items():
+                r2 = metrics["r2"]
+                interval = {key: "" if r2[key] is None else round(r2[key], 4) for key in ("low", "high")}
+                alone = group["ensemble_r2"] if len(labels) == 1 else None
+                ensemble = "" if alone is None else round(alone, 4)
+                rows.append({**about, "label": label, "r2": round(r2["mean"], 4), **interval, "ensemble": ensemble})
+    return rows
+
+
+def page(plan: dict, rows: list[dict]) -> str:
+    """Return docs/benchmark.md."""
+    parts = [HEAD]
+    for name, about in plan["datasets"].items():
+        for label in dict.fromkeys(row["label"] for row in rows if row["dataset"] == name):
+            mine = [row for row in rows if (row["dataset"], row["label"]) == (name, label)]
+            labels = {row["label"] for row in rows if row["dataset"] == name}
+            title = f"{about['title']}, {label}" if len(labels) > 1 else about["title"]
+            commits = ", ".join(sorted({row["commit"] for row in mine if row["commit"]}))
+            parts.append(f"\n## {title}\n\nCommit {commits}.\n")
+            parts.append(
+                "| model | data | runs | Pearson r² | ensemble | parameters | minutes a run |\n" + "| --- " * 7 + "|"
+            )
+            for row in sorted(mine, key=lambda row: -float(row["r2"])):
+                interval = f" [{float(row['low']):.3f}, {float(row['high']):.3f}]" if row["low"] != "" else ""
+                ensemble = f"{float(row['ensemble']):.3f}" if row["ensemble"] != "" else ""
+                size = f"{int(row['parameters']):,}" if row["parameters"] != "" else ""
+                cells = [row["model"], row["data"], row["n"], f"{float(row['r2']):.3f}{interval}", ensemble, size]
+                parts.append(f"| {' | '.join(map(str, [*cells, row['minutes']]))} |")
+    return "\n".join(parts) + "\n"
+
+
+def main(data: Path, out: Path, *names: str) -> None:
+    """Run what is missing, and write the table and the page; rows of other datasets stay."""
+    plan = yaml.safe_load((HERE / "plan.yaml").read_text())
+    rows = list(csv.DictReader(RESULTS.open())) if RESULTS.is_file() else []
+    for name in names or plan["datasets"]:
+        found = rows_of(name, run_dataset(name, plan["datasets"][name], plan["repeats"], data, out))
+        rows = [row for row in rows if row["dataset"] != name] + found
+        with RESULTS.open("w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        PAGE.write_text(page(plan, rows))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), *sys.argv[3:])
