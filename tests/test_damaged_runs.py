@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mutations import mutated, mutated_archive
 
-from genexp.api.evaluation import _compare_with_stored, _is_evaluation, check
+from genexp.api.evaluation import _is_evaluation, against_stored, check
 from genexp.api.runs import Run
 from genexp.dataset.overlap import TrainingGenes
 from genexp.errors import UserError
@@ -43,8 +43,8 @@ def use_metrics(folder):
     for use in (
         lambda: read_metrics(files),
         lambda: check_resumable(files, 99),
-        lambda: _is_evaluation(folder, folder),
-        lambda: _compare_with_stored(plan_of(folder), METRICS, SameGenes()),
+        lambda: _is_evaluation(folder, str(folder)),
+        lambda: list(against_stored(plan_of(folder), METRICS, SameGenes())),
     ):
         use()
 

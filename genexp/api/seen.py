@@ -45,12 +45,12 @@ def count_seen(name: str, known: TrainingGenes | None, source: Source, dataset: 
     if known is None:
         console.warn(f"which genes {name} was trained on is not known: none can be found in this dataset")
         return {}
-    each = {name: known.among(dataset.splits[name], named=_named(source, name)) for name in splits}
-    seen = {name: found for name, found in each.items() if found["genes"]}
-    for name, found in seen.items():
+    each = {split: known.among(dataset.splits[split], named=_named(source, split)) for split in splits}
+    seen = {split: found for split, found in each.items() if found["genes"]}
+    for split, found in seen.items():
         how = f"{found['by_name']:,} by name, {found['by_sequence']:,} by promoter"
         console.warn(
-            f"{found['genes']:,} of the {found['of']:,} {name} genes were training genes of {name} ({how}): "
+            f"{found['genes']:,} of the {found['of']:,} {split} genes were training genes of {name} ({how}): "
             "their metrics are not those of held-out genes"
         )
     return seen

@@ -27,6 +27,7 @@ SIZES = {"train": 240, "valid": 60, "test": 60}
 TRAIN = (
     *("train", "model=fc_net", "data=T", "hardware=cpu", "training.optimizer=adam", "training.learning_rate=0.01"),
     *("training.batch_size=64", "model.dropout=0", "model.dense=[16,8]", "baseline=false"),
+    "settings=published",
 )
 
 
