@@ -75,7 +75,7 @@ def test_an_embedded_chunk_is_the_mean_of_its_kmers_vectors(embedding, xpresso_r
                 np.testing.assert_allclose(embedded["promoter"][gene, chunk], vectors[words].mean(axis=0), atol=1e-6)
 
 
-@pytest.mark.parametrize("model", ["transformer", "biolstm"])
+@pytest.mark.parametrize("model", ["transformer", pytest.param("biolstm", marks=pytest.mark.slow)])
 def test_embedded_promoters_and_bases_with_the_same_vectors_are_the_same_run(embedding, xpresso_root, tmp_path, model):
     own = (f"model.embedding.vectors={embedding / 'vectors.npz'}", "model.embed_dim=8")
     assert train(xpresso_root, tmp_path / "bases", *own, model=model) == 0
@@ -103,12 +103,14 @@ def test_every_kind_of_embedding_trains_and_evaluates(runs, capsys, kind):
     assert "to the last digit" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_opens_in_a_fresh_process(runs, genexp):
     done = genexp("evaluate", f"run_dir={runs / 'random'}")
     assert done.returncode == 0, done.stderr
     assert "to the last digit" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_vectors(xpresso_root, tmp_path):
     assert train(xpresso_root, tmp_path / "whole", "model.embedding.epochs=1") == 0
     assert train(xpresso_root, tmp_path / "part", "model.embedding.epochs=1", "training.epochs=1") == 0
@@ -138,6 +140,7 @@ def test_vectors_that_do_not_fit_are_refused(embedding, xpresso_root, tmp_path, 
     assert "nowhere.npz" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_vectors_given_by_a_relative_path_are_kept_in_the_run(embedding, xpresso_root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     vectors = tmp_path / "vectors.npz"

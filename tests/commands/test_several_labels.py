@@ -205,6 +205,7 @@ def test_an_unknown_label_is_refused_before_training(roots, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_that_of_an_uninterrupted_one(roots, tmp_path):
     words = [*TRAIN, f"dataset.root={roots['all']}"]
     assert main([*words, "training.epochs=2", f"hydra.run.dir={tmp_path / 'parts'}"]) == 0
@@ -229,6 +230,7 @@ def test_a_run_starts_from_one_with_other_labels(run, roots, tmp_path, capsys):
     assert "start anew" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_label_to_one_label_is_a_plain_warm_start(roots, tmp_path, capsys):
     words = [*TRAIN, "training.epochs=1"]
     assert main([*words, f"dataset.root={roots['liver']}", f"hydra.run.dir={tmp_path / 'a'}"]) == 0
@@ -297,6 +299,7 @@ def test_a_label_that_collapsed_is_named(roots, tmp_path, capsys, monkeypatch):
     assert read(tmp_path / "run" / "metrics.json")["status"] == "completed"
 
 
+@pytest.mark.slow
 def test_a_sweep_shows_the_means(roots, genexp, tmp_path):
     words = [*TRAIN, "-m", "seed=1,2", "training.epochs=1", f"dataset.root={roots['all']}"]
     done = genexp(*words, f"hydra.sweep.dir={tmp_path / 'sweep'}")

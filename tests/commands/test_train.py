@@ -217,6 +217,7 @@ def test_what_a_resumed_run_needs_is_looked_at_first(run, tmp_path, capsys, monk
     assert metrics(other) == metrics(run)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_terminated_stops_its_job_and_begins_no_other(xpresso_root, tmp_path):
     words = [*QUICK, "training.epochs=100000", "training.patience=null", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
     command = [
@@ -283,7 +284,7 @@ def test_a_diverged_run_fails_with_a_message(xpresso_root, tmp_path, capsys):
     assert metrics(tmp_path / "run")["status"] == "failed"
 
 
-@pytest.mark.parametrize("data", ["P", "PHT"])
+@pytest.mark.parametrize("data", [pytest.param("P", marks=pytest.mark.slow), "PHT"])
 def test_divide_et_impera_trains(tmp_path, data):
     root = write_xpresso_set(tmp_path / "set", tf=5)
     words = ["train", "model=divide_et_impera", f"data={data}", "dataset=xpresso_tf", f"dataset.root={root}"]
@@ -351,6 +352,7 @@ def test_ctrl_c_while_tensorflow_loads_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_isolated_jobs_and_ends_with_a_table(xpresso_root, tmp_path, genexp, cli):
     quick = [word for word in QUICK if not word.startswith(("model", "training.epochs"))]
     words = ["dataset=xpresso", f"dataset.root={xpresso_root}", *quick, "training.epochs=1", "model=xpresso,fc_net"]

@@ -70,7 +70,11 @@ def printed_command(cli, tmp_path, case):
 MORE = ("training.epochs=1", "training.batch_size=16", "hardware=cpu")
 
 
-@pytest.mark.parametrize("case", CASES)
+#: The other cases take longer, as their models are larger.
+QUICK = ("genome, folds", "tables")
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=[] if c in QUICK else [pytest.mark.slow]) for c in CASES])
 def test_the_printed_command_trains(tmp_path, cli, case):
     words = shlex.split(printed_command(cli, tmp_path, case))
     found = cli(*words[1:], *MORE, f"hydra.run.dir={tmp_path}/run")

@@ -149,7 +149,8 @@ def test_two_replicas_train_as_one_device_does(trained, alone):
 
 
 @pytest.mark.parametrize(
-    ("jit", "precision", "tolerance"), [("true", "float32", 1e-3), ("false", "mixed_bfloat16", 0.05)]
+    ("jit", "precision", "tolerance"),
+    [("true", "float32", 1e-3), pytest.param("false", "mixed_bfloat16", 0.05, marks=pytest.mark.slow)],
 )
 def test_compiled_or_in_mixed_precision_it_is_the_same_training(trained, alone, jit, precision, tolerance):
     losses, _ = trained(1, jit, precision)

@@ -81,6 +81,7 @@ def test_impossible_settings_start_no_process(tmp_path):
     assert there == {number for number, trial in found.items() if study.values(trial)["x"] >= 0.7}
 
 
+@pytest.mark.slow
 def test_killed_twice_and_continued_it_is_as_if_it_had_not_been(tmp_path):
     """Nothing is lost, nothing done twice: settings, results and their order are those of an uninterrupted study."""
     for until in (2, 5):
