@@ -148,16 +148,21 @@ def sigterm_interrupts() -> Iterator[None]:
 
     The same on SIGUSR1 and SIGUSR2, with which a batch system announces that it will (``sbatch --signal``); and on
     SIGHUP, when a terminal is closed, unless ``nohup`` ignores it. Only the first signal counts: some senders signal a
-    process and then its group, and the second signal would interrupt the clean-up after the first.
+    process and then its group, and the second signal would interrupt the clean-up after the first. Ctrl-C counts each
+    time. An error that a signal has led to is raised as KeyboardInterrupt, see `was_interrupted`.
     """
     # Python allows handlers in the main thread only; in another one, as of a notebook, signals are left alone.
-    numbers = STOPPING if threading.current_thread() is threading.main_thread() else ()
+    numbers = (*STOPPING, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
     before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
         if handler != signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+            signal.signal(number, _interrupt if number in STOPPING else _ctrl_c)
     try:
         yield
+    except Exception:
+        if was_interrupted():
+            raise KeyboardInterrupt from None
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -168,10 +173,22 @@ def sigterm_interrupts() -> Iterator[None]:
 _INTERRUPTED = threading.Event()
 
 
+def was_interrupted() -> bool:
+    """Tell whether a signal asked this process to stop.
+
+    Compiled code in which the KeyboardInterrupt is raised, as TensorFlow's, can make another error of it.
+    """
+    return _INTERRUPTED.is_set()
+
+
 def _interrupt(signum: int, frame: object) -> None:
     if not _INTERRUPTED.is_set():
-        _INTERRUPTED.set()
-        raise KeyboardInterrupt
+        _ctrl_c(signum, frame)
+
+
+def _ctrl_c(signum: int, frame: object) -> None:
+    _INTERRUPTED.set()
+    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -95,6 +95,24 @@ def test_only_the_first_signal_interrupts():
     assert len(cleaned) == 2
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_another_error_that_an_interrupt_became_is_an_interrupt(number):
+    """Compiled code that calls Python can raise SystemError in place of KeyboardInterrupt."""
+
+    def work():
+        with files.sigterm_interrupts():
+            try:
+                os.kill(os.getpid(), number)
+            except KeyboardInterrupt:
+                raise SystemError("returned a result with an exception set") from None
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert not files.was_interrupted()
+    with pytest.raises(SystemError), files.sigterm_interrupts():
+        raise SystemError("of another cause")
+
+
 def test_in_another_thread_signals_are_left_alone(tmp_path):
     before, made = signal.getsignal(signal.SIGTERM), []
 

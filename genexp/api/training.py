@@ -25,7 +25,7 @@ from genexp.dataset.labels import choose
 from genexp.dataset.overlap import TrainingGenes
 from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
-from genexp.files import disk_full, is_full, write_atomically, write_json
+from genexp.files import disk_full, is_full, was_interrupted, write_atomically, write_json
 from genexp.models import check_model, inputs
 from genexp.resources import threads
 from genexp.run import (
@@ -369,14 +369,14 @@ def reported_status(run: RunDirectory, config: RunConfig) -> Iterator[None]:
 
     try:
         yield
-    except KeyboardInterrupt:
-        write_status("interrupted", "stopped by a signal")
-        console.warn(f"interrupted; resume with: {resume_command(relative(run.path))}")
-        raise KeyboardInterrupt("reported") from None
-    except UserError as error:
-        write_status("collapsed" if isinstance(error, Collapsed) else "failed", str(error))
-        raise
-    except Exception as error:
+    except (KeyboardInterrupt, Exception) as error:
+        if isinstance(error, KeyboardInterrupt) or was_interrupted():
+            write_status("interrupted", "stopped by a signal")
+            console.warn(f"interrupted; resume with: {resume_command(relative(run.path))}")
+            raise KeyboardInterrupt("reported") from None
+        if isinstance(error, UserError):
+            write_status("collapsed" if isinstance(error, Collapsed) else "failed", str(error))
+            raise
         if is_full(error):  # so no status can be written either
             hint = f"free some space, then {resume_command(relative(run.path))}"
             raise disk_full(error, run.path, hint) from None
