@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -150,6 +150,7 @@ def test_another_numbering_is_recognised_and_ours_never_is(made, other):
         tokens[tokens == 4] = 0
         assert other_numbering(tokens) is None
     else:
+        assume((tokens == 4).mean() < 0.2)  # of few genes that are mostly N, nothing can be told
         assert other_numbering(np.array(OTHERS[other])[tokens]) == other
 
 
