@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO, TypeVar
 
 from genexp.errors import UserError
-from genexp.files import write_atomically
+from genexp.files import lock, write_atomically
 
 T = TypeVar("T")
 
@@ -45,12 +44,12 @@ def once(
         if path.is_file() and (found := _whole(path, read)) is not None:
             return found
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_suffix(".lock").open("a", encoding="utf-8")
+        file = path.with_suffix(".lock").open("a", encoding="utf-8")
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home directory
         warn(f"the cache cannot be used ({error}); GENEXP_CACHE names another folder for it")
         return compute()
-    with lock:
-        _wait(lock, lambda: say(f"waiting for another process that computes {name}"))
+    with file:
+        _wait(file, lambda: say(f"waiting for another process that computes {name}"))
         if path.is_file():
             if (found := _whole(path, read)) is not None:
                 return found
@@ -71,19 +70,14 @@ def _whole(path: Path, read: Callable[[Path], T]) -> T | None:
         return None
 
 
-def _wait(lock: TextIO, waiting: Callable[[], None]) -> None:
-    """Wait for a lock, which ends with `lock` or its process; `waiting` is called once where another one has it."""
+def _wait(file: TextIO, waiting: Callable[[], None]) -> None:
+    """Wait for a lock, which ends with `file` or its process; `waiting` is called once where another one has it."""
     end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES) or time.monotonic() > end:
-                return  # a network file system without locks, or a holder that is suspended
-        waiting()
-        waiting = _ignore
-        time.sleep(POLL_S)
+    with suppress(OSError):  # of a file system without locks
+        while not lock(file) and time.monotonic() <= end:
+            waiting()
+            waiting = _ignore
+            time.sleep(POLL_S)
 
 
 def _ignore() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import fcntl
 import io
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import struct
 import threading
+import time
 import tokenize
 import warnings
 import zipfile
@@ -18,7 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from genexp.errors import UserError
 
@@ -51,6 +53,26 @@ def open_npz(path: Path, report: Callable[[Exception], UserError]) -> Iterator[M
         # NumPy leaves a file open that it opened itself and cannot read.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             yield file
+
+
+#: How often a lock is tried, and the seconds in between.
+LOCK_TRIES, LOCK_WAIT_S = 5, 0.05
+
+
+def lock(file: TextIO) -> bool:
+    """Lock an open file until it is closed, or the process ends; return False if another process has the lock."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # the latter of a lock on NFS; perhaps one that only looks has it
+            time.sleep(LOCK_WAIT_S)
+        except OSError as error:  # a network file system without locks is no reason not to run
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            return True
+        else:
+            return True
+    return False
 
 
 def in_short(error: Exception) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
+import csv
 import json
 import os
 import secrets
@@ -11,21 +10,23 @@ import shlex
 import string
 import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 from zipfile import ZipFile
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from genexp.errors import UserError
-from genexp.files import damage_reported, in_short, why_not_writable
+from genexp.files import damage_reported, in_short, lock, why_not_writable
 from genexp.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Version of the files in a run directory; later versions of genexp keep opening earlier formats.
 FORMAT = 1
@@ -49,8 +50,6 @@ PACKAGES = (
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
-#: How often a lock is tried, and the seconds in between.
-LOCK_TRIES, LOCK_WAIT_S = 5, 0.05
 COPY_AGAIN = "copy the run directory again, or train again"
 
 
@@ -142,9 +141,8 @@ def created(wanted: str | Path) -> Iterator[RunDirectory]:
     run = RunDirectory(make_directory(wanted))
     with sole_writer(run):
         try:
-            (
-                run.path / ".hydra"
-            ).mkdir()  # of several jobs that want the same directory, one gets it: also without locks
+            # Of several jobs that want the same directory, one gets it: also without locks.
+            (run.path / ".hydra").mkdir()
         except FileExistsError:
             if not left_behind or not _is_free(run.path):
                 raise _occupied(run.path) from None
@@ -158,8 +156,13 @@ def check_free(wanted: str | Path) -> None:
         raise UserError("the run directory is a file", where=wanted, expected="a new or empty directory")
     if not _is_free(path) or is_being_written(RunDirectory(path)):
         raise _occupied(path)
-    if reason := why_not_writable(path):
-        raise _not_writable(wanted, reason)
+    check_writable(wanted)
+
+
+def check_writable(wanted: str | Path, kind: str = "run", key: str = "hydra.run.dir") -> None:
+    """Raise a UserError if a directory cannot be made or written; `key` is the config key that names it."""
+    if reason := why_not_writable(Path(wanted)):
+        raise _not_writable(wanted, reason, kind, key)
 
 
 def _is_free(path: Path) -> bool:
@@ -168,9 +171,9 @@ def _is_free(path: Path) -> bool:
     return not there or (there <= {*LEFT_BEHIND} and all(entry.name in LEFT_BEHIND for entry in path.iterdir()))
 
 
-def _not_writable(wanted: str | Path, reason: str) -> UserError:
-    hint = "choose a directory that can be written with hydra.run.dir=..."
-    return UserError("the run directory cannot be made", where=wanted, received=reason, hint=hint)
+def _not_writable(wanted: str | Path, reason: str, kind: str = "run", key: str = "hydra.run.dir") -> UserError:
+    hint = f"choose a directory that can be written with {key}=..."
+    return UserError(f"the {kind} directory cannot be made", where=wanted, received=reason, hint=hint)
 
 
 def _occupied(path: Path) -> UserError:
@@ -233,22 +236,6 @@ def sole_writer(run: RunDirectory) -> Iterator[RunDirectory]:
         if not lock(file):
             raise busy(run)
         yield run
-
-
-def lock(file: TextIO) -> bool:
-    """Lock an open file until it is closed, or the process ends; return False if another process has the lock."""
-    for _ in range(LOCK_TRIES):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # perhaps by one that only looks whether there is a lock
-            time.sleep(LOCK_WAIT_S)
-        except OSError as error:  # a network file system without locks is no reason not to run
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                raise
-            return True
-        else:
-            return True
-    return False
 
 
 def busy(run: RunDirectory) -> UserError:
@@ -342,6 +329,26 @@ def _printable(content: Any) -> Any:
     return content
 
 
+def read_table(path: Path, **options: Any) -> pd.DataFrame:
+    """Return a CSV table of a run, with options of `pandas.read_csv`."""
+    import pandas as pd
+
+    with damage_reported(lambda error: unreadable(path, in_short(error))):
+        table: pd.DataFrame = pd.read_csv(path, **options)
+    return table
+
+
+def read_epochs(run: RunDirectory) -> list[dict[str, float]]:
+    """Return the rows of history.csv, with Python's own errors where the file is missing or damaged."""
+    with run.history.open(encoding="utf-8", newline="") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def seconds_of(epochs: Iterable[Mapping[str, float]]) -> float:
+    """Return the time that epochs of a history have taken, with their validation."""
+    return sum(row["seconds"] + row["val_seconds"] for row in epochs)
+
+
 class PlainLoader(yaml.SafeLoader):
     """YAML of plain values: no objects to be made (tags), and no references, which can stand for any size."""
 
@@ -367,7 +374,7 @@ def read_config_yaml(run: RunDirectory) -> dict[str, Any]:
 
 
 def read_overrides(directory: Path) -> list[str]:
-    """Return the overrides that a run was started with, as ``.hydra/`` holds them; none where there is no such file."""
+    """Return the overrides that a run was started with, as ``.hydra/`` holds them; none where that is missing."""
     path = directory / ".hydra" / "overrides.yaml"
     found = (read_yaml(path) or []) if path.is_file() else []
     if not isinstance(found, list) or not all(isinstance(word, str) for word in found):

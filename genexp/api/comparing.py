@@ -297,15 +297,12 @@ def _baseline(row: Row, name: str, data: str) -> Row | None:
 
 def _baseline_predictions(member: Member, column: str) -> list[np.ndarray]:
     """Return the predictions of a baseline for the test genes, (n, labels), in a list; none without baselines.csv."""
-    import pandas as pd
-
-    path = member.run.path / "baselines.csv"
+    path = member.run.baselines
     if not path.is_file():
         return []
-    labels = read_description(member.run).labels
-    columns = [column] if len(labels) == 1 else [f"{column}_{label}" for label in labels]
+    columns = prediction_columns(read_description(member.run).labels, [column])
+    table = Run(member.run.path).baselines
     with damage_reported(lambda error: unreadable(path, in_short(error))):
-        table = pd.read_csv(path)
         known = set(columns) <= set(table)  # those of shuffled labels are not written
         return [table.loc[table["split"] == "test", columns].to_numpy(np.float64)] if known else []
 

@@ -7,9 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from genexp.errors import UserError
-
-#: What a run that ended before its config.yaml was written may have left.
-_BEGUN = (".hydra", "train.log")
+from genexp.run import LEFT_BEHIND
 
 
 def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tuple[list[Path], list[Path]]:
@@ -48,7 +46,7 @@ def _places(given: str, key: str) -> list[Path]:
     if path.exists():
         return [path.resolve()]
     if not glob.has_magic(given):
-        raise UserError("there is no such directory", where=f"{key}={given}")
+        raise UserError("this directory does not exist", where=f"{key}={given}")
     matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
     return sorted((match.resolve() for match in matches if match.is_dir()), key=_natural)
 
@@ -67,7 +65,7 @@ def _below(place: Path) -> Iterator[tuple[Path, bool]]:
     inside = [
         found for folder in sorted(folders, key=_natural) if not folder.name.startswith(".") for found in _below(folder)
     ]
-    if inside or not any((place / name).exists() for name in _BEGUN):
+    if inside or not any((place / name).exists() for name in LEFT_BEHIND):
         yield from inside
     else:
         yield place, False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genexp.config.keys import leaves
 from genexp.errors import UserError
 from genexp.run import RunDirectory, find_run, read_environment, read_metrics
 from genexp.training.config import RunConfig, read_config
@@ -50,15 +51,8 @@ class Group:
         return tuple(member for member in self.members if member.status == "completed")
 
 
-def group_runs(directories: Iterable[str | Path], key: str = "runs") -> list[Group]:
-    """Group run directories whose configs agree but for seed, fold, hardware and logger, and whose genes are the same.
-
-    Parameters
-    ----------
-    directories
-        Run directories, each with a config.yaml.
-    key
-        The config key by which the user named them, for messages.
+def group_members(members: Iterable[Member]) -> list[Group]:
+    """Group runs whose configs agree but for `REPEATED` and the fold, and whose genes are the same.
 
     Returns
     -------
@@ -68,13 +62,8 @@ def group_runs(directories: Iterable[str | Path], key: str = "runs") -> list[Gro
     Raises
     ------
     UserError
-        If one is no run directory, or if runs of the same fold were trained on different genes.
+        If runs of the same fold were trained on different genes.
     """
-    return group_members([read_member(path, key) for path in directories])
-
-
-def group_members(members: Iterable[Member]) -> list[Group]:
-    """Group runs that were read; see `group_runs`."""
     found: dict[str, list[Member]] = {}
     for member in members:
         found.setdefault(_experiment(member), []).append(member)
@@ -84,7 +73,7 @@ def group_members(members: Iterable[Member]) -> list[Group]:
 
 
 def read_member(directory: str | Path, key: str = "runs") -> Member:
-    """Read what `group_runs` needs of a run directory; `key` is the config key by which the user named it."""
+    """Read what `group_members` needs of a run directory; `key` is the config key by which the user named it."""
     run = find_run(directory, key)
     described = read_environment(run)["dataset"] if run.environment.is_file() else {}
     return Member(run, read_config(run), read_metrics(run) or {}, str(described.get("fingerprint") or ""))
@@ -117,7 +106,7 @@ def _check_folds(members: list[Member]) -> None:
 
 def _names(groups: list[list[Member]]) -> list[str]:
     """Return model and data of each group, and what else tells it apart: settings that differ, else its genes."""
-    flat = [dict(_leaves(_settings(members[0].config))) for members in groups]
+    flat = [dict(leaves(_settings(members[0].config))) for members in groups]
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for settings in flat:
         kinds.setdefault((settings["model.name"], settings["data.name"]), []).append(settings)
@@ -130,11 +119,3 @@ def _names(groups: list[list[Member]]) -> list[str]:
         names.append(" ".join([*kind, *(f"{key}={settings[key]}" for key in differ)]))
     genes = [members[0].fingerprint for members in groups]
     return [name if names.count(name) == 1 else f"{name} genes={g}" for name, g in zip(names, genes, strict=True)]
-
-
-def _leaves(node: Mapping[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value

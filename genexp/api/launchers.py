@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 from genexp import console, resources
 from genexp.api import sweeps
 from genexp.api.jobs import DONE, Job, Shares, ended, outcome_of
-from genexp.api.sweeps import Sweep
+from genexp.api.sweeps import RECORD, Sweep, SweepRecord
 from genexp.api.training import relative
 from genexp.api.watching import ended_line
 from genexp.config.compose import store_block_options
@@ -63,7 +63,7 @@ def run_one(directory: Path, number: int, at_once: int = 1) -> int:
 
     `at_once` jobs share the cores that this process was granted.
     """
-    job = Sweep(sweeps.read_record(directory), directory, Shares(at_once, at_once)).jobs(directory)[number]
+    job = Sweep(SweepRecord.read(directory / RECORD), directory, Shares(at_once, at_once)).jobs(directory)[number]
     console.say(f"job {number}: {job.name}: {' '.join(job.words)}", style="bold")
     began = time.monotonic()
     found = ended(job, job.run(resources.share(resources.cores(), at_once)), time.monotonic() - began)
@@ -123,7 +123,7 @@ def _launch(many: Sweep, directory: Path, numbers: Sequence[int]) -> None:
     """
     place = ["hydra.sweep.subdir=.", "hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory)}"]
     words = [*many.launcher, *place, "hydra/job_logging=none", "hydra/hydra_logging=none"]
-    words += [f"hydra.searchpath=[{quoted(f'file://{folder}')}]" for folder in many.flags[1:]]
+    words += [f"hydra.searchpath=[{quoted(f'file://{folder}')}]" for folder in many.record.flags[1:]]
     with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name="genexp"):
         config = compose(overrides=words, return_hydra_config=True)
         own = config.hydra.launcher
@@ -155,7 +155,7 @@ def _searched(many: Sweep) -> tuple[Path, int]:
     from genexp.evaluation.sweep import jobs_of
 
     with sweeps.opened(many) as directory:
-        task = HydraJob(many.record.command, many.flags)
+        task = HydraJob(many.record.command, many.record.flags)
         extra = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(directory)}"]
         try:
             hydra_main(many.record.command, task.run, [*(many.record.raw or ()), *extra])

@@ -15,11 +15,11 @@ from genexp.api.training import relative
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.repeats import Summary, summaries
+from genexp.evaluation.repeats import Summary, plain, summaries
 from genexp.evaluation.sweep import groups_table, metrics_table, sweep_table
 from genexp.evaluation.tables import prediction_columns
-from genexp.files import damage_reported, in_short, write_atomically, write_csv, write_json
-from genexp.run import CHECKPOINTS, HELD_OUT, read_json, resume_command, unreadable
+from genexp.files import write_atomically, write_csv, write_json
+from genexp.run import CHECKPOINTS, HELD_OUT, read_json, read_table, resume_command
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -65,14 +65,15 @@ def out_of_fold(group: Group) -> pd.DataFrame | None:
     members = [member for member in group.completed if member.fold is not None and member.run.predictions.is_file()]
     if len({member.fold for member in members}) < 2:
         return None
-    names = _labels(members[0])
-    columns = prediction_columns(names)
-    unscale, tables = _scaled_differently(members), []
-    for member in sorted(members, key=lambda member: (member.config.seed, member.fold)):
+    members.sort(key=lambda member: (member.config.seed, member.fold or 0))
+    columns = prediction_columns(_labels(members[0]))
+    scales, tables = [_scales(member) for member in members], []
+    unscale = None not in scales and any(each != scales[0] for each in scales)
+    for member, own in zip(members, scales, strict=True):
         table = Run(member.run.path).predictions
         table = table[table["split"] == "test"].drop(columns="split")
         if unscale:
-            for column, (mean, sd) in zip(columns, 2 * (_scales(member) or []), strict=True):
+            for column, (mean, sd) in zip(columns, 2 * (own or []), strict=True):
                 table[column] = table[column] * sd + mean
         table.insert(0, "seed", member.config.seed)
         table.insert(1, "fold", member.fold)
@@ -86,13 +87,9 @@ def _labels(member: Member) -> tuple[str, ...]:
 
 def _scales(member: Member) -> list[tuple[float, float]] | None:
     """Return mean and sd by which each label was scaled; None where that is not recorded."""
-    scales = scales_of(read_description(member.run), "label", _labels(member))
+    described = read_description(member.run)
+    scales = scales_of(described, "label", described.labels)
     return None if scales is None else [(scale.mean, scale.sd) for scale in scales]
-
-
-def _scaled_differently(members: Sequence[Member]) -> bool:
-    scales = [_scales(member) for member in members]
-    return None not in scales and any(each != scales[0] for each in scales)
 
 
 def _pooled(group: Group, predictions: pd.DataFrame) -> dict[str, Any]:
@@ -114,8 +111,8 @@ def write_results(
             "runs": [_place(member.run.path, directory) for member in each.group.completed],
             "seeds": sorted({member.config.seed for member in each.group.completed}),
             "folds": sorted({member.fold for member in each.group.completed if member.fold is not None}),
-            **{checkpoint: _plain(metrics) for checkpoint, metrics in each.metrics.items()},
-            **({POOLED: _plain(each.pooled)} if each.pooled else {}),
+            **{checkpoint: plain(metrics) for checkpoint, metrics in each.metrics.items()},
+            **({POOLED: plain(each.pooled)} if each.pooled else {}),
         }
         for each in found
     ]
@@ -133,13 +130,6 @@ def write_results(
 
 def _place(path: Path, directory: Path) -> str:
     return str(path.relative_to(directory) if path.is_relative_to(directory) else path)
-
-
-def _plain(node: Any) -> Any:
-    """Return nested mappings with each `Summary` as a mapping."""
-    if isinstance(node, Summary):
-        return asdict(node)
-    return {key: _plain(value) for key, value in node.items()} if isinstance(node, Mapping) else node
 
 
 def _rows(found: Found) -> Iterator[list[Any]]:
@@ -251,12 +241,8 @@ class Runs:
         return self._table(OUT_OF_FOLD)
 
     def _table(self, name: str) -> pd.DataFrame:
-        import pandas as pd
-
         path = self.path / name
         if not path.is_file():
-            raise UserError(
-                f"this sweep has no {name}", where=self.path, hint="it is written for the folds of a dataset"
-            )
-        with damage_reported(lambda error: unreadable(path, in_short(error))):
-            return pd.read_csv(path, dtype={"gene": str} if name == OUT_OF_FOLD else {"label": str})
+            hint = "it is written for the folds of a dataset"
+            raise UserError(f"this sweep has no {name}", where=self.path, hint=hint)
+        return read_table(path, dtype={"gene": str} if name == OUT_OF_FOLD else {"label": str})

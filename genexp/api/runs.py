@@ -11,8 +11,7 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
-from genexp.files import damage_reported, in_short
-from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics, unreadable
+from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics, read_table
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.strategy import import_tensorflow
 
@@ -79,15 +78,12 @@ class Run:
         return self._table(self.files.history)
 
     def _table(self, path: Path) -> pd.DataFrame:
-        import pandas as pd
-
         if not path.is_file():
             status = self.metrics.get("status", "not finished")
             raise UserError(f"this run has no {path.name}", where=self.path, received=f"status: {status}")
-        with damage_reported(lambda error: unreadable(path, in_short(error))):
-            columns = map(str, pd.read_csv(path, nrows=0).columns)
-            missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
-            return pd.read_csv(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
+        columns = map(str, read_table(path, nrows=0).columns)
+        missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
+        return read_table(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
 
     @cached_property
     def model(self) -> keras.Model:

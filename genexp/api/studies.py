@@ -6,13 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genexp.errors import UserError
-from genexp.files import damage_reported, in_short
-from genexp.run import read_json, unreadable
+from genexp.run import read_json, read_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from genexp.api.results import Runs
+
+
+#: Files of a finished study.
+TRIALS, RESULTS = "trials.csv", "study.json"
+
+
+def winner(trial: int | str) -> str:
+    """Return the name of the folder with the runs of the settings of a trial, which were tested."""
+    return f"winner-{trial:0>4}"
 
 
 class Study:
@@ -31,7 +39,7 @@ class Study:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().resolve()
-        if not (self.path / "study.json").is_file():
+        if not (self.path / RESULTS).is_file():
             hint = "give the command of the study again: it continues"
             raise UserError("this directory holds no study with a result", where=self.path, hint=hint)
 
@@ -41,7 +49,7 @@ class Study:
     @property
     def results(self) -> dict[str, Any]:
         """The content of study.json."""
-        return read_json(self.path / "study.json")
+        return read_json(self.path / RESULTS)
 
     @property
     def best(self) -> dict[str, Any]:
@@ -52,15 +60,11 @@ class Study:
     @property
     def trials(self) -> pd.DataFrame:
         """The content of trials.csv: a row per trial with its state, value and settings."""
-        import pandas as pd
-
-        path = self.path / "trials.csv"
-        with damage_reported(lambda error: unreadable(path, in_short(error))):
-            return pd.read_csv(path)
+        return read_table(self.path / TRIALS)
 
     @property
     def winner(self) -> Runs:
         """The runs of the best settings, which were tested."""
         from genexp.api.results import Runs  # imports SciPy
 
-        return Runs(self.path / f"winner-{self.results['best']['trial']:04}")
+        return Runs(self.path / winner(self.results["best"]["trial"]))

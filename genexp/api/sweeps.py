@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from genexp import console
 from genexp.api.jobs import Ended, Job, Shares, run_jobs
+from genexp.api.records import Record
 from genexp.api.training import TRAIN, TrainConfig, relative
 from genexp.api.watching import Board
 from genexp.config.compose import Command, Composed, compose_parsed, compose_words, composed
@@ -24,8 +24,8 @@ from genexp.config.words import Words
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.folds import no_folds, number_of_folds
 from genexp.errors import UserError
-from genexp.files import why_not_writable, write_atomically
-from genexp.run import CONTENT, lock, make_directory, read_yaml, resume_command, unreadable
+from genexp.files import lock
+from genexp.run import CONTENT, check_writable, make_directory, resume_command
 
 #: The record of a sweep directory, and the file that its process has locked.
 RECORD, LOCK = "sweep.yaml", ".lock"
@@ -45,20 +45,14 @@ class RecordedJob(BaseModel):
     words: list[str]
 
 
-class Record(BaseModel):
+class SweepRecord(Record):
     """The content of sweep.yaml.
 
-    `typed` are the words of the command line. `raw` are those for a sweeper of Hydra's that chooses the jobs itself. A
-    launcher is not recorded: it is chosen where the sweep is run, and its keys may hold commands for a shell.
+    `raw` are the words for a sweeper of Hydra's that chooses the jobs itself. A launcher is not recorded: it is chosen
+    where the sweep is run, and its keys may hold commands for a shell.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    format: Literal[1]
     command: str
-    typed: list[str]
-    cwd: str
-    config_dir: str | None
     raw: list[str] | None
     jobs: list[RecordedJob]
 
@@ -70,16 +64,11 @@ class Sweep:
     `launcher` are the words that choose a launcher of Hydra's, if any. `job` is the number of the one job to be run.
     """
 
-    record: Record
+    record: SweepRecord
     directory: str | Path
     shares: Shares
     launcher: tuple[str, ...] = ()
     job: int | None = None
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What stands before the overrides of each job."""
-        return ("--config-dir", self.record.config_dir) if self.record.config_dir else ()
 
     @property
     def command_line(self) -> str:
@@ -90,7 +79,7 @@ class Sweep:
         """Return the jobs in a directory."""
         cwd, command, places = Path(self.record.cwd), self.record.command, self.places(directory)
         each = enumerate(zip(self.record.jobs, places, strict=True))
-        return [Job(n, tuple(job.words), place, command, self.flags, cwd) for n, (job, place) in each]
+        return [Job(n, tuple(job.words), place, command, self.record.flags, cwd) for n, (job, place) in each]
 
     def places(self, directory: Path) -> list[Path]:
         """Return the run directories of the jobs."""
@@ -144,7 +133,7 @@ def expanded(composed: Composed[TrainConfig]) -> Words:
 
 
 def _check_folds(folds: int, config: TrainConfig) -> None:
-    """Raise a UserError if the dataset does not have so many folds."""
+    """Raise a UserError unless the dataset has this number of folds."""
     if not isinstance(config.dataset, DatasetConfig):
         hint = "name a folder with dataset.root=DIR; genexp prepare makes folds with split.folds"
         raise UserError("simulated genes have no folds", where=f"folds={folds}", hint=hint)
@@ -166,19 +155,9 @@ def plan(
     combinations = [] if any(o.is_interval_sweep() for o in words.overrides) else list(words.combinations())
     names = _directories(TRAIN, words, combinations)
     jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
-    record = Record(
-        format=1,
-        command=TRAIN.name,
-        typed=list(words.typed),
-        cwd=str(Path.cwd()),
-        config_dir=str(Path(words.config_dir).resolve()) if words.config_dir else None,
-        raw=list(words.raw) if searches else None,
-        jobs=jobs,
-    )
+    raw = list(words.raw) if searches else None
+    record = SweepRecord(**Record.of(words), command=TRAIN.name, raw=raw, jobs=jobs)
     hardware = composed.config.hardware
-    if searches and "jobs" in composed.words.keys:
-        hint = "leave it out, and see hydra.sweeper"
-        raise UserError("jobs has no effect on a sweeper of Hydra's", received=composed.config.jobs, hint=hint)
     shares = Shares.of(len(jobs), composed.config.jobs, hardware.name, hardware.devices)
     return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares, () if searches else launcher)
 
@@ -196,12 +175,13 @@ def _choices(composed: Composed[Any]) -> dict[str, str]:
 
 def launcher_words(composed: Composed[TrainConfig]) -> tuple[str, ...]:
     """Return the words that choose a launcher of Hydra's, its name first; none for the pool of this process."""
-    chosen, words = _choices(composed)["launcher"], composed.words
-    if chosen == "basic":
+    choices, words = _choices(composed), composed.words
+    for kind, chosen in choices.items():
+        if chosen != "basic" and "jobs" in words.keys:
+            hint = f"leave it out, and see hydra.{kind}"
+            raise UserError(f"jobs has no effect on a {kind} of Hydra's", received=composed.config.jobs, hint=hint)
+    if (chosen := choices["launcher"]) == "basic":
         return ()
-    if "jobs" in words.keys:
-        hint = "leave it out, and see hydra.launcher"
-        raise UserError("jobs has no effect on a launcher of Hydra's", received=composed.config.jobs, hint=hint)
     own = (str(o.input_line) for o in words.overrides if o.key_or_group.startswith("hydra.launcher."))
     return (f"hydra/launcher={chosen}", *own)
 
@@ -248,13 +228,12 @@ def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
         what, hint = "a resumed sweep keeps its own settings", "leave them out"
         raise UserError(what, expected=expected, received=", ".join(others), hint=hint)
     path = Path(directory).expanduser().resolve()
-    record = read_record(path)
+    record = SweepRecord.read(path / RECORD)
     if record.raw is not None:
         command = shlex.join(["genexp", record.command, *record.typed])
         hint = "give its own command again, with its hydra.sweep.dir; genexp tune can be resumed"
-        raise UserError(
-            "a sweeper that searches keeps no record of its search", where=path, received=command, hint=hint
-        )
+        what = "a sweeper that searches keeps no record of its search"
+        raise UserError(what, where=path, received=command, hint=hint)
     if config.job is not None:
         if config.job >= len(record.jobs):
             expected = f"0 to {len(record.jobs) - 1}"
@@ -265,21 +244,10 @@ def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
     return Sweep(record, path, shares, launcher_words(composed))
 
 
-def read_record(directory: Path) -> Record:
-    """Return the content of sweep.yaml."""
-    path = directory / RECORD
-    try:
-        return Record.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise unreadable(path, str(error).splitlines()[0]) from None
-
-
 @contextmanager
 def opened(sweep: Sweep) -> Iterator[Path]:
     """Make the directory of a sweep, or take up the same sweep in it; hold its lock, and write its record."""
-    if reason := why_not_writable(Path(sweep.directory)):
-        hint = "choose a directory that can be written with hydra.sweep.dir=..."
-        raise UserError("the sweep directory cannot be made", where=sweep.directory, received=reason, hint=hint)
+    check_writable(sweep.directory, "sweep", "hydra.sweep.dir")
     path = make_directory(sweep.directory)
     taken = [name for name in CONTENT if name not in (".hydra", "multirun.yaml") and (path / name).exists()]
     if taken:
@@ -290,20 +258,17 @@ def opened(sweep: Sweep) -> Iterator[Path]:
             hint = "wait until that process ends, or stop it first"
             raise UserError("another process is running this sweep", where=path, hint=hint)
         if is_sweep(path):
-            _check_same(read_record(path), sweep.record, path)
-        content = yaml.safe_dump(sweep.record.model_dump(), sort_keys=False, allow_unicode=True, width=10_000)
-        write_atomically(path / RECORD, content)
+            _check_same(SweepRecord.read(path / RECORD), sweep.record, path)
+        sweep.record.write(path / RECORD)
         yield path
 
 
-def _check_same(theirs: Record, ours: Record, directory: Path) -> None:
+def _check_same(theirs: SweepRecord, ours: SweepRecord, directory: Path) -> None:
     """Raise a UserError unless all jobs of the sweep in a directory are jobs of ours; there may be more of them."""
     same = theirs.jobs == ours.jobs[: len(theirs.jobs)] and (theirs.raw is None or theirs.raw == ours.raw)
     if not same:
-        what, hint = (
-            "this directory holds another sweep",
-            f"choose another hydra.sweep.dir, or {resume_command(directory)}",
-        )
+        what = "this directory holds another sweep"
+        hint = f"choose another hydra.sweep.dir, or {resume_command(directory)}"
         expected, received = (" ".join(["genexp", record.command, *record.typed]) for record in (theirs, ours))
         raise UserError(what, where=directory, expected=expected, received=received, hint=hint)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import dataclass, field
 from statistics import fmean
@@ -13,7 +12,7 @@ from rich.table import Table
 from genexp import console
 from genexp.api.jobs import Ended, Job, State
 from genexp.errors import UserError
-from genexp.run import RunDirectory, read_config_yaml, read_metrics
+from genexp.run import RunDirectory, read_config_yaml, read_epochs, read_metrics, seconds_of
 from genexp.units import clock, duration
 
 #: Rows of the live table; of more jobs only those that run are shown.
@@ -39,11 +38,9 @@ class Progress:
 def progress_of(run: RunDirectory, epochs: int) -> Progress:
     """Return how far a run of at most `epochs` epochs is, from its history."""
     try:
-        with run.history.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        seconds = fmean(float(row["seconds"]) + float(row["val_seconds"]) for row in rows)
-        return Progress(len(rows), epochs, float(rows[-1]["val_r2"]), seconds * (epochs - len(rows)))
-    except (OSError, ValueError, KeyError):  # not there yet
+        rows = read_epochs(run)
+        return Progress(len(rows), epochs, rows[-1]["val_r2"], seconds_of(rows) / len(rows) * (epochs - len(rows)))
+    except (OSError, ValueError, TypeError, LookupError):  # not there yet
         return Progress(0, epochs)
 
 
@@ -56,7 +53,6 @@ class Board:
     reported: int = 0
     looked: float = 0.0
     told: float = field(default_factory=time.monotonic)
-    began: float = field(default_factory=time.monotonic)
     epochs: dict[int, int] = field(default_factory=dict)
 
     def __call__(self, state: State) -> None:
@@ -109,15 +105,12 @@ class Board:
         for job in shown:
             if job.number in running:
                 found = self.progress(job)
-                r2, left = ("" if x is None else text for x, text in _texts(found))
+                r2 = "" if found.r2 is None else f"{found.r2:.3f}"
+                left = "" if found.left is None else clock(found.left)
                 table.add_row(job.name, "running", f"{found.epoch}/{found.epochs}" if found.epochs else "", r2, left)
             else:
                 table.add_row(job.name, ended.get(job.number, "waiting"), "", "", "")
         return table
-
-
-def _texts(found: Progress) -> tuple[tuple[float | None, str], ...]:
-    return (found.r2, f"{found.r2 or 0:.3f}"), (found.left, clock(found.left or 0))
 
 
 def ended_line(ended: Ended) -> str:

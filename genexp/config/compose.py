@@ -111,12 +111,17 @@ def compose_parsed(command: Command[S], words: Words, overrides: Sequence[str] |
     """Compose and validate; `overrides` stand in for those of `words`, whose sweeps are taken at their first value."""
     chosen = words.single() if overrides is None else list(overrides)
     whole = composed(command, chosen, words.config_dir)
-    config = validate(_plain(whole), command.schema, _source(chosen))
+    return Composed(command.name, _settled(command, words, whole, _source(chosen)), words, whole)
+
+
+def _settled(command: Command[S], words: Words, whole: DictConfig, source: str) -> S:
+    """Validate what was composed, put what `Command.settle` returns into it, and return the config."""
+    config = validate(_plain(whole), command.schema, source)
     if settled := command.settle(config, words):
         for key, value in settled.items():
             OmegaConf.update(whole, key, value, force_add=True)
-        config = validate(_plain(whole), command.schema, _source(chosen))
-    return Composed(command.name, config, words, whole)
+        config = validate(_plain(whole), command.schema, source)
+    return config
 
 
 def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | None) -> DictConfig:
@@ -216,7 +221,7 @@ def show(command: Command[Any], words: Words) -> str:
     whole = composed(command, words.single(), words.config_dir)
     check_shown(_plain(whole), command.schema, _source(words.single()))
     with suppress(UserError):  # a value is missing
-        whole = compose_parsed(command, words).whole
+        _settled(command, words, whole, _source(words.single()))
     keys = [str(key) for key in whole]
     part = {"job": [key for key in keys if key != "hydra"], "hydra": ["hydra"], "all": keys}[str(words.cfg)]
     return OmegaConf.to_yaml(OmegaConf.masked_copy(whole, part))

@@ -1,13 +1,31 @@
-"""The dotted keys of a schema, found by walking it."""
+"""Dotted keys: those of a schema, and those of nested plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
 from genexp.schema import PATH, ByName, Schema
+
+
+def leaves(
+    node: Mapping[str, Any], whole: Callable[[Mapping[str, Any]], bool] = lambda group: False, path: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """Yield each value of nested mappings with its dotted key; a mapping for which `whole` holds is a value."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and not whole(value):
+            yield from leaves(value, whole, f"{path}{key}.")
+        else:
+            yield f"{path}{key}", value
+
+
+def value_at(node: Any, key: str) -> Any:
+    """Return the value of a dotted key in nested mappings."""
+    for part in key.split("."):
+        node = node[part]
+    return node
 
 
 def group_class(field: FieldInfo, name: str | None = None) -> type[Schema] | None:

@@ -73,6 +73,8 @@ def summaries(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def plain(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `summaries` returns as plain values: a dict with the keys of `Summary` for each metric."""
-    return {name: plain(each) if isinstance(each, Mapping) else asdict(each) for name, each in found.items()}
+def plain(found: Any) -> Any:
+    """Return nested mappings, such as `summaries` returns, with each `Summary` as a dict."""
+    if isinstance(found, Summary):
+        return asdict(found)
+    return {name: plain(each) for name, each in found.items()} if isinstance(found, Mapping) else found

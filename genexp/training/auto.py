@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -10,6 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from genexp.blocks import PROMOTER
 from genexp.config.conf import CONF_DIR, load
+from genexp.config.keys import leaves, value_at
 from genexp.config.validation import validate
 from genexp.config.words import Words
 from genexp.dataset.description import DatasetDescription
@@ -51,7 +51,7 @@ class Row(Schema):
 
     def values(self) -> dict[str, JsonValue]:
         """Return the settings by their dotted keys."""
-        return dict(_leaves({"model": self.model, "training": self.training}))
+        return dict(leaves({"model": self.model, "training": self.training}))
 
 
 class Table(Schema):
@@ -121,7 +121,7 @@ def described(config: RunConfig, found: DatasetDescription) -> str | None:
         return config.settings and f"settings=published: those of model={config.model.name}"
     facts = facts_of(config, found)
     row, content = row_for(config.model.name, facts), config.model_dump(mode="json")
-    have = {key: _value(content, key) for key in row.values()}
+    have = {key: value_at(content, key) for key in row.values()}
     changed = [key for key, value in row.values().items() if _same(value) != _same(have[key])]
     kept = ", ".join(f"{key}={_shown(value)}" for key, value in have.items() if key not in changed)
     return f"settings=auto for {facts} ({row.name}): {kept}" + (f"; given: {', '.join(changed)}" if changed else "")
@@ -130,7 +130,7 @@ def described(config: RunConfig, found: DatasetDescription) -> str | None:
 def _given(words: Words) -> set[str]:
     """Return the dotted keys that words give, those of a group in braces among them."""
     groups = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
-    return words.keys | {key for key, _ in _leaves(groups)}
+    return words.keys | {key for key, _ in leaves(groups)}
 
 
 def _chosen(words: Words, group: str, default: str) -> str:
@@ -142,20 +142,6 @@ def _within(number: int | None, limits: Range) -> bool:
         return limits == [None, None]
     low, high = limits
     return (low is None or number >= low) and (high is None or number < high)
-
-
-def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, JsonValue]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
-
-
-def _value(content: Mapping[str, Any], key: str) -> Any:
-    for part in key.split("."):
-        content = content[part]
-    return content
 
 
 def _same(value: Any) -> list[Any]:

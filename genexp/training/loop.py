@@ -156,12 +156,9 @@ def fit(
                 say(f"stopped early: no lower validation loss for {training.patience} epochs")
                 break
             batches.epoch = state.epoch
-            first_epoch = (
-                []
-                if state.epoch > first
-                else [Estimate(training.epochs - first, batches.steps, len(valid) / len(genes))]
-            )
-            trained = train_epoch(model, training, batches.dataset, state.history, first_epoch)
+            estimate = Estimate(training.epochs - first, batches.steps, len(valid) / len(genes))
+            callbacks = [estimate] if state.epoch == first else []
+            trained = train_epoch(model, training, batches.dataset, state.history, callbacks)
             with averaged(model):
                 row, predictions = validated(predictor, training, valid, valid_batches, trained, state.epoch + 1)
             nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])

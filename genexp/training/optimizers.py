@@ -41,7 +41,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 
 
 def build_optimizer(config: TrainingConfig, steps: int = 1) -> Optimizer:
-    """Return a new optimizer for a loop that calls ``fit`` once for each epoch, of so many updates."""
+    """Return a new optimizer for a loop that calls ``fit`` once for each epoch of `steps` updates."""
     from keras import optimizers
 
     average = {} if config.ema is None else {"use_ema": True, "ema_momentum": config.ema}

@@ -43,7 +43,7 @@ def milestone(config: TrainingConfig, losses: Sequence[float]) -> float:
 
 
 def plateau(config: TrainingConfig, losses: Sequence[float]) -> float:
-    """Return the learning rate, multiplied by a factor after so many epochs without a lower validation loss."""
+    """Return the learning rate, multiplied by a factor whenever `plateau_patience` epochs bring no lower loss."""
     rate, best, waited = config.learning_rate, math.inf, 0
     for loss in losses:
         best, waited = (loss, 0) if loss < best else (best, waited + 1)

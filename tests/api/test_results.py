@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from genexp.api.groups import group_runs
+from genexp.api.groups import group_members, read_member
 from genexp.api.results import _found, report
 
 
@@ -42,7 +42,7 @@ def folds(finished_run, tmp_path):
 
 
 def found_in(tmp_path):
-    (group,) = group_runs(sorted(path for path in tmp_path.iterdir() if path.is_dir()))
+    (group,) = group_members(read_member(path) for path in sorted(tmp_path.iterdir()) if path.is_dir())
     return _found(group)
 
 

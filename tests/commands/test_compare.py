@@ -292,7 +292,7 @@ def test_errors_name_the_place(make, cli, tmp_path):
         return done.stderr
 
     make("0", *T, status="collapsed")
-    assert "there is no such directory" in error(f"runs={tmp_path / 'nowhere'}")
+    assert "this directory does not exist" in error(f"runs={tmp_path / 'nowhere'}")
     assert "nothing matches this pattern" in error(f"runs={tmp_path}/*.none")
     assert "none of these runs has results to compare" in error(f"runs={tmp_path}/r*")
     (tmp_path / "full").mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 from genexp import console
 from genexp.api.tuning.results import close, has_ended, retrain, write_results
 from genexp.api.tuning.study import LOCK, Plan, again, opened, search
-from genexp.run import lock
+from genexp.files import lock
 
 
 def tune(plan: Plan) -> tuple[Path, int]:

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from genexp.api.tuning.space import Space
 from genexp.errors import UserError
-from genexp.files import damage_reported, in_short
-from genexp.run import lock
+from genexp.files import damage_reported, in_short, lock
 
 if TYPE_CHECKING:
     import optuna
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 JOURNAL, CLAIMS, WORKERS, STUDY = "journal.log", "claims", "workers", "tune"
 #: Attributes of a trial: the process that runs it, why it was stopped, and the seconds that it took.
 WORKER, REASON, SECONDS = "worker", "reason", "seconds"
-#: A process of another machine that has not touched its file for so many seconds is dead, and the seconds between
-#: two touches.
+#: Seconds without a touch of its file after which a process of another machine is dead, and those between two
+#: touches.
 DEAD_AFTER_S, TOUCH_EVERY_S = 120.0, 15.0
 #: Completed trials before the first is judged by them.
 JUDGED_FROM = 4

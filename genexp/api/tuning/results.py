@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from genexp import console
+from genexp.api.studies import RESULTS, TRIALS, winner
 from genexp.api.sweeps import asked
 from genexp.api.training import TRAIN, check, relative
 from genexp.api.tuning.config import TuneConfig
@@ -24,8 +25,8 @@ from genexp.files import write_atomically, write_csv, write_json
 from genexp.run import RunDirectory, read_json
 from genexp.training.config import RunConfig, read_config
 
-#: The files of a finished study, and the name of the preset.
-TABLE, RESULTS, PLOTS, PRESET, WINNER = "trials.csv", "study.json", "plots", "tuned", "winner"
+#: The folder of the plots, and the name of the preset.
+PLOTS, PRESET = "plots", "tuned"
 STATES = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
 
 
@@ -56,7 +57,7 @@ def write_results(study: Study, config: TuneConfig) -> None:
 
     rows, best = trials_of(study), study.journal.best()
     columns = [*dict.fromkeys(key for row in rows for key in row)]
-    write_csv(study.path / TABLE, columns, [["" if (x := row.get(c)) is None else x for c in columns] for row in rows])
+    write_csv(study.path / TRIALS, columns, [["" if (x := row.get(c)) is None else x for c in columns] for row in rows])
     if best is None:
         hint = "look at the job.log of its trials; give the study more trials or time"
         raise UserError("no trial of this study is complete", where=study.path, hint=hint)
@@ -128,14 +129,14 @@ def retrain(study: Study, config: TuneConfig) -> int:
     best = study.journal.best()
     if best is None or not config.repeats:
         return 0
-    place = study.path / f"{WINNER}-{best.number:04}"
+    place = study.path / winner(best.number)
     words = [*command(study)[2:], f"seed={config.seed + 1}", f"repeats={config.repeats}", word("jobs", config.jobs)]
     many = asked(compose_words(TRAIN, words), lambda config: check(config.run()), place)
     if many is None:
         raise TypeError("repeats are a sweep")
     console.say(f"the best settings, trained {config.repeats} times and tested", style="bold")
     _, code = run_sweep(many)
-    tested = sorted(path.parent.name for path in study.path.glob(f"{WINNER}-*/{SUMMARY}"))
+    tested = sorted(path.parent.name for path in study.path.glob(f"{winner('*')}/{SUMMARY}"))
     if len(tested) > 1:
         console.warn(f"the test genes were used for {len(tested)} settings of this study: {', '.join(tested)}")
     return code
@@ -149,5 +150,5 @@ def close(study: Study, config: TuneConfig) -> None:
     console.say(best_line(study.journal, config.objective), style="bold")
     if first.state.name == "COMPLETE" and first.number != best.number:
         console.say(f"the settings given have {NAMES[config.objective]} {first.value:.4f}")
-    console.say(f"{TABLE}, {RESULTS}, {PLOTS}/: {relative(study.path)}")
+    console.say(f"{TRIALS}, {RESULTS}, {PLOTS}/: {relative(study.path)}")
     console.say(f"to train with the best settings: {shlex.join(command(study))}")

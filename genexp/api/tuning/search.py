@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from genexp.api.jobs import POLL_S, Ended, Job, Shares, closed, ended, stop
 from genexp.api.tuning.journal import Journal, Trial, Worker
 from genexp.errors import UserError
-from genexp.run import RunDirectory, read_metrics
+from genexp.run import RunDirectory, read_epochs, read_metrics, seconds_of
 
 #: Trials in a row that may fail before the search ends: something other than the settings is wrong.
 FAILURES = 3
@@ -26,15 +25,14 @@ Rows = Sequence[Mapping[str, float]]
 
 def history(job: Job) -> Rows:
     """Return the epochs of a run that are complete; none where there is no history yet."""
-    path = RunDirectory(place(job)).history
+    run = RunDirectory(place(job))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return read_epochs(run)
     except FileNotFoundError:
         return []
     except (ValueError, TypeError) as error:
-        hint = f"delete {place(job)}, and give the same command again"
-        raise UserError("the history of a trial is damaged", where=path, received=str(error), hint=hint) from None
+        what, hint = "the history of a trial is damaged", f"delete {place(job)}, and give the same command again"
+        raise UserError(what, where=run.history, received=str(error), hint=hint) from None
 
 
 def place(job: Job) -> Path:
@@ -42,11 +40,6 @@ def place(job: Job) -> Path:
     if job.directory is None:
         raise TypeError("a trial has a run directory")
     return job.directory
-
-
-def seconds(rows: Rows) -> float:
-    """Return the time that epochs have taken."""
-    return sum(row["seconds"] + row["val_seconds"] for row in rows)
 
 
 @dataclass
@@ -170,7 +163,7 @@ class Search:
         rows = history(each.job)
         self._judge(each, rows)
         metrics = read_metrics(RunDirectory(place(each.job))) or {}
-        status, spent = metrics.get("status"), seconds(rows)
+        status, spent = metrics.get("status"), seconds_of(rows)
         if each.hopeless:
             each.trial.prune(f"hopeless after epoch {each.hopeless}", spent)
         elif status == "completed":

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from genexp.config.keys import leaves, value_at
 from genexp.config.validation import validate
 from genexp.errors import UserError
 from genexp.schema import Schema
@@ -120,15 +121,11 @@ def parse_space(tree: Mapping[str, Any], base: RunConfig) -> dict[str, Dimension
     UserError
         For a key or value that the schema does not allow.
     """
-    return {key: _dimension(key, node, base) for key, node in _leaves(tree) if node is not None}
+    return {key: _dimension(key, node, base) for key, node in leaves(tree, _is_range) if node is not None}
 
 
-def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, child in node.items():
-        if isinstance(child, Mapping) and not {*child} & {*RangeConfig.model_fields}:
-            yield from _leaves(child, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", child
+def _is_range(node: Mapping[str, Any]) -> bool:
+    return bool({*node} & {*RangeConfig.model_fields})
 
 
 def _dimension(key: str, node: Any, base: RunConfig) -> Dimension:
@@ -180,7 +177,4 @@ def changed(base: RunConfig, values: Mapping[str, Any], where: str) -> RunConfig
 
 def value_of(config: RunConfig, key: str) -> Any:
     """Return the plain value of a dotted key."""
-    node: Any = config.model_dump(mode="json")
-    for part in key.split("."):
-        node = node[part]
-    return node
+    return value_at(config.model_dump(mode="json"), key)

@@ -9,14 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from genexp import console
 from genexp.api import training
 from genexp.api.jobs import Job, Shares
+from genexp.api.records import Record
 from genexp.api.training import relative
 from genexp.api.tuning.config import TuneConfig, is_own, seconds
 from genexp.api.tuning.journal import Journal, alone, import_optuna
@@ -24,9 +22,10 @@ from genexp.api.tuning.search import OBJECTIVES, Search
 from genexp.api.tuning.showing import Board
 from genexp.api.tuning.space import Space, changed, parse_space, value_of, word
 from genexp.config.compose import Composed
+from genexp.config.keys import leaves
 from genexp.errors import UserError
-from genexp.files import why_not_writable, write_atomically, write_json
-from genexp.run import make_directory, provenance, read_yaml, unreadable
+from genexp.files import write_json
+from genexp.run import check_writable, make_directory, provenance
 from genexp.training.config import RunConfig
 
 #: What a study directory holds, beside its journal.
@@ -37,19 +36,13 @@ OF_TRIALS = ("training.restarts=0", "test=false")
 SAME = ("fingerprint", "objective", "prune_after", "space", "config")
 
 
-class Record(BaseModel):
+class StudyRecord(Record):
     """The content of study.yaml: what makes one study of the trials. Another process must say the same.
 
     `words` are the overrides of every run; `typed` is the command as it was given first.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    format: Literal[1]
-    typed: list[str]
     words: list[str]
-    cwd: str
-    config_dir: str | None
     objective: str
     prune_after: float | None
     fingerprint: str
@@ -86,16 +79,13 @@ class Plan:
         """The config of the command."""
         return self.composed.config
 
-    def record(self, fingerprint: str) -> Record:
+    def record(self, fingerprint: str) -> StudyRecord:
         """Return what the directory says of the study."""
         words, config = self.composed.words, self.config
         kept = (override for override in words.overrides if not is_own(override.key_or_group))
-        return Record(
-            format=1,
-            typed=list(words.typed),
+        return StudyRecord(
+            **Record.of(words),
             words=[str(override.input_line) for override in kept],
-            cwd=str(Path.cwd()),
-            config_dir=str(Path(words.config_dir).resolve()) if words.config_dir else None,
             objective=config.objective,
             prune_after=config.prune_after,
             fingerprint=fingerprint,
@@ -123,35 +113,24 @@ def plan(composed: Composed[TuneConfig], directory: str | Path | None = None) ->
     _check_directory(Path(place))
     found = Plan(composed, base, space, training.check(base), place)
     if (Path(place) / RECORD).is_file():
-        theirs = read_record(Path(place))
+        theirs = StudyRecord.read(Path(place) / RECORD)
         _check_same(theirs, found.record(theirs.fingerprint), Path(place))
     return found
 
 
 def _check_directory(path: Path) -> None:
     """Raise a UserError if a directory cannot hold a study."""
-    if reason := why_not_writable(path):
-        hint = "choose a directory that can be written with hydra.run.dir=..."
-        raise UserError("the study directory cannot be made", where=path, received=reason, hint=hint)
+    check_writable(path, "study")
     if path.is_dir() and any(path.iterdir()) and not (path / RECORD).is_file():
         received = ", ".join(sorted(found.name for found in path.iterdir())[:6])
         hint = "choose a new one with hydra.run.dir=..."
         raise UserError("the directory holds something that is no study", where=path, received=received, hint=hint)
 
 
-def read_record(directory: Path) -> Record:
-    """Return the content of study.yaml."""
-    path = directory / RECORD
-    try:
-        return Record.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise unreadable(path, str(error).splitlines()[0]) from None
-
-
-def _check_same(theirs: Record, ours: Record, directory: Path) -> None:
+def _check_same(theirs: StudyRecord, ours: StudyRecord, directory: Path) -> None:
     """Raise a UserError unless another command means the same study."""
     both = (theirs.model_dump(), ours.model_dump())
-    ones, others = (dict(_leaves({key: found[key] for key in SAME})) for found in both)
+    ones, others = (dict(leaves({key: found[key] for key in SAME}, lambda group: not group)) for found in both)
     for key in [*ones, *(key for key in others if key not in ones)]:
         if ones.get(key) != others.get(key):
             name = key.removeprefix("config.")
@@ -161,20 +140,12 @@ def _check_same(theirs: Record, ours: Record, directory: Path) -> None:
             raise UserError(what, where=directory / RECORD, expected=expected, received=received, hint=hint)
 
 
-def _leaves(node: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
-
-
 @dataclass(frozen=True)
 class Study:
     """A study that this process has opened: its directory, record, journal and plan."""
 
     path: Path
-    record: Record
+    record: StudyRecord
     journal: Journal
     plan: Plan
 
@@ -184,9 +155,8 @@ class Study:
 
     def job(self, number: int, values: Mapping[str, Any]) -> Job:
         """Return the run of a trial."""
-        flags = ("--config-dir", self.record.config_dir) if self.record.config_dir else ()
         words = (*self.record.words, *OF_TRIALS, *(word(key, value) for key, value in values.items()))
-        return Job(number, words, self.run_dir(number), flags=flags, cwd=Path(self.record.cwd))
+        return Job(number, words, self.run_dir(number), flags=self.record.flags, cwd=Path(self.record.cwd))
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Raise a UserError if a run with these settings is impossible."""
@@ -203,13 +173,12 @@ def opened(plan: Plan) -> Iterator[Study]:
         record = plan.record(described["fingerprint"])
         with alone(path):
             if (path / RECORD).is_file():
-                theirs = read_record(path)
+                theirs = StudyRecord.read(path / RECORD)
                 _check_same(theirs, record, path)
                 record = theirs
             else:
                 write_json(path / ENVIRONMENT, provenance(plan.composed.command, plan.base.seed, described))
-                content = yaml.safe_dump(record.model_dump(), sort_keys=False, allow_unicode=True, width=10_000)
-                write_atomically(path / RECORD, content)
+                record.write(path / RECORD)
         yield Study(path, record, _journal(path, plan), plan)
 
 
