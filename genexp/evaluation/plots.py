@@ -193,7 +193,8 @@ def _figure(path: str | Path, size: tuple[float, float], title: str) -> Iterator
     with matplotlib.style.context(["default", _STYLE]):
         figure = Figure(figsize=size, layout="constrained")
         canvas = FigureCanvasAgg(figure)
-        figure.suptitle(textwrap.fill(title, int(size[0] * 9)), parse_math=False)
+        lines = (textwrap.fill(line, int(size[0] * 9)) for line in title.splitlines())
+        figure.suptitle("\n".join(lines), parse_math=False)
         yield figure
         buffer = BytesIO()
         # Without matplotlib's version the same data give the same bytes for longer.

@@ -120,7 +120,7 @@ def open_checkpoint(path: Path) -> keras.Model:
 def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, beside: str = "") -> None:
     """Write the predictions as a table, and the plots of the test genes (else of the last split there is).
 
-    The titles of the plots end with `beside`, which is what another model reaches.
+    The titles of the plots have a line `beside`, which is what another model reaches.
     """
     description = result.dataset.description
     kinds, numbers = ["label", "prediction"], result.predictions
@@ -135,7 +135,7 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, 
         Panel(name, *pair, found.get(name, result.metrics[shown]))
         for name, pair in zip(description.labels, by_label(labels, values), strict=True)
     ]
-    title = f"{title}, {len(labels):,} {shown} genes" + (f"; {beside}" if beside else "")
+    title = f"{title}, {len(labels):,} {shown} genes" + (f"\n{beside}" if beside else "")
     plot_scatter(plots / "scatter.png", panels, title, description.unit)
     plot_density(plots / "density.png", panels, title, description.unit)
 
