@@ -153,14 +153,10 @@ class Ensemble:
         checkpoint: str = "best",
     ) -> Predicted:
         """Predict the expression of other promoters; parameters and errors are those of `Run.predict`."""
-        from genexp.api.prediction import fasta_promoters, predict
+        from genexp.api.prediction import Predictor, predict
 
-        if isinstance(promoters, str | Path):
-            promoters = fasta_promoters(Path(promoters))[1]
-        each = [
-            predict(run.checkpoint(checkpoint), run.config, run.dataset, promoters, features or {}) for run in self.runs
-        ]
-        return Predicted(*_mean_and_sd(each))
+        found = predict(Predictor(self, checkpoint), promoters, features or {})
+        return Predicted(*_mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
 
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:
@@ -173,9 +169,9 @@ def open_runs(named: Sequence[str]) -> Run | Ensemble:
     return Run(find_run(place).path)
 
 
-def _mean_and_sd(predictions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_sd(predictions: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and standard deviation over members, computed in float64, as float32."""
-    values = np.stack(predictions).astype(np.float64)
+    values = np.stack(list(predictions)).astype(np.float64)
     return values.mean(axis=0).astype(np.float32), values.std(axis=0, ddof=1).astype(np.float32)
 
 

@@ -170,10 +170,10 @@ class Run:
         UserError
             If blocks, lengths or widths are not those of the run.
         """
-        from genexp.api.prediction import predict
+        from genexp.api.prediction import Predictor, predict
 
-        model = self.model if checkpoint == "best" else self.checkpoint(checkpoint)
-        return predict(model, self.config, self.dataset, promoters, features or {})
+        found: PerLabel = predict(Predictor(self, checkpoint), promoters, features or {})[0]
+        return found[:, 0] if found.shape[1] == 1 else found
 
     def resume(
         self,
