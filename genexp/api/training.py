@@ -47,6 +47,7 @@ from genexp.training.augmentation import check_augmentation, moves
 from genexp.training.auto import automatic, described
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.loggers import check_loggers
+from genexp.training.optimizers import LOSSES
 from genexp.training.schedules import stretched_schedule
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
@@ -331,11 +332,16 @@ def _write_results(
         "last": last.metrics,
         **({"baselines": baselines.metrics, "above_baseline": difference} if baselines else {}),
     }
-    title = f"{config.model.name}, {config.data.name}"
+    title, loss = f"{config.model.name}, {config.data.name}", LOSSES[config.training.loss]
     level = baselines.level("valid") if baselines else None
     beside = "baseline {}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
-    write_report(best, run.predictions, run.plots, title, beside)
+    whole = f"{title}, {dataset.description.name}"
+    plot_history(
+        *(run.plots / "history.png", progress.history, progress.best_epoch, whole, level),
+        loss=loss,
+        formats=config.plots,
+    )
+    write_report(best, run.predictions, run.plots, title, beside, config.plots)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
     if difference:
