@@ -141,7 +141,8 @@ class Comparison:
 
     def write(self, out: str | Path) -> Path:
         """Write tables (Markdown, CSV, JSON) and the figure (PDF, SVG, PNG) into a new folder, and return it."""
-        from genexp.evaluation.comparison_figure import FIGURES, draw
+        from genexp.evaluation.comparison_figure import draw
+        from genexp.evaluation.figure_formats import FIGURES
 
         target = free_folder(str(out))
         with whole_or_nothing(target) as folder:

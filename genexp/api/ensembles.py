@@ -18,6 +18,7 @@ from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription, listed
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
+from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import plain, summaries
 from genexp.run import find_run
@@ -107,6 +108,7 @@ class Ensemble:
         split: str | None = None,
         dataset: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
+        plots: str | Sequence[str] = "png",
         progress: bool = True,
     ) -> dict[str, Any]:
         """Compute the metrics of the mean prediction; parameters and errors are those of `Run.evaluate`.
@@ -119,12 +121,14 @@ class Ensemble:
             deviation over members of a prediction, as the mean over genes and labels.
         """
         with console.quiet(not progress):
-            plans = self.check(checkpoint=checkpoint, split=split, dataset=dataset)
+            formats, plans = known(plots), self.check(checkpoint=checkpoint, split=split, dataset=dataset)
             import_tensorflow()
             folder = None if out is None else evaluation.results_folder(self.named, checkpoint, split, None, str(out))
-            return self.evaluated(plans, folder)
+            return self.evaluated(plans, folder, formats)
 
-    def evaluated(self, plans: Sequence[evaluation.Plan], out: Path | None) -> dict[str, Any]:
+    def evaluated(
+        self, plans: Sequence[evaluation.Plan], out: Path | None, plots: Sequence[str] = ("png",)
+    ) -> dict[str, Any]:
         """Evaluate the members one after another, print the results, write them and return them as metrics.json."""
         first, checkpoint = plans[0], plans[0].checkpoint
         found = list(_each(plans))
@@ -136,7 +140,7 @@ class Ensemble:
         seen = evaluation.count(plans, result.dataset, f"the {len(plans)} members")
         models = ", ".join(dict.fromkeys(run.config.model.name for run in self.runs))
         title = f"ensemble of {len(plans)}: {models}"
-        content = evaluation.report(first, self.named, title, result, seen, out, members=members)
+        content = evaluation.report(first, self.named, title, result, seen, out, plots, members=members)
         for split, metrics in each.items():
             r2 = metrics["r2"]
             console.say(

@@ -113,7 +113,7 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
     return left, right
 
 
-def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
+def evaluate(plan: Plan, out: str | Path | None = None, plots: Sequence[str] = ("png",)) -> dict[str, Any]:
     """Evaluate, print the results, write them into folder `out` unless it is None, and return them as metrics.json."""
     status = (read_metrics(plan.run) or {}).get("status", "unfinished")
     if status != "completed":
@@ -121,7 +121,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     dataset = read_genes(plan)
     seen = count([plan], dataset, plan.run.path.name)
     result = evaluated(plan, dataset)
-    found = report(plan, str(plan.run.path), plan.config.model.name, result, seen, out)
+    found = report(plan, str(plan.run.path), plan.config.model.name, result, seen, out, plots)
     for line, warning in against_stored(plan, result.metrics, dataset):
         (console.warn if warning else console.say)(line)
     return found
@@ -153,11 +153,19 @@ def evaluated(plan: Plan, dataset: Dataset) -> Evaluated:
 
 
 def report(
-    plan: Plan, named: str, model: str, result: Evaluated, seen: Seen, out: str | Path | None, **more: Any
+    plan: Plan,
+    named: str,
+    model: str,
+    result: Evaluated,
+    seen: Seen,
+    out: str | Path | None,
+    plots: Sequence[str],
+    **more: Any,
 ) -> dict[str, Any]:
     """Print results, write them into folder `out` unless it is None, and return them as metrics.json, with `more`.
 
     `named` is the directory of the run; of an ensemble that of the sweep, or a list, and `plan` is its first member's.
+    `plots` are the formats of the plots.
     """
     from genexp.evaluation.report import results_table, tied_predictions, write_report
 
@@ -178,7 +186,8 @@ def report(
         target = Path(out)
         with whole_or_nothing(target) as folder:
             folder.mkdir()
-            write_report(result, folder / "predictions.csv", folder / "plots", f"{found['model']}, {found['data']}")
+            title = f"{found['model']}, {found['data']}"
+            write_report(result, folder / "predictions.csv", folder / "plots", title, formats=plots)
             write_json(folder / "metrics.json", found)
             if _is_evaluation(target, named):
                 shutil.rmtree(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +11,7 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
+from genexp.evaluation.figure_formats import known
 from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics, read_table
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.strategy import import_tensorflow
@@ -105,6 +106,7 @@ class Run:
         split: str | None = None,
         dataset: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
+        plots: str | Sequence[str] = "png",
         progress: bool = True,
     ) -> dict[str, Any]:
         """Compute the metrics again.
@@ -119,6 +121,8 @@ class Run:
             Keys of the group ``dataset`` that replace the run's own: ``{"root": "elsewhere"}``.
         out
             A new folder for metrics.json, predictions.csv and plots/; None writes nothing.
+        plots
+            File formats of the plots: ``png``, ``pdf``, ``svg``, or several.
         progress
             Print what is done.
 
@@ -133,12 +137,13 @@ class Run:
             As ``genexp evaluate`` prints it.
         """
         with console.quiet(not progress):
+            formats = known(plots)
             plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
             import_tensorflow()
             folder = (
                 None if out is None else evaluation.results_folder(str(self.path), checkpoint, split, None, str(out))
             )
-            return evaluation.evaluate(plan, folder)
+            return evaluation.evaluate(plan, folder, formats)
 
     def predict(
         self,

@@ -14,6 +14,7 @@ from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.dataset.config import SharedGenes
 from genexp.errors import UserError
+from genexp.evaluation.figure_formats import Formats
 from genexp.schema import Count, Index, PathText, PathTexts, Schema
 from genexp.training.config import HardwareConfig
 
@@ -47,6 +48,7 @@ class Config(Schema):
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
     split: Literal["all", "train", "valid", "test"] | None = Field(description="genes; null: validation and test")
     out: PathText | None = Field(description="folder for the results; null: inside the run directory")
+    plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list")
     dataset: OtherDataset
     hardware: HardwareConfig
 
@@ -72,7 +74,7 @@ def run(composed: Composed[Config]) -> None:
     plans, ensemble, out = check(composed.config)
     set_up_hardware(composed.config.hardware, verbose=composed.verbose)
     if ensemble:
-        ensemble.evaluated(plans, out)
+        ensemble.evaluated(plans, out, composed.config.plots)
     else:
-        evaluation.evaluate(plans[0], out)
+        evaluation.evaluate(plans[0], out, composed.config.plots)
     console.say(f"written to {relative(out)}")

@@ -10,13 +10,12 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api.ensembles import Ensemble, Predicted, open_runs
+from genexp.api.gene_features import features_by_id, read_table
 from genexp.api.runs import Run
 from genexp.api.training import relative
 from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
-from genexp.dataset.alignment import match_columns
-from genexp.dataset.description import DatasetDescription, listed
-from genexp.dataset.genes import NUMBERED
+from genexp.dataset.description import DatasetDescription
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
@@ -26,12 +25,9 @@ from genexp.schema import PathText, PathTexts, Schema
 from genexp.training.config import HardwareConfig
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 ORDER = 25
-
-#: Published intron lengths lie up to two bases below zero.
-LOWEST = -3
 
 EXAMPLES = (
     ("genexp predict run_dir=DIR fasta=promoters.fa out=p.tsv", "sequences through a run on data=P"),
@@ -85,36 +81,15 @@ def run(composed: Composed[Config]) -> None:
     config = composed.config
     found = check(config)
     ids, promoters = promoters_of(config)
-    features: dict[str, np.ndarray] = {}
-    if config.features:
-        table = read_table(config.features, "features")
-        ids = list(table.index) if ids is None else ids
-        features = features_of(table, ids, found, config)
+    if ids is None:
+        ids = list(read_table(str(config.features), "features").index)
+    features = features_by_id(found, ids, config.features, scaled=config.scaled)
     set_up_hardware(config.hardware, verbose=composed.verbose)
     predicted = found.predict(promoters, features, checkpoint=config.checkpoint)
     values, sd = predicted if isinstance(predicted, Predicted) else (predicted, None)
     predictions = pd.DataFrame({"id": ids} | columns_of(values, found.dataset, sd))
     write_atomically(Path(config.out), predictions.to_csv(sep="\t", index=False))
     console.say(f"{len(predictions):,} predictions: {relative(Path(config.out))}")
-
-
-def read_table(path: str, key: str) -> pd.DataFrame:
-    """Return a table with its first column, the ids, as index; every cell as text. Sequences may lack ids."""
-    from genexp.prepare.sequence_columns import HEADINGS, plain
-    from genexp.prepare.tables import look_at
-
-    source = look_at(existing(path, key), key)
-    table = source.read(source.columns, source.columns).fillna("")
-    if plain(source.columns[0]) in HEADINGS["sequence"]:
-        table.index = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
-    else:
-        table = table.set_index(source.columns[0])
-    table.columns = ["sequence" if plain(name) in HEADINGS["sequence"] else name for name in table.columns]
-    twice = table.index[table.index.duplicated()]
-    if len(twice) or not len(table):
-        received = f"{twice[0]} twice" if len(twice) else "no rows"
-        raise UserError("ids of a table must be there, each once", where=f"{key}={path}", received=received)
-    return table
 
 
 def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
@@ -133,57 +108,6 @@ def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
     with damage_reported(lambda error: UserError(what, where=config.table, received=in_short(error))):
         sequences = {str(name): tokens_from_text(text.strip()) for name, text in table["sequence"].items()}
     return stacked(sequences, config.table)
-
-
-def features_of(table: pd.DataFrame, ids: list[str], run: Run | Ensemble, config: Config) -> dict[str, np.ndarray]:
-    """Return the features of each block, (n, width) float32, scaled as in the dataset of the run."""
-    where = f"features={config.features}"
-    absent = [name for name in ids if name not in table.index]
-    if absent:
-        raise UserError(f"{len(absent):,} of {len(ids):,} ids have no features, first {absent[0]}", where=where)
-    trained_on, hint = run.dataset, "name the columns as in the dataset of the run"
-    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
-    known = {name for letter in letters for name in trained_on.feature_names.get(letter, ())}
-    columns, others = list(table.columns), [name for name in table.columns if name not in known]
-    found = {}
-    for letter in letters:
-        names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
-        mine = [name for name in columns if name in set(names)] if names else others
-        matched = match_columns(letter, names, width, mine, where, hint)
-        if not names:
-            console.say(matched.note)
-        cells = table.loc[ids, [mine[place] for place in matched.order]]
-        found[letter] = _scaled(_numbers(cells, where), cells, letter, run, config)
-    if others and all(letter in trained_on.feature_names for letter in letters):
-        console.say(f"columns that the run does not know are left out: {listed(others)}")
-    return found
-
-
-def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
-    import pandas as pd
-
-    values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        place = f"{where}, {cells.index[row]}, column {cells.columns[column]}"
-        raise UserError("a feature is no finite number", where=place, received=repr(cells.iat[row, column]))
-    return values
-
-
-def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run | Ensemble, config: Config) -> np.ndarray:
-    """Return raw features scaled as in the dataset of the run; `cells` names their rows and columns."""
-    scales = scales_of(run.dataset, letter, list(cells.columns))
-    if config.scaled or scales is None:
-        if not config.scaled and not np.isin(values, (0, 1)).all():
-            console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
-        return values.astype(np.float32)
-    impossible = np.argwhere((values < LOWEST) & [scale.log10_offset is not None for scale in scales])
-    if len(impossible):
-        row, column = impossible[0]
-        place = f"features={config.features}, {cells.index[row]}, column {cells.columns[column]}"
-        hint = "features that are scaled already need scaled=true"
-        raise UserError("a raw length is negative", where=place, received=cells.iat[row, column], hint=hint)
-    return np.stack([scale.of_raw(column) for scale, column in zip(scales, values.T, strict=True)], axis=1)
 
 
 def columns_of(
