@@ -28,6 +28,7 @@ from genexp.training.strategy import import_tensorflow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genexp.api.explanation import Explanation
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
     from genexp.evaluation.report import Evaluated
 
@@ -161,6 +162,12 @@ class Ensemble:
 
         found = predict(Predictor(self, checkpoint), promoters, features or {})
         return Predicted(*_mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
+
+    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
+        """Find what the mean prediction comes from; parameters and errors are those of `Run.explain`."""
+        from genexp.api.explaining import explained
+
+        return explained(self, out, settings, progress=progress)
 
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:

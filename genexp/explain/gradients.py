@@ -16,12 +16,14 @@ ROWS = 10
 
 def one_hot(tokens: np.ndarray) -> np.ndarray:
     """Return (..., length) tokens as (..., length, 4) float32; zeros for N."""
-    return np.eye(N_TOKEN + 1, N_TOKEN, dtype=np.float32)[tokens]
+    found: np.ndarray = np.eye(N_TOKEN + 1, N_TOKEN, dtype=np.float32)[tokens]
+    return found
 
 
 def gradients(network: SoftNetwork, tokens: np.ndarray, features: Mapping[str, np.ndarray], label: int) -> np.ndarray:
     """Return the gradient at the bases of one gene, (window, 4) float32."""
-    return _gradients(network, one_hot(tokens)[None], features, label)[0][0]
+    (found,), _ = _gradients(network, one_hot(tokens)[None], features, label)
+    return np.asarray(found)
 
 
 def integrated_gradients(

@@ -56,7 +56,8 @@ def write_meme(path: Path, motifs: Mapping[str, np.ndarray]) -> None:
 
 def consensus(matrix: np.ndarray) -> np.ndarray:
     """Return the most probable base at each position of a motif, (width,) uint8 tokens."""
-    return matrix.argmax(axis=1).astype(np.uint8)
+    found: np.ndarray = matrix.argmax(axis=1).astype(np.uint8)
+    return found
 
 
 def _wrong(path: Path, received: str) -> UserError:

@@ -34,12 +34,12 @@ def substitutions(network: Network, tokens: np.ndarray, region: tuple[int, int])
     return found.reshape(right - left, N_TOKEN, -1), network.check(starts, pieces, found)
 
 
-def insertions(network: Network, motif: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def insertions(network: Network, motif: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, float]:
     """Predict the gene that a network was fixed at with a motif, (width,) tokens, in place of its bases at `starts`.
 
-    Returns (2, len(starts), labels) float32: the motif, and its reverse complement.
+    Returns (2, len(starts), labels) float32, of the motif and its reverse complement; and the largest difference from
+    the whole model at some of them.
     """
     pieces = np.concatenate([np.repeat(x[None], len(starts), axis=0) for x in (motif, reverse_complement(motif))])
     found = network.with_pieces(np.tile(starts, 2), pieces)
-    network.check(np.tile(starts, 2), pieces, found)
-    return found.reshape(2, len(starts), -1)
+    return found.reshape(2, len(starts), -1), network.check(np.tile(starts, 2), pieces, found)

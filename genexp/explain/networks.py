@@ -42,7 +42,7 @@ class Network:
         self._partials = [Partial(self.one_strand) for _ in range(self.strands)]
         #: Length in nt that what is encoded together must divide.
         self._unit = config.chunk if isinstance(config, KmerConfig) else 1
-        self._tokens = np.zeros(0, np.uint8)
+        self._tokens = np.zeros((1, 0), np.uint8)
 
     def encode(self, tokens: np.ndarray) -> np.ndarray:
         """Return (n, length) tokens as the model is fed with them."""
@@ -66,7 +66,7 @@ class Network:
 
         Only what the change of the bases changes in the network is computed; see `genexp.explain.partial`.
         """
-        step, length = -(-BLOCK // self._unit) * self._unit, self._tokens.shape[1]
+        step, length = -(-BLOCK // self._unit) * self._unit, len(self._tokens[0])
         found = np.zeros((len(starts), self.model.output_shape[-1]), np.float32)
         for rows in _groups(starts // step):
             left = int(starts[rows[0]]) // step * step
@@ -83,7 +83,7 @@ class Network:
         return found
 
     def check(self, starts: np.ndarray, pieces: np.ndarray, found: np.ndarray) -> float:
-        """Return how far `with_pieces` is from the whole model at a few changes; raise a RuntimeError if it is wrong."""
+        """Return how far `with_pieces` is from the whole model at a few changes; raise a RuntimeError if too far."""
         rows = np.unique(np.linspace(0, len(starts) - 1, CHECKED).astype(int))
         tokens = np.repeat(self._tokens, len(rows), axis=0)
         tokens[np.arange(len(rows))[:, None], starts[rows, None] + np.arange(pieces.shape[1])] = pieces[rows]

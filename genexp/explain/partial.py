@@ -73,7 +73,7 @@ def split(model: keras.Model, names: Collection[str]) -> tuple[keras.Model | Non
         takes these tensors, and then the inputs of `names` in their order.
     """
     inputs, steps, output = recorded(model)
-    after, border = {id(inputs[name]) for name in names}, {}
+    after, border = {id(inputs[name]) for name in names}, dict[int, Any]()
     for step in steps:
         if any(id(x) in after for x in step.inputs()):
             after.add(id(step.output))
@@ -103,7 +103,8 @@ class Partial:
         for step in self._steps:
             args, kwargs = _filled(step, lambda x: self._reference[id(x)])
             self._reference[id(step.output)] = step.operation(*args, **kwargs)
-        return np.asarray(self._reference[id(self._output)], np.float32)[0]
+        found: np.ndarray = np.asarray(self._reference[id(self._output)], np.float32)[0]
+        return found
 
     def __call__(self, name: str, part: np.ndarray, start: int) -> np.ndarray:
         """Return the outputs, (n, labels) float32, for other values, (n, width, ...), of an input from `start` on."""

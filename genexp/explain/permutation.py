@@ -17,12 +17,15 @@ from genexp.explain.networks import NAME, Network
 from genexp.explain.partial import split
 from genexp.features.tokens import reverse_complement
 
+#: In place of the name of a feature: the whole block.
+ALL = "(all)"
+
 
 class Importance(NamedTuple):
-    """Of one feature, or of a block where `feature` is None: the mean loss of r2, and its 95 % interval."""
+    """Of one feature, or of a block: the mean loss of r2, and its 95 % interval."""
 
     block: str
-    feature: str | None
+    feature: str
     loss: float
     low: float
     high: float
@@ -31,10 +34,10 @@ class Importance(NamedTuple):
 class Head:
     """What a network computes after the promoter, which is computed once for all permutations of the features."""
 
-    def __init__(self, network: Network, tokens: np.ndarray | None, features: Mapping[str, np.ndarray]) -> None:
-        self._names = [BLOCKS[letter].input for letter in features]
+    def __init__(self, network: Network, tokens: np.ndarray | None, blocks: Sequence[str]) -> None:
+        names = [BLOCKS[letter].input for letter in blocks]
         strands = [tokens] if tokens is None else [tokens, reverse_complement(tokens)][: network.strands]
-        first, self._second = split(network.one_strand, self._names)
+        first, self._second = split(network.one_strand, names)
         self._promoters = [_encoded(first, network, x) for x in strands]
 
     def __call__(self, features: Sequence[np.ndarray], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
@@ -95,7 +98,7 @@ def importance(
         values = [np.mean([head(*shuffled(order)) for head in heads], axis=0) for order in orders]
         losses = np.array([base - measure(x) for x in values])
         half = stats.t.ppf(0.975, repeats - 1) * losses.std(ddof=1) / np.sqrt(repeats) if repeats > 1 else np.nan
-        name = None if feature is None else names[letter][feature]
+        name = ALL if feature is None else names[letter][feature]
         found.append(Importance(letter, name, losses.mean(), losses.mean() - half, losses.mean() + half))
         progress(len(found))
     return found
