@@ -62,7 +62,8 @@ def plot_gene(
             track.margins(x=0)
             for place, logo in zip(places, logos, strict=True):
                 track.axvspan(place + start, place + start + LOGO, color=GREY, alpha=0.15, linewidth=0)
-                _draw_logo(logo, values[place : place + LOGO], place + start)
+                if values[place : place + LOGO].any():
+                    _draw_logo(logo, values[place : place + LOGO], place + start)
         axes[-1].set_xlabel("position relative to the TSS")
 
 
@@ -70,7 +71,7 @@ def _largest(size: np.ndarray) -> list[int]:
     """Return the starts of the stretches of `LOGO` bases with the largest sums, apart from each other, in order."""
     sums = np.convolve(size, np.ones(min(LOGO, len(size))), "valid")
     found: list[int] = []
-    while len(found) < LOGOS and np.isfinite(sums).any():
+    while len(found) < LOGOS and np.nanmax(sums, initial=0) > 0:
         found.append(int(np.nanargmax(sums)))
         sums[max(found[-1] - LOGO, 0) : found[-1] + LOGO] = np.nan
     return sorted(found)

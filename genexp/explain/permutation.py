@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
 from scipy import stats
 
@@ -51,7 +52,8 @@ def _encoded(first: Any, network: Network, tokens: np.ndarray | None, size: int 
     """Return what the first part of a network makes of all promoters."""
     if first is None or tokens is None:
         return []
-    parts = [first.predict_on_batch({NAME: network.encode(tokens[n : n + size])}) for n in range(0, len(tokens), size)]
+    batches = (tokens[n : n + size] for n in range(0, len(tokens), size))
+    parts = [keras.tree.flatten(first.predict_on_batch({NAME: network.encode(batch)})) for batch in batches]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
