@@ -60,7 +60,7 @@ class Network:
         each = [p.fix(self.inputs(x, self._features)) for p, x in zip(self._partials, both, strict=False)]
         #: The prediction of the gene, (labels,).
         self.prediction: np.ndarray = np.mean(each, axis=0)
-        return self.prediction
+        return np.asarray(self.prediction)
 
     def with_pieces(self, starts: np.ndarray, pieces: np.ndarray) -> np.ndarray:
         """Predict the gene with other bases: (n, labels) float32, for (n, width) tokens in place of those at `starts`.

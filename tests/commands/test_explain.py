@@ -4,11 +4,11 @@ import json
 import shutil
 from dataclasses import replace
 
-import genexp as package
 import numpy as np
 import pandas as pd
 import pytest
 
+import genexp as package
 from genexp.api import explaining
 from genexp.explain.motifs import write_meme
 

@@ -1,4 +1,4 @@
-"""Changes of an input, computed in part, against the whole network: every architecture, and layers of other settings."""
+"""Changes of an input, computed in part, against the whole network: every architecture, layers of other settings."""
 
 import keras
 import numpy as np
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from small_models import WITHOUT_PROMOTER, input_shapes, model_config, random_genes, small_model, window_of
 
 from genexp.explain.networks import NAME, Network, SoftNetwork
 from genexp.explain.partial import Partial, split
 from genexp.features.kmers import chunk_counts
 from genexp.models import build_model, names
 from genexp.models.layers.strands import both_strands
-from small_models import WITHOUT_PROMOTER, input_shapes, model_config, random_genes, small_model, window_of
 
 OF_BASES = [name for name in names() if name not in WITHOUT_PROMOTER]
 
@@ -127,7 +127,7 @@ def test_shares_of_bases_that_are_0_or_1_give_the_prediction(name):
 
 
 def test_counts_of_k_mers_are_linear_in_the_shares_at_each_position():
-    config, model, tokens, features = one_gene("transformer")
+    config, model, tokens, _ = one_gene("transformer")
     soft = SoftNetwork(Network(model, config))
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (4, len(tokens))).astype(np.uint8)
