@@ -12,7 +12,7 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api import evaluation, promoters, sites
-from genexp.api.gene_features import MEAN, far_outside, features_by_id, known_ranges, read_table
+from genexp.api.gene_features import MEAN, check_features, far_outside, features_by_id, known_ranges, read_table
 from genexp.api.prediction import Predictor, check_usable, common_window, members_of
 from genexp.api.prediction_tables import check_table, columns_of, table_writer
 from genexp.api.promoters import Genes
@@ -56,7 +56,9 @@ class Config(Schema):
     )
     missing: Literal["error", "mean"] = Field(description="genes and cells without features: the training mean")
     scaled: bool = Field(description="features are scaled as in the dataset of the run")
-    tss: Index | None = Field(description="index of the TSS in each sequence; null: known by its length, else the middle")
+    tss: Index | None = Field(
+        description="index of the TSS in each sequence; null: known by its length, else the middle"
+    )
     long: Literal["refuse", "cut"] = Field(description="sequences that reach beyond the window of the run")
     both_strands: bool = Field(description="also predict from the other strand, in a row of its own")
     bed_tss: Literal["five_prime", "middle"] | None = Field(
@@ -69,6 +71,7 @@ class Config(Schema):
 
 PREDICT = Command("predict", Config)
 
+_FILES = ("fasta", "table", "bed", "gtf")
 #: What genes come from, by the keys that name their files.
 SOURCES = {
     ("fasta",): "fasta",
@@ -76,6 +79,15 @@ SOURCES = {
     ("fasta", "bed"): "bed",
     ("fasta", "gtf"): "gtf",
     ("dataset",): "dataset",
+}
+#: Of what genes a key says something, and its value where it says nothing.
+_USES = {
+    "tss": (("fasta", "table"), None),
+    "long": (("fasta", "table"), "refuse"),
+    "bed_tss": (("bed",), None),
+    "both_strands": (_FILES, False),
+    "scaled": ((*_FILES, "features"), False),
+    "missing": ((*_FILES, "features"), "error"),
 }
 
 
@@ -91,15 +103,17 @@ class Plan:
 def check(config: Config, run: Run | Ensemble) -> None:
     """Look at the run, or ensemble, at the files that it needs, and at the table to write."""
     check_usable(run, config.checkpoint)
-    _source(config, run)
+    source = _source(config, run)
+    if source != "dataset":
+        check_features(run, given=config.features is not None)
+    for key, (sources, idle) in _USES.items():
+        if source not in sources and (value := getattr(config, key)) != idle:
+            raise UserError(f"{key} has no effect on genes from {source}", received=value, hint=f"leave {key} out")
     for key in (*_FILES, "features"):
         if (path := getattr(config, key)) not in (None, MEAN):
             existing(path, key)
     if config.out:
         check_table(Path(config.out))
-
-
-_FILES = ("fasta", "table", "bed", "gtf")
 
 
 def _source(config: Config, run: Run | Ensemble) -> str:
@@ -128,10 +142,12 @@ def plan(config: Config, run: Run | Ensemble) -> Plan:
     source = _source(config, run)
     if source == "dataset":
         return Plan(config, run, _from_dataset(config, run))
-    table = read_table(str(config.features), "features") if source == "features" else config.features
-    genes = (
-        Genes({"id": np.array(table.index, str)}) if not isinstance(table, str | None) else _read(source, config, run)
-    )
+    table: pd.DataFrame | str | None = config.features
+    if source == "features":
+        table = read_table(str(table), "features")
+        genes = Genes({"id": np.array(table.index, str)})
+    else:
+        genes = _read(source, config, run)
     ids = genes.columns["id"].tolist()
     features = features_by_id(run, ids, table, scaled=config.scaled, missing=config.missing)
     return Plan(config, run, replace(genes, features=features))
@@ -144,10 +160,9 @@ def _read(source: str, config: Config, run: Run | Ensemble) -> Genes:
         path = Path(str(getattr(config, source)))
         records = promoters.from_fasta(path) if source == "fasta" else promoters.from_table(path)
         return promoters.sequences(records, f"{source}={path}", place, cut_long=config.long == "cut", both=both)
-    if place.tss is None or config.tss is not None:
-        what = "the sequences of this run have no TSS" if place.tss is None else "the TSSs are those of the file"
-        hint = "give sequences: fasta= or table= alone" if place.tss is None else "leave tss out"
-        raise UserError(what, where=source, hint=hint)
+    if place.tss is None:
+        hint = "give sequences: fasta= or table= alone"
+        raise UserError("the sequences of this run have no TSS", where=f"run_dir={run.path}", hint=hint)
     from genexp.genomes.genome import Genome
 
     circular: dict[str, int] = {}
