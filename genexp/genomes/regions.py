@@ -34,7 +34,9 @@ class Region:
 
     @staticmethod
     def _wrong(what: str, text: str, expected: str) -> UserError:
-        return UserError(what, where="region", expected=expected, received=text, hint="for example region=chr1:1001-2000")
+        return UserError(
+            what, where="region", expected=expected, received=text, hint="for example region=chr1:1001-2000"
+        )
 
     def within(self, genome: Genome) -> Region:
         """Return the region with the genome's own name and both ends; a UserError is raised if it goes beyond it."""
