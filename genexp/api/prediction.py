@@ -18,6 +18,7 @@ from genexp.dataset.problems import FOR_BASES, misnumbered
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering, tokens_from_text
 from genexp.models import inputs
+from genexp.run import check_checkpoint
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -115,6 +116,20 @@ class _Member:
         split = Split(np.empty(self.size), np.empty((self.size, 1)), blocks)
         encoded = inputs.encode_split(split, self.run.config.model, self.run.dataset.promoter).blocks
         return {BLOCKS[k].input: x if k == PROMOTER else np.asarray(x, np.float32) for k, x in encoded.items()}
+
+
+def check_usable(run: Run | Ensemble, checkpoint: str) -> None:
+    """Raise a UserError if a run has collapsed, or its checkpoint is missing or damaged; warn of what else is wrong."""
+    for member in members_of(run):
+        status = member.metrics.get("status", "unfinished")
+        if status == "collapsed":
+            what, hint = "this run has collapsed: it predicts one value for all genes", "train again with another seed"
+            raise UserError(what, where=f"run_dir={member.path}", received=f"status: {status}", hint=hint)
+        check_checkpoint(member.files, checkpoint)
+        if status not in ("completed", "imported"):
+            console.warn(f"{member.path.name} is {status}: its checkpoints are those of the epochs that it completed")
+        for line in member.metrics.get("warnings", ()):
+            console.warn(f"{member.path.name}: {line}")
 
 
 def members_of(run: Run | Ensemble) -> Sequence[Run]:
