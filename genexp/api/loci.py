@@ -1,39 +1,42 @@
-"""Where on a genome the models of a run look: around a TSS."""
+"""Where on a genome the models of a run look, and the record of what was predicted there."""
 
 from __future__ import annotations
 
-from genexp.api.ensembles import Ensemble
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from genexp.api.prediction import common_window, members_of
-from genexp.api.runs import Run
-from genexp.dataset.description import listed
 from genexp.errors import UserError
-from genexp.run import check_checkpoint
+from genexp.prepare.opening import checksum
+from genexp.run import package_versions
 
-
-def check_runs(run: Run | Ensemble, checkpoint: str) -> None:
-    """Raise a UserError unless each member has the checkpoint, and predictions that vary."""
-    for member in members_of(run):
-        check_checkpoint(member.files, checkpoint)
-        if member.metrics.get("status") == "collapsed":
-            what, hint = "this run has collapsed: it predicts one value for all genes", "train it with another seed"
-            raise UserError(what, where=member.path, hint=hint)
+if TYPE_CHECKING:
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
+    from genexp.schema import Schema
 
 
 def window_around_tss(run: Run | Ensemble) -> tuple[int, int]:
     """Return what the models see, [left, right), counted from the TSS along the strand."""
     window, tss = common_window(members_of(run)), run.dataset.tss
     if window is None or tss is None:
-        kinds = {None: "no promoters", "embedded": "precomputed promoter embeddings"}
-        received = kinds.get(run.dataset.promoter, "promoters without a TSS") if window is None else "no TSS"
+        kind = "promoters without a TSS" if window else "precomputed promoter embeddings"
+        received = kind if "P" in run.config.data.name else f"data={run.config.data.name}"
         what, hint = "the models of this run cannot be placed on a genome", "use a run on promoters around a TSS"
-        raise UserError(what, where=run.path, expected="bases around a TSS", received=received, hint=hint)
+        raise UserError(what, where=f"run_dir={run.path}", expected="bases around a TSS", received=received, hint=hint)
     return window[0] - tss, window[1] - tss
 
 
-def chosen_label(run: Run | Ensemble, label: str | None) -> int:
-    """Return the number of a label of the run; of several, one must be named."""
-    labels = run.dataset.labels
-    if label in labels or (label is None and len(labels) == 1):
-        return labels.index(label) if label else 0
-    what = "the run has no such label" if label else "the run predicts several labels, and one must be chosen"
-    raise UserError(what, where="label", expected=listed(labels), received=label, hint=f"label={labels[0]}")
+def record(
+    run: Run | Ensemble, command: str, request: Schema, files: Mapping[str, Path], **more: Any
+) -> dict[str, Any]:
+    """Return what was asked for, of which runs and files, for a JSON file beside the results."""
+    return {
+        "command": command,
+        "runs": {str(member.path): member.dataset.fingerprint for member in members_of(run)},
+        "files": {key: {"path": str(path), "sha256": checksum(path)} for key, path in files.items()},
+        "config": request.model_dump(mode="json"),
+        **more,
+        "packages": package_versions(),
+    }

@@ -14,13 +14,13 @@ from pydantic import Field
 from genexp import console
 from genexp.api.ensembles import Ensemble
 from genexp.api.gene_features import features_by_id
-from genexp.api.loci import check_runs, window_around_tss
-from genexp.api.prediction import Predictor
+from genexp.api.loci import record, window_around_tss
+from genexp.api.prediction import Predictor, check_usable
+from genexp.api.prediction_tables import check_table, table_writer
 from genexp.api.runs import Run
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
-from genexp.files import why_not_writable
 from genexp.genomes.genes import read_genes
 from genexp.genomes.genome import Genome
 from genexp.genomes.variants import (
@@ -34,7 +34,7 @@ from genexp.genomes.variants import (
     is_sequence,
     read_sites,
 )
-from genexp.prepare.config import Name, TranscriptRules
+from genexp.prepare.config import TranscriptRules
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.opening import existing, few
 from genexp.schema import PathText, Schema
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 MOST_MISMATCHES = 0.1
 #: Sequences that are in memory at a time.
 CHUNK = 1024
+#: Columns that say what a gene carries: a variant, or a haplotype of a sample.
+VARIANT, HAPLOTYPE = ("id", "position", "ref", "alt", "distance"), ("sample", "haplotype", "variants")
 Shift = Annotated[int, Field(ge=-1000, le=1000)]
 
 
@@ -56,14 +58,16 @@ class Request(Schema):
     fasta: PathText = Field(description="FASTA file of the genome")
     gtf: PathText = Field(description="GTF or GFF3 of the genes")
     genes: TranscriptRules
-    features: Name | None = Field(description="table of features: ids, and a column for each feature; or mean")
+    features: Literal["mean"] | PathText | None = Field(
+        description="table of features: ids, and a column for each feature of the run; mean: the training mean"
+    )
     scaled: bool = Field(description="features are scaled as in the dataset of the run")
-    missing: Literal["error", "mean"] = Field(description="genes without features: an error, or the training mean")
+    missing: Literal["error", "mean"] = Field(description="genes and cells without features: the training mean")
     haplotypes: bool = Field(description="predict each phased haplotype of each sample, not each variant")
     shifts: Annotated[list[Shift], Field(min_length=1)] = Field(
         description="windows that are averaged where a variant moves other bases, in nt from the usual one"
     )
-    out: PathText | None = Field(description="table to write")
+    out: PathText | None = Field(description="table to write, .tsv or .parquet")
 
 
 class Carrier(NamedTuple):
@@ -98,12 +102,10 @@ class Plan:
 
 def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Plan:
     """Look at the run and the table to write, and read all files; imports no TensorFlow."""
-    check_runs(run, checkpoint)
+    check_usable(run, checkpoint)
     window = window_around_tss(run)
     if request.out:
-        reason = "it exists already" if Path(request.out).exists() else why_not_writable(Path(request.out))
-        if reason:
-            raise UserError("the table cannot be written", where=f"out={request.out}", received=reason)
+        check_table(Path(request.out))
     paths = {key: existing(getattr(request, key), key) for key in ("vcf", "fasta", "gtf")}
     genes, circular = read_genes(paths["gtf"], request.genes, console.say, console.warn)
     genome = Genome(paths["fasta"], sorted({*map(str, genes.chromosome)}), circular, console.say)
@@ -113,10 +115,8 @@ def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Pl
         console.warn(f"{np.count_nonzero(~known):,} genes lie on chromosomes that the genome lacks: {gone}")
     plan = Plan(run, checkpoint, request, window, genome, genes.take(known))
     _find_carriers(plan, paths["vcf"])
-    used = np.unique([carrier.gene for carrier in plan.carriers])
-    if len(used):
-        rows = np.searchsorted(used, [carrier.gene for carrier in plan.carriers])
-        plan.carriers = [c._replace(gene=int(row)) for c, row in zip(plan.carriers, rows, strict=True)]
+    used, rows = np.unique([carrier.gene for carrier in plan.carriers], return_inverse=True)
+    plan.carriers = [c._replace(gene=int(row)) for c, row in zip(plan.carriers, rows, strict=True)]
     plan.genes = plan.genes.take(used.astype(int))
     ids = plan.genes.names.ids.tolist()
     plan.features = features_by_id(run, ids, request.features, scaled=request.scaled, missing=request.missing)
@@ -233,88 +233,87 @@ def _add_haplotypes(plan: Plan, gene: int, sample: str, found: list[tuple[Site, 
 
 # --- predictions ---
 
+#: One sequence to predict, as a mean over shifts: the row of a gene, what it carries, and the shifts of the window.
+_Key = tuple[int, tuple[Edit, ...], tuple[int, ...]]
 
-def effects(plan: Plan) -> pd.DataFrame:
-    """Predict both alleles, and write the table that was asked for; see `genexp.api.Run.variants`."""
+
+def effects(plan: Plan) -> Iterator[pd.DataFrame]:
+    """Predict both alleles; yield the rows of the table of `genexp.api.Run.variants`, some at a time."""
     predictor = Predictor(plan.run, plan.checkpoint)
-    with console.progress("variants", len(plan.carriers), "carriers") as report:
-        found = list(_predicted(plan, predictor, report))
-    return _table(plan, np.array(found))
-
-
-def _predicted(plan: Plan, predictor: Predictor, report: console.Report) -> Iterator[np.ndarray]:
-    """Yield the predictions of reference and alternative for each carrier, (2, members, labels) float64.
-
-    Those of a reference, or of a haplotype of several samples, are computed once.
-    """
-    known: dict[tuple[int, tuple[Edit, ...], tuple[int, ...]], np.ndarray] = {}
+    known: dict[_Key, np.ndarray] = {}
     waiting: list[Carrier] = []
-    sequences = 0
-    for number, carrier in enumerate(plan.carriers, 1):
-        waiting.append(carrier)
-        sequences += 2 * len(_shifts(plan, carrier))
-        if sequences >= CHUNK or number == len(plan.carriers):
-            wanted = [key for each in waiting for key in _keys(plan, each) if key not in known]
-            known |= _means(plan, predictor, list(dict.fromkeys(wanted)))
-            for each in waiting:
-                yield np.stack([known[key] for key in _keys(plan, each)])
+    with console.progress("variants", len(plan.carriers), "carriers") as report:
+        for number, carrier in enumerate(plan.carriers, 1):
+            waiting.append(carrier)
+            sequences = sum(len(key[2]) for each in waiting for key in _keys(plan, each))
+            if sequences < CHUNK and number < len(plan.carriers):
+                continue
+            keys = [key for each in waiting for key in _keys(plan, each)]
+            known |= _means(plan, predictor, [key for key in dict.fromkeys(keys) if key not in known])
+            yield _table(plan, waiting, np.stack([known[key] for key in keys]))
             if not plan.request.haplotypes:  # an allele occurs once, a reference again
                 known = {key: value for key, value in known.items() if not key[1]}
-            waiting, sequences = [], 0
+            waiting = []
             report(number)
 
 
-def _shifts(plan: Plan, carrier: Carrier) -> tuple[int, ...]:
-    """Return the shifts of the window for a carrier: a moved base may change its place in a pool of the network."""
-    return tuple(plan.request.shifts) if any(edit.shifts for edit in carrier.edits) else (0,)
+def _keys(plan: Plan, carrier: Carrier) -> tuple[_Key, _Key]:
+    """Return the reference and the alternative of a carrier.
+
+    Where bases move, each lies elsewhere in the pools of a network, which changes predictions by itself: several
+    windows are averaged.
+    """
+    shifts = tuple(plan.request.shifts) if any(edit.shifts for edit in carrier.edits) else (0,)
+    return (carrier.gene, (), shifts), (carrier.gene, carrier.edits, shifts)
 
 
-def _keys(plan: Plan, carrier: Carrier) -> list[tuple[int, tuple[Edit, ...], tuple[int, ...]]]:
-    return [(carrier.gene, edits, _shifts(plan, carrier)) for edits in ((), carrier.edits)]
-
-
-def _means(
-    plan: Plan, predictor: Predictor, keys: list[tuple[int, tuple[Edit, ...], tuple[int, ...]]]
-) -> dict[tuple[int, tuple[Edit, ...], tuple[int, ...]], np.ndarray]:
-    """Return the predictions of sequences by gene, edits and shifts, as means over the shifts, (members, labels)."""
+def _means(plan: Plan, predictor: Predictor, keys: list[_Key]) -> dict[_Key, np.ndarray]:
+    """Return the predictions of some sequences as means over their shifts, (members, labels) float64."""
     if not keys:
         return {}
     tokens = [carrying(plan.genome, plan.place(gene), plan.window, edits, shifts) for gene, edits, shifts in keys]
-    rows = np.repeat([gene for gene, *_ in keys], list(map(len, tokens)))
-    features = {letter: values[rows] for letter, values in plan.features.items()}
+    sizes = np.array([len(each) for each in tokens])
+    genes = np.repeat([gene for gene, *_ in keys], sizes)
+    features = {letter: values[genes] for letter, values in plan.features.items()}
     every = predictor(np.concatenate(tokens), features).astype(np.float64)
-    first = np.cumsum([0, *map(len, tokens[:-1])])
-    means = np.add.reduceat(every, first, axis=1) / np.array(list(map(len, tokens)))[:, None]
+    means = np.add.reduceat(every, np.cumsum(sizes) - sizes, axis=1) / sizes[:, None]
     return {key: means[:, n] for n, key in enumerate(keys)}
 
 
-def _table(plan: Plan, found: np.ndarray) -> pd.DataFrame:
-    """Return a row for each carrier; `found` is (carriers, 2, members, labels)."""
+def _table(plan: Plan, carriers: list[Carrier], found: np.ndarray) -> pd.DataFrame:
+    """Return a row for each carrier; `found` is (2 * carriers, members, labels), reference and alternative in turn."""
     import pandas as pd
 
-    about = (
-        ("sample", "haplotype", "variants") if plan.request.haplotypes else ("id", "position", "ref", "alt", "distance")
-    )
-    genes, rows = plan.genes, [carrier.gene for carrier in plan.carriers]
+    about = HAPLOTYPE if plan.request.haplotypes else VARIANT
+    genes, rows = plan.genes, [carrier.gene for carrier in carriers]
     columns: dict[str, Any] = {"gene": genes.names.ids[rows], "chromosome": genes.chromosome[rows]}
     columns |= {"strand": genes.strand[rows], "tss": genes.tss[rows] + 1}
-    columns |= {name: [carrier.cells[n] for carrier in plan.carriers] for n, name in enumerate(about)}
+    columns |= {name: [carrier.cells[n] for carrier in carriers] for n, name in enumerate(about)}
     labels = plan.run.dataset.labels
     for place, label in enumerate(labels):
-        own = _compared(found[..., place].reshape(len(rows), 2, -1), plan, label)
+        own = _compared(found[0::2, :, place], found[1::2, :, place], plan, label)
         columns |= own if len(labels) == 1 else {f"{name}_{label}": values for name, values in own.items()}
     return pd.DataFrame(columns)
 
 
-def _compared(found: np.ndarray, plan: Plan, label: str) -> dict[str, np.ndarray]:
-    """Return the columns of one label from the predictions of reference and alternative, (carriers, 2, members)."""
-    difference = found[:, 1] - found[:, 0]
+def _compared(reference: np.ndarray, alternative: np.ndarray, plan: Plan, label: str) -> dict[str, np.ndarray]:
+    """Return the columns of one label from predictions, (carriers, members)."""
+    difference = alternative - reference
     mean = difference.mean(axis=1)
-    columns = {"reference": found[:, 0].mean(axis=1), "alternative": found[:, 1].mean(axis=1), "difference": mean}
-    if found.shape[2] > 1:
+    columns = {"reference": reference.mean(axis=1), "alternative": alternative.mean(axis=1), "difference": mean}
+    if difference.shape[1] > 1:
         columns["sd"] = difference.std(axis=1, ddof=1)
         columns["agreement"] = (np.sign(difference) == np.sign(mean)[:, None]).mean(axis=1)
     scales = scales_of(plan.run.dataset, "label", [label])
     if scales and scales[0].log10_offset is not None:
         columns["log10_difference"] = mean * scales[0].sd
     return columns
+
+
+def write(plan: Plan, command: str) -> None:
+    """Predict, and write the table, with a record of how it was made."""
+    files = {key: Path(getattr(plan.request, key)) for key in ("vcf", "fasta", "gtf")}
+    more = {"checkpoint": plan.checkpoint, "window": plan.window, "counts": dict(plan.counts)}
+    with table_writer(Path(str(plan.request.out)), record(plan.run, command, plan.request, files, **more)) as add:
+        for rows in effects(plan):
+            add(rows)

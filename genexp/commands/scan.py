@@ -47,5 +47,5 @@ def run(composed: Composed[Config]) -> None:
 
     plan = check(composed.config)
     set_up_hardware(composed.config.hardware, verbose=composed.verbose)
-    scanning.scan(plan)
+    scanning.scan(plan, composed.command)
     console.say(f"written to {relative(Path(composed.config.out))}")

@@ -12,6 +12,7 @@ from genexp.evaluation.plots import BLUE, GREY, ORANGE, figure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 #: More genes than this have marks without names, as those would hide one another.
 MOST_NAMES = 25
@@ -20,6 +21,7 @@ MOST_NAMES = 25
 def plot_scan(
     path: Path,
     table: pd.DataFrame,
+    shown: str,
     genes: Sequence[tuple[str, int, str]],
     title: str,
     unit: str,
@@ -27,17 +29,17 @@ def plot_scan(
 ) -> None:
     """Draw the predictions of a scan, a panel for each strand.
 
-    `table` is that of `genexp.api.Run.scan`, with a band of one standard deviation where it has ``sd``; `genes` have
-    name, TSS (from 0) and strand.
+    `table` is that of `genexp.api.Run.scan`, and `shown` its column of predictions, with a band of one standard
+    deviation where it has that, too; `genes` have name, TSS (from 0) and strand.
     """
     with figure(path, (11, 5.6), title, formats) as drawn:
         panels = drawn.subplots(2, 1, sharex=True, sharey=True)
         for axes, strand, color in zip(panels, "+-", (BLUE, ORANGE), strict=True):
             rows = table[table["strand"] == strand]
-            position, value = rows["start"].to_numpy() + 1, rows["prediction"].to_numpy()
+            position, value = rows["start"].to_numpy() + 1, rows[shown].to_numpy()
             axes.plot(position, value, color=color, linewidth=1, marker="" if len(rows) > 1 else "o")
-            if "sd" in rows:
-                sd = rows["sd"].to_numpy()
+            if (spread := shown.replace("prediction", "sd", 1)) in rows:
+                sd = rows[spread].to_numpy()
                 axes.fill_between(position, value - sd, value + sd, color=color, alpha=0.2, linewidth=0)
             own = [(name, tss + 1) for name, tss, side in genes if side == strand]
             axes.set_ylabel(f"strand {strand}")
@@ -49,7 +51,7 @@ def plot_scan(
         drawn.supylabel(f"predicted expression ({unit})", fontsize=11)
 
 
-def _mark(axes, genes) -> None:
+def _mark(axes: Axes, genes: Sequence[tuple[str, int]]) -> None:
     """Mark where genes begin, with their names if these are few."""
     for name, tss in genes:
         axes.axvline(tss, color=GREY, linewidth=0.6, alpha=0.6, zorder=0)

@@ -128,7 +128,7 @@ def is_sequence(allele: str) -> bool:
 
 
 def edit_of(site: Site, alt: str, tss: int, strand: str) -> Edit:
-    """Return an allele as an edit along the strand of a gene; bases that both alleles begin or end with are left out."""
+    """Return an allele as an edit along the strand of a gene, without bases that both alleles begin or end with."""
     ref, alt, start = site.ref.upper(), alt.upper(), site.position
     while ref and alt and ref[-1] == alt[-1]:
         ref, alt = ref[:-1], alt[:-1]
