@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -17,6 +17,7 @@ from genexp.api.gene_features import MEAN, features_by_id
 from genexp.api.loci import record, window_around_tss
 from genexp.api.prediction import Predictor, check_usable
 from genexp.api.prediction_tables import columns_of
+from genexp.api.requests import requested
 from genexp.api.runs import Run
 from genexp.dataset.description import listed
 from genexp.errors import UserError
@@ -188,3 +189,9 @@ def _starts(plan: Plan) -> list[tuple[str, int, str]]:
         for gene, symbol, name, tss, strand in rows
         if name in genome and genome.name(name) == region.chromosome and region.start <= tss < region.end
     ]
+
+
+def called(run: Run | Ensemble, checkpoint: str, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table for the keys of ``genexp scan``; see `genexp.api.Run.scan`."""
+    plan = check(run, requested("scan", Request, keys), checkpoint)
+    return scan(plan, f"{run!r}.scan({', '.join(f'{key}={value!r}' for key, value in keys.items())})")

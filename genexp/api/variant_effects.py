@@ -16,7 +16,8 @@ from genexp.api.ensembles import Ensemble
 from genexp.api.gene_features import features_by_id
 from genexp.api.loci import record, window_around_tss
 from genexp.api.prediction import Predictor, check_usable
-from genexp.api.prediction_tables import check_table, table_writer
+from genexp.api.prediction_tables import table_writer
+from genexp.api.requests import requested
 from genexp.api.runs import Run
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
@@ -67,7 +68,6 @@ class Request(Schema):
     shifts: Annotated[list[Shift], Field(min_length=1)] = Field(
         description="windows that are averaged where a variant moves other bases, in nt from the usual one"
     )
-    out: PathText | None = Field(description="table to write, .tsv or .parquet")
 
 
 class Carrier(NamedTuple):
@@ -101,11 +101,9 @@ class Plan:
 
 
 def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Plan:
-    """Look at the run and the table to write, and read all files; imports no TensorFlow."""
+    """Look at the run, and read all files; imports no TensorFlow."""
     check_usable(run, checkpoint)
     window = window_around_tss(run)
-    if request.out:
-        check_table(Path(request.out))
     paths = {key: existing(getattr(request, key), key) for key in ("vcf", "fasta", "gtf")}
     genes, circular = read_genes(paths["gtf"], request.genes, console.say, console.warn)
     genome = Genome(paths["fasta"], sorted({*map(str, genes.chromosome)}), circular, console.say)
@@ -179,10 +177,14 @@ def _find_carriers(plan: Plan, path: Path) -> None:
     for (gene, sample), found in genotypes.items():
         _add_haplotypes(plan, gene, sample, found)
     kind = "haplotypes of genes" if plan.request.haplotypes else "pairs of allele and gene"
-    console.say(f"{kind} to predict: {len(plan.carriers):,}")
     for what, number in counts.items():
         if number:
             console.say(f"{what}: {number:,}")
+    if not plan.carriers:
+        left, right = plan.window
+        what, expected = "no variant changes what the models see", f"some within [{left:,}, {right:,}) around a TSS"
+        raise UserError(what, where=f"vcf={path}", expected=expected, hint="use variants near genes of the gtf")
+    console.say(f"{kind} to predict: {len(plan.carriers):,}")
 
 
 def _agrees(genome: Genome, site: Site) -> bool:
@@ -310,10 +312,18 @@ def _compared(reference: np.ndarray, alternative: np.ndarray, plan: Plan, label:
     return columns
 
 
-def write(plan: Plan, command: str) -> None:
+def write(plan: Plan, out: Path, command: str) -> None:
     """Predict, and write the table, with a record of how it was made."""
     files = {key: Path(getattr(plan.request, key)) for key in ("vcf", "fasta", "gtf")}
     more = {"checkpoint": plan.checkpoint, "window": plan.window, "counts": dict(plan.counts)}
-    with table_writer(Path(str(plan.request.out)), record(plan.run, command, plan.request, files, **more)) as add:
+    with table_writer(out, record(plan.run, command, plan.request, files, **more)) as add:
         for rows in effects(plan):
             add(rows)
+
+
+def called(run: Run | Ensemble, checkpoint: str, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table for the keys of ``genexp variants``; see `genexp.api.Run.variants`."""
+    import pandas as pd
+
+    plan = check(run, requested("variants", Request, keys), checkpoint)
+    return pd.concat(effects(plan), ignore_index=True)

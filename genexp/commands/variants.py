@@ -10,6 +10,7 @@ from pydantic import Field
 from genexp import console
 from genexp.api import variant_effects
 from genexp.api.ensembles import open_runs
+from genexp.api.prediction_tables import check_table
 from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.schema import PathText, PathTexts
@@ -38,6 +39,7 @@ class Config(variant_effects.Request):
 
 def check(config: Config) -> variant_effects.Plan:
     """Look at the run and the table to write, and read all files."""
+    check_table(Path(config.out))
     return variant_effects.check(open_runs(config.run_dir), config, config.checkpoint)
 
 
@@ -45,7 +47,7 @@ def run(composed: Composed[Config]) -> None:
     """Predict both alleles, and write a table."""
     from genexp.training.strategy import set_up_hardware
 
-    plan = check(composed.config)
+    plan, out = check(composed.config), Path(composed.config.out)
     set_up_hardware(composed.config.hardware, verbose=composed.verbose)
-    variant_effects.write(plan, composed.command)
-    console.say(f"written to {relative(Path(composed.config.out))}")
+    variant_effects.write(plan, out, composed.command)
+    console.say(f"written to {relative(out)}")
