@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +17,7 @@ from genexp.errors import UserError
 from genexp.features.tokens import reverse_complement, tokens_from_text
 from genexp.files import damage_reported, in_short
 from genexp.genomes.genome import Genome
-from genexp.prepare.opening import open_bytes
+from genexp.prepare.opening import first_bytes, open_bytes
 from genexp.prepare.tables import Table, look_at
 
 #: Columns of a table of variants; the last may be missing.
@@ -86,7 +89,8 @@ def _vcf(path: Path, *, genotypes: bool) -> Iterator[Site]:
     try:
         with (
             damage_reported(lambda error: UserError(what, where=path, received=in_short(error), hint=hint)),
-            pysam.VariantFile(str(path)) as file,
+            _without_gzip(path) as readable,
+            pysam.VariantFile(str(readable)) as file,
         ):
             if genotypes and not file.header.samples:
                 raise UserError("haplotypes need genotypes", where=f"vcf={path}", received="no samples")
@@ -95,6 +99,20 @@ def _vcf(path: Path, *, genotypes: bool) -> Iterator[Site]:
                 yield Site(record.id or ".", record.chrom, record.start, record.ref or "", record.alts or (), calls)
     finally:
         pysam.set_verbosity(before)
+
+
+@contextmanager
+def _without_gzip(path: Path) -> Iterator[Path]:
+    """Yield the path of a file that htslib can read: it reads plain files and bgzip, but not gzip."""
+    head = first_bytes(path, 14)
+    if not head.startswith(b"\x1f\x8b") or head.endswith(b"BC"):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain"
+        with open_bytes(path) as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        yield plain
 
 
 def _calls(record: Any) -> tuple[Call, ...]:
@@ -168,7 +186,7 @@ def carrying(
     window
         [left, right), counted from the TSS along the strand.
     edits
-        Sorted, and such that they do not `exclude_each_other`.
+        Sorted, all `in_window`, and such that they do not `exclude_each_other`.
     shifts
         What is added to the window, in nt; one row for each.
 
@@ -176,13 +194,13 @@ def carrying(
     -------
     (shifts, right - left) uint8 tokens
         The TSS stays at its place in the window: what an insertion or deletion upstream moves is further upstream, and
-        downstream likewise. Of an edit that replaces the TSS itself, the bases count from its upstream end; where they
-        do not reach the TSS, the next base is the TSS.
+        downstream likewise; what a deletion draws into the window is the reference. Of an edit that replaces the TSS
+        itself, the bases count from its upstream end; where they do not reach the TSS, the next base is the TSS.
     """
     chromosome, tss, strand = place
     margin = sum(edit.end - edit.start for edit in edits)
-    first = window[0] + min(shifts) - margin
-    bases = genome.promoter(chromosome, tss, strand, (first, window[1] + max(shifts) + margin))
+    first = window[0] + min(0, *shifts) - margin
+    bases = genome.promoter(chromosome, tss, strand, (first, window[1] + max(0, *shifts) + margin))
     parts, at, origin = [], first, -first
     for edit in edits:
         parts += [bases[at - first : edit.start - first], np.array(edit.bases, np.uint8)]
