@@ -67,8 +67,9 @@ def features_by_id(
     if table is None:
         return {}
     if isinstance(table, str) and table == MEAN:
+        means = _means(run)
         console.warn("features=mean: every gene has the mean features of the training genes")
-        return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in _means(run).items()}
+        return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in means.items()}
     where = f"features={table}" if isinstance(table, str) else "features"
     frame = read_table(table, "features") if isinstance(table, str) else table
     rows = _rows(ids, frame, where, missing)
@@ -131,6 +132,8 @@ def _means(run: Run | Ensemble) -> dict[str, np.ndarray]:
     ranges = known_ranges(run)
     if not ranges:
         what, hint = "the mean of the training features is not recorded with this run", "give the features of all genes"
+        if run.dataset.layout == "imported":
+            hint += ", or import with data=P, for answers as if each feature were its mean"
         raise UserError(what, where=f"run_dir={run.path}", received="no training_features.csv", hint=hint)
     return {letter: found.mean.astype(np.float32) for letter, found in ranges.items()}
 
