@@ -34,7 +34,8 @@ FORMAT = 1
 #: What a run writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
+    *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "training_features.csv"),
+    *("tensorboard", "multirun.yaml"),
 )
 #: What may be left of a process that died before it wrote config.yaml; a directory with nothing else is free.
 JOB_LOG = "job.log"
@@ -106,6 +107,7 @@ class RunDirectory:
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
     training_genes = property(lambda self: self.path / "training_genes.npz")
+    training_features = property(lambda self: self.path / "training_features.csv")
     state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
     vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
     tensorboard = property(lambda self: self.path / "tensorboard")

@@ -8,8 +8,6 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from genexp import console
 from genexp.api import evaluation
 from genexp.api.found import find_runs
@@ -20,7 +18,7 @@ from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.repeats import plain, summaries
+from genexp.evaluation.repeats import mean_and_sd, plain, summaries
 from genexp.run import find_run
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
@@ -157,14 +155,17 @@ class Ensemble:
         checkpoint: str = "best",
     ) -> Predicted:
         """Predict the expression of other promoters; parameters and errors are those of `Run.predict`."""
-        from genexp.api.prediction import fasta_promoters, predict
+        from genexp.api.prediction import Predictor, predict
 
-        if isinstance(promoters, str | Path):
-            promoters = fasta_promoters(Path(promoters))[1]
-        each = [
-            predict(run.checkpoint(checkpoint), run.config, run.dataset, promoters, features or {}) for run in self.runs
-        ]
-        return Predicted(*_mean_and_sd(each))
+        found = predict(Predictor(self, checkpoint), promoters, features or {})
+        return Predicted(*mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
+
+    def predict_table(self, *, progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict the expression of the genes of files; parameters and errors are those of `Run.predict_table`."""
+        from genexp.api.predicting import predict_table
+
+        with console.quiet(not progress):
+            return predict_table(self, keys)
 
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:
@@ -175,12 +176,6 @@ def open_runs(named: Sequence[str]) -> Run | Ensemble:
     if len(named) > 1 or holds_runs or (has_magic(named[0]) and not place.exists()):
         return Ensemble(named)
     return Run(find_run(place).path)
-
-
-def _mean_and_sd(predictions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation over members, computed in float64, as float32."""
-    values = np.stack(predictions).astype(np.float64)
-    return values.mean(axis=0).astype(np.float32), values.std(axis=0, ddof=1).astype(np.float32)
 
 
 def _each(plans: Sequence[evaluation.Plan]) -> Iterator[Evaluated]:
@@ -211,7 +206,7 @@ def _joined(found: Sequence[Evaluated], seed: int) -> Evaluated:
     dataset = found[0].dataset
     predictions, spread, metrics = {}, {}, {}
     for split in found[0].predictions:
-        predictions[split], spread[split] = _mean_and_sd([member.predictions[split] for member in found])
+        predictions[split], spread[split] = mean_and_sd([member.predictions[split] for member in found])
         labels, names = dataset.splits[split].labels, dataset.description.labels
         metrics[split] = label_metrics(labels, predictions[split], names, seed=seed)
     return replace(found[0], predictions=predictions, metrics=metrics, spread=spread)

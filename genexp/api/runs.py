@@ -175,10 +175,36 @@ class Run:
         UserError
             If blocks, lengths or widths are not those of the run.
         """
-        from genexp.api.prediction import predict
+        from genexp.api.prediction import Predictor, predict
 
-        model = self.model if checkpoint == "best" else self.checkpoint(checkpoint)
-        return predict(model, self.config, self.dataset, promoters, features or {})
+        found: PerLabel = predict(Predictor(self, checkpoint), promoters, features or {})[0]
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def predict_table(self, *, progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict the expression of the genes of files, with the checks of ``genexp predict``.
+
+        Parameters
+        ----------
+        progress
+            Print what is done.
+        **keys
+            Those of the command but run_dir, out and hardware: ``fasta="promoters.fa", features="halflife.csv"``,
+            ``fasta="genome.fa", gtf="genes.gtf", features="mean"``, ``dataset={"root": "elsewhere"}``, ``checkpoint``.
+
+        Returns
+        -------
+        DataFrame
+            The table that the command writes: id, coordinates, predictions, in the unit of the label too.
+
+        Raises
+        ------
+        UserError
+            As ``genexp predict`` prints it.
+        """
+        from genexp.api.predicting import predict_table
+
+        with console.quiet(not progress):
+            return predict_table(self, keys)
 
     def resume(
         self,

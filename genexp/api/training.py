@@ -23,6 +23,7 @@ from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.labels import choose
 from genexp.dataset.overlap import TrainingGenes
+from genexp.dataset.ranges import write_ranges
 from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, was_interrupted, write_atomically, write_json
@@ -240,6 +241,7 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
         write_json(run.environment, made)
         known.save(run.training_genes)
+        write_ranges(run.training_features, read_genes)
         console.say(f"run directory: {relative(run.path)}")
         baselines = _baselines(config, read_genes, record["fingerprint"], run)
         from genexp.training.loop import train  # imports Keras, so not before config.yaml is written

@@ -12,10 +12,10 @@ from genexp.api import evaluation
 from genexp.api.ensembles import Ensemble, open_runs
 from genexp.api.training import relative
 from genexp.config.compose import Composed
-from genexp.dataset.config import SharedGenes
+from genexp.dataset.config import OtherDataset
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
-from genexp.schema import Count, Index, PathText, PathTexts, Schema
+from genexp.schema import PathText, PathTexts, Schema
 from genexp.training.config import HardwareConfig
 
 ORDER = 20
@@ -26,19 +26,6 @@ EXAMPLES = (
     ("genexp evaluate run_dir=DIR dataset.root=OTHER out=results", "the same model on another dataset"),
     ("genexp evaluate run_dir=SWEEP", "all runs of a sweep as one ensemble, whose predictions are averaged"),
 )
-
-
-class OtherDataset(Schema):
-    """What replaces the dataset settings of a run; null keeps them."""
-
-    root: PathText | None = Field(description="folder of another dataset")
-    layout: str | None = Field(description="name of its layout")
-    fold: Count | None = Field(description="cross-validation fold")
-    folds: PathText | None = Field(description="table of genes and folds")
-    tss: Index | None = Field(description="index of the transcription start site in the promoter")
-    drop_ambiguous: bool | None = Field(description="drop the genes with N in the window")
-    stream: bool | None = Field(description="promoters in a memory-mapped file in place of memory")
-    shared_genes: SharedGenes | None = Field(description="genes in two splits: error, drop or keep")
 
 
 class Config(Schema):
