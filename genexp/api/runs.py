@@ -302,17 +302,26 @@ class Run:
             resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
         return Run(self.path)
 
-    def export(self, format: str = "keras", out: str | Path | None = None, *, checkpoint: str = "best") -> Path:
+    def export(
+        self,
+        format: str = "keras",
+        out: str | Path | None = None,
+        *,
+        checkpoint: str = "best",
+        license: str | None = None,
+    ) -> Path:
         """Write the model in another format, and compare its predictions with the original's.
 
         Parameters
         ----------
         format
-            ``keras``, ``saved_model`` or ``onnx``.
+            ``keras``, ``saved_model``, ``onnx`` or ``hub``, a folder for a model hub.
         out
             The file or folder to write; None: in ``export/`` of the run.
         checkpoint
             ``best`` or ``last``.
+        license
+            Licence of the model, such as ``mit``, for the card of a hub folder.
 
         Returns
         -------
@@ -327,6 +336,6 @@ class Run:
         from genexp.api import exporting
 
         with console.quiet():
-            plan = exporting.check(self.files, checkpoint, format, None if out is None else str(out))
+            plan = exporting.check(self.files, checkpoint, format, None if out is None else str(out), license=license)
             import_tensorflow()
             return exporting.export(plan)
