@@ -167,6 +167,20 @@ class Ensemble:
         with console.quiet(not progress):
             return predict_table(self, keys)
 
+    def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict along a chromosome; parameters and errors are those of `Run.scan`."""
+        from genexp.api.scanning import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def variants(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict what variants do; parameters and errors are those of `Run.variants`."""
+        from genexp.api.variant_effects import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:
     """Return the run of a key ``run_dir``, or the ensemble of a list, or of a directory that holds runs."""
