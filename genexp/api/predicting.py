@@ -56,7 +56,9 @@ class Config(Schema):
     )
     missing: Literal["error", "mean"] = Field(description="genes and cells without features: the training mean")
     scaled: bool = Field(description="features are scaled as in the dataset of the run")
-    tss: Index | None = Field(description="index of the TSS in each sequence; null: known by its length, else the middle")
+    tss: Index | None = Field(
+        description="index of the TSS in each sequence; null: known by its length, else the middle"
+    )
     long: Literal["refuse", "cut"] = Field(description="sequences that reach beyond the window of the run")
     both_strands: bool = Field(description="also predict from the other strand, in a row of its own")
     bed_tss: Literal["five_prime", "middle"] | None = Field(
