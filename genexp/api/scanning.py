@@ -193,5 +193,5 @@ def _starts(plan: Plan) -> list[tuple[str, int, str]]:
 
 def called(run: Run | Ensemble, checkpoint: str, keys: Mapping[str, Any]) -> pd.DataFrame:
     """Return the table for the keys of ``genexp scan``; see `genexp.api.Run.scan`."""
-    plan = check(run, requested("scan", Request, keys), checkpoint)
+    plan = check(run, requested("scan", Request, {"out": None, **keys}), checkpoint)
     return scan(plan, f"{run!r}.scan({', '.join(f'{key}={value!r}' for key, value in keys.items())})")
