@@ -41,6 +41,8 @@ CONTENT = (
 JOB_LOG = "job.log"
 LEFT_BEHIND = (".hydra", "train.log", JOB_LOG)
 CHECKPOINTS = ("best", "last")
+#: The one model of a folder that ``genexp export format=hub`` wrote.
+EXPORTED = "model.keras"
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_seconds")
@@ -111,8 +113,9 @@ class RunDirectory:
     tensorboard = property(lambda self: self.path / "tensorboard")
 
     def checkpoint(self, name: str) -> Path:
-        """Return the path of the ``best`` or ``last`` model."""
-        return self.path / "checkpoints" / f"{name}.keras"
+        """Return the path of the ``best`` or ``last`` model; an exported folder holds the best alone."""
+        exported = self.path / EXPORTED
+        return exported if name == "best" and exported.is_file() else self.path / "checkpoints" / f"{name}.keras"
 
 
 def make_directory(wanted: str | Path) -> Path:

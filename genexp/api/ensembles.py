@@ -8,8 +8,6 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from genexp import console
 from genexp.api import evaluation
 from genexp.api.found import find_runs
@@ -20,7 +18,7 @@ from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.repeats import plain, summaries
+from genexp.evaluation.repeats import mean_and_sd, plain, summaries
 from genexp.run import find_run
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
@@ -161,7 +159,28 @@ class Ensemble:
         from genexp.api.prediction import Predictor, predict
 
         found = predict(Predictor(self, checkpoint), promoters, features or {})
-        return Predicted(*_mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
+        return Predicted(*mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
+
+    def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict the expression of the genes of files; parameters and errors are those of `Run.predict_table`."""
+        from genexp.api.predicting import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict along a chromosome; parameters and errors are those of `Run.scan`."""
+        from genexp.api.scanning import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def variants(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict what variants do; parameters and errors are those of `Run.variants`."""
+        from genexp.api.variant_effects import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
 
     def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
         """Find what the mean prediction comes from; parameters and errors are those of `Run.explain`."""
@@ -178,12 +197,6 @@ def open_runs(named: Sequence[str]) -> Run | Ensemble:
     if len(named) > 1 or holds_runs or (has_magic(named[0]) and not place.exists()):
         return Ensemble(named)
     return Run(find_run(place).path)
-
-
-def _mean_and_sd(predictions: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation over members, computed in float64, as float32."""
-    values = np.stack(list(predictions)).astype(np.float64)
-    return values.mean(axis=0).astype(np.float32), values.std(axis=0, ddof=1).astype(np.float32)
 
 
 def _each(plans: Sequence[evaluation.Plan]) -> Iterator[Evaluated]:
@@ -214,7 +227,7 @@ def _joined(found: Sequence[Evaluated], seed: int) -> Evaluated:
     dataset = found[0].dataset
     predictions, spread, metrics = {}, {}, {}
     for split in found[0].predictions:
-        predictions[split], spread[split] = _mean_and_sd([member.predictions[split] for member in found])
+        predictions[split], spread[split] = mean_and_sd([member.predictions[split] for member in found])
         labels, names = dataset.splits[split].labels, dataset.description.labels
         metrics[split] = label_metrics(labels, predictions[split], names, seed=seed)
     return replace(found[0], predictions=predictions, metrics=metrics, spread=spread)

@@ -66,7 +66,7 @@ def check(
         hint += ", or import with data=P: it leaves out the 6 half-life features of Xpresso's public weights"
     matched = match(trained_on, source)
     aligned = align(trained_on, matched.source, config.data.name, hint, own=not dataset)
-    window = _same_window(trained_on, source.description)
+    window = same_window(trained_on, source.description)
     choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
     if split not in choices:
         names = [name for name in choices if name]
@@ -86,7 +86,7 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
     return folder_dataset(**changes)
 
 
-def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
+def same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
     """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training.
 
     Without a TSS in both, the sequences must be as long as those of training.

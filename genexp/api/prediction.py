@@ -18,6 +18,7 @@ from genexp.dataset.problems import FOR_BASES, misnumbered
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering, tokens_from_text
 from genexp.models import inputs
+from genexp.run import check_checkpoint
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -117,6 +118,20 @@ class _Member:
         return {BLOCKS[k].input: x if k == PROMOTER else np.asarray(x, np.float32) for k, x in encoded.items()}
 
 
+def check_usable(run: Run | Ensemble, checkpoint: str) -> None:
+    """Raise a UserError if a run has collapsed, or its checkpoint is missing or damaged; warn of what else is wrong."""
+    for member in members_of(run):
+        status = member.metrics.get("status", "unfinished")
+        if status == "collapsed":
+            what, hint = "this run has collapsed: it predicts one value for all genes", "train again with another seed"
+            raise UserError(what, where=f"run_dir={member.path}", received=f"status: {status}", hint=hint)
+        check_checkpoint(member.files, checkpoint)
+        if status not in ("completed", "imported"):
+            console.warn(f"{member.path.name} is {status}: its checkpoints are those of the epochs that it completed")
+        for line in member.metrics.get("warnings", ()):
+            console.warn(f"{member.path.name}: {line}")
+
+
 def members_of(run: Run | Ensemble) -> Sequence[Run]:
     """Return the runs of an ensemble, or the one run itself."""
     found: Sequence[Run] = getattr(run, "runs", [run])
@@ -207,10 +222,11 @@ def _promoters(
             raise _wrong("promoters", f"(n, {shape[0]}, {shape[1]}) precomputed embeddings", received)
         return promoters.astype(np.float32)
     tokens = fasta_promoters(Path(promoters))[1] if isinstance(promoters, str | Path) else np.asarray(promoters)
-    left, right = window or (0, 0)
-    lengths = f"{right - left:,} nt (the window) or {trained_on.promoter_length:,} nt (the promoter)"
-    if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
-        raise _wrong("promoters", lengths, f"an array of shape {tokens.shape}")
+    (left, right), length = window or (0, 0), trained_on.promoter_length or 0
+    whole = [length] if left >= 0 and right <= length else []  # members may see more than the promoter of the first
+    if tokens.ndim != 2 or tokens.shape[1] not in (right - left, *whole):
+        expected = " or ".join([f"{right - left:,} nt (the window)", *(f"{n:,} nt (the promoter)" for n in whole)])
+        raise _wrong("promoters", expected, f"an array of shape {tokens.shape}")
     if tokens.dtype.kind not in "iu" or (tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN)):
         numbering = numbering_of(tokens)
         raise _wrong("promoters", f"integer tokens {FOR_BASES}", numbering or f"{tokens.dtype} with other values")
