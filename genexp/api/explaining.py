@@ -19,6 +19,7 @@ import numpy as np
 from genexp import console
 from genexp.api import evaluation
 from genexp.api.explanation import SUMMARY, Explanation, insertion_table, profile, report, write
+from genexp.api.prediction import check_usable
 from genexp.api.requests import requested
 from genexp.blocks import PROMOTER
 from genexp.dataset.description import listed
@@ -28,7 +29,6 @@ from genexp.explain.motifs import consensus, read_meme
 from genexp.explain.request import Request
 from genexp.features.tokens import N_TOKEN
 from genexp.files import DAMAGE, free_folder, write_atomically
-from genexp.run import read_metrics
 from genexp.training.strategy import import_tensorflow
 from genexp.version import __version__
 
@@ -104,12 +104,9 @@ def results_folder(run: Run | Ensemble, out: str | None) -> Path:
 
 def check(run: Run | Ensemble, chosen: Settings, out: Path | None) -> Plan:
     """Look at runs, dataset and settings; no TensorFlow."""
+    check_usable(run, chosen.checkpoint)
     changes = chosen.dataset.model_dump(exclude_none=True)
     members = run.check(checkpoint=chosen.checkpoint, split=chosen.split, dataset=changes)
-    for member in members:
-        if (read_metrics(member.run) or {}).get("status") == "collapsed":
-            what, hint = "the run has collapsed: it predicts one value for all genes", "explain another run"
-            raise UserError(what, where=member.run.path, hint=hint)
     methods = _methods(members[0], chosen)
     label = _label(members[0].trained_on.labels, chosen.label)
     window, region = _region(members, chosen) if set(methods) & {*OF_BASES} else ((0, 0), (0, 0))

@@ -138,7 +138,7 @@ def test_a_collapsed_run_and_missing_blocks_are_refused(finished_run, tmp_path):
     collapsed = shutil.copytree(finished_run, tmp_path / "collapsed")
     metrics = json.loads((collapsed / "metrics.json").read_text())
     (collapsed / "metrics.json").write_text(json.dumps({**metrics, "status": "collapsed"}))
-    with pytest.raises(package.UserError, match="the run has collapsed"):
+    with pytest.raises(package.UserError, match="this run has collapsed"):
         package.open_run(collapsed).explain()
     plan = package.open_run(finished_run).check(split="test")[0]
     for blocks, method in (("HT", "mutagenesis"), ("P", "permutation")):
