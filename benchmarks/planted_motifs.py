@@ -21,7 +21,7 @@ from genexp.simulate.demo import simulate_demo
 from genexp.simulate.genes import FEATURE_NAMES, Genes, expectations
 from genexp.simulate.sequence import PROMOTER_LENGTH, TSS, Signals, scan
 
-GENES = 100
+GENES = 40
 
 
 def expected(signals: Signals) -> np.ndarray:
