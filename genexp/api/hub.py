@@ -152,8 +152,8 @@ def limits_of(
         yield f"It reads bases {left:+,} to {right:+,} around the TSS; most enhancers lie outside."
     if "T" in config.data.name and config.data.name != "T":
         alone = [b["best"]["test"]["r2"] for b in tested(metrics) if b["data"] == "T"]
-        also = f" (r² {max(alone):.3f} by the better baseline)" if alone else ""
-        yield f"Transcription factors alone predict expression well{also}: the other blocks add less than r² suggests."
+        reach = f"reach r² {max(alone):.3f} by a simple model" if alone else "were not tested beside it"
+        yield f"Transcription factors alone {reach}: what other blocks add is the difference to that."
     if PROMOTER in config.data.name:
         yield "The effects of variants were not compared with measured ones."
     yield from metrics.get("warnings", ())
