@@ -21,6 +21,9 @@ class Block:
         Keys under which HDF5 files hold it, compared without case; the first is Xpresso's.
     features
         Column names of a block of exactly this many columns whose file names none.
+    real
+        Whether its columns are real numbers, standardised by `prepare`, of which a model may see a piecewise-linear
+        encoding (``model.knots``).
     """
 
     letter: str
@@ -28,6 +31,7 @@ class Block:
     title: str
     keys: tuple[str, ...]
     features: tuple[str, ...] = ()
+    real: bool = False
 
 
 #: Features of the half-life block in Xpresso's order (Agarwal and Shendure 2020, Cell Reports 31, 107663).
@@ -41,7 +45,7 @@ BLOCKS: dict[str, Block] = {
     block.letter: block
     for block in (
         Block(PROMOTER, "promoter", "promoter", ("promoter",)),
-        Block("H", "halflife", "half-life features", ("data", "halflife"), HALFLIFE_FEATURES),
+        Block("H", "halflife", "half-life features", ("data", "halflife"), HALFLIFE_FEATURES, real=True),
         Block("T", "tf", "transcription factors", ("tf",)),
         Block("M", "mirna", "microRNA targets", ("micro", "mirna", "microRNA")),
     )

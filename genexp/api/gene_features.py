@@ -60,15 +60,13 @@ def features_by_id(
     UserError
         If ids do not join, columns are missing, values are no numbers, or the training mean is needed and unknown.
     """
-    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
-    if bool(letters) != (table is not None):
-        expected = "features=FILE or features=mean" if letters else "no features="
-        raise UserError(f"a run on data={run.config.data.name} needs {expected}", where=f"run_dir={run.path}")
+    letters = check_features(run, given=table is not None)
     if table is None:
         return {}
     if isinstance(table, str) and table == MEAN:
+        means = _means(run)
         console.warn("features=mean: every gene has the mean features of the training genes")
-        return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in _means(run).items()}
+        return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in means.items()}
     where = f"features={table}" if isinstance(table, str) else "features"
     frame = read_table(table, "features") if isinstance(table, str) else table
     rows = _rows(ids, frame, where, missing)
@@ -87,6 +85,15 @@ def features_by_id(
         values = {letter: np.where(np.isnan(found), means[letter], found) for letter, found in values.items()}
         values = {letter: np.concatenate([found, means[letter][None]]) for letter, found in values.items()}
     return {letter: found[rows] for letter, found in values.items()}
+
+
+def check_features(run: Run | Ensemble, *, given: bool) -> list[str]:
+    """Return the letters of the feature blocks of a run; features must be given just where there are some."""
+    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
+    if bool(letters) != given:
+        expected = "features=FILE or features=mean" if letters else "no features="
+        raise UserError(f"a run on data={run.config.data.name} needs {expected}", where=f"run_dir={run.path}")
+    return letters
 
 
 def read_table(path: str, key: str) -> pd.DataFrame:
@@ -131,6 +138,8 @@ def _means(run: Run | Ensemble) -> dict[str, np.ndarray]:
     ranges = known_ranges(run)
     if not ranges:
         what, hint = "the mean of the training features is not recorded with this run", "give the features of all genes"
+        if run.dataset.layout == "imported":
+            hint += ", or import with data=P, for answers as if each feature were its mean"
         raise UserError(what, where=f"run_dir={run.path}", received="no training_features.csv", hint=hint)
     return {letter: found.mean.astype(np.float32) for letter, found in ranges.items()}
 

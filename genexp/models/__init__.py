@@ -89,6 +89,10 @@ class ModelConfig(Schema):
     window: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
         description="Published slice [left, right) of the promoter, relative to the TSS; null for the whole promoter"
     )
+    # With a default, as the config.yaml of earlier runs has no such key.
+    knots: Annotated[int, Field(ge=2)] | None = Field(
+        default=None, description="Knots of the piecewise-linear encoding of each half-life feature; null for none"
+    )
 
     def multiple(self) -> int:
         """Return the length in nt that must divide the window."""

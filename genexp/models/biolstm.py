@@ -32,4 +32,4 @@ class Config(KmerConfig):
 
         promoter, x = kmers.promoter_input(self, shapes)
         x = layers.LSTM(self.units, name="lstm")(x)
-        return common.regression(self.name, shapes, promoter, x, [self.dense], [self.dropout])
+        return common.regression(self, shapes, promoter, x, [self.dense], [self.dropout])

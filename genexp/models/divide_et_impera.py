@@ -78,4 +78,4 @@ class Config(ModelConfig):
         for n in (2, 3, 4):
             x = convolved(x, f"joined_{n}")
         x = layers.Flatten(name="flatten")(x)
-        return common.regression(self.name, shapes, promoter, x, self.dense, self.dropout)
+        return common.regression(self, shapes, promoter, x, self.dense, self.dropout)

@@ -25,4 +25,4 @@ class Config(ModelConfig):
     def build(self, shapes: InputShapes) -> keras.Model:
         from genexp.models.layers import common
 
-        return common.regression(self.name, shapes, None, None, self.dense, self.dropout)
+        return common.regression(self, shapes, None, None, self.dense, self.dropout)

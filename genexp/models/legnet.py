@@ -58,7 +58,7 @@ class Config(ModelConfig):
             x = _convolved(x, filters, self.kernel, f"stage_{n}_local")
             x = layers.MaxPooling1D(pool, name=f"stage_{n}_pool")(x)
         x = layers.GlobalAveragePooling1D(name="pool")(x)
-        return common.regression(self.name, shapes, promoter, x, [self.dense], [self.dropout])
+        return common.regression(self, shapes, promoter, x, [self.dense], [self.dropout])
 
 
 def _block(x: Any, config: Config, name: str) -> Any:

@@ -51,7 +51,7 @@ class Config(ModelConfig):
         x = x + layers.BatchNormalization(name="normalise_shortcut")(shortcut)
         x = attention.encoder_block(x, self.heads, self.key_dim, self.ff_dim, self.dropout, name="encoder")
         x = layers.Flatten(name="flatten")(x)
-        return common.regression(self.name, shapes, promoter, x, self.dense, [self.dropout] * len(self.dense))
+        return common.regression(self, shapes, promoter, x, self.dense, [self.dropout] * len(self.dense))
 
     def _embedded(self, one_hot: Any) -> Any:
         """Return the token embedding plus the position embedding of (batch, window, vocabulary) bases.

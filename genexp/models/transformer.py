@@ -36,4 +36,4 @@ class Config(KmerConfig):
         for n in range(1, self.depth + 1):
             x = attention.encoder_block(x, self.heads, self.key_dim, self.ff_dim, self.dropout, name=f"encoder_{n}")
         x = layers.GlobalAveragePooling1D(name="pool")(x)
-        return common.regression(self.name, shapes, promoter, x, [self.dense], [self.dropout])
+        return common.regression(self, shapes, promoter, x, [self.dense], [self.dropout])

@@ -42,4 +42,4 @@ class Config(ModelConfig):
         x = layers.Flatten(name="flatten")(x)
         # Xpresso_ort starts its hidden dense layers orthogonally too; the others leave them at Keras's default.
         hidden = "orthogonal" if self.initializer == "orthogonal" else "glorot_uniform"
-        return common.regression(self.name, shapes, promoter, x, self.dense, self.dropout, hidden)
+        return common.regression(self, shapes, promoter, x, self.dense, self.dropout, hidden)

@@ -47,6 +47,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "original": lambda keras, config, **shared: keras.Adam(beta_1=0.9, beta_2=0.98, epsilon=1e-9, **shared),
 }
 
+#: Names of the variables without weight decay: biases, scales and shifts.
+UNDECAYED = ["bias", "gamma", "beta"]
+
 
 def build_optimizer(config: TrainingConfig, steps: int = 1) -> Optimizer:
     """Return a new optimizer for a loop that calls ``fit`` once for each epoch of `steps` updates."""
@@ -56,6 +59,8 @@ def build_optimizer(config: TrainingConfig, steps: int = 1) -> Optimizer:
     built = OPTIMIZERS[config.optimizer](
         optimizers, config, learning_rate=_rate(config, steps), global_clipnorm=config.clip_norm, **average
     )
+    if built.weight_decay:
+        built.exclude_from_weight_decay(var_names=UNDECAYED)
     # Keras would make the averages the weights after every `fit`, and training would go on from there.
     built.finalize_variable_values = lambda variables: None
     if config.clip_norm is not None:

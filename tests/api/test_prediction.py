@@ -11,17 +11,36 @@ from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 
 
+class Sum:
+    """Stands for a model: the sum of the tokens."""
+
+    def predict_on_batch(self, fed):
+        assert len(fed["promoter"]) <= 4
+        return fed["promoter"].sum(axis=1, keepdims=True)
+
+
 def member(window, tss=200, length=400):
     shapes = {"promoter": "bases", "promoter_length": length, "tss": tss, "window": window}
     described = DatasetDescription(source="made", layout="made", genes={}, **shapes)
-    config = SimpleNamespace(data=SimpleNamespace(name="P"))
-    return SimpleNamespace(dataset=described, config=config, path="run")
+    config = SimpleNamespace(
+        data=SimpleNamespace(name="P"), model=SimpleNamespace(reads="bases"), training=SimpleNamespace(batch_size=4)
+    )
+    return SimpleNamespace(dataset=described, config=config, path="run", model=Sum())
 
 
 def test_the_common_window_holds_those_of_all_members_relative_to_the_tss():
     assert common_window([member((100, 300))]) == (100, 300)
     assert common_window([member(None), member((100, 300))]) == (0, 400)
     assert common_window([member((100, 300)), member((550, 650), tss=500, length=900)]) == (100, 350)
+
+
+@pytest.mark.integration
+def test_each_member_reads_its_own_slice_of_the_common_window():
+    runs = [member((100, 300)), member((550, 650), tss=500, length=900)]
+    predictor = Predictor(SimpleNamespace(runs=runs, config=runs[0].config, dataset=runs[0].dataset))
+    tokens = np.random.default_rng(0).integers(0, 5, (9, 250)).astype(np.uint8)  # promoter coordinates 100 to 350
+    expected = np.stack([tokens[:, :200].sum(axis=1), tokens[:, 150:].sum(axis=1)])
+    np.testing.assert_array_equal(predictor(tokens, {})[:, :, 0], expected)
 
 
 def test_promoters_without_tss_are_compared_only_if_they_are_alike():

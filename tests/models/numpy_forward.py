@@ -24,13 +24,21 @@ BLOCK_ORDER += "".join(letter for letter in feature_blocks() if letter not in BL
 
 def forward(config: Any, genes: dict[str, np.ndarray], w: Weights, vectors: np.ndarray | None = None) -> np.ndarray:
     """Return the answers, (genes, 1), for tokens (or embedded chunks) and features by block letter."""
-    parts = [genes[b].astype(np.float64) for b in BLOCK_ORDER if b in genes]
+    parts = [with_splines(genes[b].astype(np.float64), config, b) for b in BLOCK_ORDER if b in genes]
     if "P" in genes:
         parts.insert(0, ENCODERS[config.name](config, genes["P"], w, vectors))
     x = np.concatenate(parts, axis=1)
     for n in range(1, 2 if config.name in ("biolstm", "transformer") else 3):
         x = relu(dense(x, w, f"dense_{n}"))
     return dense(x, w, "expression")
+
+
+def with_splines(x: np.ndarray, config: Any, block: str) -> np.ndarray:
+    if block != "H" or not config.knots:
+        return x
+    at = np.linspace(-3, 3, config.knots)
+    splines = np.stack([np.interp(x, at, row) for row in np.eye(config.knots)], axis=-1)
+    return np.concatenate([x, splines.reshape(len(x), -1)], axis=1)
 
 
 def xpresso(config: Any, tokens: np.ndarray, w: Weights, _: Any) -> np.ndarray:

@@ -67,6 +67,8 @@ OTHER_SIZES = {
         {"embed_dim": 6, "heads": 2, "key_dim": 5, "ff_dim": 7, "pools": [4, 3], "kernels": [4, 3], "dense": [5, 4]},
     ),
     "fc_net": ("fc_net", 0, {"dense": [7, 3]}),
+    "fc_net, knots": ("fc_net", 0, {"knots": 5}),
+    "transformer, knots": ("transformer", 150, {"knots": 2}),
 }
 
 

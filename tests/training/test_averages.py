@@ -89,7 +89,7 @@ def test_weight_decay_is_decoupled_from_the_gradient(name):
     """Without a gradient, a weight shrinks by rate times decay (Loshchilov and Hutter 2019, algorithms 1 and 2)."""
     words = (f"training.optimizer={name}", "training.weight_decay=0.5", "training.learning_rate=0.1")
     optimizer = build_optimizer(compose(*words).training)
-    variable = keras.Variable([2.0])
-    optimizer.build([variable])
-    optimizer.apply([tf.constant([0.0])])
-    assert variable.numpy()[0] == pytest.approx(2 * (1 - 0.1 * 0.5))
+    variables = [keras.Variable([2.0], name=name) for name in ("kernel", "bias", "gamma", "beta")]
+    optimizer.build(variables)
+    optimizer.apply([tf.constant([0.0])] * 4)
+    assert [v.numpy()[0] for v in variables] == pytest.approx([2 * (1 - 0.1 * 0.5), 2, 2, 2])

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from genexp.blocks import BLOCKS, PROMOTER
-from genexp.models import InputShapes
+from genexp.models import InputShapes, ModelConfig
 
 #: Name of the output layer.
 OUTPUT = "expression"
+
+#: The outermost knots of `piecewise_linear`, in standard deviations.
+LAST_KNOT = 3.0
 
 
 def one_hot_promoter(shapes: InputShapes, depth: int = 4) -> tuple[Any, Any]:
@@ -36,8 +40,22 @@ def convolve_and_pool(x: Any, filters: int, kernel: int, pool: int, initializer:
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
+def piecewise_linear(x: Any, knots: int) -> Any:
+    """Return (batch, n * knots) linear B-splines of (batch, n) standardised features.
+
+    A value lies between two knots and is described by its distance to them: 0.3 and 0.7 where it is nearer to the
+    second, and 0 at every other knot. The knots are equally spaced from -`LAST_KNOT` to `LAST_KNOT`; values beyond take
+    the outermost. With an encoding of this kind, networks follow steps and bends of single features as boosted trees do
+    (Gorishniy, Rubachev and Babenko 2022, On embeddings for numerical features in tabular deep learning, NeurIPS 35).
+    """
+    at = np.linspace(-LAST_KNOT, LAST_KNOT, knots, dtype=np.float32)
+    step = float(at[1] - at[0])
+    distance = keras.ops.abs(keras.ops.expand_dims(keras.ops.clip(x, -LAST_KNOT, LAST_KNOT), -1) - at) / step
+    return layers.Reshape((x.shape[1] * knots,))(keras.ops.relu(1 - distance))
+
+
 def regression(
-    name: str,
+    config: ModelConfig,
     shapes: InputShapes,
     promoter: Any | None,
     encoding: Any | None,
@@ -47,15 +65,20 @@ def regression(
 ) -> keras.Model:
     """Return the model that predicts expression from the (batch, n) promoter encoding and the feature blocks.
 
-    Both are concatenated, then follow hidden layers with ReLU, each with its dropout and this initializer, and a linear
-    output for each label, always in float32. The inputs are a dict by name, as the input pipeline feeds them.
+    Both are concatenated; the `piecewise_linear` encoding of real-valued features, if ``knots`` asks for one, comes
+    after them. Then follow hidden layers with ReLU, each with its dropout and this initializer, and a linear output for
+    each label, always in float32. The inputs are a dict by name, as the input pipeline feeds them.
     """
     features = {b: keras.Input((shapes.widths[b],), name=BLOCKS[b].input) for b in BLOCKS if b in shapes.widths}
-    parts = [*([] if encoding is None else [encoding]), *features.values()]
+    parts = [] if encoding is None else [encoding]
+    for letter, values in features.items():
+        parts.append(values)
+        if config.knots and BLOCKS[letter].real:
+            parts.append(piecewise_linear(values, config.knots))
     x = parts[0] if len(parts) == 1 else layers.Concatenate(name="join")(parts)
     for n, (units, rate) in enumerate(zip(dense, dropout, strict=True), 1):
         x = layers.Dense(units, activation="relu", kernel_initializer=initializer, name=f"dense_{n}")(x)
         x = layers.Dropout(rate, name=f"dropout_{n}")(x)
     inputs = {} if promoter is None else {BLOCKS[PROMOTER].input: promoter}
     inputs |= {BLOCKS[b].input: tensor for b, tensor in features.items()}
-    return keras.Model(inputs, layers.Dense(shapes.labels, dtype="float32", name=OUTPUT)(x), name=name)
+    return keras.Model(inputs, layers.Dense(shapes.labels, dtype="float32", name=OUTPUT)(x), name=config.name)
