@@ -79,8 +79,7 @@ def model_card(
     """Return README.md."""
     results = metrics.get(checkpoint, {})
     blocks = ", ".join(BLOCKS[letter].title for letter in config.data.name)
-    unit = described.unit or "a unit that the dataset does not state"
-    use = f"Research: predict {listed(described.labels)} ({unit}) of genes from {blocks}. Not for clinical decisions."
+    use = f"Research: predict {described.measured} of genes from {blocks}. Not for clinical decisions."
     limits = list(limits_of(config, described, metrics, results))
     title = f"{config.model.name}, {config.data.name}, {described.name}"
     front = {
@@ -104,8 +103,8 @@ def model_card(
         epoch={"best": "the epoch with the lowest validation loss", "last": "the last epoch"}[checkpoint],
         command=predict_command(config.data.name),
         inputs=list(_inputs(config, described)),
-        labels=described.labels,
-        unit=unit,
+        labels=len(described.labels),
+        measured=described.measured,
         results=results,
         rows=[["genes", *(f"{found['n']:,}" for _, found in splits)], *rows] if results else [],
         baselines=[f"{b['name']} on {b['data']} r² {as_text(b['best']['test']['r2'])}" for b in tested(metrics)],

@@ -9,37 +9,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
-from genexp.api import comparing
+from genexp.api import comparing, report_genes
 from genexp.api.found import find_runs
 from genexp.api.hub import citations, dataset_card, tested
 from genexp.api.runs import Run
 from genexp.api.simple_models import verdict
-from genexp.blocks import BLOCKS, PROMOTER
-from genexp.dataset.description import DatasetDescription, listed
-from genexp.dataset.labels import choose
-from genexp.dataset.sources import inspect, load
+from genexp.blocks import BLOCKS
+from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.evaluation.comparison_report import Cells, described, tables
-from genexp.evaluation.metrics import METRICS, TITLES, as_text, metrics
+from genexp.evaluation.metrics import METRICS, TITLES, as_text
 from genexp.evaluation.pages import render
-from genexp.evaluation.pages.charts import Chart, Row, cloud, curves, forest
-from genexp.evaluation.plots import MOST_LABELS, Panel, label_scale
-from genexp.evaluation.residuals import by_feature, by_group
-from genexp.evaluation.tables import prediction_columns
+from genexp.evaluation.pages.charts import Chart, Row, curves, forest
+from genexp.evaluation.plots import MOST_LABELS
 from genexp.files import why_not_writable, write_atomically
-from genexp.run import read_json, read_table
+from genexp.run import read_json
 from genexp.training.optimizers import LOSSES
 from genexp.units import duration
 from genexp.version import __version__
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
-#: Genes, features and chromosomes that are listed; runs whose curves are drawn; genes whose explanation is shown.
-WORST, FEATURES, CHROMOSOMES, CURVES, EXPLAINED = 15, 15, 30, 60, 3
+#: Runs whose curves are drawn; genes whose explanation is shown.
+CURVES, EXPLAINED = 60, 3
 COLOURS = ("c1", "c2", "c3", "c4", "c5")
 REPORT = "report.html"
 
@@ -78,7 +73,7 @@ def write(plan: Plan) -> Path:
     page = {
         **(_compared(plan.compared, plan.place) if plan.compared else _single(plan.runs[0])),
         "curves": _curves(plan.runs) if plan.compared else _history(plan.runs[0]),
-        "labels": list(_labels(best)),
+        "labels": list(report_genes.shown(best)),
         "pictures": list(_pictures(plan.place)),
         "dataset": _dataset(best[0].dataset),
         "made": _made(best[0]),
@@ -125,7 +120,7 @@ def _single(run: Run) -> dict[str, Any]:
         tiles.append((duration(found["train_seconds"]), f"of training: {epochs}"))
     return {
         "title": f"{config.model.name} on {config.data.name}, {run.dataset.name}",
-        "subtitle": f"One run: {listed(run.dataset.labels)}, {_unit(run.dataset)}. {run.path}",
+        "subtitle": f"One run: {run.dataset.measured}. {run.path}",
         "tiles": tiles,
         "warnings": warnings,
         "results": _results(run, found, results) if results else None,
@@ -135,10 +130,6 @@ def _single(run: Run) -> dict[str, Any]:
 
 def _mean(run: Run) -> str:
     return f", mean of {len(run.dataset.labels)} labels" if len(run.dataset.labels) > 1 else ""
-
-
-def _unit(dataset: DatasetDescription) -> str:
-    return dataset.unit or "unit not stated"
 
 
 def _results(run: Run, found: Mapping[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
@@ -282,130 +273,6 @@ def _curves(runs: Sequence[Run]) -> list[Chart]:
     return [curves(f"Pearson r² of the validation genes{more}", series, "Pearson r²")] if series else []
 
 
-# --- genes one by one ---
-
-
-def _labels(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
-    """Yield for each label the genes one by one: scatter, residuals, worst genes."""
-    if not all(run.files.predictions.is_file() for run in runs):
-        return
-    described = runs[0].dataset
-    table, split = _predictions(runs)
-    if table.empty:
-        return
-    known = _gene_table(described)
-    table = table.join(known, on="gene")
-    features, note = _features(runs[0], table, split)
-    of = f", mean of {len(runs)} runs" if len(runs) > 1 else ""
-    for name, column, predicted in zip(
-        described.labels[:MOST_LABELS], *np.reshape(prediction_columns(described.labels), (2, -1)), strict=False
-    ):
-        rows = table[table[column].notna()]
-        labels, predictions = rows[column].to_numpy(float), rows[predicted].to_numpy(float)
-        found = metrics(labels, predictions, resamples=1)
-        panel = Panel(name, labels, predictions, found, described.unit, label_scale(described, name))
-        values = panel.checked()[:2]
-        title = f"{found['n']:,} {split} genes{of}: Pearson r² {found['r2']:.3f}"
-        charts = [cloud(title, *values, _texts(rows, *values), panel.quantity())]
-        residuals = values[0] - values[1]
-        if "chromosome" in rows and rows["chromosome"].nunique() > 1:
-            charts.append(_by_chromosome(rows["chromosome"], residuals))
-        if features is not None:
-            charts.append(_by_feature(features.loc[rows["gene"]], residuals))
-        yield {"name": panel.quantity(), "charts": charts, "worst": _worst(rows, *values), "note": note}
-
-
-def _predictions(runs: Sequence[Run]) -> tuple[pd.DataFrame, str]:
-    """Return the test genes (else the validation genes) with their labels, and the mean prediction of the runs."""
-    import pandas as pd
-
-    table = pd.concat([run.predictions for run in runs])
-    split = "test" if (table["split"] == "test").any() else "valid"
-    return table[table["split"] == split].drop(columns="split").groupby("gene", sort=False).mean().reset_index(), split
-
-
-def _gene_table(described: DatasetDescription) -> pd.DataFrame:
-    """Return names and chromosomes of the genes, by gene, as far as genes.tsv of the dataset has them."""
-    import pandas as pd
-
-    path = Path(described.source) / "genes.tsv"
-    if not path.is_file():
-        return pd.DataFrame(index=pd.Index([], name="gene"))
-    found = read_table(path, sep="\t", dtype=str, keep_default_na=False).rename(columns={"Name": "gene_name"})
-    wanted = [column for column in ("gene_name", "chromosome") if column in found]
-    return found.drop_duplicates("gene").set_index("gene")[wanted]
-
-
-def _texts(rows: pd.DataFrame, labels: np.ndarray, predictions: np.ndarray) -> list[str]:
-    """Return the text of each point."""
-    each = zip(_names(rows), labels, predictions, strict=True)
-    return [f"{name}\nmeasured {a:.3g}, predicted {b:.3g}" for name, a, b in each]
-
-
-def _names(rows: pd.DataFrame) -> pd.Series[str]:
-    """Return the id of each gene, and its name where that is another."""
-    ids = rows["gene"].astype(str)
-    names = rows["gene_name"].fillna("") if "gene_name" in rows else ids
-    return ids.where((names == "") | (names.str.lower() == ids.str.lower()), ids + " " + names)
-
-
-def _by_chromosome(chromosomes: pd.Series[str], residuals: np.ndarray) -> Chart:
-    found = by_group(chromosomes.fillna("unknown").to_numpy(str), residuals)[:CHROMOSOMES]
-    rows = [Row(name, middle, low, high, f"n = {n:,}") for name, n, low, middle, high in found]
-    note = "Median and middle half of measured − predicted."
-    return forest("Residuals by chromosome", rows, "residual", zero=True, note=note)
-
-
-def _by_feature(features: pd.DataFrame, residuals: np.ndarray) -> Chart:
-    found = by_feature(features, residuals)
-    rows = [Row(name, rho, low, high, f"{rho:+.2f}") for name, rho, low, high in found[:FEATURES]]
-    note = (
-        f"The {len(rows)} largest of {len(found):,}; 95 % intervals, adjusted for that number (Bonferroni). A feature "
-        "whose interval excludes 0 says something about expression that the model has missed."
-    )
-    return forest("Spearman correlation of residual and feature", rows, "correlation", zero=True, note=note)
-
-
-def _features(run: Run, table: pd.DataFrame, split: str) -> tuple[pd.DataFrame | None, str]:
-    """Return every feature of the genes of a table, by gene, and a sentence where that is impossible."""
-    import pandas as pd
-
-    letters = "".join(letter for letter in BLOCKS if letter in run.dataset.widths and letter != PROMOTER)
-    if not letters:
-        return None, ""
-    missing = "residuals by feature are not shown: the dataset {} ({})"
-    if run.config.dataset is None:
-        return None, missing.format("is not named in the config", run.dataset.source)
-    try:
-        source = choose(inspect(run.config.dataset, letters), run.config.data.labels)
-        dataset = load(source, letters, None)
-    except UserError as error:
-        return None, missing.format("cannot be read", error.what)
-    genes = dataset.splits[split]
-    labels = pd.DataFrame(genes.labels, index=genes.genes)
-    known = prediction_columns(run.dataset.labels)[: len(run.dataset.labels)]
-    if not set(table["gene"]) <= set(labels.index) or len(set(genes.genes)) < len(genes):
-        return None, missing.format("has other genes now", run.dataset.source)
-    if not np.array_equal(labels.loc[table["gene"]], table[known].to_numpy(np.float32), equal_nan=True):
-        return None, missing.format("has other labels now", run.dataset.source)
-    names = run.dataset.feature_names
-    columns = [name for x in letters for name in names.get(x) or [f"{x}{n}" for n in range(run.dataset.widths[x])]]
-    values = np.concatenate([np.asarray(genes.blocks[letter], np.float32) for letter in letters], axis=1)
-    return pd.DataFrame(values, index=genes.genes, columns=columns), ""
-
-
-def _worst(rows: pd.DataFrame, labels: np.ndarray, predictions: np.ndarray) -> dict[str, Any]:
-    """Return the genes with the largest residuals as a table."""
-    order = np.argsort(-np.abs(labels - predictions), kind="stable")[:WORST]
-    names, more = _names(rows), [rows["chromosome"]] if "chromosome" in rows else []
-    cells = []
-    for n in order:
-        numbers = f"{labels[n]:.3f}", f"{predictions[n]:.3f}", f"{labels[n] - predictions[n]:+.3f}"
-        cells.append([names.iloc[n], *numbers, *(str(column.iloc[n]) for column in more)])
-    head = ["gene", "measured", "predicted", "residual", *(["chromosome"] if more else [])]
-    return {"head": head, "rows": cells}
-
-
 # --- what it was made from ---
 
 
@@ -429,7 +296,7 @@ def _dataset(described: DatasetDescription) -> dict[str, Any]:
         ("source", described.source),
         ("layout", described.layout),
         ("genes", genes),
-        ("labels", f"{listed(described.labels)} ({_unit(described)})"),
+        ("labels", described.measured),
         ("blocks", ", ".join(f"{letter} ({BLOCKS[letter].title})" for letter in described.blocks)),
         ("window", str(list(described.window)) if described.window else ""),
         ("made from", described.made_from or ""),

@@ -30,6 +30,7 @@ async function look(html, width, scheme) {
     width, scheme, errors: view.errors, loaded: view.performance.getEntriesByType("resource").length,
     wide: page.documentElement.scrollWidth - view.innerWidth,
     small: Math.min(...[...page.querySelectorAll("svg.chart text")].map(text => text.getBoundingClientRect().height)),
+    pictures: [...page.images].map(image => image.naturalWidth),
     tip: page.getElementById("tip").textContent, genes: circles.length,
     paper: view.getComputedStyle(page.body).backgroundColor,
   });
@@ -79,6 +80,10 @@ def several(finished_run, tmp_path_factory):
         for file in (run / "config.yaml", run / "environment.json"):
             text = file.read_text().replace(str(source), str(root)).replace("seed: 0\n", f"seed: {seed}\n", 1)
             file.write_text(text.replace("learning_rate: 0.01", f"learning_rate: {rate}"))
+    (place / "a" / "explain").mkdir()
+    shutil.copy(finished_run / "plots" / "scatter.png", place / "a" / "explain" / "permutation.png")
+    methods = {"permutation": {"title": "permutation importance of features"}}
+    (place / "a" / "explain" / "explain.json").write_text(json.dumps({"methods": methods}))
     (place / "d" / "metrics.json").write_text(json.dumps({"status": "interrupted", "reason": "stopped by a <signal>"}))
     return place
 
@@ -96,6 +101,7 @@ def test_pages_open_without_errors_and_fit_phone_and_desktop(several, tmp_path, 
     for page in (pages["one"], pages["all"]):
         assert [text for text in wanted if text not in page] == []
     assert "Pearson r² of the validation genes" in pages["one"]
+    assert "permutation importance of features" in pages["one"]
     assert "3 runs in 2 groups" in pages["all"]
     assert "This run is interrupted" in pages["dead"]
     assert "a &lt;signal&gt;" in pages["dead"]
@@ -110,6 +116,8 @@ def test_pages_open_without_errors_and_fit_phone_and_desktop(several, tmp_path, 
             assert each["genes"] == 32
             assert re.search(r"name\d+\nmeasured .*, predicted ", each["tip"]), each
             assert each["small"] >= 9, each
+    assert [len(each["pictures"]) for each in found[::4]] == [1, 0, 0]
+    assert found[0]["pictures"][0] > 500
     assert len({each["paper"] for each in found}) == 2, "light and dark"
 
 
@@ -140,5 +148,5 @@ def test_a_dataset_that_has_changed_gives_no_residuals_by_feature(several, tmp_p
             table.write_text(re.sub(r"^(\w+,test),[^,]+", r"\1,0.5", table.read_text(), count=1, flags=re.MULTILINE))
         assert cli("report", f"runs={run}").returncode == 0
         text = (run / "report.html").read_text()
-        assert "residuals by feature are not shown" in text
+        assert "Residuals by feature are not shown" in text
         assert "Spearman correlation of residual" not in text
