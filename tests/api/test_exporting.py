@@ -77,6 +77,16 @@ def test_a_licence_that_cannot_be_written_is_refused(finished_run, tmp_path, for
     assert not list(tmp_path.iterdir())
 
 
+def test_the_card_of_imported_weights_claims_no_training(finished_run, tmp_path):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    (run / "metrics.json").write_text(json.dumps({"status": "imported", "model": "xpresso", "data": "PH"}))
+    card = (genexp.open_run(run).export("hub", tmp_path / "hub") / "README.md").read_text()
+    assert "imported from a published checkpoint" in card
+    assert "No results are recorded" in card
+    assert "model-index" not in card
+    assert "license: unknown" in card
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [
