@@ -12,13 +12,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
 from genexp import console
-from genexp.api.ensembles import Ensemble
 from genexp.api.gene_features import MEAN, features_by_id
 from genexp.api.loci import record, window_around_tss
 from genexp.api.prediction import Predictor, check_usable
 from genexp.api.prediction_tables import columns_of
 from genexp.api.requests import requested
-from genexp.api.runs import Run
 from genexp.dataset.description import listed
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
@@ -35,6 +33,9 @@ from genexp.schema import Count, OneOf, PathText, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
 
 #: The strands, with the names of their files.
 STRANDS = {"+": "plus", "-": "minus"}

@@ -6,17 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from genexp import console
-from genexp.api.ensembles import Ensemble
 from genexp.api.gene_features import features_by_id
 from genexp.api.loci import window_around_tss
 from genexp.api.prediction import check_usable
-from genexp.api.runs import Run
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
 from genexp.genomes.genes import read_genes
@@ -35,6 +33,10 @@ from genexp.prepare.config import TranscriptRules
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.opening import existing, few
 from genexp.schema import PathText, Schema
+
+if TYPE_CHECKING:
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
 
 #: The share of reference alleles that may differ from the genome; more are another assembly.
 MOST_MISMATCHES = 0.1

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genexp import console
-from genexp.api.ensembles import Ensemble
 from genexp.api.loci import record
 from genexp.api.prediction import Predictor
 from genexp.api.prediction_tables import check_table, table_writer
 from genexp.api.requests import requested
-from genexp.api.runs import Run
 from genexp.api.variant_carriers import Carrier, Plan, Request, check
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
@@ -24,6 +22,9 @@ from genexp.prepare.opening import existing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
 
 #: Sequences that are in memory at a time.
 CHUNK = 1024
