@@ -160,12 +160,12 @@ class Ensemble:
         found = predict(Predictor(self, checkpoint), promoters, features or {})
         return Predicted(*mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
 
-    def predict_table(self, *, progress: bool = True, **keys: Any) -> pd.DataFrame:
+    def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
         """Predict the expression of the genes of files; parameters and errors are those of `Run.predict_table`."""
-        from genexp.api.predicting import predict_table
+        from genexp.api.predicting import called
 
         with console.quiet(not progress):
-            return predict_table(self, keys)
+            return called(self, checkpoint, keys)
 
     def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
         """Predict along a chromosome; parameters and errors are those of `Run.scan`."""

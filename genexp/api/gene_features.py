@@ -60,10 +60,7 @@ def features_by_id(
     UserError
         If ids do not join, columns are missing, values are no numbers, or the training mean is needed and unknown.
     """
-    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
-    if bool(letters) != (table is not None):
-        expected = "features=FILE or features=mean" if letters else "no features="
-        raise UserError(f"a run on data={run.config.data.name} needs {expected}", where=f"run_dir={run.path}")
+    letters = check_features(run, given=table is not None)
     if table is None:
         return {}
     if isinstance(table, str) and table == MEAN:
@@ -88,6 +85,15 @@ def features_by_id(
         values = {letter: np.where(np.isnan(found), means[letter], found) for letter, found in values.items()}
         values = {letter: np.concatenate([found, means[letter][None]]) for letter, found in values.items()}
     return {letter: found[rows] for letter, found in values.items()}
+
+
+def check_features(run: Run | Ensemble, *, given: bool) -> list[str]:
+    """Return the letters of the feature blocks of a run; features must be given just where there are some."""
+    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
+    if bool(letters) != given:
+        expected = "features=FILE or features=mean" if letters else "no features="
+        raise UserError(f"a run on data={run.config.data.name} needs {expected}", where=f"run_dir={run.path}")
+    return letters
 
 
 def read_table(path: str, key: str) -> pd.DataFrame:

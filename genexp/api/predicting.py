@@ -12,21 +12,19 @@ from pydantic import Field
 
 from genexp import console
 from genexp.api import evaluation, promoters, sites
-from genexp.api.gene_features import MEAN, far_outside, features_by_id, known_ranges, read_table
+from genexp.api.gene_features import MEAN, check_features, far_outside, features_by_id, known_ranges, read_table
+from genexp.api.loci import record, window_around_tss
 from genexp.api.prediction import Predictor, check_usable, common_window, members_of
 from genexp.api.prediction_tables import check_table, columns_of, table_writer
 from genexp.api.promoters import Genes
+from genexp.api.requests import requested
 from genexp.blocks import PROMOTER
-from genexp.config.compose import Command, compose_words
-from genexp.config.validation import validate
 from genexp.dataset.config import OtherDataset
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN
 from genexp.prepare.config import TranscriptRules
-from genexp.prepare.opening import checksum, existing
-from genexp.run import package_versions
-from genexp.schema import Index, PathText, PathTexts, Schema
-from genexp.training.config import HardwareConfig
+from genexp.prepare.opening import existing
+from genexp.schema import Index, PathText, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +36,9 @@ if TYPE_CHECKING:
 ROWS = 1024
 
 
-class Config(Schema):
-    """The whole config of ``genexp predict``."""
+class Request(Schema):
+    """What is predicted, and from what."""
 
-    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
-    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
     fasta: PathText | None = Field(description="FASTA file of promoters; with bed or gtf, of the genome")
     table: PathText | None = Field(description="table of promoters: ids, and a column sequence")
     bed: PathText | None = Field(description="BED file of TSSs, or of promoters as long as those of the run")
@@ -66,11 +62,9 @@ class Config(Schema):
     )
     genes: TranscriptRules
     out: PathText | None = Field(description="table of predictions to write, .tsv or .parquet")
-    hardware: HardwareConfig
 
 
-PREDICT = Command("predict", Config)
-
+_FILES = ("fasta", "table", "bed", "gtf")
 #: What genes come from, by the keys that name their files.
 SOURCES = {
     ("fasta",): "fasta",
@@ -79,43 +73,55 @@ SOURCES = {
     ("fasta", "gtf"): "gtf",
     ("dataset",): "dataset",
 }
+#: Of what genes a key says something, and its value where it says nothing.
+_USES = {
+    "tss": (("fasta", "table"), None),
+    "long": (("fasta", "table"), "refuse"),
+    "bed_tss": (("bed",), None),
+    "both_strands": (_FILES, False),
+    "scaled": ((*_FILES, "features"), False),
+    "missing": ((*_FILES, "features"), "error"),
+}
 
 
 @dataclass(frozen=True)
 class Plan:
     """Predictions that can be made: the run, and its genes with their features, all of them checked."""
 
-    config: Config
     run: Run | Ensemble
+    checkpoint: str
+    request: Request
     genes: Genes
 
 
-def check(config: Config, run: Run | Ensemble) -> None:
+def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> None:
     """Look at the run, or ensemble, at the files that it needs, and at the table to write."""
-    check_usable(run, config.checkpoint)
-    _source(config, run)
+    check_usable(run, checkpoint)
+    source = _source(request, run)
+    if source != "dataset":
+        check_features(run, given=request.features is not None)
+    for key, (sources, idle) in _USES.items():
+        if source not in sources and (value := getattr(request, key)) != idle:
+            raise UserError(f"{key} has no effect on genes from {source}", received=value, hint=f"leave {key} out")
     for key in (*_FILES, "features"):
-        if (path := getattr(config, key)) not in (None, MEAN):
+        if (path := getattr(request, key)) not in (None, MEAN):
             existing(path, key)
-    if config.out:
-        check_table(Path(config.out))
+    if request.out:
+        check_table(Path(request.out))
 
 
-_FILES = ("fasta", "table", "bed", "gtf")
-
-
-def _source(config: Config, run: Run | Ensemble) -> str:
+def _source(request: Request, run: Run | Ensemble) -> str:
     """Return what the genes come from: one of `SOURCES`, or ``features`` for a run without promoters."""
-    given = [key for key in _FILES if getattr(config, key)]
-    given += ["dataset"] * bool(config.split or config.dataset.model_dump(exclude_none=True))
+    given = [key for key in _FILES if getattr(request, key)]
+    given += ["dataset"] * bool(request.split or request.dataset.model_dump(exclude_none=True))
     source, blocks = SOURCES.get(tuple(given)), run.config.data.name
-    if source == "dataset" and config.features:
+    if source == "dataset" and request.features:
         what, hint = "a dataset brings its own features", "leave features out"
-        raise UserError(what, where=f"features={config.features}", hint=hint)
+        raise UserError(what, where=f"features={request.features}", hint=hint)
     expected = ""
     if PROMOTER not in blocks and source != "dataset":
         source = "features"
-        if given or config.features in (None, MEAN):
+        if given or request.features in (None, MEAN):
             expected = "features=FILE or dataset.root=DIR, alone"
     elif source is None:
         expected = "fasta= or table=, fasta=GENOME with bed= or gtf=, or dataset.root="
@@ -125,47 +131,46 @@ def _source(config: Config, run: Run | Ensemble) -> str:
     return source
 
 
-def plan(config: Config, run: Run | Ensemble) -> Plan:
+def plan(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Plan:
     """Read and check all that is predicted from; no TensorFlow."""
-    source = _source(config, run)
+    source = _source(request, run)
     if source == "dataset":
-        return Plan(config, run, _from_dataset(config, run))
-    table = read_table(str(config.features), "features") if source == "features" else config.features
-    genes = (
-        Genes({"id": np.array(table.index, str)}) if not isinstance(table, str | None) else _read(source, config, run)
-    )
+        return Plan(run, checkpoint, request, _from_dataset(request, run))
+    table: pd.DataFrame | str | None = request.features
+    if source == "features":
+        table = read_table(str(table), "features")
+        genes = Genes({"id": np.array(table.index, str)})
+    else:
+        genes = _read(source, request, run)
     ids = genes.columns["id"].tolist()
-    features = features_by_id(run, ids, table, scaled=config.scaled, missing=config.missing)
-    return Plan(config, run, replace(genes, features=features))
+    features = features_by_id(run, ids, table, scaled=request.scaled, missing=request.missing)
+    return Plan(run, checkpoint, request, replace(genes, features=features))
 
 
-def _read(source: str, config: Config, run: Run | Ensemble) -> Genes:
+def _read(source: str, request: Request, run: Run | Ensemble) -> Genes:
     """Return the promoters of files, without features."""
-    place, both = promoters.placement(run, config.tss), config.both_strands
+    window = window_around_tss(run) if source in ("bed", "gtf") else (0, 0)
+    place, both = promoters.placement(run, request.tss), request.both_strands
     if source in ("fasta", "table"):
-        path = Path(str(getattr(config, source)))
+        path = Path(str(getattr(request, source)))
         records = promoters.from_fasta(path) if source == "fasta" else promoters.from_table(path)
-        return promoters.sequences(records, f"{source}={path}", place, cut_long=config.long == "cut", both=both)
-    if place.tss is None or config.tss is not None:
-        what = "the sequences of this run have no TSS" if place.tss is None else "the TSSs are those of the file"
-        hint = "give sequences: fasta= or table= alone" if place.tss is None else "leave tss out"
-        raise UserError(what, where=source, hint=hint)
+        return promoters.sequences(records, f"{source}={path}", place, cut_long=request.long == "cut", both=both)
     from genexp.genomes.genome import Genome
 
     circular: dict[str, int] = {}
     if source == "bed":
-        found = sites.from_bed(Path(str(config.bed)), place, config.bed_tss)
+        found = sites.from_bed(Path(str(request.bed)), place, request.bed_tss)
     else:
-        found, circular = sites.from_annotation(Path(str(config.gtf)), config.genes)
-    genome = Genome(str(config.fasta), {site.chromosome for site in found}, circular, console.say)
-    return sites.at_sites(found, genome, place, both=both)
+        found, circular = sites.from_annotation(Path(str(request.gtf)), request.genes)
+    genome = Genome(str(request.fasta), {site.chromosome for site in found}, circular, console.say)
+    return sites.at_sites(found, genome, window, both=both)
 
 
-def _from_dataset(config: Config, run: Run | Ensemble) -> Genes:
+def _from_dataset(request: Request, run: Run | Ensemble) -> Genes:
     """Return the genes of a dataset, whose features are matched by name, and converted to the scale of the run."""
-    members, changes = members_of(run), config.dataset.model_dump(exclude_none=True)
-    split, window = config.split or "all", common_window(members)
-    found = evaluation.check(members[0].files, checkpoint=config.checkpoint, split=split, dataset=changes)
+    members, changes = members_of(run), request.dataset.model_dump(exclude_none=True)
+    split, window = request.split or "all", common_window(members)
+    found = evaluation.check(members[0].files, split=split, dataset=changes)
     if window:
         seen = found.trained_on.model_copy(update={"window": window})
         found = replace(found, window=evaluation.same_window(seen, found.matched.source.description))
@@ -189,7 +194,7 @@ def predictions(plan: Plan) -> Iterator[pd.DataFrame]:
     """Yield the rows of the table of predictions, some at a time, and report what is unlike the training genes."""
     import pandas as pd
 
-    predictor, ranges, genes = Predictor(plan.run, plan.config.checkpoint), known_ranges(plan.run), plan.genes
+    predictor, ranges, genes = Predictor(plan.run, plan.checkpoint), known_ranges(plan.run), plan.genes
     batch = predictor.config.training.batch_size
     unlike = mostly_unknown = 0
     with console.progress("predicting", len(genes), "genes") as done:
@@ -217,28 +222,19 @@ def predictions(plan: Plan) -> Iterator[pd.DataFrame]:
 
 def write(plan: Plan, command: str) -> None:
     """Predict, and write the table, with a record of how it was made."""
-    config, out = plan.config, Path(str(plan.config.out))
-    files = {key: getattr(config, key) for key in (*_FILES, "features") if getattr(config, key) not in (None, MEAN)}
-    record = {
-        "command": command,
-        "runs": {str(run.path): run.dataset.fingerprint for run in members_of(plan.run)},
-        "files": {key: {"path": path, "sha256": checksum(Path(path))} for key, path in files.items()},
-        "config": config.model_dump(mode="json"),
-        "packages": package_versions(),
-    }
-    with table_writer(out, record) as add:
+    request = plan.request
+    named = {key: getattr(request, key) for key in (*_FILES, "features")}
+    files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
+    made = record(plan.run, command, request, files, checkpoint=plan.checkpoint, rows=len(plan.genes))
+    with table_writer(Path(str(request.out)), made) as add:
         for rows in predictions(plan):
             add(rows)
 
 
-def predict_table(run: Run | Ensemble, keys: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the table of predictions; `keys` are those of ``genexp predict``, see `Run.predict_table`."""
+def called(run: Run | Ensemble, checkpoint: str, keys: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the table for the keys of ``genexp predict``; see `genexp.api.Run.predict_table`."""
     import pandas as pd
 
-    default = compose_words(PREDICT, ["run_dir=.", "out=."]).config.model_dump()
-    given = {k: {**default[k], **v} if isinstance(v, Mapping) else v for k, v in keys.items()}
-    given = {k: str(v) if isinstance(v, Path) else v for k, v in given.items()}
-    own = {"run_dir": [str(member.path) for member in members_of(run)], "out": None}
-    config = validate({**default, **given, **own}, Config, "predict_table")
-    check(config, run)
-    return pd.concat(predictions(plan(config, run)), ignore_index=True)
+    request = requested("predict", Request, {**keys, "out": None})
+    check(run, request, checkpoint)
+    return pd.concat(predictions(plan(run, request, checkpoint)), ignore_index=True)

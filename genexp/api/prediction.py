@@ -222,10 +222,11 @@ def _promoters(
             raise _wrong("promoters", f"(n, {shape[0]}, {shape[1]}) precomputed embeddings", received)
         return promoters.astype(np.float32)
     tokens = fasta_promoters(Path(promoters))[1] if isinstance(promoters, str | Path) else np.asarray(promoters)
-    left, right = window or (0, 0)
-    lengths = f"{right - left:,} nt (the window) or {trained_on.promoter_length:,} nt (the promoter)"
-    if tokens.ndim != 2 or tokens.shape[1] not in (right - left, trained_on.promoter_length):
-        raise _wrong("promoters", lengths, f"an array of shape {tokens.shape}")
+    (left, right), length = window or (0, 0), trained_on.promoter_length or 0
+    whole = [length] if left >= 0 and right <= length else []  # members may see more than the promoter of the first
+    if tokens.ndim != 2 or tokens.shape[1] not in (right - left, *whole):
+        expected = " or ".join([f"{right - left:,} nt (the window)", *(f"{n:,} nt (the promoter)" for n in whole)])
+        raise _wrong("promoters", expected, f"an array of shape {tokens.shape}")
     if tokens.dtype.kind not in "iu" or (tokens.size and (tokens.min() < 0 or tokens.max() > N_TOKEN)):
         numbering = numbering_of(tokens)
         raise _wrong("promoters", f"integer tokens {FOR_BASES}", numbering or f"{tokens.dtype} with other values")

@@ -180,16 +180,18 @@ class Run:
         found: PerLabel = predict(Predictor(self, checkpoint), promoters, features or {})[0]
         return found[:, 0] if found.shape[1] == 1 else found
 
-    def predict_table(self, *, progress: bool = True, **keys: Any) -> pd.DataFrame:
+    def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
         """Predict the expression of the genes of files, with the checks of ``genexp predict``.
 
         Parameters
         ----------
+        checkpoint
+            ``best`` or ``last``.
         progress
             Print what is done.
         **keys
-            Those of the command but run_dir, out and hardware: ``fasta="promoters.fa", features="halflife.csv"``,
-            ``fasta="genome.fa", gtf="genes.gtf", features="mean"``, ``dataset={"root": "elsewhere"}``, ``checkpoint``.
+            Those of the command but out: ``fasta="promoters.fa", features="halflife.csv"``,
+            ``fasta="genome.fa", gtf="genes.gtf", features="mean"``, ``dataset={"root": "elsewhere"}``, and so on.
 
         Returns
         -------
@@ -201,10 +203,10 @@ class Run:
         UserError
             As ``genexp predict`` prints it.
         """
-        from genexp.api.predicting import predict_table
+        from genexp.api.predicting import called
 
         with console.quiet(not progress):
-            return predict_table(self, keys)
+            return called(self, checkpoint, keys)
 
     def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
         """Predict along a chromosome, on both strands, with the checks of ``genexp scan``.

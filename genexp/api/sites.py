@@ -75,8 +75,8 @@ def from_annotation(path: Path, rules: TranscriptRules) -> tuple[list[Site], dic
     return [Site(str(name), str(chromosome), int(tss), str(strand)) for name, chromosome, tss, strand in rows], circular
 
 
-def at_sites(sites: list[Site], genome: Genome, place: Placement, *, both: bool) -> Genes:
-    """Return the promoters around TSSs as genes; those on chromosomes that the genome lacks are left out."""
+def at_sites(sites: list[Site], genome: Genome, window: tuple[int, int], *, both: bool) -> Genes:
+    """Return the promoters around TSSs, `window` counted from them; those of absent chromosomes are left out."""
     there = [site for site in sites if site.chromosome in genome]
     if lost := sorted({site.chromosome for site in sites if site.chromosome not in genome}):
         what = f"{len(sites) - len(there):,} of {len(sites):,} TSSs are on chromosomes that the genome lacks"
@@ -86,14 +86,13 @@ def at_sites(sites: list[Site], genome: Genome, place: Placement, *, both: bool)
         console.warn(f"{what}, and are left out: {', '.join(lost[:4])}")
     if both:
         there = [each for site in there for each in (site, site._replace(strand="-" if site.strand == "+" else "+"))]
-    origin = place.tss or 0
-    left, right = (edge - origin for edge in place.window)
+    left, right = window
     for site in there:
         genome.promoter(*site[1:], (0, 1))  # an error now for a TSS beyond the end of its chromosome
 
     def tokens(size: int) -> Iterator[np.ndarray]:
         for first in range(0, len(there), size):
-            yield np.stack([genome.promoter(*site[1:], (left, right)) for site in there[first : first + size]])
+            yield np.stack([genome.promoter(*site[1:], window) for site in there[first : first + size]])
 
     begin = np.array([site.tss + left if site.strand == "+" else site.tss + 1 - right for site in there])
     length = np.array([genome.length(site.chromosome) for site in there])

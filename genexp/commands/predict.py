@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from genexp import console
 from genexp.api import predicting
 from genexp.api.ensembles import Ensemble, open_runs
-from genexp.api.predicting import Config as Config
 from genexp.api.runs import Run
 from genexp.api.training import relative
 from genexp.config.compose import Composed
+from genexp.schema import PathText, PathTexts
+from genexp.training.config import HardwareConfig
 
 ORDER = 25
 
@@ -24,10 +28,19 @@ EXAMPLES = (
 )
 
 
+class Config(predicting.Request):
+    """The whole config of ``genexp predict``."""
+
+    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
+    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
+    out: PathText = Field(description="table of predictions to write, .tsv or .parquet")
+    hardware: HardwareConfig
+
+
 def check(config: Config) -> Run | Ensemble:
     """Look at the run, or ensemble, at the files that it needs, and at the table to write."""
     found = open_runs(config.run_dir)
-    predicting.check(config, found)
+    predicting.check(found, config, config.checkpoint)
     return found
 
 
@@ -36,7 +49,7 @@ def run(composed: Composed[Config]) -> None:
     from genexp.training.strategy import set_up_hardware
 
     config = composed.config
-    plan = predicting.plan(config, check(config))
+    plan = predicting.plan(check(config), config, config.checkpoint)
     set_up_hardware(config.hardware, verbose=composed.verbose)
     predicting.write(plan, composed.command)
-    console.say(f"{len(plan.genes):,} predictions: {relative(Path(str(config.out)))}")
+    console.say(f"{len(plan.genes):,} predictions: {relative(Path(config.out))}")

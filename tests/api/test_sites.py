@@ -16,7 +16,7 @@ PLACE = Placement((20, 120), 200, 80)  # 60 nt upstream and 40 nt downstream, as
 
 
 def promoters(sites, genome, *, both=False):
-    genes = at_sites(sites, genome, PLACE, both=both)
+    genes = at_sites(sites, genome, (-60, 40), both=both)
     return genes, [text_from_tokens(row) for _, tokens in genes.batches(7) for row in tokens]
 
 
@@ -91,6 +91,6 @@ def test_chromosomes_of_another_assembly_are_left_out_or_refused(tmp_path, files
 
 def test_a_long_list_streams(files):
     sites, _ = from_annotation(files[1], rules_from())
-    genes = at_sites(sites, files[0], PLACE, both=False)
+    genes = at_sites(sites, files[0], (-60, 40), both=False)
     assert [tokens.shape for _, tokens in genes.batches(32)] == [(32, 100), (16, 100)]
     assert np.array_equal(np.concatenate([t for _, t in genes.batches(5)]), next(iter(genes.batches(48)))[1])

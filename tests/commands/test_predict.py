@@ -91,6 +91,7 @@ def test_the_runs_own_genes_get_the_runs_own_predictions(made, tmp_path, monkeyp
         (["fasta=p.fa", "features=few.csv"], "ids have no features"),
         (["fasta=p.fa", "bed=p.tsv", "gtf=p.tsv", "features=raw.csv"], "needs fasta= or table="),
         (["gtf=p.tsv", "features=raw.csv"], "fasta=GENOME with bed= or gtf="),
+        (["split=test", "both_strands=true"], "both_strands has no effect on genes from dataset"),
         (["split=test", "features=raw.csv"], "a dataset brings its own features"),
         (["fasta=p.fa", "features=p.tsv"], "2 of the 2 half-life features of the run are missing"),
         (["fasta=p.fa", "features=bad.csv"], "a feature is no finite number"),
