@@ -79,8 +79,7 @@ def model_card(
     """Return README.md."""
     results = metrics.get(checkpoint, {})
     blocks = ", ".join(BLOCKS[letter].title for letter in config.data.name)
-    unit = described.unit or "a unit that the dataset does not state"
-    use = f"Research: predict {listed(described.labels)} ({unit}) of genes from {blocks}. Not for clinical decisions."
+    use = f"Research: predict {described.measured} of genes from {blocks}. Not for clinical decisions."
     limits = list(limits_of(config, described, metrics, results))
     title = f"{config.model.name}, {config.data.name}, {described.name}"
     front = {
@@ -104,8 +103,8 @@ def model_card(
         epoch={"best": "the epoch with the lowest validation loss", "last": "the last epoch"}[checkpoint],
         command=predict_command(config.data.name),
         inputs=list(_inputs(config, described)),
-        labels=described.labels,
-        unit=unit,
+        labels=len(described.labels),
+        measured=described.measured,
         results=results,
         rows=[["genes", *(f"{found['n']:,}" for _, found in splits)], *rows] if results else [],
         baselines=[f"{b['name']} on {b['data']} r² {as_text(b['best']['test']['r2'])}" for b in tested(metrics)],
@@ -152,8 +151,8 @@ def limits_of(
         yield f"It reads bases {left:+,} to {right:+,} around the TSS; most enhancers lie outside."
     if "T" in config.data.name and config.data.name != "T":
         alone = [b["best"]["test"]["r2"] for b in tested(metrics) if b["data"] == "T"]
-        also = f" (r² {max(alone):.3f} by the better baseline)" if alone else ""
-        yield f"Transcription factors alone predict expression well{also}: the other blocks add less than r² suggests."
+        reach = f"reach r² {max(alone):.3f} by a simple model" if alone else "were not tested beside it"
+        yield f"Transcription factors alone {reach}: what other blocks add is the difference to that."
     if PROMOTER in config.data.name:
         yield "The effects of variants were not compared with measured ones."
     yield from metrics.get("warnings", ())

@@ -20,6 +20,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.scaling import scales_of
 from genexp.evaluation.figure_formats import VECTOR_STYLE, encoded
 from genexp.evaluation.metrics import TITLES, as_text, is_collapsed
 from genexp.files import write_atomically
@@ -95,6 +97,13 @@ class Panel:
         whole = " ".join(parts)
         lines = [line for part in parts for line in textwrap.wrap(part, width)]
         return whole if len(whole) <= width else "\n".join(lines)
+
+
+def label_scale(description: DatasetDescription, label: str) -> tuple[float, float] | None:
+    """Return mean and sd by which a label was standardised, where its unit and its scale are known; else None."""
+    scales = scales_of(description, "label", [label])
+    known = scales and (description.unit or "").endswith(STANDARDISED)
+    return (scales[0].mean, scales[0].sd) if scales and known else None
 
 
 def plot_history(
