@@ -150,3 +150,5 @@ def test_a_motif_longer_than_the_region(finished_run, tmp_path):
     write_meme(tmp_path / "long.meme", {"long": np.eye(4)[np.zeros(9, int)]})
     with pytest.raises(package.UserError, match="longer than the region"):
         package.open_run(finished_run).explain(motifs=str(tmp_path / "long.meme"), region=[0, 8])
+
+
