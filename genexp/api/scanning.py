@@ -161,7 +161,8 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
 
     unit = plan.run.dataset.unit or "unit not stated"
     length, request = plan.genome.length(plan.region.chromosome), plan.request
-    files = {key: Path(path) for key in ("fasta", "gtf") if (path := getattr(request, key))}
+    named = {key: getattr(request, key) for key in ("fasta", "gtf", "features")}
+    files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
     title = f"{plan.run.config.model.name}, {plan.run.config.data.name}: {plan.region}"
     with whole_or_nothing(out) as folder:
         folder.mkdir()
