@@ -41,7 +41,8 @@ def shown(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
         return
     table = table.join(_gene_table(described), on="gene")
     features, note = _features(runs, split)
-    of = f", mean of {len(runs)} runs" if len(runs) > 1 else ""
+    folds = len({run.dataset.fold for run in runs}) > 1
+    of = f", {'out of fold,' if folds else 'mean of'} {len(runs)} runs" if len(runs) > 1 else ""
     columns = np.reshape(prediction_columns(described.labels), (2, -1)).T
     for name, pair in zip(described.labels[:MOST_LABELS], columns, strict=False):
         rows = table[table[pair[0]].notna()]

@@ -71,7 +71,7 @@ def write(plan: Plan) -> Path:
     """Write the report, and return its path."""
     best = _best(plan)
     page = {
-        **(_compared(plan.compared, plan.place) if plan.compared else _single(plan.runs[0])),
+        **(_compared(plan.compared.content) if plan.compared else _single(plan.runs[0])),
         "curves": _curves(plan.runs) if plan.compared else _history(plan.runs[0]),
         "labels": list(report_genes.shown(best)),
         "pictures": list(_pictures(plan.place)),
@@ -215,33 +215,33 @@ def _strongest(found: Mapping[str, Any]) -> tuple[str, float] | None:
 # --- several runs ---
 
 
-def _compared(compared: comparing.Comparison, place: Path) -> dict[str, Any]:
+def _compared(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return head and results of a comparison."""
-    content = compared.content
-    groups = [group for each in content["sets"] for group in each["groups"] if group["kind"] == "runs"]
-    runs, best = sum(len(group["runs"]) for group in groups), content["sets"][0]["groups"]
-    first = next(group for group in best if group["kind"] == "runs")
-    r2 = first["metrics"]["r2"]
-    interval = "" if r2["low"] is None else f"; 95 % interval over runs {r2['low']:.3f} to {r2['high']:.3f}"
-    tiles = [(f"{r2['mean']:.3f}", f"mean Pearson r² of the best group, {first['name']}{interval}")]
+    sets = content["sets"]
+    groups = [group for each in sets for group in each["groups"] if group["kind"] == "runs"]
+    runs, first = sum(len(group["runs"]) for group in groups), groups[0]
+    r2, over = first["metrics"]["r2"], "folds" if sets[0]["folds"] else "runs"
+    interval = "" if r2["low"] is None else f"; 95 % interval over {over} {r2['low']:.3f} to {r2['high']:.3f}"
+    best = f" of the best group, {first['name']}" if len(groups) > 1 else ""
+    tiles = [(f"{r2['mean']:.3f}", f"mean Pearson r²{best}{interval}")]
     if first["ensemble_r2"] is not None:
         tiles.append((f"{first['ensemble_r2']:.3f}", "Pearson r² of the mean prediction of its runs"))
-    tiles += [(f"{runs:,}", f"runs in {len(groups):,} groups")]
+    tiles.append((f"{runs:,}", f"runs in {len(groups):,} group{'s' * (len(groups) > 1)}"))
     if content["left_out"]:
         tiles.append((f"{len(content['left_out']):,}", "runs without results, in no mean"))
-    sets, text, parts = [], [], iter(tables(content))
-    for each in content["sets"]:
-        found = [part for part in tables({"sets": [each], "left_out": [], "notes": []}) if isinstance(part, Cells)]
-        sets.append({"title": f"Set {each['set']}: {described(each)}", "chart": _groups(each), "tables": found})
-    text = [part for part in parts if isinstance(part, str) and not part.startswith("set ")]
+    shown = []
+    for each in sets:
+        own = [part for part in tables({**content, "sets": [each]}) if isinstance(part, Cells)]
+        shown.append({"title": f"Set {each['set']}: {described(each)}", "chart": _groups(each), "tables": own})
+    text = [part for part in tables({**content, "notes": []}) if isinstance(part, str) and not part.startswith("set ")]
     return {
         "title": f"{runs:,} runs in {len(groups):,} groups" if len(groups) > 1 else f"{runs:,} runs of {first['name']}",
-        "subtitle": f"Comparison of the runs in {place}",
+        "subtitle": f"Comparison on {described(sets[0])}" + (f", and {len(sets) - 1:,} other sets" * (len(sets) > 1)),
         "tiles": tiles,
-        "warnings": [note for note in content["notes"] if "warn" in note],
+        "warnings": content["notes"],
         "results": None,
-        "sets": sets,
-        "notes": [line for line in text if line not in content["notes"] or "warn" not in line],
+        "sets": shown,
+        "notes": text,
     }
 
 

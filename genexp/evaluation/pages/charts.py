@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 #: Width of a chart in the unit of its viewBox; text of 12 is legible on a phone.
 WIDTH = 420
+#: More points than this are drawn paler.
+MANY = 2_000
 #: Around the field: room for the axes.
 LEFT, TOP, RIGHT, BOTTOM = 52, 12, 12, 46
 
@@ -118,7 +120,8 @@ def cloud(title: str, labels: np.ndarray, predictions: np.ndarray, texts: Sequen
     low, high = _range(np.concatenate([labels, predictions]), 0.04)
     x = Axis(low, high, LEFT, WIDTH - RIGHT, f"measured {unit}")
     y = Axis(low, high, height - BOTTOM, TOP, f"predicted {unit}")
-    points = [(x(a), y(b), "gene", text) for a, b, text in zip(labels, predictions, texts, strict=True)]
+    css = "gene many" if len(labels) > MANY else "gene"
+    points = [(x(a), y(b), css, text) for a, b, text in zip(labels, predictions, texts, strict=True)]
     return Chart(title, height, x, y, points=points, rules=[(x(low), y(low), x(high), y(high), "level")])
 
 
