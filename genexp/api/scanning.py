@@ -14,7 +14,7 @@ from pydantic import Field
 from genexp import console
 from genexp.api.gene_features import MEAN, features_by_id
 from genexp.api.loci import record, window_around_tss
-from genexp.api.prediction import Predictor, check_usable
+from genexp.api.prediction import Predictor, check_usable, members_of
 from genexp.api.prediction_tables import columns_of
 from genexp.api.requests import requested
 from genexp.dataset.description import listed
@@ -163,7 +163,9 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
     length, request = plan.genome.length(plan.region.chromosome), plan.request
     named = {key: getattr(request, key) for key in ("fasta", "gtf", "features")}
     files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
-    title = f"{plan.run.config.model.name}, {plan.run.config.data.name}: {plan.region}"
+    members, config = len(members_of(plan.run)), plan.run.config
+    title = f"{plan.region}: {config.model.name} on {config.data.name}, trained on {plan.run.dataset.name}"
+    title += f"; mean and sd of {members} runs" if members > 1 else ""
     with whole_or_nothing(out) as folder:
         folder.mkdir()
         for strand, rows in table.groupby("strand"):

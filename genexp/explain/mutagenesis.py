@@ -30,7 +30,9 @@ def substitutions(network: Network, tokens: np.ndarray, region: tuple[int, int])
     """
     left, right = region
     starts, pieces = np.repeat(np.arange(left, right), N_TOKEN), np.tile(BASES, right - left)[:, None]
-    found = network.with_pieces(starts, pieces)
+    found = np.broadcast_to(network.prediction, (len(starts), len(network.prediction))).copy()
+    other = pieces[:, 0] != tokens[starts]
+    found[other] = network.with_pieces(starts[other], pieces[other])
     return found.reshape(right - left, N_TOKEN, -1), network.check(starts, pieces, found)
 
 

@@ -18,7 +18,7 @@ from genexp.models.layers.kmer_config import KmerConfig
 from genexp.models.layers.strands import one_strand
 
 #: Positions whose changes are computed together, unless a chunk of k-mers is longer.
-BLOCK = 48
+BLOCK = 96
 #: Changes of a promoter whose predictions are compared with those of the whole model.
 CHECKED = 4
 
@@ -58,8 +58,9 @@ class Network:
         self._tokens, self._features = tokens[None], {letter: x[None] for letter, x in features.items()}
         both = (self._tokens, reverse_complement(self._tokens))
         each = [p.fix(self.inputs(x, self._features)) for p, x in zip(self._partials, both, strict=False)]
-        found: np.ndarray = np.mean(each, axis=0)
-        return found
+        #: The prediction of the gene, (labels,).
+        self.prediction: np.ndarray = np.mean(each, axis=0)
+        return np.asarray(self.prediction)
 
     def with_pieces(self, starts: np.ndarray, pieces: np.ndarray) -> np.ndarray:
         """Predict the gene with other bases: (n, labels) float32, for (n, width) tokens in place of those at `starts`.

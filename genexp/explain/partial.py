@@ -21,7 +21,7 @@ BUDGET = 64 * 2**20
 #: Kinds of operations whose output at a position depends on the inputs at that position alone, along the last axis.
 POINTWISE = {
     *("OneHot", "Cast", "Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum"),
-    *("Activation", "ReLU", "Dropout", "BatchNormalization", "LayerNormalization", "Dense"),
+    *("Activation", "ReLU", "BatchNormalization", "LayerNormalization", "Dense"),
 }
 
 
@@ -96,6 +96,8 @@ class Partial:
         self._inputs, self._steps, self._output = recorded(model)
         self._reference: dict[int, Any] = {}
         self._rows = 1  # at a time, until the first computation has shown how large the tensors are
+        self._rest: keras.Model | None = None  # of the steps, those that have to be computed whole
+        self._border: list[Any] = []  # its inputs
 
     def fix(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Compute the network at the reference, arrays of one row by name of the input; return (labels,) float32."""
@@ -103,31 +105,50 @@ class Partial:
         for step in self._steps:
             args, kwargs = _filled(step, lambda x: self._reference[id(x)])
             self._reference[id(step.output)] = step.operation(*args, **kwargs)
-        found: np.ndarray = np.asarray(self._reference[id(self._output)], np.float32)[0]
+        found: np.ndarray = self._end(_View(self._reference, {}, 1))[0]
         return found
 
     def __call__(self, name: str, part: np.ndarray, start: int) -> np.ndarray:
         """Return the outputs, (n, labels) float32, for other values, (n, width, ...), of an input from `start` on."""
-        found: list[np.ndarray] = []
+        found = [np.zeros((0, self._output.shape[-1]), np.float32)]
         while (done := sum(map(len, found))) < len(part):
-            rows = ops.convert_to_tensor(part[done : done + self._rows])
-            output, largest = self._computed(name, rows, start)
-            found.append(output)
-            self._rows = max(1, BUDGET * len(output) // largest)
-        return np.concatenate(found) if found else np.zeros((0, self._output.shape[-1]), np.float32)
+            found.append(self._computed(name, ops.convert_to_tensor(part[done : done + self._rows]), start))
+        return np.concatenate(found)
 
-    def _computed(self, name: str, part: Any, start: int) -> tuple[np.ndarray, int]:
-        """Return the outputs for some rows, and the bytes of the largest tensor that was computed."""
-        changed, n, largest = {id(self._inputs[name]): Changed(part, start)}, len(part), 1
-        view = _View(self._reference, changed, n)
-        for step in self._steps:
+    def _computed(self, name: str, part: Any, start: int) -> np.ndarray:
+        """Return the outputs for some rows."""
+        changed, last, largest = {id(self._inputs[name]): Changed(part, start)}, 0, 1
+        view = _View(self._reference, changed, len(part))
+        for number, step in enumerate(self._steps):
             if any(id(x) in changed for x in step.inputs()):
                 rule = RULES.get(type(step.operation).__name__, _whole)
                 found = rule(step, view) or _whole(step, view)
+                largest = max(largest, int(np.prod(found.part.shape)) * 4)
                 if found.part.shape[1]:
                     changed[id(step.output)] = found
-                    largest = max(largest, int(np.prod(found.part.shape)) * 4)
-        return np.asarray(view.between(self._output, 0, self._output.shape[1]), np.float32), largest
+                if found.part.shape[1] < step.output.shape[1]:
+                    last = number
+        output = self._end(view)
+        if self._rest is None:
+            self._rows = max(1, BUDGET * len(part) // largest)
+            self._cut(last + 1)
+        return output
+
+    def _end(self, view: _View) -> np.ndarray:
+        """Return the outputs from what the steps have computed."""
+        if self._rest is None:
+            return np.asarray(view.between(self._output, 0, self._output.shape[1]), np.float32)
+        values = [view.between(x, 0, x.shape[1]) for x in self._border]
+        return np.asarray(self._rest.predict_on_batch(values), np.float32)
+
+    def _cut(self, number: int) -> None:
+        """Make a model, which is compiled, of the steps from a number on: all of them are computed whole."""
+        rest = self._steps[number:]
+        inside = {id(step.output) for step in rest}
+        border = {id(x): x for step in rest for x in step.inputs() if id(x) not in inside}
+        if rest:
+            self._steps, self._border = self._steps[:number], list(border.values())
+            self._rest = keras.Model(self._border, self._output)
 
 
 class _View(NamedTuple):
@@ -140,6 +161,8 @@ class _View(NamedTuple):
     def between(self, tensor: Any, left: int, right: int) -> Any:
         """Return (n, right - left, ...) of a tensor: the reference, with what has changed in its place."""
         reference, found = self.reference[id(tensor)], self.changed.get(id(tensor))
+        if found is not None and found.start <= left and right <= found.stop:
+            return found.part[:, left - found.start : right - found.start]
         if found is None or found.stop <= left or right <= found.start:
             return self._repeated(reference[:, left:right])
         pieces = [
@@ -234,37 +257,41 @@ def _einsum(step: Step, view: _View) -> Changed | None:
 def _windowed(step: Step, view: _View) -> Changed | None:
     """Compute a convolution or pooling where its windows reach what has changed."""
     (tensor,), layer = step.inputs(), step.operation
-    reach = _reach(layer, tensor)
-    if reach is None:
+    length, outputs = tensor.shape[1], step.output.shape[1]
+    kernel, stride = _window(layer)
+    total = max((outputs - 1) * stride + kernel - length, 0)
+    before = {"valid": 0, "same": total // 2, "causal": kernel - 1}[layer.padding]
+    by_hand = type(layer).__name__ == "Conv1D"
+    if layer.data_format != "channels_last" or (stride > 1 and layer.padding != "valid" and not by_hand):
         return None
-    kernel, stride, before = reach
-    changed, length = view.changed[id(tensor)], tensor.shape[1]
+    changed = view.changed[id(tensor)]
     first = max((changed.start + before - kernel) // stride + 1, 0)
-    last = min((changed.stop - 1 + before) // stride, step.output.shape[1] - 1)
+    last = min((changed.stop - 1 + before) // stride, outputs - 1)
     if last < first:  # the change lies in a rest that pooling leaves over
         return Changed(view.between(step.output, 0, 0), first)
-    left, right = max(first * stride - before, 0), min(last * stride - before + kernel, length)
-    found = layer(view.between(tensor, left, right))
-    # With padding, the layer puts it at the ends of the part: outputs there are cut off, unless they are true ends.
-    skipped = first - left if layer.padding != "valid" else 0
-    return Changed(found[:, skipped : skipped + last - first + 1], first)
+    start, stop = first * stride - before, last * stride - before + kernel
+    x = view.between(tensor, max(start, 0), min(stop, length))
+    if by_hand:
+        return Changed(_convolved(layer, ops.pad(x, ((0, 0), (max(-start, 0), max(stop - length, 0)), (0, 0)))), first)
+    # The layer pads the part: outputs at its ends are cut off, unless they are those of the whole.
+    skipped = first - max(start, 0) if layer.padding != "valid" else 0
+    return Changed(layer(x)[:, skipped : skipped + last - first + 1], first)
 
 
-def _reach(layer: Any, tensor: Any) -> tuple[int, int, int] | None:
-    """Return kernel size, stride and padding before the first position of a convolution or pooling.
-
-    None where the padding depends on the length of the whole, or channels come first.
-    """
-    if layer.data_format != "channels_last":
-        return None
+def _window(layer: Any) -> tuple[int, int]:
+    """Return the positions from the first to the last that a convolution or pooling reads at once, and its stride."""
     if hasattr(layer, "pool_size"):
-        kernel, stride, dilation = int(np.ravel(layer.pool_size)[0]), int(np.ravel(layer.strides)[0]), 1
-    else:
-        kernel, stride, dilation = layer.kernel_size[0], layer.strides[0], layer.dilation_rate[0]
-    kernel = (kernel - 1) * dilation + 1
-    if layer.padding != "valid" and stride > 1:
-        return None
-    return kernel, stride, {"valid": 0, "same": (kernel - 1) // 2, "causal": kernel - 1}[layer.padding]
+        return int(np.ravel(layer.pool_size)[0]), int(np.ravel(layer.strides)[0])
+    return (layer.kernel_size[0] - 1) * layer.dilation_rate[0] + 1, layer.strides[0]
+
+
+def _convolved(layer: Any, x: Any) -> Any:
+    """Return what a Conv1D makes of positions that are padded already: half the work where a part is short."""
+    kernel, dtype = ops.cast(layer.kernel, layer.compute_dtype), layer.compute_dtype
+    settings = {"strides": layer.strides[0], "padding": "valid", "dilation_rate": layer.dilation_rate[0]}
+    found = ops.conv(ops.cast(x, dtype), kernel, **settings, data_format="channels_last")
+    found = found if layer.bias is None else found + ops.cast(layer.bias, dtype)
+    return layer.activation(found)
 
 
 #: How an operation is computed where its input has changed, by its kind; every other is computed whole.
@@ -274,4 +301,5 @@ RULES: dict[str, Callable[[Step, _View], Changed | None]] = {
     "Concatenate": _joined,
     "GetItem": _sliced,
     "EinsumDense": _einsum,
+    "Dropout": lambda step, view: view.changed[id(step.inputs()[0])],  # there is none in inference
 }

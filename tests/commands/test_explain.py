@@ -4,11 +4,11 @@ import json
 import shutil
 from dataclasses import replace
 
-import genexp as package
 import numpy as np
 import pandas as pd
 import pytest
 
+import genexp as package
 from genexp.api import explaining
 from genexp.explain.motifs import write_meme
 
@@ -150,5 +150,3 @@ def test_a_motif_longer_than_the_region(finished_run, tmp_path):
     write_meme(tmp_path / "long.meme", {"long": np.eye(4)[np.zeros(9, int)]})
     with pytest.raises(package.UserError, match="longer than the region"):
         package.open_run(finished_run).explain(motifs=str(tmp_path / "long.meme"), region=[0, 8])
-
-

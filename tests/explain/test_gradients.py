@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 from keras import layers, ops
+from small_models import model_config
 
 from genexp.explain.gradients import gradients, integrated_gradients
 from genexp.explain.networks import Network, SoftNetwork
-from small_models import model_config
 
 LENGTH = 12
 

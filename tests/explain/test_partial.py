@@ -1,4 +1,4 @@
-"""Changes of an input, computed in part, against the whole network: every architecture, and layers of other settings."""
+"""Changes of an input, computed in part, against the whole network: every architecture, layers of other settings."""
 
 import keras
 import numpy as np
@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
+from small_models import WITHOUT_PROMOTER, input_shapes, model_config, random_genes, small_model, window_of
 
 from genexp.explain.networks import NAME, Network, SoftNetwork
 from genexp.explain.partial import Partial, split
 from genexp.features.kmers import chunk_counts
-from genexp.models import names
+from genexp.models import build_model, names
 from genexp.models.layers.strands import both_strands
-from small_models import WITHOUT_PROMOTER, random_genes, small_model, window_of
 
 OF_BASES = [name for name in names() if name not in WITHOUT_PROMOTER]
 
@@ -46,6 +46,17 @@ def test_changed_bases_give_what_the_whole_model_gives(name, strands):
     assert network.check(starts, pieces, found) < 2e-6 * scale
 
 
+def test_layers_that_join_genes_and_positions():
+    config = model_config("transformer", embedding={"kind": "learned"})
+    shapes = input_shapes(config, "P", 300)
+    model = build_model(config, shapes)
+    tokens = random_genes(shapes, config, 300)["P"][2]
+    network = Network(model, config)
+    network.fix(tokens, {})
+    starts, pieces = np.array([10, 249, 299]), np.array([[0], [1], [2]], np.uint8)
+    assert network.check(starts, pieces, network.with_pieces(starts, pieces)) < 1e-6
+
+
 def test_a_wrong_result_is_noticed():
     config, model, tokens, features = one_gene("xpresso")
     network = Network(model, config)
@@ -76,17 +87,17 @@ LAYER = st.tuples(
 
 
 @settings(max_examples=25)
-@given(st.lists(LAYER, min_size=1, max_size=3), st.integers(0, 59), st.integers(1, 8), st.integers(0, 2**20))
+@given(st.lists(LAYER, min_size=1, max_size=3), st.integers(0, 149), st.integers(1, 8), st.integers(0, 2**20))
 def test_layers_of_any_size_stride_dilation_and_padding(stack, start, width, seed):
-    inputs = {NAME: keras.Input((60, 2), name=NAME)}
+    inputs = {NAME: keras.Input((150, 2), name=NAME)}
     x = inputs[NAME]
     for one in stack:
         x = a_layer(*one)(x)
     left, right = x[:, :2], x[:, 1:]
     x = layers.Concatenate(axis=1)([layers.BatchNormalization()(left), right * 2.0, x])
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
-    rng, width = np.random.default_rng(seed), min(width, 60 - start)
-    reference = rng.normal(size=(1, 60, 2)).astype(np.float32)
+    rng, width = np.random.default_rng(seed), min(width, 150 - start)
+    reference = rng.normal(size=(1, 150, 2)).astype(np.float32)
     part = rng.normal(size=(5, width, 2)).astype(np.float32)
     changed = np.repeat(reference, 5, axis=0)
     changed[:, start : start + width] = part
@@ -116,7 +127,7 @@ def test_shares_of_bases_that_are_0_or_1_give_the_prediction(name):
 
 
 def test_counts_of_k_mers_are_linear_in_the_shares_at_each_position():
-    config, model, tokens, features = one_gene("transformer")
+    config, model, tokens, _ = one_gene("transformer")
     soft = SoftNetwork(Network(model, config))
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 4, (4, len(tokens))).astype(np.uint8)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from scipy import stats
+from small_models import model_config
 
 from genexp.explain.networks import Network
 from genexp.explain.permutation import ALL, Head, importance
-from small_models import model_config
 
 GENES, LENGTH, REPEATS = 60, 10, 4
 
