@@ -22,12 +22,10 @@ from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
 from genexp.features.tokens import N_TOKEN, reverse_complement
 from genexp.files import free_folder, whole_or_nothing, write_json
-from genexp.genomes.genes import read_genes
 from genexp.genomes.genome import Genome
 from genexp.genomes.regions import Region, parse, region_in
 from genexp.genomes.tracks import FORMATS, Track, check_packages
 from genexp.prepare.config import Name, TranscriptRules
-from genexp.prepare.genes import RawGenes
 from genexp.prepare.opening import existing
 from genexp.schema import Count, OneOf, PathText, Schema
 
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
 
     from genexp.api.ensembles import Ensemble
     from genexp.api.runs import Run
+    from genexp.prepare.genes import RawGenes
 
 #: The strands, with the names of their files.
 STRANDS = {"+": "plus", "-": "minus"}
@@ -89,6 +88,8 @@ class Plan:
 
 def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Plan:
     """Look at the run, the files and the folder to write; this reads the chromosome, and imports no TensorFlow."""
+    from genexp.genomes.genes import read_genes
+
     check_usable(run, checkpoint)
     window, written = window_around_tss(run), parse(request.region)
     out, shown = None, ""

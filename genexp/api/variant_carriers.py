@@ -17,7 +17,6 @@ from genexp.api.loci import window_around_tss
 from genexp.api.prediction import check_usable
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
-from genexp.genomes.genes import read_genes
 from genexp.genomes.genome import Genome
 from genexp.genomes.variants import (
     Call,
@@ -30,13 +29,13 @@ from genexp.genomes.variants import (
     read_sites,
 )
 from genexp.prepare.config import TranscriptRules
-from genexp.prepare.genes import RawGenes
 from genexp.prepare.opening import existing, few
 from genexp.schema import PathText, Schema
 
 if TYPE_CHECKING:
     from genexp.api.ensembles import Ensemble
     from genexp.api.runs import Run
+    from genexp.prepare.genes import RawGenes
 
 #: The share of reference alleles that may differ from the genome; more are another assembly.
 MOST_MISMATCHES = 0.1
@@ -113,6 +112,8 @@ class Plan:
 
 def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Plan:
     """Look at the run, and read all files; imports no TensorFlow."""
+    from genexp.genomes.genes import read_genes
+
     check_usable(run, checkpoint)
     window = window_around_tss(run)
     paths = {key: existing(getattr(request, key), key) for key in ("vcf", "fasta", "gtf")}
