@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from genexp.api import comparing, report_genes
@@ -23,15 +24,15 @@ from genexp.evaluation.comparison_report import Cells, described, tables
 from genexp.evaluation.metrics import METRICS, TITLES, as_text
 from genexp.evaluation.pages import render
 from genexp.evaluation.pages.charts import Chart, Row, curves, forest
-from genexp.evaluation.plots import MOST_LABELS
-from genexp.files import why_not_writable, write_atomically
-from genexp.run import read_json
+from genexp.evaluation.plots import MOST_LABELS, loss_limits
+from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
+from genexp.run import read_environment, read_json, unreadable
 from genexp.training.optimizers import LOSSES
 from genexp.units import duration
 from genexp.version import __version__
 
 if TYPE_CHECKING:
-    pass
+    import pandas as pd
 
 #: Runs whose curves are drawn; genes whose explanation is shown.
 CURVES, EXPLAINED = 60, 3
@@ -69,8 +70,16 @@ def check(named: str | Path | Iterable[str | Path], out: str | Path | None) -> P
 
 def write(plan: Plan) -> Path:
     """Write the report, and return its path."""
+    with damage_reported(lambda error: unreadable(plan.place, in_short(error))):
+        content = _content(plan)
+    write_atomically(plan.out, render("report.html", **content))
+    return plan.out
+
+
+def _content(plan: Plan) -> dict[str, Any]:
+    """Return what the template shows."""
     best = _best(plan)
-    page = {
+    return {
         **(_compared(plan.compared.content) if plan.compared else _single(plan.runs[0])),
         "curves": _curves(plan.runs) if plan.compared else _history(plan.runs[0]),
         "labels": list(report_genes.shown(best)),
@@ -79,8 +88,6 @@ def write(plan: Plan) -> Path:
         "made": _made(best[0]),
         "version": __version__,
     }
-    write_atomically(plan.out, render("report.html", **page))
-    return plan.out
 
 
 def _best(plan: Plan) -> list[Run]:
@@ -180,9 +187,18 @@ def _beside(run: Run, found: Mapping[str, Any], test: Mapping[str, Any]) -> Char
     return forest(title, rows, "Pearson r²", note=note) if len(rows) > 1 else None
 
 
+def _epochs(run: Run) -> pd.DataFrame | None:
+    """Return the epochs of a run whose losses are finite; None where fewer than two make no curve."""
+    if not run.files.history.is_file():
+        return None
+    table = run.history
+    table = table.loc[np.isfinite(table[["loss", "val_loss", "val_r2"]].to_numpy(float)).all(axis=1)]
+    return table if len(table) > 1 else None
+
+
 def _history(run: Run) -> list[Chart]:
     """Return losses and validation r2 over the epochs of a run."""
-    if not run.files.history.is_file() or len(table := run.history) < 2:
+    if (table := _epochs(run)) is None:
         return []
     epochs = table["epoch"].tolist()
     loss = LOSSES[run.config.training.loss]
@@ -196,9 +212,10 @@ def _history(run: Run) -> list[Chart]:
     for place, (column, name) in enumerate((("val_loss", loss), ("val_r2", "Pearson r²")) if len(kept) else ()):
         value = float(kept[column].iloc[-1])
         marks[place] = (float(kept["epoch"].iloc[-1]), value, f"best epoch {best}: {name} {value:.4g}")
+    limits = loss_limits(table["loss"].to_numpy(), table["val_loss"].to_numpy())
     r2 = [("c3", "validation", epochs, table["val_r2"].tolist())]
     return [
-        curves(f"Loss: {loss}", series, loss, mark=marks[0]),
+        curves(f"Loss: {loss}", series, loss, mark=marks[0], limits=limits),
         curves("Pearson r² of the validation genes", r2, "Pearson r²", mark=marks[1], level=_strongest(run.metrics)),
     ]
 
@@ -217,7 +234,7 @@ def _strongest(found: Mapping[str, Any]) -> tuple[str, float] | None:
 
 def _compared(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return head and results of a comparison."""
-    sets = content["sets"]
+    sets = list(map(_with_short_names, content["sets"]))
     groups = [group for each in sets for group in each["groups"] if group["kind"] == "runs"]
     runs, first = sum(len(group["runs"]) for group in groups), groups[0]
     r2, over = first["metrics"]["r2"], "folds" if sets[0]["folds"] else "runs"
@@ -245,6 +262,22 @@ def _compared(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _with_short_names(of_set: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a set whose groups are named by what tells them apart in this set; `group_members` names them in all."""
+    kinds: dict[tuple[str, str], list[list[str]]] = {}
+    parts = {group["name"]: re.split(r" (?=[\w.]+=)", group["name"]) for group in of_set["groups"]}
+    for group in of_set["groups"]:
+        kinds.setdefault((group["model"], group["data"]), []).append(parts[group["name"]])
+    short = {}
+    for group in of_set["groups"]:
+        head, *settings = parts[group["name"]]
+        alike = kinds[group["model"], group["data"]]
+        short[group["name"]] = " ".join([head, *(x for x in settings if not all(x in other for other in alike))])
+    groups = [{**group, "name": short[group["name"]]} for group in of_set["groups"]]
+    tests = [{**test, **{side: short[test[side]] for side in ("first", "second")}} for test in of_set["tests"]]
+    return {**of_set, "groups": groups, "tests": tests, "T_alone": short.get(of_set["T_alone"])}
+
+
 def _groups(of_set: Mapping[str, Any]) -> Chart:
     """Return mean, interval and runs of each group of a set."""
     rows = []
@@ -265,7 +298,7 @@ def _curves(runs: Sequence[Run]) -> list[Chart]:
     kinds: dict[str, str] = {}
     series = []
     for run in runs[:CURVES]:
-        if run.files.history.is_file() and len(table := run.history) > 1:
+        if (table := _epochs(run)) is not None:
             kind = f"{run.config.model.name}, {run.config.data.name}"
             css = kinds.setdefault(kind, COLOURS[len(kinds) % len(COLOURS)])
             series.append((f"{css} thin", kind, table["epoch"].tolist(), table["val_r2"].tolist()))
@@ -318,7 +351,7 @@ def _dataset(described: DatasetDescription) -> dict[str, Any]:
 
 def _made(run: Run) -> dict[str, Any]:
     """Return how the run was made, and what to cite."""
-    environment = json.loads(run.files.environment.read_text("utf-8")) if run.files.environment.is_file() else {}
+    environment = read_environment(run.files)
     packages, git = environment.get("packages", {}), environment.get("git") or {}
     dirty = " with changes that are not committed" if git.get("dirty") else ""
     facts = [

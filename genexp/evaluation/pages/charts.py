@@ -87,16 +87,15 @@ def curves(
     *,
     mark: tuple[float, float, str] | None = None,
     level: tuple[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> Chart:
     """Return lines over the epochs: `series` of class, name, epochs and values.
 
-    The scale is that of all values but the largest 2 %, which a first epoch often has. `mark` is a point with its
-    text, `level` a line with its name.
+    `mark` is a point with its text, `level` a line with its name; `limits` cut values off, which the chart says.
     """
     height = 280
     every = np.concatenate([values for *_, values in series])
-    shown = every[every <= np.quantile(every, 0.98)] if every.size > 100 else every
-    low, high = _range([*shown, *([level[1]] if level else [])])
+    low, high = limits or _range([*every, *([level[1]] if level else [])])
     epochs = np.concatenate([x for *_, x, _ in series])
     x = Axis(*_range(epochs, 0.02), LEFT, WIDTH - RIGHT, "epoch", whole=True)
     y = Axis(low, high, height - BOTTOM, TOP, ylabel)
@@ -106,6 +105,8 @@ def curves(
         chart.lines.append((css, name, path))
         if name not in [text for _, text in chart.legend]:
             chart.legend.append((css, name))
+    if cut := int((every > high).sum()):
+        chart.note = f"{cut:,} values lie above, up to {every.max():,.4g}."
     if level:
         chart.rules.append((LEFT, y(level[1]), WIDTH - RIGHT, y(level[1]), "level"))
         chart.legend.append(("level", level[0]))
