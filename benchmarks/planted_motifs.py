@@ -27,7 +27,9 @@ GENES = 100
 def expected(signals: Signals) -> np.ndarray:
     """Return E[sum of all parts | promoter], (n,)."""
     n = len(signals.cpg)
-    others = [np.zeros((n, len(FEATURE_NAMES[letter])), kind) for letter, kind in (("H", float), ("T", int), ("M", int))]
+    others = [
+        np.zeros((n, len(FEATURE_NAMES[letter])), kind) for letter, kind in (("H", float), ("T", int), ("M", int))
+    ]
     return expectations(Genes(signals, *others, np.ones(n)))["P"]
 
 

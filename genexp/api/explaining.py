@@ -19,10 +19,9 @@ import numpy as np
 from genexp import console
 from genexp.api import evaluation
 from genexp.api.explanation import SUMMARY, Explanation, insertion_table, profile, report, write
+from genexp.api.prediction import check_usable
+from genexp.api.requests import requested
 from genexp.blocks import PROMOTER
-from genexp.config.conf import CONF_DIR
-from genexp.config.conf import load as load_conf
-from genexp.config.validation import validate
 from genexp.dataset.description import listed
 from genexp.errors import UserError, nearest
 from genexp.explain.config import METHODS, OF_BASES, PER_BASE, Settings
@@ -30,7 +29,6 @@ from genexp.explain.motifs import consensus, read_meme
 from genexp.explain.request import Request
 from genexp.features.tokens import N_TOKEN
 from genexp.files import DAMAGE, free_folder, write_atomically
-from genexp.run import read_metrics
 from genexp.training.strategy import import_tensorflow
 from genexp.version import __version__
 
@@ -85,19 +83,13 @@ class Plan:
         return self.window[0] - (self.members[0].matched.source.description.tss or 0)
 
 
-def settings(**changes: Any) -> Settings:
-    """Return the settings of ``conf/explain.yaml``, with changes."""
-    known = {key: value for key, value in load_conf(CONF_DIR / "explain.yaml").items() if key in Settings.model_fields}
-    other = {**known["dataset"], **(changes.pop("dataset", None) or {})}
-    return validate({**known, **changes, "dataset": other}, Settings, "explain")
-
-
 def explained(
     run: Run | Ensemble, out: str | Path | None, changes: Mapping[str, Any], *, progress: bool
 ) -> Explanation:
     """Explain a run or an ensemble with some of the settings changed; see `genexp.api.Run.explain`."""
     with console.quiet(not progress):
-        plan = check(run, settings(**changes), None if out is None else results_folder(run, str(out)))
+        folder = None if out is None else results_folder(run, str(out))
+        plan = check(run, requested("explain", Settings, changes), folder)
         import_tensorflow()
         return explain(plan)
 
@@ -112,12 +104,9 @@ def results_folder(run: Run | Ensemble, out: str | None) -> Path:
 
 def check(run: Run | Ensemble, chosen: Settings, out: Path | None) -> Plan:
     """Look at runs, dataset and settings; no TensorFlow."""
+    check_usable(run, chosen.checkpoint)
     changes = chosen.dataset.model_dump(exclude_none=True)
     members = run.check(checkpoint=chosen.checkpoint, split=chosen.split, dataset=changes)
-    for member in members:
-        if (read_metrics(member.run) or {}).get("status") == "collapsed":
-            what, hint = "the run has collapsed: it predicts one value for all genes", "explain another run"
-            raise UserError(what, where=member.run.path, hint=hint)
     methods = _methods(members[0], chosen)
     label = _label(members[0].trained_on.labels, chosen.label)
     window, region = _region(members, chosen) if set(methods) & {*OF_BASES} else ((0, 0), (0, 0))

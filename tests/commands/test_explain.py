@@ -10,6 +10,8 @@ import pytest
 
 import genexp as package
 from genexp.api import explaining
+from genexp.api.requests import requested
+from genexp.explain.config import Settings
 from genexp.explain.motifs import write_meme
 
 MOTIF = np.eye(4)[[0, 1, 2, 3, 3]]
@@ -136,14 +138,14 @@ def test_a_collapsed_run_and_missing_blocks_are_refused(finished_run, tmp_path):
     collapsed = shutil.copytree(finished_run, tmp_path / "collapsed")
     metrics = json.loads((collapsed / "metrics.json").read_text())
     (collapsed / "metrics.json").write_text(json.dumps({**metrics, "status": "collapsed"}))
-    with pytest.raises(package.UserError, match="the run has collapsed"):
+    with pytest.raises(package.UserError, match="this run has collapsed"):
         package.open_run(collapsed).explain()
     plan = package.open_run(finished_run).check(split="test")[0]
     for blocks, method in (("HT", "mutagenesis"), ("P", "permutation")):
         data = plan.config.data.model_copy(update={"name": blocks})
         other = replace(plan, config=plan.config.model_copy(update={"data": data}))
         with pytest.raises(package.UserError, match=f"a run on {blocks} cannot be explained by {method}"):
-            explaining._methods(other, explaining.settings(methods=[method]))
+            explaining._methods(other, requested("explain", Settings, {"methods": [method]}))
 
 
 def test_a_motif_longer_than_the_region(finished_run, tmp_path):
