@@ -26,6 +26,7 @@ from genexp.training.strategy import import_tensorflow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genexp.api.explanation import Explanation
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
     from genexp.evaluation.report import Evaluated
 
@@ -180,6 +181,12 @@ class Ensemble:
 
         with console.quiet(not progress):
             return called(self, checkpoint, keys)
+
+    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
+        """Find what the mean prediction comes from; parameters and errors are those of `Run.explain`."""
+        from genexp.api.explaining import explained
+
+        return explained(self, out, settings, progress=progress)
 
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:

@@ -200,8 +200,8 @@ def _check_lengths(
         first = int(long.argmax())
         what = f"{int(long.sum()):,} of {len(names):,} sequences reach beyond the window of the run"
         expected = f"{place.size:,} nt (the window) or {place.length:,} nt (the promoter), or shorter sequences"
-        hint = "long=cut cuts off what lies beyond" + ("; tss=INDEX says where the TSS is" if middle else "")
-        received = f"{lengths[first]:,} nt, of which {at}"
+        received = f"{lengths[first]:,} nt; {at}"
+        hint = "long=cut cuts off what lies beyond"
         raise UserError(what, where=f"{where}, {names[first]}", expected=expected, received=received, hint=hint)
     padded = np.isin(lengths, [n for n, start in each.items() if start > 0 or start + n < place.size])
     for what, rows in (("padded with N", padded), ("cut", long)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from genexp.api.explanation import Explanation
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
 
@@ -47,6 +48,11 @@ class Run:
     def path(self) -> Path:
         """The directory."""
         return self.files.path
+
+    @property
+    def named(self) -> str:
+        """The directory, as text."""
+        return str(self.path)
 
     @cached_property
     def config(self) -> RunConfig:
@@ -99,6 +105,12 @@ class Run:
 
         return load_checkpoint(self.files, name)
 
+    def check(
+        self, *, checkpoint: str = "best", split: str | None = None, dataset: Mapping[str, Any] | None = None
+    ) -> list[evaluation.Plan]:
+        """Look at run and dataset; no TensorFlow. The parameters are those of `evaluate`."""
+        return [evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)]
+
     def evaluate(
         self,
         *,
@@ -138,7 +150,7 @@ class Run:
         """
         with console.quiet(not progress):
             formats = known(plots)
-            plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
+            (plan,) = self.check(checkpoint=checkpoint, split=split, dataset=dataset)
             import_tensorflow()
             folder = (
                 None if out is None else evaluation.results_folder(str(self.path), checkpoint, split, None, str(out))
@@ -267,6 +279,32 @@ class Run:
 
         with console.quiet(not progress):
             return called(self, checkpoint, keys)
+
+    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
+        """Find what the predictions come from: bases, motifs and features.
+
+        Parameters
+        ----------
+        out
+            A folder for arrays, tables and figures; None writes nothing.
+        progress
+            Print what is done.
+        **settings
+            Keys of ``genexp explain``: ``methods=["mutagenesis"], most=5, region=[-500, 500]``.
+
+        Returns
+        -------
+        Explanation
+            Its ``contributions`` are arrays, its ``profile``, ``permutation`` and ``insertion`` tables.
+
+        Raises
+        ------
+        UserError
+            As ``genexp explain`` prints it.
+        """
+        from genexp.api.explaining import explained
+
+        return explained(self, out, settings, progress=progress)
 
     def resume(
         self,

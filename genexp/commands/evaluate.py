@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -43,14 +43,10 @@ class Config(Schema):
 def check(config: Config) -> tuple[list[evaluation.Plan], Ensemble | None, Path]:
     """Look at the run, or the members of an ensemble, the dataset, and the folder for the results."""
     found, changes = open_runs(config.run_dir), config.dataset.model_dump(exclude_none=True)
-    chosen: dict[str, Any] = {"checkpoint": config.checkpoint, "split": config.split, "dataset": changes}
-    if isinstance(found, Ensemble):
-        plans, named = found.check(**chosen), found.named
-        if len(config.run_dir) > 1 and config.out is None:
-            raise UserError("the results of several runs need a folder", where="out", hint="add out=DIR")
-    else:
-        plans, named = [evaluation.check(found.files, **chosen)], str(found.path)
-    out = evaluation.results_folder(named, config.checkpoint, config.split, config.dataset.root, config.out)
+    plans = found.check(checkpoint=config.checkpoint, split=config.split, dataset=changes)
+    if len(config.run_dir) > 1 and config.out is None:
+        raise UserError("the results of several runs need a folder", where="out", hint="add out=DIR")
+    out = evaluation.results_folder(found.named, config.checkpoint, config.split, config.dataset.root, config.out)
     return plans, found if isinstance(found, Ensemble) else None, out
 
 

@@ -8,9 +8,8 @@ from typing import Literal
 from pydantic import Field
 
 from genexp import console
-from genexp.api import variant_effects
+from genexp.api import variant_carriers, variant_effects
 from genexp.api.ensembles import open_runs
-from genexp.api.prediction_tables import check_table
 from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.schema import PathText, PathTexts
@@ -28,19 +27,19 @@ EXAMPLES = (
 )
 
 
-class Config(variant_effects.Request):
+class Config(variant_carriers.Request):
     """The whole config of ``genexp variants``."""
 
     run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
-    out: PathText = Field(description="table to write, .tsv or .parquet")
+    out: PathText = Field(description="table to write: .tsv or .parquet; or the VCF again: .vcf or .vcf.gz")
     hardware: HardwareConfig
 
 
-def check(config: Config) -> variant_effects.Plan:
+def check(config: Config) -> variant_carriers.Plan:
     """Look at the run and the table to write, and read all files."""
-    check_table(Path(config.out))
-    return variant_effects.check(open_runs(config.run_dir), config, config.checkpoint)
+    variant_effects.check_out(Path(config.out), config)
+    return variant_carriers.check(open_runs(config.run_dir), config, config.checkpoint)
 
 
 def run(composed: Composed[Config]) -> None:

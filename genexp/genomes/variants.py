@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,15 @@ from genexp.errors import UserError
 from genexp.features.tokens import reverse_complement, tokens_from_text
 from genexp.files import damage_reported, in_short
 from genexp.genomes.genome import Genome
-from genexp.prepare.opening import first_bytes, open_bytes
-from genexp.prepare.tables import Table, look_at
+from genexp.prepare.opening import first_bytes, open_bytes, open_text
+
+if TYPE_CHECKING:
+    from genexp.prepare.tables import Table
 
 #: Columns of a table of variants; the last may be missing.
 COLUMNS = ("chromosome", "position", "ref", "alt", "id")
+#: How files begin.
+VCF, BCF = b"##fileformat=VCF", b"BCF"
 
 
 class Call(NamedTuple):
@@ -68,14 +72,20 @@ def read_sites(path: Path, *, genotypes: bool = False) -> Iterator[Site]:
 
     A UserError is raised if the file is neither or is damaged. `genotypes` reads the calls of samples that carry one.
     """
-    with open_bytes(path) as file:
-        head = file.read(16)
-    if head.startswith((b"##fileformat=VCF", b"BCF")):
+    from genexp.prepare.tables import look_at
+
+    if begins_as(path, VCF, BCF):
         yield from _vcf(path, genotypes=genotypes)
     elif genotypes:
         raise UserError("haplotypes need genotypes", where=f"vcf={path}", expected="VCF or BCF", received="a table")
     else:
         yield from _rows(look_at(path, "vcf"))
+
+
+def begins_as(path: Path, *heads: bytes) -> bool:
+    """Tell whether a file, which may be packed, begins with one of these."""
+    with open_bytes(path) as file:
+        return file.read(16).startswith(heads)
 
 
 def _vcf(path: Path, *, genotypes: bool) -> Iterator[Site]:
@@ -99,6 +109,29 @@ def _vcf(path: Path, *, genotypes: bool) -> Iterator[Site]:
                 yield Site(record.id or ".", record.chrom, record.start, record.ref or "", record.alts or (), calls)
     finally:
         pysam.set_verbosity(before)
+
+
+#: What a VCF says of one allele: chromosome, position from 0, reference and alternative.
+Allele = tuple[str, int, str, str]
+
+
+def annotate(path: Path, out: Path, field: str, meaning: str, found: Mapping[Allele, Sequence[str]]) -> None:
+    """Write a VCF again, plain or with bgzip (.gz), with what was found for its alleles in the INFO field `field`."""
+    import pysam
+
+    described = f'##INFO=<ID={field},Number=.,Type=String,Description="{meaning}">'
+    packed = out.suffix == ".gz"
+    with open_text(path) as source, pysam.BGZFile(str(out), "wb", None) if packed else out.open("wb") as file:
+        for line in source:
+            columns = line.rstrip("\r\n").split("\t")
+            if line.startswith("#CHROM"):
+                file.write(f"{described}\n".encode())
+            elif not line.startswith("#") and len(columns) > 7:
+                chromosome, position, _, ref, alts, _, _, info = columns[:8]
+                alleles = [(chromosome, int(position) - 1, ref, alt) for alt in alts.split(",")]
+                if entries := [entry for allele in alleles for entry in found.get(allele, ())]:
+                    columns[7] = ("" if info == "." else f"{info};") + f"{field}={','.join(entries)}"
+            file.write(("\t".join(columns) + "\n").encode())
 
 
 @contextmanager
@@ -148,10 +181,10 @@ def is_sequence(allele: str) -> bool:
 def edit_of(site: Site, alt: str, tss: int, strand: str) -> Edit:
     """Return an allele as an edit along the strand of a gene, without bases that both alleles begin or end with."""
     ref, alt, start = site.ref.upper(), alt.upper(), site.position
-    while ref and alt and ref[-1] == alt[-1]:
-        ref, alt = ref[:-1], alt[:-1]
     while ref and alt and ref[0] == alt[0]:
         ref, alt, start = ref[1:], alt[1:], start + 1
+    while ref and alt and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
     end, bases = start + len(ref), tokens_from_text(alt)
     if strand == "-":
         return Edit(tss + 1 - end, tss + 1 - start, tuple(reverse_complement(bases).tolist()))

@@ -9,7 +9,7 @@ from made_models import LinearPredictor, made_run
 from toy_organism import DOWNSTREAM, UPSTREAM, Organism, write, write_genome, write_gtf
 
 from genexp import console
-from genexp.api import variant_effects
+from genexp.api import variant_carriers, variant_effects
 from genexp.api.requests import requested
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
@@ -31,7 +31,7 @@ def toy(monkeypatch, tmp_path):
 
 def planned(run, **keys):
     files = {"vcf": "v.tsv", "fasta": "g.fa", "gtf": "g.gtf", "shifts": SHIFTS}
-    return variant_effects.check(run, requested("variants", variant_effects.Request, {**files, **keys}))
+    return variant_carriers.check(run, requested("variants", variant_carriers.Request, {**files, **keys}))
 
 
 def drawn(toy, number=120, seed=0):
@@ -143,14 +143,15 @@ def test_unknown_phase_and_alleles_that_exclude_each_other_are_left_out(toy, tmp
     pytest.importorskip("pysam", reason="needs the extra genome")
     toy.folder = tmp_path
     calls = [
-        (-20, other, "0/1", "0|1", "0/1", "./1"),
-        (-20, lambda ref: other(other(ref)), "0|1", "0|1", "0/0", "0/0"),
-        (-8, other, "1|1", "1|1", "1|1", "1|1"),
+        (-20, other, "0/1", "0|1", "0/1", "./1", "0|0"),
+        (-20, lambda ref: other(other(ref)), "0|1", "0|1", "0/0", "0/0", "0|0"),
+        (-8, other, "1|1", "1|1", "1|1", "1|1", "1|1"),
+        (-7, lambda _: "<DEL>", "0|0", "0|0", "0|0", "0|0", "0|1"),
     ]
-    vcf(toy, calls, samples=("unphased", "twice", "one", "missing"))
+    vcf(toy, calls, samples=("unphased", "twice", "one", "missing", "symbol"))
     plan = planned(made_run(tmp_path), vcf="v.vcf", haplotypes=True)
     assert [carrier.cells[:2] for carrier in plan.carriers] == [("twice", 1), ("one", 1), ("one", 2)]
-    assert plan.counts["genes of samples whose phase is unknown"] == 2
+    assert plan.counts["genes of samples with unknown phase or alleles"] == 3
     assert plan.counts["haplotypes with alleles that exclude each other"] == 1
 
 
@@ -188,3 +189,32 @@ def test_errors_are_reported_before_anything_is_predicted(toy, tmp_path, table, 
     write(tmp_path / "v.tsv", table(toy))
     with pytest.raises(UserError, match=expected):
         planned(made_run(tmp_path), **keys)
+
+
+def test_a_vcf_is_written_again_with_the_results(toy, tmp_path):
+    pysam = pytest.importorskip("pysam", reason="needs the extra genome")
+    toy.folder = tmp_path
+    calls = [
+        (-20, lambda ref: f"{other(ref)},<DEL>", "0|1", "1/1"),
+        (-5, other, "1|1", "0/0"),
+        (200, other, "0/0", "0/0"),
+    ]
+    gene = vcf(toy, calls)
+    run, out = made_run(tmp_path), tmp_path / "out.vcf.gz"
+    plan = planned(run, vcf="v.vcf")
+    variant_effects.check_out(out, plan.request)
+    variant_effects.write(plan, out, "the command")
+    table = pd.concat(variant_effects.effects(plan), ignore_index=True)
+    with pysam.VariantFile(str(out)) as file:
+        names = file.header.info["GENEXP"].description.partition(": ")[2].split("|")
+        records = [record.info.get("GENEXP") for record in file]
+    assert names == ["alt", "gene", "strand", "distance", "reference", "alternative", "difference", "sd", "agreement"]
+    assert [len(entries or ()) for entries in records] == [1, 1, 0]
+    for (entry,), row in zip(records[:2], table.to_dict("records"), strict=True):
+        cells = dict(zip(names, entry.split("|"), strict=True))
+        assert (cells["gene"], cells["alt"], int(cells["distance"])) == (gene.name, row["alt"], row["distance"])
+        np.testing.assert_allclose(float(cells["difference"]), row["difference"], rtol=1e-5)
+    with pytest.raises(UserError, match="it exists already"):
+        variant_effects.check_out(out, plan.request)
+    with pytest.raises(UserError, match="only single variants of a VCF"):
+        variant_effects.check_out(tmp_path / "b.vcf", plan.request.model_copy(update={"haplotypes": True}))

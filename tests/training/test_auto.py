@@ -25,6 +25,16 @@ def test_the_rows_of_every_model_are_settings_that_exist(model):
         assert set(row.blocks + row.without) <= set("PHTM")
 
 
+@pytest.mark.parametrize("model", [name for name in names() if config_class(name).reads == "bases"])
+def test_what_the_published_sizes_fit_the_chosen_sizes_fit_too(model):
+    """Else ``auto`` would refuse promoters that ``published`` reads."""
+    published = api.compose(f"model={model}", "settings=published").model
+    for genes in (1000, 20_000):
+        for promoter in range(published.shortest(), 3000, 50):
+            chosen = row_for(model, Facts("files", genes, promoter, "PH")).model
+            assert published.model_copy(update=chosen).shortest() <= promoter
+
+
 @pytest.mark.parametrize(
     ("conditions", "fits"),
     [
