@@ -157,5 +157,5 @@ def _worst(rows: pd.DataFrame, labels: np.ndarray, predictions: np.ndarray) -> d
     for n in order:
         numbers = f"{labels[n]:.3f}", f"{predictions[n]:.3f}", f"{labels[n] - predictions[n]:+.3f}"
         cells.append([names.iloc[n], *numbers, *(str(column.iloc[n]) for column in more)])
-    head = ["gene", "measured", "predicted", "residual", *(["chromosome"] if more else [])]
+    head = ["gene", "measured", "predicted", "residual", *(["chr."] if more else [])]
     return {"head": head, "rows": cells}

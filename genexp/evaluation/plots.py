@@ -241,9 +241,9 @@ def _metric_lines(metrics: Mapping[str, Any], *, short: bool = False) -> str:
     """
     low, high = metrics["r2_ci95"]
     if short:
-        return f"{TITLES['r2']} = {metrics['r2']:.3f}    n = {metrics['n']:,}"
-    rank = f"Spearman ρ = {as_text(metrics['spearman'])}    " if "spearman" in metrics else ""
-    first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})"
+        return f"{TITLES['r2']} = {metrics['r2']:.3f}, n = {metrics['n']:,}"
+    rank = f"Spearman ρ = {as_text(metrics['spearman'])}, " if "spearman" in metrics else ""
+    first = f"{TITLES['r2']} = {metrics['r2']:.3f} (95% CI {low:.3f} to {high:.3f})"
     return f"{first}\n{rank}n = {metrics['n']:,} genes"
 
 

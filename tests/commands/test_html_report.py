@@ -101,7 +101,7 @@ def test_pages_open_without_errors_and_fit_phone_and_desktop(several, tmp_path, 
     for page in (pages["one"], pages["all"]):
         assert [text for text in wanted if text not in page] == []
     assert "Pearson r² of the validation genes" in pages["one"]
-    assert "permutation importance of features" in pages["one"]
+    assert "Permutation importance of features" in pages["one"]
     assert "3 runs in 2 groups" in pages["all"]
     assert "This run is interrupted" in pages["dead"]
     assert "a &lt;signal&gt;" in pages["dead"]
