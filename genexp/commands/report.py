@@ -34,4 +34,4 @@ def check(config: Config) -> reporting.Plan:
 def run(composed: Composed[Config]) -> None:
     """Write the page."""
     out = reporting.write(check(composed.config))
-    console.say(f"{out.stat().st_size / 1e6:.1f} MB, opens in any browser without a network: {relative(out)}")
+    console.say(f"{out.stat().st_size / 1e3:,.0f} kB, opens in any browser without a network: {relative(out)}")
