@@ -34,12 +34,15 @@ FORMAT = 1
 #: What a run writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
-    *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "tensorboard", "multirun.yaml"),
+    *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "training_features.csv"),
+    *("tensorboard", "multirun.yaml"),
 )
 #: What may be left of a process that died before it wrote config.yaml; a directory with nothing else is free.
 JOB_LOG = "job.log"
 LEFT_BEHIND = (".hydra", "train.log", JOB_LOG)
 CHECKPOINTS = ("best", "last")
+#: The one model of a folder that ``genexp export format=hub`` wrote.
+EXPORTED = "model.keras"
 #: The splits that metrics.json reports; training genes say nothing about new ones.
 HELD_OUT = ("valid", "test")
 HISTORY_COLUMNS = ("epoch", "loss", "val_loss", "val_r2", "lr", "seconds", "val_seconds")
@@ -104,13 +107,15 @@ class RunDirectory:
     plots = property(lambda self: self.path / "plots")
     checkpoints = property(lambda self: self.path / "checkpoints")
     training_genes = property(lambda self: self.path / "training_genes.npz")
+    training_features = property(lambda self: self.path / "training_features.csv")
     state = property(lambda self: self.path / "checkpoints" / "state" / "state.npz")
     vectors = property(lambda self: self.path / "embedding" / "vectors.npz")
     tensorboard = property(lambda self: self.path / "tensorboard")
 
     def checkpoint(self, name: str) -> Path:
-        """Return the path of the ``best`` or ``last`` model."""
-        return self.path / "checkpoints" / f"{name}.keras"
+        """Return the path of the ``best`` or ``last`` model; an exported folder holds the best alone."""
+        own, exported = self.path / "checkpoints" / f"{name}.keras", self.path / EXPORTED
+        return exported if name == "best" and not own.is_file() and exported.is_file() else own
 
 
 def make_directory(wanted: str | Path) -> Path:

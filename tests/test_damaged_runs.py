@@ -12,6 +12,7 @@ from mutations import mutated, mutated_archive
 from genexp.api.evaluation import _is_evaluation, against_stored, check
 from genexp.api.runs import Run
 from genexp.dataset.overlap import TrainingGenes
+from genexp.dataset.ranges import read_ranges
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors, random_vectors
 from genexp.porting.reading import read_checkpoint
@@ -73,6 +74,7 @@ READERS = {
     "predictions.csv": lambda folder: Run(folder).predictions,
     ".hydra/overrides.yaml": read_overrides,
     "training_genes.npz": lambda folder: TrainingGenes.load(folder / "training_genes.npz"),
+    "training_features.csv": lambda folder: read_ranges(folder / "training_features.csv", {"H": 8}),
     "embedding/vectors.npz": lambda folder: load_vectors(folder / "embedding" / "vectors.npz").summary(),
     "checkpoints/state/state.npz": use_state,
     "checkpoints/best.keras": lambda folder: check_checkpoint(find_run(folder), "best"),

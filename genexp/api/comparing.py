@@ -141,7 +141,8 @@ class Comparison:
 
     def write(self, out: str | Path) -> Path:
         """Write tables (Markdown, CSV, JSON) and the figure (PDF, SVG, PNG) into a new folder, and return it."""
-        from genexp.evaluation.comparison_figure import FIGURES, draw
+        from genexp.evaluation.comparison_figure import draw
+        from genexp.evaluation.figure_formats import FIGURES
 
         target = free_folder(str(out))
         with whole_or_nothing(target) as folder:
@@ -150,7 +151,8 @@ class Comparison:
             write_atomically(folder / "comparison.md", as_markdown(self.content))
             for name in ("groups", "tests", "runs"):
                 write_atomically(folder / f"{name}.csv", getattr(self, name).to_csv(index=False))
-            for suffix in FIGURES:
+            values = sum(len(group["runs"]) for of_set in self.content["sets"] for group in of_set["groups"])
+            for suffix in FIGURES if values > 1 else ():  # one point says nothing
                 write_atomically(folder / f"comparison.{suffix}", draw(self.content, suffix))
         return target
 

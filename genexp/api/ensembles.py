@@ -8,8 +8,6 @@ from glob import has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from genexp import console
 from genexp.api import evaluation
 from genexp.api.found import find_runs
@@ -18,8 +16,9 @@ from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription, listed
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
+from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.repeats import plain, summaries
+from genexp.evaluation.repeats import mean_and_sd, plain, summaries
 from genexp.run import find_run
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
@@ -27,6 +26,7 @@ from genexp.training.strategy import import_tensorflow
 if TYPE_CHECKING:
     import pandas as pd
 
+    from genexp.api.explanation import Explanation
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
     from genexp.evaluation.report import Evaluated
 
@@ -107,6 +107,7 @@ class Ensemble:
         split: str | None = None,
         dataset: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
+        plots: str | Sequence[str] = "png",
         progress: bool = True,
     ) -> dict[str, Any]:
         """Compute the metrics of the mean prediction; parameters and errors are those of `Run.evaluate`.
@@ -119,12 +120,14 @@ class Ensemble:
             deviation over members of a prediction, as the mean over genes and labels.
         """
         with console.quiet(not progress):
-            plans = self.check(checkpoint=checkpoint, split=split, dataset=dataset)
+            formats, plans = known(plots), self.check(checkpoint=checkpoint, split=split, dataset=dataset)
             import_tensorflow()
             folder = None if out is None else evaluation.results_folder(self.named, checkpoint, split, None, str(out))
-            return self.evaluated(plans, folder)
+            return self.evaluated(plans, folder, formats)
 
-    def evaluated(self, plans: Sequence[evaluation.Plan], out: Path | None) -> dict[str, Any]:
+    def evaluated(
+        self, plans: Sequence[evaluation.Plan], out: Path | None, plots: Sequence[str] = ("png",)
+    ) -> dict[str, Any]:
         """Evaluate the members one after another, print the results, write them and return them as metrics.json."""
         first, checkpoint = plans[0], plans[0].checkpoint
         found = list(_each(plans))
@@ -136,7 +139,7 @@ class Ensemble:
         seen = evaluation.count(plans, result.dataset, f"the {len(plans)} members")
         models = ", ".join(dict.fromkeys(run.config.model.name for run in self.runs))
         title = f"ensemble of {len(plans)}: {models}"
-        content = evaluation.report(first, self.named, title, result, seen, out, members=members)
+        content = evaluation.report(first, self.named, title, result, seen, out, plots, members=members)
         for split, metrics in each.items():
             r2 = metrics["r2"]
             console.say(
@@ -153,14 +156,37 @@ class Ensemble:
         checkpoint: str = "best",
     ) -> Predicted:
         """Predict the expression of other promoters; parameters and errors are those of `Run.predict`."""
-        from genexp.api.prediction import fasta_promoters, predict
+        from genexp.api.prediction import Predictor, predict
 
-        if isinstance(promoters, str | Path):
-            promoters = fasta_promoters(Path(promoters))[1]
-        each = [
-            predict(run.checkpoint(checkpoint), run.config, run.dataset, promoters, features or {}) for run in self.runs
-        ]
-        return Predicted(*_mean_and_sd(each))
+        found = predict(Predictor(self, checkpoint), promoters, features or {})
+        return Predicted(*mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
+
+    def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict the expression of the genes of files; parameters and errors are those of `Run.predict_table`."""
+        from genexp.api.predicting import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict along a chromosome; parameters and errors are those of `Run.scan`."""
+        from genexp.api.scanning import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def variants(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict what variants do; parameters and errors are those of `Run.variants`."""
+        from genexp.api.variant_effects import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
+        """Find what the mean prediction comes from; parameters and errors are those of `Run.explain`."""
+        from genexp.api.explaining import explained
+
+        return explained(self, out, settings, progress=progress)
 
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:
@@ -171,12 +197,6 @@ def open_runs(named: Sequence[str]) -> Run | Ensemble:
     if len(named) > 1 or holds_runs or (has_magic(named[0]) and not place.exists()):
         return Ensemble(named)
     return Run(find_run(place).path)
-
-
-def _mean_and_sd(predictions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and standard deviation over members, computed in float64, as float32."""
-    values = np.stack(predictions).astype(np.float64)
-    return values.mean(axis=0).astype(np.float32), values.std(axis=0, ddof=1).astype(np.float32)
 
 
 def _each(plans: Sequence[evaluation.Plan]) -> Iterator[Evaluated]:
@@ -207,7 +227,7 @@ def _joined(found: Sequence[Evaluated], seed: int) -> Evaluated:
     dataset = found[0].dataset
     predictions, spread, metrics = {}, {}, {}
     for split in found[0].predictions:
-        predictions[split], spread[split] = _mean_and_sd([member.predictions[split] for member in found])
+        predictions[split], spread[split] = mean_and_sd([member.predictions[split] for member in found])
         labels, names = dataset.splits[split].labels, dataset.description.labels
         metrics[split] = label_metrics(labels, predictions[split], names, seed=seed)
     return replace(found[0], predictions=predictions, metrics=metrics, spread=spread)

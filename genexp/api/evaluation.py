@@ -66,7 +66,7 @@ def check(
         hint += ", or import with data=P: it leaves out the 6 half-life features of Xpresso's public weights"
     matched = match(trained_on, source)
     aligned = align(trained_on, matched.source, config.data.name, hint, own=not dataset)
-    window = _same_window(trained_on, source.description)
+    window = same_window(trained_on, source.description)
     choices: dict[str | None, Sequence[str]] = {None: HELD_OUT, "all": SPLITS, **{name: (name,) for name in SPLITS}}
     if split not in choices:
         names = [name for name in choices if name]
@@ -86,7 +86,7 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
     return folder_dataset(**changes)
 
 
-def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
+def same_window(trained_on: DatasetDescription, found: DatasetDescription) -> tuple[int, int] | None:
     """Return the run's window, moved so that it lies around the TSS of this dataset as it did in training.
 
     Without a TSS in both, the sequences must be as long as those of training.
@@ -113,7 +113,7 @@ def _same_window(trained_on: DatasetDescription, found: DatasetDescription) -> t
     return left, right
 
 
-def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
+def evaluate(plan: Plan, out: str | Path | None = None, plots: Sequence[str] = ("png",)) -> dict[str, Any]:
     """Evaluate, print the results, write them into folder `out` unless it is None, and return them as metrics.json."""
     status = (read_metrics(plan.run) or {}).get("status", "unfinished")
     if status != "completed":
@@ -121,7 +121,7 @@ def evaluate(plan: Plan, out: str | Path | None = None) -> dict[str, Any]:
     dataset = read_genes(plan)
     seen = count([plan], dataset, plan.run.path.name)
     result = evaluated(plan, dataset)
-    found = report(plan, str(plan.run.path), plan.config.model.name, result, seen, out)
+    found = report(plan, str(plan.run.path), plan.config.model.name, result, seen, out, plots)
     for line, warning in against_stored(plan, result.metrics, dataset):
         (console.warn if warning else console.say)(line)
     return found
@@ -153,11 +153,19 @@ def evaluated(plan: Plan, dataset: Dataset) -> Evaluated:
 
 
 def report(
-    plan: Plan, named: str, model: str, result: Evaluated, seen: Seen, out: str | Path | None, **more: Any
+    plan: Plan,
+    named: str,
+    model: str,
+    result: Evaluated,
+    seen: Seen,
+    out: str | Path | None,
+    plots: Sequence[str],
+    **more: Any,
 ) -> dict[str, Any]:
     """Print results, write them into folder `out` unless it is None, and return them as metrics.json, with `more`.
 
     `named` is the directory of the run; of an ensemble that of the sweep, or a list, and `plan` is its first member's.
+    `plots` are the formats of the plots.
     """
     from genexp.evaluation.report import results_table, tied_predictions, write_report
 
@@ -178,7 +186,8 @@ def report(
         target = Path(out)
         with whole_or_nothing(target) as folder:
             folder.mkdir()
-            write_report(result, folder / "predictions.csv", folder / "plots", f"{found['model']}, {found['data']}")
+            title = f"{found['model']}, {found['data']}"
+            write_report(result, folder / "predictions.csv", folder / "plots", title, formats=plots)
             write_json(folder / "metrics.json", found)
             if _is_evaluation(target, named):
                 shutil.rmtree(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from genexp import console
 from genexp.errors import UserError
 from genexp.files import whole_or_nothing
 from genexp.models import load_model
-from genexp.run import RunDirectory, check_checkpoint
+from genexp.run import EXPORTED, RunDirectory, check_checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -31,12 +32,14 @@ GENES, BATCHES = 16, (16, 1)
 class Format:
     """An export format: the name of what it writes, the packages it needs, and a function.
 
-    `write` writes a model to a path and returns how to ask what was written.
+    `write` writes a model to a path and returns how to ask what was written; `beside` writes what belongs to it, if
+    the path is a folder for more than the model.
     """
 
     file: str
     packages: tuple[str, ...]
     write: Callable[[keras.Model, Path], Answer]
+    beside: Callable[[Plan, Path], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,20 @@ class Plan:
     format: str
     out: Path
     tolerance: float
+    license: str | None
 
 
-def check(run: RunDirectory, checkpoint: str, format: str, out: str | None, tolerance: float = 1e-4) -> Plan:
+def check(
+    run: RunDirectory,
+    checkpoint: str,
+    format: str,
+    out: str | None,
+    tolerance: float = 1e-4,
+    license: str | None = None,
+) -> Plan:
     """Look at run, packages and target; `out` is what to write, None: in ``export/`` of the run.
 
-    `tolerance` is how far the answers may differ, in units of the label.
+    `tolerance` is how far the answers may differ, in units of the label; `license` is that of the model, for a hub.
     """
     check_checkpoint(run, checkpoint)
     chosen = FORMATS.get(format)
@@ -63,12 +74,17 @@ def check(run: RunDirectory, checkpoint: str, format: str, out: str | None, tole
     if missing:
         hint = f"pip install 'genexp[{format}]'"
         raise UserError(f"format={format} needs packages that are not installed", received=missing, hint=hint)
+    if license and format != "hub":
+        raise UserError("a licence is written with format=hub alone", where=f"license={license}", hint="leave it out")
+    if license and not re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", license):
+        what, expected = "this is no name of a licence", "a name as model hubs have them: mit, apache-2.0, cc-by-4.0"
+        raise UserError(what, where="license", expected=expected, received=license)
     target = Path(out).expanduser().resolve() if out else run.path / "export" / chosen.file
     if target.suffix != Path(chosen.file).suffix and target.suffix not in (".keras", ".onnx"):
         target = target.with_name(target.name + Path(chosen.file).suffix)
     if target.exists():
         raise UserError("this exists already; it is not overwritten", where=f"out={target}")
-    return Plan(run, checkpoint, format, target, tolerance)
+    return Plan(run, checkpoint, format, target, tolerance, license)
 
 
 def export(plan: Plan) -> Path:
@@ -86,6 +102,8 @@ def export(plan: Plan) -> Path:
             limit = f"a difference of at most {plan.tolerance:g} on {GENES} random genes"
             hint = "use format=keras; a run with hardware.precision=mixed_... may need a larger tolerance"
             raise UserError(what, where=f"format={plan.format}", expected=limit, received=f"{error:.3g}", hint=hint)
+        if beside := FORMATS[plan.format].beside:
+            beside(plan, written)
     console.say(f"{plan.format}: read back, compared on {GENES} random genes: maximum difference {error:.2g}")
     return plan.out
 
@@ -142,8 +160,24 @@ def write_onnx(model: keras.Model, path: Path) -> Answer:
     return lambda part: session.run(None, {name: part[name] for name in wanted})[0]
 
 
+def write_hub(model: keras.Model, path: Path) -> Answer:
+    """Write the model of a hub folder."""
+    path.mkdir()
+    return write_keras(model, path / EXPORTED)
+
+
+def write_hub_files(plan: Plan, path: Path) -> None:
+    """Write what a hub folder has beside the model."""
+    from genexp.api.hub import write_beside
+
+    if plan.license is None:
+        console.warn("the card says license: unknown; name the licence of the model, such as license=mit")
+    write_beside(plan.run, plan.checkpoint, plan.license, path)
+
+
 FORMATS: dict[str, Format] = {
-    "keras": Format("model.keras", (), write_keras),
+    "keras": Format(EXPORTED, (), write_keras),
     "saved_model": Format("saved_model", (), write_saved_model),
     "onnx": Format("model.onnx", ("tf2onnx", "onnxruntime"), write_onnx),
+    "hub": Format("hub", (), write_hub, write_hub_files),
 }

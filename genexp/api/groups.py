@@ -15,7 +15,7 @@ from genexp.training.config import RunConfig, read_config
 
 #: Keys of a config that do not make another experiment: what a repeat changes, where it was computed or logged, how its
 #: settings (which stand there too) were found, and what was computed beside it.
-REPEATED = ("seed", "hardware", "logger", "settings", "baseline")
+REPEATED = ("seed", "hardware", "logger", "settings", "baseline", "plots")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,6 +11,7 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
+from genexp.evaluation.figure_formats import known
 from genexp.run import RunDirectory, check_checkpoint, find_run, read_metrics, read_table
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.strategy import import_tensorflow
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
+    from genexp.api.explanation import Explanation
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
 
 
@@ -46,6 +48,11 @@ class Run:
     def path(self) -> Path:
         """The directory."""
         return self.files.path
+
+    @property
+    def named(self) -> str:
+        """The directory, as text."""
+        return str(self.path)
 
     @cached_property
     def config(self) -> RunConfig:
@@ -98,6 +105,12 @@ class Run:
 
         return load_checkpoint(self.files, name)
 
+    def check(
+        self, *, checkpoint: str = "best", split: str | None = None, dataset: Mapping[str, Any] | None = None
+    ) -> list[evaluation.Plan]:
+        """Look at run and dataset; no TensorFlow. The parameters are those of `evaluate`."""
+        return [evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)]
+
     def evaluate(
         self,
         *,
@@ -105,6 +118,7 @@ class Run:
         split: str | None = None,
         dataset: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
+        plots: str | Sequence[str] = "png",
         progress: bool = True,
     ) -> dict[str, Any]:
         """Compute the metrics again.
@@ -119,6 +133,8 @@ class Run:
             Keys of the group ``dataset`` that replace the run's own: ``{"root": "elsewhere"}``.
         out
             A new folder for metrics.json, predictions.csv and plots/; None writes nothing.
+        plots
+            File formats of the plots: ``png``, ``pdf``, ``svg``, or several.
         progress
             Print what is done.
 
@@ -133,12 +149,13 @@ class Run:
             As ``genexp evaluate`` prints it.
         """
         with console.quiet(not progress):
-            plan = evaluation.check(self.files, checkpoint=checkpoint, split=split, dataset=dataset)
+            formats = known(plots)
+            (plan,) = self.check(checkpoint=checkpoint, split=split, dataset=dataset)
             import_tensorflow()
             folder = (
                 None if out is None else evaluation.results_folder(str(self.path), checkpoint, split, None, str(out))
             )
-            return evaluation.evaluate(plan, folder)
+            return evaluation.evaluate(plan, folder, formats)
 
     def predict(
         self,
@@ -170,10 +187,124 @@ class Run:
         UserError
             If blocks, lengths or widths are not those of the run.
         """
-        from genexp.api.prediction import predict
+        from genexp.api.prediction import Predictor, predict
 
-        model = self.model if checkpoint == "best" else self.checkpoint(checkpoint)
-        return predict(model, self.config, self.dataset, promoters, features or {})
+        found: PerLabel = predict(Predictor(self, checkpoint), promoters, features or {})[0]
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict the expression of the genes of files, with the checks of ``genexp predict``.
+
+        Parameters
+        ----------
+        checkpoint
+            ``best`` or ``last``.
+        progress
+            Print what is done.
+        **keys
+            Those of the command but out: ``fasta="promoters.fa", features="halflife.csv"``,
+            ``fasta="genome.fa", gtf="genes.gtf", features="mean"``, ``dataset={"root": "elsewhere"}``, and so on.
+
+        Returns
+        -------
+        DataFrame
+            The table that the command writes: id, coordinates, predictions, in the unit of the label too.
+
+        Raises
+        ------
+        UserError
+            As ``genexp predict`` prints it.
+        """
+        from genexp.api.predicting import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict along a chromosome, on both strands, with the checks of ``genexp scan``.
+
+        Parameters
+        ----------
+        checkpoint
+            ``best`` or ``last``.
+        progress
+            Print what is done.
+        **keys
+            Those of the command: ``fasta="genome.fa", region="chr7:27090000-27250000", step=100``, and so on.
+
+        Returns
+        -------
+        DataFrame
+            A row for each position and strand: chromosome, start, end (0-based, half-open: the base that is taken for
+            the TSS), strand, the columns of `predict_table`, and ``unknown_bases`` of what the model sees. With
+            ``out``, the folder that the command writes is written, too.
+
+        Raises
+        ------
+        UserError
+            As ``genexp scan`` prints it.
+        """
+        from genexp.api.scanning import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def variants(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
+        """Predict what variants do to the expression of genes near them, with the checks of ``genexp variants``.
+
+        Parameters
+        ----------
+        checkpoint
+            ``best`` or ``last``.
+        progress
+            Print what is done.
+        **keys
+            Those of the command but out: ``vcf="v.vcf.gz", fasta="genome.fa", gtf="genes.gtf"``, and so on.
+
+        Returns
+        -------
+        DataFrame
+            A row for each allele, or haplotype, and each gene whose window it changes: the gene with its place (tss and
+            position are counted from 1; distance along the strand from the TSS), ``reference``, ``alternative`` and
+            ``difference`` in the unit of the labels of training; of an ensemble ``sd``, the standard deviation of the
+            difference, and ``agreement``, the share of members with the sign of the mean. ``log10_difference`` where
+            the label is a logarithm of known scale.
+
+        Raises
+        ------
+        UserError
+            As ``genexp variants`` prints it.
+        """
+        from genexp.api.variant_effects import called
+
+        with console.quiet(not progress):
+            return called(self, checkpoint, keys)
+
+    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
+        """Find what the predictions come from: bases, motifs and features.
+
+        Parameters
+        ----------
+        out
+            A folder for arrays, tables and figures; None writes nothing.
+        progress
+            Print what is done.
+        **settings
+            Keys of ``genexp explain``: ``methods=["mutagenesis"], most=5, region=[-500, 500]``.
+
+        Returns
+        -------
+        Explanation
+            Its ``contributions`` are arrays, its ``profile``, ``permutation`` and ``insertion`` tables.
+
+        Raises
+        ------
+        UserError
+            As ``genexp explain`` prints it.
+        """
+        from genexp.api.explaining import explained
+
+        return explained(self, out, settings, progress=progress)
 
     def resume(
         self,
@@ -211,17 +342,26 @@ class Run:
             resume(self.path, epochs=epochs, patience=patience, hardware=hardware, command=f"{self!r}.resume()")
         return Run(self.path)
 
-    def export(self, format: str = "keras", out: str | Path | None = None, *, checkpoint: str = "best") -> Path:
+    def export(
+        self,
+        format: str = "keras",
+        out: str | Path | None = None,
+        *,
+        checkpoint: str = "best",
+        license: str | None = None,
+    ) -> Path:
         """Write the model in another format, and compare its predictions with the original's.
 
         Parameters
         ----------
         format
-            ``keras``, ``saved_model`` or ``onnx``.
+            ``keras``, ``saved_model``, ``onnx`` or ``hub``, a folder for a model hub.
         out
             The file or folder to write; None: in ``export/`` of the run.
         checkpoint
             ``best`` or ``last``.
+        license
+            Licence of the model, such as ``mit``, for the card of a hub folder.
 
         Returns
         -------
@@ -236,6 +376,6 @@ class Run:
         from genexp.api import exporting
 
         with console.quiet():
-            plan = exporting.check(self.files, checkpoint, format, None if out is None else str(out))
+            plan = exporting.check(self.files, checkpoint, format, None if out is None else str(out), license=license)
             import_tensorflow()
             return exporting.export(plan)

@@ -23,6 +23,7 @@ from genexp.dataset.description import Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.labels import choose
 from genexp.dataset.overlap import TrainingGenes
+from genexp.dataset.ranges import write_ranges
 from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
 from genexp.files import disk_full, is_full, was_interrupted, write_atomically, write_json
@@ -46,6 +47,7 @@ from genexp.training.augmentation import check_augmentation, moves
 from genexp.training.auto import automatic, described
 from genexp.training.config import HardwareConfig, RunConfig, read_config, read_description
 from genexp.training.loggers import check_loggers
+from genexp.training.optimizers import LOSSES
 from genexp.training.schedules import stretched_schedule
 from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_start
 
@@ -239,6 +241,7 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
         write_json(run.environment, made)
         known.save(run.training_genes)
+        write_ranges(run.training_features, read_genes)
         console.say(f"run directory: {relative(run.path)}")
         baselines = _baselines(config, read_genes, record["fingerprint"], run)
         from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
@@ -329,11 +332,16 @@ def _write_results(
         "last": last.metrics,
         **({"baselines": baselines.metrics, "above_baseline": difference} if baselines else {}),
     }
-    title = f"{config.model.name}, {config.data.name}"
+    title, loss = f"{config.model.name}, {config.data.name}", LOSSES[config.training.loss]
     level = baselines.level("valid") if baselines else None
     beside = "baseline {}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
-    plot_history(run.plots / "history.png", progress.history, progress.best_epoch, title, level)
-    write_report(best, run.predictions, run.plots, title, beside)
+    whole = f"{title}, {dataset.description.name}"
+    plot_history(
+        *(run.plots / "history.png", progress.history, progress.best_epoch, whole, level),
+        loss=loss,
+        formats=config.plots,
+    )
+    write_report(best, run.predictions, run.plots, title, beside, config.plots)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))
     if difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -12,9 +12,10 @@ from genexp.api import evaluation
 from genexp.api.ensembles import Ensemble, open_runs
 from genexp.api.training import relative
 from genexp.config.compose import Composed
-from genexp.dataset.config import SharedGenes
+from genexp.dataset.config import OtherDataset
 from genexp.errors import UserError
-from genexp.schema import Count, Index, PathText, PathTexts, Schema
+from genexp.evaluation.figure_formats import Formats
+from genexp.schema import PathText, PathTexts, Schema
 from genexp.training.config import HardwareConfig
 
 ORDER = 20
@@ -27,19 +28,6 @@ EXAMPLES = (
 )
 
 
-class OtherDataset(Schema):
-    """What replaces the dataset settings of a run; null keeps them."""
-
-    root: PathText | None = Field(description="folder of another dataset")
-    layout: str | None = Field(description="name of its layout")
-    fold: Count | None = Field(description="cross-validation fold")
-    folds: PathText | None = Field(description="table of genes and folds")
-    tss: Index | None = Field(description="index of the transcription start site in the promoter")
-    drop_ambiguous: bool | None = Field(description="drop the genes with N in the window")
-    stream: bool | None = Field(description="promoters in a memory-mapped file in place of memory")
-    shared_genes: SharedGenes | None = Field(description="genes in two splits: error, drop or keep")
-
-
 class Config(Schema):
     """The whole config of ``genexp evaluate``."""
 
@@ -47,6 +35,7 @@ class Config(Schema):
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
     split: Literal["all", "train", "valid", "test"] | None = Field(description="genes; null: validation and test")
     out: PathText | None = Field(description="folder for the results; null: inside the run directory")
+    plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list")
     dataset: OtherDataset
     hardware: HardwareConfig
 
@@ -54,14 +43,10 @@ class Config(Schema):
 def check(config: Config) -> tuple[list[evaluation.Plan], Ensemble | None, Path]:
     """Look at the run, or the members of an ensemble, the dataset, and the folder for the results."""
     found, changes = open_runs(config.run_dir), config.dataset.model_dump(exclude_none=True)
-    chosen: dict[str, Any] = {"checkpoint": config.checkpoint, "split": config.split, "dataset": changes}
-    if isinstance(found, Ensemble):
-        plans, named = found.check(**chosen), found.named
-        if len(config.run_dir) > 1 and config.out is None:
-            raise UserError("the results of several runs need a folder", where="out", hint="add out=DIR")
-    else:
-        plans, named = [evaluation.check(found.files, **chosen)], str(found.path)
-    out = evaluation.results_folder(named, config.checkpoint, config.split, config.dataset.root, config.out)
+    plans = found.check(checkpoint=config.checkpoint, split=config.split, dataset=changes)
+    if len(config.run_dir) > 1 and config.out is None:
+        raise UserError("the results of several runs need a folder", where="out", hint="add out=DIR")
+    out = evaluation.results_folder(found.named, config.checkpoint, config.split, config.dataset.root, config.out)
     return plans, found if isinstance(found, Ensemble) else None, out
 
 
@@ -72,7 +57,7 @@ def run(composed: Composed[Config]) -> None:
     plans, ensemble, out = check(composed.config)
     set_up_hardware(composed.config.hardware, verbose=composed.verbose)
     if ensemble:
-        ensemble.evaluated(plans, out)
+        ensemble.evaluated(plans, out, composed.config.plots)
     else:
-        evaluation.evaluate(plans[0], out)
+        evaluation.evaluate(plans[0], out, composed.config.plots)
     console.say(f"written to {relative(out)}")

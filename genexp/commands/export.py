@@ -1,4 +1,4 @@
-"""``genexp export``: a run's model as .keras, SavedModel or ONNX, compared with the original."""
+"""``genexp export``: a run's model as .keras, SavedModel, ONNX or a model hub's folder, compared with the original."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ EXAMPLES = (
     ("genexp export run_dir=DIR format=onnx", "for ONNX Runtime, in any language; needs genexp[onnx]"),
     ("genexp export run_dir=DIR format=saved_model out=served/1", "for TensorFlow Serving"),
     ("genexp export run_dir=DIR checkpoint=last", "the last epoch, as a .keras file"),
+    ("genexp export run_dir=DIR format=hub license=mit", "model, card, config and checksums, for a model hub"),
 )
 
 
@@ -30,11 +31,13 @@ class Config(Schema):
     format: Annotated[str, OneOf(exporting.FORMATS), Lower] = Field(description="file format")
     out: PathText | None = Field(description="what to write; null: in export/ of the run")
     tolerance: Positive = Field(description="how far the answers may differ, in units of the label")
+    license: str | None = Field(description="licence of the model, for the card of format=hub; null: unknown")
 
 
 def check(config: Config) -> exporting.Plan:
     """Look at run, packages and target."""
-    return exporting.check(find_run(config.run_dir), config.checkpoint, config.format, config.out, config.tolerance)
+    chosen = config.checkpoint, config.format, config.out, config.tolerance, config.license
+    return exporting.check(find_run(config.run_dir), *chosen)
 
 
 def run(composed: Composed[Config]) -> None:

@@ -3,211 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from genexp import console
-from genexp.api.ensembles import Ensemble, Predicted, open_runs
+from genexp.api import predicting
+from genexp.api.ensembles import Ensemble, open_runs
 from genexp.api.runs import Run
 from genexp.api.training import relative
-from genexp.blocks import PROMOTER
 from genexp.config.compose import Composed
-from genexp.dataset.alignment import match_columns
-from genexp.dataset.description import DatasetDescription, listed
-from genexp.dataset.genes import NUMBERED
-from genexp.dataset.scaling import scales_of
-from genexp.errors import UserError
-from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
-from genexp.prepare.opening import existing
-from genexp.run import check_checkpoint
-from genexp.schema import PathText, PathTexts, Schema
+from genexp.schema import PathText, PathTexts
 from genexp.training.config import HardwareConfig
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ORDER = 25
-
-#: Published intron lengths lie up to two bases below zero.
-LOWEST = -3
 
 EXAMPLES = (
     ("genexp predict run_dir=DIR fasta=promoters.fa out=p.tsv", "sequences through a run on data=P"),
     ("genexp predict run_dir=DIR table=seqs.csv features=halflife.csv out=p.tsv", "and raw features, joined by id"),
+    ("genexp predict run_dir=DIR fasta=genome.fa gtf=genes.gtf features=mean out=p.parquet", "all genes of a genome"),
     ("genexp predict run_dir=SWEEP fasta=promoters.fa out=p.tsv", "mean and sd of all runs of a sweep"),
+    ("genexp predict run_dir=DIR dataset.root=OTHER out=p.tsv", "the genes of a dataset"),
     ("genexp predict run_dir=DIR features=tf.tsv scaled=true out=p.tsv", "features scaled as in the run's dataset"),
 )
 
 
-class Config(Schema):
+class Config(predicting.Request):
     """The whole config of ``genexp predict``."""
 
     run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
-    fasta: PathText | None = Field(description="FASTA file of promoters")
-    table: PathText | None = Field(description="table of promoters: ids, and a column sequence")
-    features: PathText | None = Field(description="table of features: ids, and a column for each feature of the run")
-    scaled: bool = Field(description="features are scaled as in the dataset of the run")
-    out: PathText = Field(description="table of predictions to write")
+    out: PathText = Field(description="table of predictions to write, .tsv or .parquet")
     hardware: HardwareConfig
 
 
 def check(config: Config) -> Run | Ensemble:
-    """Look at the run, or ensemble, the files and the table to write."""
-    run = open_runs(config.run_dir)
-    for member in run.runs if isinstance(run, Ensemble) else (run,):
-        check_checkpoint(member.files, config.checkpoint)
-    blocks = run.config.data.name
-    sequences = [key for key in ("fasta", "table") if getattr(config, key)]
-    if len(sequences) != (PROMOTER in blocks):
-        expected = "fasta= or table=" if PROMOTER in blocks else "neither fasta= nor table="
-        raise UserError(f"a run on data={blocks} needs {expected}", received=", ".join(sequences) or "neither")
-    if (config.features is not None) != bool(set(blocks) - {PROMOTER}):
-        expected = "no features=" if config.features else "features=FILE"
-        raise UserError(f"a run on data={blocks} needs {expected}", where=f"run_dir={run.path}")
-    for key in ("fasta", "table", "features"):
-        if getattr(config, key):
-            existing(getattr(config, key), key)
-    reason = "it exists already" if Path(config.out).exists() else why_not_writable(Path(config.out))
-    if reason:
-        raise UserError("the table of predictions cannot be written", where=f"out={config.out}", received=reason)
-    return run
+    """Look at the run, or ensemble, at the files that it needs, and at the table to write."""
+    found = open_runs(config.run_dir)
+    predicting.check(found, config, config.checkpoint)
+    return found
 
 
 def run(composed: Composed[Config]) -> None:
     """Predict, and write a table."""
-    import pandas as pd
-
     from genexp.training.strategy import set_up_hardware
 
     config = composed.config
-    found = check(config)
-    ids, promoters = promoters_of(config)
-    features: dict[str, np.ndarray] = {}
-    if config.features:
-        table = read_table(config.features, "features")
-        ids = list(table.index) if ids is None else ids
-        features = features_of(table, ids, found, config)
+    plan = predicting.plan(check(config), config, config.checkpoint)
     set_up_hardware(config.hardware, verbose=composed.verbose)
-    predicted = found.predict(promoters, features, checkpoint=config.checkpoint)
-    values, sd = predicted if isinstance(predicted, Predicted) else (predicted, None)
-    predictions = pd.DataFrame({"id": ids} | columns_of(values, found.dataset, sd))
-    write_atomically(Path(config.out), predictions.to_csv(sep="\t", index=False))
-    console.say(f"{len(predictions):,} predictions: {relative(Path(config.out))}")
-
-
-def read_table(path: str, key: str) -> pd.DataFrame:
-    """Return a table with its first column, the ids, as index; every cell as text. Sequences may lack ids."""
-    from genexp.prepare.sequence_columns import HEADINGS, plain
-    from genexp.prepare.tables import look_at
-
-    source = look_at(existing(path, key), key)
-    table = source.read(source.columns, source.columns).fillna("")
-    if plain(source.columns[0]) in HEADINGS["sequence"]:
-        table.index = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
-    else:
-        table = table.set_index(source.columns[0])
-    table.columns = ["sequence" if plain(name) in HEADINGS["sequence"] else name for name in table.columns]
-    twice = table.index[table.index.duplicated()]
-    if len(twice) or not len(table):
-        received = f"{twice[0]} twice" if len(twice) else "no rows"
-        raise UserError("ids of a table must be there, each once", where=f"{key}={path}", received=received)
-    return table
-
-
-def promoters_of(config: Config) -> tuple[list[str] | None, np.ndarray | None]:
-    """Return the ids and the tokens, (n, length) uint8, of the promoters; None for a run without."""
-    from genexp.api.prediction import fasta_promoters, stacked
-    from genexp.features.tokens import tokens_from_text
-
-    if config.fasta:
-        return fasta_promoters(Path(config.fasta))
-    if not config.table:
-        return None, None
-    table = read_table(config.table, "table")
-    if "sequence" not in table:
-        raise UserError("this table has no column sequence", where=config.table, received=", ".join(table.columns))
-    what = "a sequence of this table cannot be read"
-    with damage_reported(lambda error: UserError(what, where=config.table, received=in_short(error))):
-        sequences = {str(name): tokens_from_text(text.strip()) for name, text in table["sequence"].items()}
-    return stacked(sequences, config.table)
-
-
-def features_of(table: pd.DataFrame, ids: list[str], run: Run | Ensemble, config: Config) -> dict[str, np.ndarray]:
-    """Return the features of each block, (n, width) float32, scaled as in the dataset of the run."""
-    where = f"features={config.features}"
-    absent = [name for name in ids if name not in table.index]
-    if absent:
-        raise UserError(f"{len(absent):,} of {len(ids):,} ids have no features, first {absent[0]}", where=where)
-    trained_on, hint = run.dataset, "name the columns as in the dataset of the run"
-    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
-    known = {name for letter in letters for name in trained_on.feature_names.get(letter, ())}
-    columns, others = list(table.columns), [name for name in table.columns if name not in known]
-    found = {}
-    for letter in letters:
-        names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
-        mine = [name for name in columns if name in set(names)] if names else others
-        matched = match_columns(letter, names, width, mine, where, hint)
-        if not names:
-            console.say(matched.note)
-        cells = table.loc[ids, [mine[place] for place in matched.order]]
-        found[letter] = _scaled(_numbers(cells, where), cells, letter, run, config)
-    if others and all(letter in trained_on.feature_names for letter in letters):
-        console.say(f"columns that the run does not know are left out: {listed(others)}")
-    return found
-
-
-def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
-    import pandas as pd
-
-    values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        row, column = np.argwhere(~np.isfinite(values))[0]
-        place = f"{where}, {cells.index[row]}, column {cells.columns[column]}"
-        raise UserError("a feature is no finite number", where=place, received=repr(cells.iat[row, column]))
-    return values
-
-
-def _scaled(values: np.ndarray, cells: pd.DataFrame, letter: str, run: Run | Ensemble, config: Config) -> np.ndarray:
-    """Return raw features scaled as in the dataset of the run; `cells` names their rows and columns."""
-    scales = scales_of(run.dataset, letter, list(cells.columns))
-    if config.scaled or scales is None:
-        if not config.scaled and not np.isin(values, (0, 1)).all():
-            console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
-        return values.astype(np.float32)
-    impossible = np.argwhere((values < LOWEST) & [scale.log10_offset is not None for scale in scales])
-    if len(impossible):
-        row, column = impossible[0]
-        place = f"features={config.features}, {cells.index[row]}, column {cells.columns[column]}"
-        hint = "features that are scaled already need scaled=true"
-        raise UserError("a raw length is negative", where=place, received=cells.iat[row, column], hint=hint)
-    return np.stack([scale.of_raw(column) for scale, column in zip(scales, values.T, strict=True)], axis=1)
-
-
-def columns_of(
-    values: np.ndarray, trained_on: DatasetDescription, sd: np.ndarray | None = None
-) -> dict[str, np.ndarray]:
-    """Return the columns of the table: of one label ``prediction`` and so on, of several ``prediction_NAME``.
-
-    `sd` is the standard deviation over the members of an ensemble, in the unit of ``prediction``.
-    """
-    labels = trained_on.labels
-    found: dict[str, np.ndarray] = {}
-    for place, label in enumerate(labels):
-        each = {"prediction": values} | ({} if sd is None else {"sd": sd})
-        own = {name: array if len(labels) == 1 else array[:, place] for name, array in each.items()}
-        own |= in_label_units(own["prediction"], trained_on, label)
-        found |= own if len(labels) == 1 else {f"{name}_{label}": value for name, value in own.items()}
-    return found
-
-
-def in_label_units(values: np.ndarray, trained_on: DatasetDescription, label: str) -> dict[str, np.ndarray]:
-    """Return the predictions in the unit of a label before scaling, where the dataset says how it was scaled."""
-    scales = scales_of(trained_on, "label", [label])
-    if scales is None:
-        return {}
-    unscaled = values.astype(float) * scales[0].sd + scales[0].mean
-    offset = scales[0].log10_offset
-    return {"unscaled": unscaled} if offset is None else {"log10": unscaled, "raw": 10**unscaled - offset}
+    predicting.write(plan, composed.command)
+    console.say(f"{len(plan.genes):,} predictions: {relative(Path(config.out))}")

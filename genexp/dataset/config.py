@@ -62,3 +62,16 @@ class DemoConfig(Schema):
     genes: Annotated[int, Field(ge=100, le=10_000_000)] = Field(description="number of genes in all splits together")
     seed: Index = Field(description="which genes; the top-level seed governs the training on them")
     drop_ambiguous: bool = Field(description="without effect: demo promoters have no N")
+
+
+class OtherDataset(Schema):
+    """What replaces the dataset settings of a run; null keeps them."""
+
+    root: PathText | None = Field(description="folder of another dataset")
+    layout: str | None = Field(description="name of its layout")
+    fold: Count | None = Field(description="cross-validation fold")
+    folds: PathText | None = Field(description="table of genes and folds")
+    tss: Index | None = Field(description="index of the transcription start site in the promoter")
+    drop_ambiguous: bool | None = Field(description="drop the genes with N in the window")
+    stream: bool | None = Field(description="promoters in a memory-mapped file in place of memory")
+    shared_genes: SharedGenes | None = Field(description="genes in two splits: error, drop or keep")

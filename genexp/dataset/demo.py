@@ -27,6 +27,7 @@ def inspect_demo(config: DemoConfig, blocks: str) -> Source:
         tss=TSS,
         widths={letter: len(names) for letter, names in FEATURE_NAMES.items()},
         feature_names=FEATURE_NAMES,
+        unit="simulated, standardised",
     )
     if set(blocks) - set(description.blocks):
         raise wrong("the demo has no such block", "data", f"of {description.blocks}", blocks, "choose other blocks")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -79,6 +80,18 @@ class DatasetDescription(BaseModel):
     def blocks(self) -> str:
         """Letters of the blocks present, in joining order: ``"PHT"``."""
         return in_order({*self.widths, *(PROMOTER if self.promoter else "")})
+
+    @property
+    def name(self) -> str:
+        """A short name: that of the folder, or ``demo``; with the fold, if any."""
+        fold = f", fold {self.fold}" if self.fold is not None else ""
+        return Path(self.source).name + fold
+
+    @property
+    def measured(self) -> str:
+        """What was measured, for sentences: the names of the labels, or ``expression``, with their unit."""
+        names = "expression" if self.labels == ("label",) else listed(self.labels)
+        return f"{names} ({self.unit or 'unit not stated'})"
 
     def __str__(self) -> str:
         fold = f", fold {self.fold}" if self.fold is not None else ""

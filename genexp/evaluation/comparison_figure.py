@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from typing import Any
 
 import matplotlib.style
@@ -14,16 +13,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from genexp.evaluation.figure_formats import VECTOR_STYLE, encoded
 from genexp.evaluation.plots import BLUE, GREY, MOST_LABELS, ORANGE
 
 Content = Mapping[str, Any]
-
-#: Formats of the figure, with what keeps the date out of the file.
-FIGURES: dict[str, dict[str, None]] = {
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
-    "svg": {"Date": None},
-    "png": {"Software": None},
-}
 
 #: Inches: two columns of a journal; the height of a group, and of what stands around the groups of a panel.
 _WIDTH, _ROW, _AROUND = 7.2, 0.24, 0.75
@@ -44,14 +37,12 @@ _STYLE: dict[str, Any] = {
     "grid.linewidth": 0.6,
     "ytick.left": False,
     "savefig.dpi": 300,
-    "pdf.fonttype": 42,  # TrueType, which journals and editors of figures can read
-    "svg.fonttype": "none",
-    "svg.hashsalt": "genexp",
+    **VECTOR_STYLE,
 }
 
 
 def draw(content: Content, suffix: str) -> bytes:
-    """Return the figure of a comparison as a file of one of `FIGURES`: a panel for each set, and for each label."""
+    """Return the figure of a comparison in one of `FIGURES`: a panel for each set, and for each label."""
     panels = [(each, label) for each in content["sets"] for label in _labels(each)]
     heights = [_AROUND + _ROW * _lines(each) for each, _ in panels]
     with matplotlib.style.context(["default", _STYLE]):
@@ -61,9 +52,7 @@ def draw(content: Content, suffix: str) -> bytes:
         for axes, (each, label) in zip(shown, panels, strict=True):
             _panel(axes, each, label, len(content["sets"]) > 1)
         figure.legend(handles=_legend(content), loc="outside lower center", ncols=3)
-        file = BytesIO()
-        figure.savefig(file, format=suffix, metadata=FIGURES[suffix])
-    return file.getvalue()
+        return encoded(figure, suffix)
 
 
 def _labels(of_set: Content) -> list[str | None]:

@@ -78,3 +78,9 @@ def plain(found: Any) -> Any:
     if isinstance(found, Summary):
         return asdict(found)
     return {name: plain(each) for name, each in found.items()} if isinstance(found, Mapping) else found
+
+
+def mean_and_sd(predictions: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation over members, computed in float64, as float32."""
+    values = np.stack(list(predictions)).astype(np.float64)
+    return values.mean(axis=0).astype(np.float32), values.std(axis=0, ddof=1).astype(np.float32)

@@ -16,7 +16,7 @@ from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
-from genexp.evaluation.plots import Panel, plot_density, plot_scatter
+from genexp.evaluation.plots import Panel, label_scale, plot_density, plot_scatter
 from genexp.evaluation.tables import prediction_columns, write_predictions
 from genexp.files import in_short
 from genexp.models import load_model
@@ -117,10 +117,12 @@ def open_checkpoint(path: Path) -> keras.Model:
         raise unreadable_checkpoint(path, in_short(error)) from error
 
 
-def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, beside: str = "") -> None:
+def write_report(
+    result: Evaluated, predictions: Path, plots: Path, title: str, beside: str = "", formats: Sequence[str] = ("png",)
+) -> None:
     """Write the predictions as a table, and the plots of the test genes (else of the last split there is).
 
-    The titles of the plots have a line `beside`, which is what another model reaches.
+    The titles of the plots name the dataset, and have a line `beside`, which is what another model reaches.
     """
     description = result.dataset.description
     kinds, numbers = ["label", "prediction"], result.predictions
@@ -132,12 +134,12 @@ def write_report(result: Evaluated, predictions: Path, plots: Path, title: str, 
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     found = result.metrics[shown].get("labels", {})
     panels = [
-        Panel(name, *pair, found.get(name, result.metrics[shown]))
+        Panel(name, *pair, found.get(name, result.metrics[shown]), description.unit, label_scale(description, name))
         for name, pair in zip(description.labels, by_label(labels, values), strict=True)
     ]
-    title = f"{title}, {len(labels):,} {shown} genes" + (f"\n{beside}" if beside else "")
-    plot_scatter(plots / "scatter.png", panels, title, description.unit)
-    plot_density(plots / "density.png", panels, title, description.unit)
+    title = f"{title}, {description.name}: {len(labels):,} {shown} genes" + (f"\n{beside}" if beside else "")
+    plot_scatter(plots / "scatter.png", panels, title, formats)
+    plot_density(plots / "density.png", panels, title, formats)
 
 
 #: Labels that the closing table lists; metrics.json has all.

@@ -118,3 +118,16 @@ def rows_with_n(tokens: np.ndarray) -> np.ndarray:
 def reverse_complement(tokens: np.ndarray) -> np.ndarray:
     """Return the other strand of (..., length) uint8 tokens, read from its 5' end; N stays N."""
     return np.take(COMPLEMENT, tokens[..., ::-1])
+
+
+def cut(tokens: np.ndarray, start: int, end: int, *, circular: bool = False) -> np.ndarray:
+    """Return the (end - start,) tokens of a chromosome from `start` to `end`, 0-based and half-open.
+
+    Beyond the ends of a linear chromosome they are N; a circular one goes on at its other end.
+    """
+    if circular:
+        return np.take(tokens, np.arange(start, end), mode="wrap")
+    found = np.full(end - start, N_TOKEN, np.uint8)
+    inside = slice(max(start, 0), max(min(end, len(tokens)), max(start, 0)))
+    found[inside.start - start : inside.stop - start] = tokens[inside]
+    return found

@@ -70,8 +70,17 @@ class InputShapes:
         return self.promoter[0]
 
 
+PIPOLI_2022 = (
+    "Pipoli, Cappelli, Palladini, Peluso, Lovino and Ficarra 2022, Computer Methods and Programs in Biomedicine 225, "
+    "107035, doi 10.1016/j.cmpb.2022.107035"
+)
+
+
 class ModelConfig(Schema):
     """The keys of the ``model`` group that every architecture has, and what an architecture defines."""
+
+    #: Publication of the architecture: authors, year, journal, DOI.
+    source: ClassVar[str] = ""
 
     #: What the architecture reads of a promoter of bases; None for feature blocks alone.
     reads: ClassVar[Literal["bases", "kmers"] | None] = "bases"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from genexp.models import InputShapes
+from genexp.models import PIPOLI_2022, InputShapes
 from genexp.models.layers.kmer_config import KmerConfig
 from genexp.schema import Count, Rate
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class Config(KmerConfig):
     """Chunks of k-mers through one LSTM."""
+
+    source: ClassVar[str] = PIPOLI_2022
 
     best_embedding: ClassVar[Literal["word2vec", "random"]] = "random"
 

@@ -6,12 +6,12 @@ the convolutions after the join see across the cuts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from genexp.errors import UserError
-from genexp.models import Initializer, InputShapes, ModelConfig, Pair, RatePair
+from genexp.models import PIPOLI_2022, Initializer, InputShapes, ModelConfig, Pair, RatePair
 from genexp.schema import Count
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 class Config(ModelConfig):
     """The window in equal parts, each with convolutions of its own."""
+
+    source: ClassVar[str] = PIPOLI_2022
 
     parts: Count = Field(description="Number of parts; must divide the window")
     filters: Count = Field(description="Filters of every convolution")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from genexp.models import InputShapes, ModelConfig, Pair, RatePair
+from genexp.models import PIPOLI_2022, InputShapes, ModelConfig, Pair, RatePair
 
 if TYPE_CHECKING:
     import keras
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 class Config(ModelConfig):
     """Feature blocks only, fully connected."""
+
+    source: ClassVar[str] = PIPOLI_2022
 
     reads: ClassVar[None] = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Config(ModelConfig):
     """Stages of an inverted residual block with squeeze-and-excitation, a convolution and a pool."""
+
+    source: ClassVar[str] = "Penzar et al. 2023, Bioinformatics 39, btad457, doi 10.1093/bioinformatics/btad457"
 
     filters: Annotated[list[Count], Field(min_length=2)] = Field(description="Filters of the stem and of each stage")
     pools: list[Count] = Field(description="Size of the max-pooling after each stage; 1 for none")

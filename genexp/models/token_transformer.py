@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from genexp.models import InputShapes, ModelConfig, Pair, pools_within
+from genexp.models import PIPOLI_2022, InputShapes, ModelConfig, Pair, pools_within
 from genexp.schema import Count, Rate
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class Config(ModelConfig):
     """Bases through convolutions and a Transformer encoder block."""
+
+    source: ClassVar[str] = PIPOLI_2022
 
     vocab_size: Literal[4, 5] = Field(description="5: A, C, G, T and N; with 4, N has no vector of its own")
     embed_dim: Count = Field(description="Length of the vectors of bases and positions")

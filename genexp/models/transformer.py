@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from genexp.models import InputShapes
+from genexp.models import PIPOLI_2022, InputShapes
 from genexp.models.layers.kmer_config import KmerConfig
 from genexp.schema import Count, Rate
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class Config(KmerConfig):
     """Chunks of k-mers through Transformer encoder blocks."""
+
+    source: ClassVar[str] = PIPOLI_2022
 
     heads: Count = Field(description="Attention heads")
     key_dim: Count = Field(description="Size of the queries, keys and values of each head")

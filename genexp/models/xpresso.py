@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class Config(ModelConfig):
     """Two convolutions and a two-unit bottleneck."""
+
+    source: ClassVar[str] = "Agarwal and Shendure 2020, Cell Reports 31, 107663, doi 10.1016/j.celrep.2020.107663"
 
     filters: Pair = Field(description="Filters of the two convolutions")
     kernels: Pair = Field(description="Their kernel sizes, in nt")

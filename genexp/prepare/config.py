@@ -89,8 +89,8 @@ class SequenceColumns(Schema):
     features: Names | None = Field(default=None, description="columns of numeric features, which become block H")
 
 
-class GenesConfig(Schema):
-    """Which genes and transcripts are taken from an annotation, and by which conventions."""
+class TranscriptRules(Schema):
+    """Which genes are taken from an annotation, and which transcript of each."""
 
     id: Name | None = Field(description="attribute that names a gene; null: gene_id, in GFF3 else locus_tag or ID")
     biotypes: list[Name] | None = Field(description="biotypes to keep where the annotation has them; null: all")
@@ -101,6 +101,11 @@ class GenesConfig(Schema):
     skip_chromosomes: list[Name] = Field(
         description="chromosomes to leave out, also patterns, for example [Y,MT,'*_alt']"
     )
+
+
+class GenesConfig(TranscriptRules):
+    """Which genes and transcripts are taken from an annotation, and by which conventions."""
+
     stop_codon: Literal["as_annotated", "included", "excluded"] = Field(description="whether the CDS holds it")
     missing_utr: Absence = Field(description="zero: length and GC 0, as Xpresso; or drop the gene")
     lengths: Literal["exact", "published"] = Field(description="published: Xpresso's, one base too few for each exon")

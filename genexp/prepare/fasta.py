@@ -75,8 +75,8 @@ def _records(file: IO[bytes], path: Path) -> Iterator[Chromosome]:
         for record in FastaReader(io.BufferedReader(_Ascii(file), 1 << 20)):
             name = record.name.split()[0] if record.name.strip() else ""
             if not name or name in seen:
-                what = "a chromosome is in the FASTA file twice" if name else "a chromosome has no name"
-                hint = "give each chromosome its own name"
+                what = "a record is in the FASTA file twice" if name else "a record has no name"
+                hint = "give each record its own name"
                 raise UserError(what, where=path, received=f">{record.name}", hint=hint)
             seen.add(name)
             bases = record.sequence.replace("*", "N")
@@ -95,11 +95,11 @@ def _check_bases(name: str, bases: str, path: Path) -> None:
         block = bases[first : first + _BLOCK].encode()
         if others := block.translate(None, LETTERS):
             raise UserError(
-                "a genome holds something other than bases",
+                "a FASTA file holds something other than bases",
                 where=f"{path}, {name}, position {first + block.index(others[:1]) + 1:,}",
                 expected="A C G T N or another IUPAC code",
                 received=repr(chr(others[0])),
-                hint="use the genome's DNA, not its proteins; copy or download it again",
+                hint="use DNA, not proteins; copy or download the file again",
             )
 
 

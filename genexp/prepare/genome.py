@@ -8,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from genexp.features.tokens import ALPHABET, N_TOKEN, tokens_from_text
+from genexp.features.tokens import ALPHABET, N_TOKEN, cut, reverse_complement, tokens_from_text
 from genexp.prepare.fasta import Chromosome, chromosome_aliases, plain_name, read_fasta
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Progress, ignore
 from genexp.prepare.left_out import Reason
 from genexp.prepare.records import Transcript
 from genexp.prepare.transcripts import Pieces, span
-
-#: Token of the base on the other strand.
-_COMPLEMENT = np.array([3, 2, 1, 0, N_TOKEN], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -79,6 +76,7 @@ def cut_genome(
     for chromosome in read_fasta(fasta):
         there.append(chromosome.name)
         name = _name_of(chromosome, by_alias, in_fasta)
+        bases = tokens_from_text(chromosome.bases if name else "")
         for row in rows_of[name] if name else ():
             transcript, start, end = genes.transcripts[row], int(windows.start[row]), int(windows.end[row])
             if problem := _misfit(transcript, int(genes.tss[row]), length, len(chromosome.bases)):
@@ -86,13 +84,13 @@ def cut_genome(
                 continue
             circular = bool(transcript.circular)
             beyond[circular] += start < 0 or end > len(chromosome.bases)
-            tokens = _bases(chromosome.bases, start, end, circular=circular)
-            promoters[row] = tokens if transcript.strand == "+" else _COMPLEMENT[tokens[::-1]]
+            tokens = cut(bases, start, end, circular=circular)
+            promoters[row] = tokens if transcript.strand == "+" else reverse_complement(tokens)
             for region, found in enumerate(pieces[row] if pieces else ()):
-                for part in (_bases(chromosome.bases, *piece, circular=circular) for piece in found):
+                for part in (cut(bases, *piece, circular=circular) for piece in found):
                     counts[row, region] += np.bincount(part, minlength=len(ALPHABET))
         progress(sum(len(rows_of[known]) for known in in_fasta), number)
-        del chromosome  # before the next one is read
+        del chromosome, bases  # before the next one is read
     missing = [row for name, rows in rows_of.items() if name not in in_fasta for row in rows]
     problems |= dict.fromkeys(missing, Reason.MISSING)
     progress(number, number)
@@ -109,20 +107,6 @@ def _misfit(transcript: Transcript, tss: int, window: int, length: int) -> Reaso
     if not transcript.circular and max(span(transcript)[1], tss + 1) > length:
         return Reason.BEYOND
     return None
-
-
-def _bases(chromosome: str, start: int, end: int, *, circular: bool) -> np.ndarray:
-    """Return the tokens from start to end: N beyond the ends of a linear chromosome, round a circular one."""
-    length = len(chromosome)
-    if circular:
-        first = start % length
-        text = chromosome[first : first + end - start]
-        while len(text) < end - start:
-            text += chromosome[: end - start - len(text)]
-    else:
-        text = "N" * -start + chromosome[max(start, 0) : end]
-        text += "N" * (end - start - len(text))
-    return tokens_from_text(text)
 
 
 def _name_of(chromosome: Chromosome, by_alias: dict[str, str], in_fasta: dict[str, str]) -> str | None:

@@ -18,6 +18,8 @@ from genexp.prepare.opening import bad_line, open_text
 NEAR = 500
 #: Chromosome without ``chr``, and strand.
 Place = tuple[str, str]
+#: Takes start, end and whether the strand is ``+``, and returns a position, or None where there is none.
+Wide = Callable[[int, int, bool], int | None]
 
 
 class Peak(NamedTuple):
@@ -83,7 +85,7 @@ def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
     highest score within `NEAR` nt of the annotated TSS is taken. A UserError is raised if no peak belongs to any gene,
     or one has no single base that can be the TSS.
     """
-    (peaks, kind), annotated = _read_bed(path), genes.tss
+    (peaks, kind), annotated = read_bed(path, "tss"), genes.tss
     places = [(plain_name(name), str(strand)) for name, strand in zip(genes.chromosome, genes.strand, strict=True)]
     how, moved = "named after the gene", _named(peaks, genes.names, places)
     if not moved:
@@ -104,7 +106,11 @@ def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
     )
 
 
-def _read_bed(path: Path) -> tuple[list[Peak], Format]:
+def read_bed(path: Path, key: str, wide: Wide | None = None) -> tuple[list[Peak], Format]:
+    """Return the lines of a BED file, and its kind; `key` is the config key that names it.
+
+    `wide` chooses the base of an interval of several bases that has neither a thick part nor a summit.
+    """
     peaks: list[Peak] = []
     width = 0
     with open_text(path) as file:
@@ -113,12 +119,12 @@ def _read_bed(path: Path) -> tuple[list[Peak], Format]:
                 continue
             columns = line.rstrip("\r\n").split("\t")
             width = width or len(columns)
-            peaks.append(_peak(columns, width, f"tss={path}", number))
+            peaks.append(_peak(columns, _FORMATS.get(width, _BED), width, wide, (f"{key}={path}", number)))
     return peaks, _FORMATS.get(width, _BED)
 
 
-def _peak(columns: Sequence[str], width: int, where: str, line: int) -> Peak:
-    kind, text = _FORMATS.get(width, _BED), " ".join(columns)
+def _peak(columns: Sequence[str], kind: Format, width: int, wide: Wide | None, at: tuple[str, int]) -> Peak:
+    (where, line), text = at, " ".join(columns)
     try:
         start, end, strand = int(columns[1]), int(columns[2]), columns[5]
         if not 0 <= start < end < 1 << 40 or strand not in ("+", "-") or len(columns) != width:
@@ -127,9 +133,13 @@ def _peak(columns: Sequence[str], width: int, where: str, line: int) -> Peak:
         score = float(columns[4]) if columns[4] != "." else 0.0
     except (IndexError, ValueError):
         raise bad_line("a line is not BED with six columns and a strand", where, line, kind.columns(), text) from None
+    if position is None and wide:
+        position = wide(start, end, strand == "+")
     if position is None:
         what, expected = "a peak is wide, and no single base of it is the TSS", "one base, a thick part or a summit"
         hint = "give one base for each TSS, or peaks with a thick part (EPDnew, FANTOM5) or a summit (narrowPeak)"
+        if wide:
+            hint = "say which base is the TSS: bed_tss=five_prime or bed_tss=middle"
         raise bad_line(what, where, line, expected, f"{end - start:,} nt: {text}", hint)
     if not start <= position < end:
         raise bad_line("the TSS of a peak lies outside it", where, line, kind.columns(), text)

@@ -40,13 +40,15 @@ def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Ba
 
     `dataset` is the only fold, or the first; the others are what it was made from.
     """
-    panels: list[Callable[[Axes], None]] = [partial(_steps, ledger=ledger)]
+    counts = [step["genes"] for step in ledger.steps]
+    # Bars of one length say nothing that the card does not say; neither does one chromosome.
+    panels: list[Callable[[Axes], None]] = [partial(_steps, ledger=ledger)] * (min(counts) < 0.98 * max(counts))
     panels += [partial(_label, dataset=dataset, number=n) for n in range(min(_LABELS, len(plan.genes.label_names)))]
     if bases.promoters is not None:
         panels.append(partial(_composition, counts=bases.composition, tss=bases.tss))
     if len(plan.genes.halflife):
         panels.append(partial(_features, dataset=dataset))
-    if len(plan.genes.chromosome):
+    if len(set(plan.genes.chromosome)) > 1:
         panels.append(partial(_places, chromosome=plan.genes.chromosome, plan=plan))
     targets = plan.genes.targets
     panels += [partial(_targets, plan=plan, block=b) for b in targets if targets[b].values.dtype == np.uint8]

@@ -17,7 +17,7 @@ import numpy as np
 
 from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
-from genexp.prepare.config import GenesConfig
+from genexp.prepare.config import TranscriptRules
 from genexp.prepare.genes import GeneNames, RawGenes, without_version
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.left_out import Reason
@@ -37,15 +37,17 @@ _EXTRA_CONTIG = re.compile(r".*_(alt|fix|random|hap\d+)|(chr)?Un_.*|CHR_.*|N[TW]
 Pieces = list[tuple[int, int]]
 
 
-def choose_transcripts(annotation: Annotation, rules: GenesConfig, ledger: Ledger, *, need_cds: bool) -> RawGenes:
-    """Choose one transcript for each gene, only among those with CDS if `need_cds`; expression is NaN so far.
+def choose_transcripts(
+    annotation: Annotation, rules: TranscriptRules, ledger: Ledger, *, stop_codon: str | None
+) -> RawGenes:
+    """Choose one transcript for each gene, with CDS where there is a rule for its `stop_codon`; expression is NaN.
 
     It is the first that can be read of those with a tag of `CANONICAL_TAGS`, in that order, else the longest CDS, else
     the longest transcript, else the first id; with ``transcript=longest_cds`` tags do not count. Where none can be
     read, the first has the `problem`. A UserError is raised if no gene is left.
     """
     _report_rows(annotation, ledger)
-    biotypes = rules.biotypes
+    biotypes, need_cds = rules.biotypes, stop_codon is not None
     by_gene = _candidates(annotation, biotypes, need_cds=need_cds)
     several = sum([_take_longest_protein(t) for found in by_gene.values() for t in found])
     if several:
@@ -54,7 +56,7 @@ def choose_transcripts(annotation: Annotation, rules: GenesConfig, ledger: Ledge
     copies, best = 0, {}
     for gene, found in by_gene.items():
         ranked = sorted(found, key=lambda t: _rank(t, rules.transcript))
-        best[gene], copied = _first_readable(ranked, rules.stop_codon if need_cds else None)
+        best[gene], copied = _first_readable(ranked, stop_codon)
         copies += copied
     if copies:
         sentence = f"{copies:,} genes have copies on alternative, unplaced or unlocalised contigs: not used"
@@ -164,7 +166,7 @@ def _first_readable(ranked: Sequence[Transcript], stop_codon: str | None) -> tup
 
 
 def _report_choice(
-    best: dict[str, Transcript], by_gene: dict[str, list[Transcript]], rules: GenesConfig, ledger: Ledger
+    best: dict[str, Transcript], by_gene: dict[str, list[Transcript]], rules: TranscriptRules, ledger: Ledger
 ) -> None:
     tagged = sum(_rank(t, rules.transcript)[0] < len(CANONICAL_TAGS) for t in best.values())
     ledger.rule(

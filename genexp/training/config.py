@@ -12,6 +12,7 @@ from genexp.config.conf import CONF_DIR, load
 from genexp.config.validation import validate
 from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription
+from genexp.evaluation.figure_formats import Formats
 from genexp.files import damage_reported, in_short
 from genexp.models import ModelConfig, config_class, names
 from genexp.run import RunDirectory, read_config_yaml, read_environment, unreadable
@@ -126,6 +127,8 @@ class RunConfig(Schema):
         default=False,
         description="ridge regression and boosting on the same genes; shuffled: on shuffled training labels too",
     )
+    # With a default, as the config.yaml of earlier runs has no such key.
+    plots: Formats = Field(default=["png"], description="file formats of the plots: png, pdf, svg; one or a list")
     data: DataConfig
     dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
     model: AnyModel

@@ -17,11 +17,19 @@ if TYPE_CHECKING:
 
     from genexp.training.config import TrainingConfig
 
-#: Losses by their Keras names.
-LOSSES = (
-    *("mse", "mae", "mape", "msle", "huber", "log_cosh"),
-    *("mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error"),
-)
+_LONG = {
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+    "mape": "mean absolute percentage error",
+    "msle": "mean squared logarithmic error",
+}
+#: Losses by their Keras names, with what figures call them.
+LOSSES = {
+    **_LONG,
+    **{name.replace(" ", "_"): name for name in _LONG.values()},
+    "huber": "Huber loss",
+    "log_cosh": "log-cosh loss",
+}
 
 #: By the name in ``training.optimizer``: from the module `keras.optimizers`, the config, and the arguments that all
 #: share (learning rate, clipping, average of the weights) to the optimizer.

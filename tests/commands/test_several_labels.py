@@ -171,7 +171,7 @@ def test_the_table_of_predict_has_columns_for_each_label(run, tmp_path):
     found = pd.read_csv(tmp_path / "p.tsv", sep="\t", index_col="id")
     assert list(found) == [
         *("prediction_liver", "log10_liver", "raw_liver"),
-        *("prediction_brain, left", "unscaled_brain, left", "prediction_blood", "unscaled_blood"),
+        *("prediction_brain, left", "unscaled_brain, left", "prediction_blood", "unscaled_blood", "outside"),
     ]
     expected = genexp.open_run(run).predict(features={"T": features[list("ABCDEF")].to_numpy()})
     np.testing.assert_allclose(found[[f"prediction_{name}" for name in NAMES]], expected, rtol=1e-5)

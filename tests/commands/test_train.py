@@ -52,6 +52,7 @@ def test_the_run_directory_is_complete(run):
         *("config.yaml", "environment.json", "train.log", "history.csv", "metrics.json", "predictions.csv"),
         "baselines.csv",
         "training_genes.npz",
+        "training_features.csv",
         *("checkpoints/best.keras", "checkpoints/last.keras", "checkpoints/state/state.npz"),
         *("plots/history.png", "plots/scatter.png", "plots/density.png"),
         *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"),

@@ -115,7 +115,7 @@ def test_scatter_shows_the_metrics_given(tmp_path, figures):
     given = {"n": 1234567, "r2": 0.5914, "r2_ci95": [0.55, 0.63], "spearman": 0.7654}
     plot_scatter(tmp_path / "scatter.png", [Panel("label", y, p, given)], "xpresso PH")
     shown = texts(figures[0])
-    for wanted in ("xpresso PH", "0.591", "0.550 to 0.630", "0.765", "1,234,567", "measured", "predicted"):
+    for wanted in ("xpresso PH", "0.591", "0.550 to 0.630", "ρ = 0.765", "1,234,567", "measured", "predicted"):
         assert wanted in shown
     axes = figures[0].axes[0]
     assert axes.get_xlim() == axes.get_ylim()
@@ -138,16 +138,14 @@ def test_many_genes_are_counted_in_hexagons(tmp_path, figures):
     assert "genes per hexagon" in texts(figures[1])
 
 
-def test_density_curves_hold_all_genes(tmp_path, figures):
+def test_the_distributions_are_drawn_once_and_hold_all_genes(tmp_path, figures):
     draw("density", tmp_path / "density.png", *genes(2000))
-    lines = figures[0].axes[0].get_lines()
-    assert len(lines) == 2
-    for line in lines:
-        assert np.trapezoid(line.get_ydata(), line.get_xdata()) == pytest.approx(1, abs=0.02)
+    axes = figures[0].axes[0]
+    assert [stairs.get_data().values.sum() for stairs in axes.patches] == [2000, 2000]
+    assert not axes.get_lines()
 
 
 HISTORIES = {
-    "one epoch": epochs(1),
     "two epochs": epochs(2),
     "300 epochs": epochs(300),
     "learning rate from 0": epochs(30, lr=lambda epoch: 1e-4 * (epoch - 1)),
@@ -163,6 +161,34 @@ def test_history_is_drawn(tmp_path, case):
     plot_history(tmp_path / "history.png", HISTORIES[case], 1, "xpresso PH")
     assert min(png_size(tmp_path / "history.png")) >= 40 * 4
     assert [p.name for p in tmp_path.iterdir()] == ["history.png"]
+
+
+def test_what_would_say_nothing_is_not_drawn(tmp_path):
+    plot_history(tmp_path / "history.png", epochs(1), 1, "one point")
+    trial = {"trial": 0, "value": 0.5, "state": "completed"}
+    plots.plot_trials(tmp_path / "trials.png", [trial], "loss", False, "one point")
+    plots.plot_importance(tmp_path / "importance.png", dict.fromkeys("abcde", 0.2), "five equal bars")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_loss_has_its_name(tmp_path, figures):
+    plot_history(tmp_path / "history.png", epochs(20), 1, "", loss="mean absolute error")
+    assert figures[0].axes[0].get_ylabel() == "mean absolute error"
+
+
+@pytest.mark.parametrize("n", [300, 5_000])
+def test_each_format_is_written_with_text_as_text(tmp_path, n):
+    y, p = genes(n)
+    found = [Panel("liver", y, p, metrics(y, p, resamples=20), "log10(TPM + 0.1), standardised", (1.5, 0.5))]
+    for _ in range(2):
+        plot_scatter(tmp_path / "plot.png", found, "xpresso, PH", ["png", "pdf", "svg"])
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert files == files | {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(files) == {"plot.png", "plot.pdf", "plot.svg"}
+    assert files["plot.pdf"].startswith(b"%PDF")
+    assert b"CreationDate" not in files["plot.pdf"]
+    assert "measured liver (log10(TPM + 0.1))</text>" in files["plot.svg"].decode()
+    assert len(files["plot.svg"]) < 1_000_000
 
 
 def test_history_marks_the_best_epoch(tmp_path, figures):
@@ -247,14 +273,25 @@ def panels(number, n=300):
     found = []
     for label in range(number):
         y, p = genes(n, seed=label)
-        found.append(Panel(f"tissue {label}", y, p, metrics(y, p, resamples=20)))
+        found.append(Panel(f"tissue {label}", y, p, metrics(y, p, resamples=20), "log10(TPM + 0.1), standardised"))
     return found
+
+
+def test_standardised_values_are_drawn_in_the_unit_before(tmp_path, figures):
+    y, p = genes(300)
+    found = Panel("liver", y, p, metrics(y, p, resamples=20), "log10(TPM + 0.1), standardised", (1.5, 0.5))
+    plot_scatter(tmp_path / "a.png", [found], "")
+    axes = figures[0].axes[0]
+    assert axes.get_xlabel() == "measured liver (log10(TPM + 0.1))"
+    drawn = np.asarray(axes.collections[0].get_offsets())
+    np.testing.assert_allclose(np.sort(drawn[:, 0]), np.sort(y.astype(float) * 0.5 + 1.5))
+    np.testing.assert_allclose(np.sort(drawn[:, 1]), np.sort(p.astype(float) * 0.5 + 1.5))
 
 
 @pytest.mark.parametrize("plot", [plot_scatter, plot_density])
 @pytest.mark.parametrize("number", [2, 3, 5, 12, 13])
 def test_each_label_has_a_panel_of_its_own(tmp_path, figures, plot, number):
-    plot(tmp_path / "plot.png", panels(number), "xpresso PH, 300 test genes", "log10(TPM + 0.1), standardised")
+    plot(tmp_path / "plot.png", panels(number), "xpresso PH, 300 test genes")
     shown, drawn = " ".join(texts(figures[0]).split()), min(number, 12)
     axes = [axis for axis in figures[0].axes if axis.get_xlabel()]
     assert len(axes) == drawn * (1 if plot is plot_scatter else 2)
@@ -268,7 +305,7 @@ def test_each_label_has_a_panel_of_its_own(tmp_path, figures, plot, number):
 @pytest.mark.parametrize(
     ("name", "unit", "expected"),
     [
-        ("label", None, "measured expression (label)"),
+        ("label", None, "measured expression (unit not stated)"),
         ("label", "log2(counts + 1)", "measured expression (log2(counts + 1))"),
         ("liver", None, "measured liver"),
         ("liver", "TPM", "measured liver (TPM)"),
@@ -276,8 +313,8 @@ def test_each_label_has_a_panel_of_its_own(tmp_path, figures, plot, number):
 )
 def test_axes_name_label_and_unit(tmp_path, figures, name, unit, expected):
     y, p = genes(50)
-    plot_scatter(tmp_path / "a.png", [Panel(name, y, p, metrics(y, p, resamples=20))], "", unit)
-    plot_density(tmp_path / "b.png", [Panel(name, y, p, {})], "", unit)
+    plot_scatter(tmp_path / "a.png", [Panel(name, y, p, metrics(y, p, resamples=20), unit)], "")
+    plot_density(tmp_path / "b.png", [Panel(name, y, p, {}, unit)], "")
     assert figures[0].axes[0].get_xlabel() == expected
     assert figures[0].axes[0].get_ylabel() == expected.replace("measured", "predicted")
     assert figures[1].axes[0].get_xlabel() == expected.removeprefix("measured ")
@@ -286,8 +323,8 @@ def test_axes_name_label_and_unit(tmp_path, figures, name, unit, expected):
 def test_a_long_name_is_broken_into_lines(tmp_path, figures):
     y, p = genes(50)
     name = "brain, nucleus accumbens (basal ganglia)"
-    found = [Panel(name, y, p, metrics(y, p, resamples=20))] * 4
-    plot_scatter(tmp_path / "a.png", found, "", "log10(TPM + 0.1), standardised")
+    found = [Panel(name, y, p, metrics(y, p, resamples=20), "log10(TPM + 0.1), standardised")] * 4
+    plot_scatter(tmp_path / "a.png", found, "")
     for axes in figures[0].axes:
         box = axes.xaxis.label.get_window_extent()
         assert box.x0 >= 0

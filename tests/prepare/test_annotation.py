@@ -37,7 +37,9 @@ RULES = GenesConfig(
 
 
 def choose(annotation, ledger=None, need_cds=True, **rules):
-    return choose_transcripts(annotation, RULES.model_copy(update=rules), ledger or Ledger(), need_cds=need_cds)
+    chosen = RULES.model_copy(update=rules)
+    stop_codon = chosen.stop_codon if need_cds else None
+    return choose_transcripts(annotation, chosen, ledger or Ledger(), stop_codon=stop_codon)
 
 
 def write_flavour(folder, flavour):

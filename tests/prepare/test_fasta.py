@@ -61,10 +61,10 @@ def test_bgzip_is_a_gzip_of_many_members(tmp_path, end):
         (">1\nACGT\n".encode("utf-16"), "this is not a FASTA file"),
         (b">1\nAC GT\n", r"position 3[\s\S]*' '"),
         (b">1\nAC\xe9GT\n", r"position 3[\s\S]*'\?'"),
-        (b">1\nAC\n>1\nAC\n", "a chromosome is in the FASTA file twice"),
-        (b">\nAC\n", "a chromosome has no name"),
+        (b">1\nAC\n>1\nAC\n", "a record is in the FASTA file twice"),
+        (b">\nAC\n", "a record has no name"),
         (b">1\nACGT\nAC!T\n", r"1, position 7[\s\S]*'!'"),
-        (b">1\nMKLVE\n", "use the genome's DNA, not its proteins"),
+        (b">1\nMKLVE\n", "use DNA, not proteins"),
         (b"PK\x03\x04zip", "packed with zip"),
     ],
 )

@@ -43,3 +43,9 @@ def other_kmers(words: int) -> np.ndarray:
     k = round(np.log(words) / np.log(4))
     digits = np.array(np.unravel_index(np.arange(words), (4,) * k), np.uint8).T
     return np.asarray(np.ravel_multi_index(tuple(reverse_complement(digits).T.astype(np.intp)), (4,) * k))
+
+
+def one_strand(model: keras.Model) -> tuple[keras.Model, int]:
+    """Return the network of a model, and of how many strands it predicts the mean: 2 after `both_strands`, else 1."""
+    network = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
+    return (model, 1) if network is None else (network, 2)

@@ -37,7 +37,9 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
 
     found, table, remark = read_expression(config, ledger, lambda: {t.name: t.gene for t in annotated().transcripts})
     annotation = annotated()
-    genes = choose_transcripts(annotation, rules, ledger, need_cds=config.halflife is True)
+    genes = choose_transcripts(
+        annotation, rules, ledger, stop_codon=rules.stop_codon if config.halflife is True else None
+    )
     if genes.names.is_gene(table.columns[0]):
         raise table.no_header(["gene", "S1"])
     check_rows_are_genes(genes.names, found.names.ids.tolist(), table.columns, table.where)

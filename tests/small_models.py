@@ -15,7 +15,7 @@ from genexp.blocks import BLOCKS, PROMOTER, combinations, feature_blocks
 from genexp.features.kmers import chunk_counts
 from genexp.models import InputShapes, build_model, config_class, names
 
-CONF = Path(__file__).parents[2] / "conf" / "model"
+CONF = Path(__file__).parents[1] / "conf" / "model"
 
 #: Widths of the feature blocks, all different, so that no two can be confused.
 WIDTHS = {"H": 8, "T": 5, "M": 7}

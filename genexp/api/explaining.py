@@ -1,0 +1,397 @@
+"""Explaining a run, or the members of an ensemble: the bases, motifs and features that its predictions come from."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genexp import console
+from genexp.api import evaluation
+from genexp.api.explanation import SUMMARY, Explanation, insertion_table, profile, report, write
+from genexp.api.prediction import check_usable
+from genexp.api.requests import requested
+from genexp.blocks import PROMOTER
+from genexp.dataset.description import listed
+from genexp.errors import UserError, nearest
+from genexp.explain.config import METHODS, OF_BASES, PER_BASE, Settings
+from genexp.explain.motifs import consensus, read_meme
+from genexp.explain.request import Request
+from genexp.features.tokens import N_TOKEN
+from genexp.files import DAMAGE, free_folder, write_atomically
+from genexp.training.strategy import import_tensorflow
+from genexp.version import __version__
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
+    from genexp.dataset.genes import Dataset, Split
+    from genexp.explain.permutation import Head
+
+#: From what an array depends on, and the function that computes it, to the array.
+Keep = Callable[[Sequence[bytes], Callable[[], np.ndarray]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An explanation that can be started.
+
+    `output` is the output of the models that is explained; `window` what the members see, in promoter coordinates;
+    `region` the part of it in which bases are replaced, from its left end on. `out` is None to write nothing.
+    """
+
+    members: Sequence[evaluation.Plan]
+    named: str
+    settings: Settings
+    methods: tuple[str, ...]
+    output: int
+    window: tuple[int, int]
+    region: tuple[int, int]
+    motifs: Mapping[str, np.ndarray]
+    out: Path | None
+
+    @property
+    def request(self) -> Request:
+        """What is asked of every promoter, in positions from the left end of the window on."""
+        motifs = [consensus(matrix) for matrix in self.motifs.values()]
+        last = self.region[1] - max(map(len, motifs), default=1)
+        positions = np.arange(self.region[0], last + 1, self.settings.spacing)
+        length = self.window[1] - self.window[0]
+        return Request(self.output, length, self.region, self.settings.steps, motifs, positions)
+
+    @property
+    def label(self) -> str:
+        """The name of the label that is explained."""
+        return self.members[0].trained_on.labels[self.output]
+
+    @property
+    def origin(self) -> int:
+        """The position of the first base of the window, relative to the TSS, or in the promoter where it has none."""
+        return self.window[0] - (self.members[0].matched.source.description.tss or 0)
+
+
+def explained(
+    run: Run | Ensemble, out: str | Path | None, changes: Mapping[str, Any], *, progress: bool
+) -> Explanation:
+    """Explain a run or an ensemble with some of the settings changed; see `genexp.api.Run.explain`."""
+    with console.quiet(not progress):
+        folder = None if out is None else results_folder(run, str(out))
+        plan = check(run, requested("explain", Settings, changes), folder)
+        import_tensorflow()
+        return explain(plan)
+
+
+def results_folder(run: Run | Ensemble, out: str | None) -> Path:
+    """Return the folder to write: a new one, or one with an earlier explanation, which is replaced."""
+    if out is None and run.named.startswith("["):
+        raise UserError("the results of several runs need a folder", where="out", hint="add out=DIR")
+    folder = Path(out or Path(run.named) / "explain").expanduser().resolve()
+    return folder if (folder / SUMMARY).is_file() else free_folder(str(folder))
+
+
+def check(run: Run | Ensemble, chosen: Settings, out: Path | None) -> Plan:
+    """Look at runs, dataset and settings; no TensorFlow."""
+    check_usable(run, chosen.checkpoint)
+    changes = chosen.dataset.model_dump(exclude_none=True)
+    members = run.check(checkpoint=chosen.checkpoint, split=chosen.split, dataset=changes)
+    methods = _methods(members[0], chosen)
+    label = _label(members[0].trained_on.labels, chosen.label)
+    window, region = _region(members, chosen) if set(methods) & {*OF_BASES} else ((0, 0), (0, 0))
+    motifs = read_meme(Path(chosen.motifs)) if chosen.motifs and "insertion" in methods else {}
+    widest = max(motifs, key=lambda name: len(motifs[name]), default="")
+    if motifs and len(motifs[widest]) > region[1] - region[0]:
+        received = f"{widest}: {len(motifs[widest])} nt"
+        where, expected = f"motifs={chosen.motifs}", f"at most {region[1] - region[0]} nt, the region"
+        raise UserError("a motif is longer than the region", where=where, expected=expected, received=received)
+    return Plan(members, run.named, chosen, methods, label, window, region, motifs, out)
+
+
+def _methods(plan: evaluation.Plan, chosen: Settings) -> tuple[str, ...]:
+    """Return the methods, in the order of the table; raise a UserError if one does not fit the run."""
+    blocks, embedded = plan.config.data.name, plan.trained_on.promoter == "embedded"
+    bases = PROMOTER in blocks and not embedded
+    possible = [*(PER_BASE if bases else ()), *(["insertion"] if bases and chosen.motifs else [])]
+    possible += ["permutation"] if blocks != PROMOTER else []
+    asked = chosen.methods or possible
+    impossible = [method for method in asked if method not in possible]
+    where = f"methods={','.join(asked)}"
+    if "insertion" in impossible and bases:
+        raise UserError("insertion needs motifs", where=where, hint="add motifs=FILE, a MEME file")
+    if impossible or not asked:
+        reads = "precomputed embeddings, whose bases are unknown" if embedded and PROMOTER in blocks else blocks
+        expected = listed(possible) or "a run that reads bases or features"
+        what = f"a run on {reads} cannot be explained by {listed(impossible) or 'any method'}"
+        raise UserError(what, where=where, expected=expected)
+    if chosen.modisco and not set(asked) & {*PER_BASE}:
+        raise UserError("modisco=true needs contributions of bases", where=where, expected=listed(PER_BASE))
+    if chosen.modisco and find_spec("modiscolite") is None:
+        raise UserError("TF-MoDISco is not installed", where="modisco=true", hint="pip install 'genexp[modisco]'")
+    return tuple(method for method in METHODS if method in asked)
+
+
+def _label(labels: Sequence[str], wanted: str | None) -> int:
+    if wanted in labels:
+        return labels.index(str(wanted))
+    if wanted is None and len(labels) == 1:
+        return 0
+    what = "the run has several labels: one is explained" if wanted is None else "the run has no such label"
+    hint = f"{nearest(wanted or '', labels)}label={labels[0]}, for example"
+    raise UserError(what, where="label", expected=f"one of {listed(labels)}", received=wanted, hint=hint)
+
+
+def _region(members: Sequence[evaluation.Plan], chosen: Settings) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the window of all members, in promoter coordinates, and the region in it, from its left end on."""
+    windows = [_window(member) for member in members]
+    left, right = min(left for left, _ in windows), max(right for _, right in windows)
+    tss = members[0].matched.source.description.tss or 0
+    given = chosen.region or [left - tss, right - tss]
+    if not left - tss <= given[0] < given[1] <= right - tss:
+        expected = f"[left,right) with {left - tss} <= left < right <= {right - tss}, the window of the run"
+        raise UserError("the region does not fit the window", where="region", expected=expected, received=given)
+    return (left, right), (given[0] + tss - left, given[1] + tss - left)
+
+
+def explain(plan: Plan) -> Explanation:
+    """Explain, print what was found, and write it into the folder of the plan, unless that is None."""
+    from genexp.evaluation.report import load_checkpoint
+
+    console.say(f"explained: label {plan.label}, by {listed(plan.methods)}")
+    found, totals, started = Explanation(start=plan.origin), _Totals(), time.monotonic()
+    heads: list[Head] = []
+    notes: dict[str, float] = {}
+    with _kept(plan.out) as keep:
+        for number, (member, dataset) in enumerate(_read(plan.members), 1):
+            if len(plan.members) > 1:
+                console.say(f"member {number} of {len(plan.members)}: {member.run.path.name}")
+            model, split = load_checkpoint(member.run, plan.settings.checkpoint), dataset.splits[plan.settings.split]
+            if set(plan.methods) & {*OF_BASES}:
+                genes = split.take(_rows(split, plan))
+                _take_genes(found, plan, member, genes)
+                arrays, noted = _explain_genes(plan, member, model, genes, keep)
+                for name, values in arrays.items():
+                    totals.add(name, values)
+                notes |= {name: max(x, notes.get(name, 0.0)) for name, x in noted.items()}
+            if "permutation" in plan.methods:
+                heads.append(_head(model, member, split))
+    means, spreads = totals.means(), totals.spreads()
+    found.predictions = means.pop("predictions", found.predictions)
+    found.changes = means.pop("insertion", None)
+    found.contributions, found.spread = means, {name: spreads[name] for name in means if name in spreads}
+    if found.changes is not None:
+        found.insertion = insertion_table(found.changes, list(plan.motifs), plan.request.positions + plan.origin)
+    if heads:
+        found.permutation = _permutation(plan, dataset, heads)
+    found.profile = profile(found)
+    found.summary = {**_summary(plan, dataset, found, notes), "seconds": round(time.monotonic() - started, 1)}
+    report(found)
+    if plan.out:
+        write(plan.out, found, plan.settings)
+    return found
+
+
+def _read(members: Sequence[evaluation.Plan]) -> Iterator[tuple[evaluation.Plan, Dataset]]:
+    """Yield each member with the genes that it reads, which are read again only where they are others."""
+    last, dataset = None, None
+    for member in members:
+        if dataset is None or last != (member.matched, member.window):
+            last, dataset = (member.matched, member.window), evaluation.read_genes(member)
+        yield member, dataset
+
+
+def _window(member: evaluation.Plan) -> tuple[int, int]:
+    """Return what a member sees, in promoter coordinates of the dataset."""
+    return member.window or (0, member.matched.source.description.promoter_length or 0)
+
+
+def _take_genes(found: Explanation, plan: Plan, member: evaluation.Plan, genes: Split) -> None:
+    """Put the genes of a member, and the bases that it sees, into the result; they must be those of the others."""
+    if found.genes.size and genes.genes.tolist() != found.genes.tolist():
+        hint = "leave it out, or set dataset.drop_ambiguous=false"
+        raise UserError("members of the ensemble read different genes", where=member.run.path, hint=hint)
+    if not found.genes.size:
+        found.genes = genes.genes
+        found.tokens = np.full((len(genes), plan.window[1] - plan.window[0]), N_TOKEN, np.uint8)
+    left, right = (edge - plan.window[0] for edge in _window(member))
+    found.tokens[:, left:right] = genes.blocks[PROMOTER]
+
+
+def _head(model: keras.Model, member: evaluation.Plan, split: Split) -> Head:
+    """Return what permutation importance needs of a member: its network behind the promoters of all genes."""
+    from genexp.explain.networks import Network
+    from genexp.explain.permutation import Head
+
+    features = [letter for letter in split.blocks if letter != PROMOTER]
+    return Head(Network(model, member.config.model), split.blocks.get(PROMOTER), features)
+
+
+class _Totals:
+    """Means and standard deviations over members (Welford's updates)."""
+
+    def __init__(self) -> None:
+        self._members: dict[str, tuple[int, np.ndarray, np.ndarray]] = {}
+
+    def add(self, name: str, values: np.ndarray) -> None:
+        """Add the values of one member."""
+        n, mean, squares = self._members.get(name, (0, np.zeros_like(values), np.zeros_like(values)))
+        change = values - mean
+        mean = mean + change / (n + 1)
+        self._members[name] = n + 1, mean, squares + change * (values - mean)
+
+    def means(self) -> dict[str, np.ndarray]:
+        """Return the means by name."""
+        return {name: mean for name, (_, mean, _) in self._members.items()}
+
+    def spreads(self) -> dict[str, np.ndarray]:
+        """Return the standard deviations (n - 1) by name, where there are several members."""
+        return {name: np.sqrt(squares / (n - 1)) for name, (n, _, squares) in self._members.items() if n > 1}
+
+
+def _rows(split: Split, plan: Plan) -> np.ndarray:
+    """Return the rows of the genes whose promoters are explained."""
+    if plan.settings.genes is None:
+        return np.arange(min(plan.settings.most, len(split)))
+    places = {str(name): row for row, name in enumerate(split.genes)}
+    absent = [name for name in plan.settings.genes if name not in places]
+    if absent:
+        hint = f"{nearest(absent[0], places)}split= chooses among train, valid and test genes"
+        what = f"there are no such {plan.settings.split} genes"
+        raise UserError(what, where="genes", received=listed(absent), hint=hint)
+    return np.array([places[name] for name in dict.fromkeys(plan.settings.genes)])
+
+
+def _explain_genes(
+    plan: Plan, member: evaluation.Plan, model: keras.Model, split: Split, keep: Keep
+) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Explain promoters by one member: an array per method, its first axis the genes, and `Explainer.notes`."""
+    from genexp.explain.genes import Explainer
+
+    left, right = (edge - plan.window[0] for edge in _window(member))
+    explainer = Explainer(model, member.config.model, slice(left, right), plan.request)
+    weights = hashlib.blake2b(member.run.checkpoint(plan.settings.checkpoint).read_bytes()).digest()
+    rows: dict[str, list[Any]] = {name: [] for name in ("predictions", *plan.methods) if name != "permutation"}
+    with console.progress("explaining promoters", len(split), "genes") as done:
+        for row in range(len(split)):
+            gene = {k: x[row].astype(np.float32) for k, x in split.blocks.items() if k != PROMOTER}
+            tokens = split.blocks[PROMOTER][row]
+            rows["predictions"].append(explainer.predict(tokens, gene))
+            depends_on = [weights, tokens.tobytes(), *(x.tobytes() for x in gene.values()), plan.request.digest()]
+            for method in rows:
+                if method != "predictions":
+                    compute = partial(explainer.explain, method)
+                    rows[method].append(keep([method.encode(), *depends_on], compute))
+            done(row + 1)
+    return {name: np.stack(values) for name, values in rows.items()}, explainer.notes
+
+
+@contextmanager
+def _kept(out: Path | None) -> Iterator[Keep]:
+    """Yield what computes an array, or finds it beside the results where an interrupted command has left it.
+
+    An array belongs to all that it depends on: model, gene and settings, as bytes.
+    """
+    folder = out and out.with_name(f".{out.name}.unfinished")
+
+    def keep(depends_on: Sequence[bytes], compute: Callable[[], np.ndarray]) -> np.ndarray:
+        if folder is None:
+            return compute()
+        path = folder / f"{hashlib.blake2b(b'/'.join(depends_on), digest_size=16).hexdigest()}.npy"
+        with suppress(*DAMAGE):
+            found: np.ndarray = np.load(path, allow_pickle=False)
+            return found
+        buffer = io.BytesIO()
+        np.save(buffer, found := compute())
+        write_atomically(path, buffer.getvalue())
+        return found
+
+    try:
+        yield keep
+    except KeyboardInterrupt:
+        if folder is None or not folder.is_dir():
+            raise
+        console.say("interrupted; what was computed is kept: to go on, give the same command")
+        raise KeyboardInterrupt("reported") from None
+    if folder:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.DataFrame:
+    """Shuffle each feature among the genes of the split."""
+    import pandas as pd
+
+    from genexp.evaluation.metrics import by_label, r2
+    from genexp.explain.permutation import importance
+
+    split, described = dataset.splits[plan.settings.split], dataset.description
+    features = {letter: x.astype(np.float32) for letter, x in split.blocks.items() if letter != PROMOTER}
+    column = described.labels.index(plan.label)
+    ((known, _),) = by_label(labels := split.labels[:, [column]], labels)
+    names = {
+        letter: described.feature_names.get(letter) or [f"{letter}{n + 1}" for n in range(x.shape[1])]
+        for letter, x in features.items()
+    }
+    there = np.isfinite(labels[:, 0])
+    total = sum(1 + x.shape[1] for x in features.values()) + (PROMOTER in split.blocks)
+    with console.progress("shuffling features", total, "features") as done:
+        found = importance(
+            heads,
+            features,
+            names,
+            lambda predictions: r2(known, predictions[there, plan.output]),
+            promoter=PROMOTER in split.blocks,
+            repeats=plan.settings.repeats,
+            seed=plan.settings.seed,
+            progress=done,
+        )
+    return pd.DataFrame(found)
+
+
+def _summary(plan: Plan, dataset: Dataset, found: Explanation, notes: Mapping[str, float]) -> dict[str, Any]:
+    """Return the content of explain.json, without the time."""
+    chosen, described = plan.settings, dataset.description
+    own: dict[str, dict[str, Any]] = {
+        "mutagenesis": {"region": [edge + plan.origin for edge in plan.region]},
+        "integrated_gradients": {"steps": chosen.steps, "baseline": "1/4 of each base"},
+        "insertion": {"motifs": list(plan.motifs), "spacing": chosen.spacing},
+        "permutation": {"repeats": chosen.repeats, "seed": chosen.seed},
+    }
+    files = {
+        **{name: [f"{name}.npz"] for name in PER_BASE},
+        "insertion": ["insertion.csv", "insertion.npz"],
+        "permutation": ["permutation.csv"],
+    }
+    error = {"integrated_gradients": "largest_completeness_error"}
+    methods = {
+        method: {"title": METHODS[method], "files": files[method], **own.get(method, {})}
+        | ({error.get(method, "largest_difference_from_whole_model"): notes[method]} if notes.get(method) else {})
+        for method in plan.methods
+    }
+    return {
+        "genexp": __version__,
+        "run_dir": plan.named,
+        "members": [str(member.run.path) for member in plan.members],
+        "model": ", ".join(dict.fromkeys(member.config.model.name for member in plan.members)),
+        "data": plan.members[0].config.data.name,
+        "checkpoint": chosen.checkpoint,
+        "label": plan.label,
+        "unit": plan.members[0].trained_on.unit,
+        "dataset": described.source,
+        "fingerprint": dataset.fingerprint(),
+        "split": chosen.split,
+        "genes": found.genes.tolist(),
+        "window": [plan.origin, plan.origin + found.tokens.shape[1]] if found.genes.size else None,
+        "relative_to": "promoter" if described.tss is None else "TSS",
+        "methods": methods,
+    }

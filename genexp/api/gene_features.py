@@ -1,0 +1,204 @@
+"""The features of genes by id, from a table, scaled as the model of a run reads them; or the training mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from genexp import console
+from genexp.api.prediction import members_of
+from genexp.blocks import PROMOTER
+from genexp.dataset.alignment import match_columns
+from genexp.dataset.description import listed
+from genexp.dataset.genes import NUMBERED
+from genexp.dataset.ranges import Ranges, common_ranges, read_ranges
+from genexp.dataset.scaling import scales_of
+from genexp.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
+
+#: In place of a table: every gene has the mean of the training genes.
+MEAN = "mean"
+#: Published intron lengths lie up to two bases below zero.
+LOWEST = -3
+#: Features that a gene far outside the training range is reported with.
+NAMED = 3
+
+
+def features_by_id(
+    run: Run | Ensemble, ids: Sequence[str], table: str | pd.DataFrame | None, *, scaled: bool, missing: str = "error"
+) -> dict[str, np.ndarray]:
+    """Return the features of some genes as the models of a run read them.
+
+    Parameters
+    ----------
+    run
+        The run, or the ensemble.
+    ids
+        The genes, (n,); one may occur several times.
+    table
+        Path of a table whose first column has the ids, or one with ids as index; ``mean`` for the mean of the training
+        genes in place of each feature. Columns are matched by name. None for a run without features.
+    scaled
+        The table is scaled as in the dataset of the run; otherwise it is raw.
+    missing
+        ``error``, or ``mean``: genes without a row, and empty cells, have the mean of the training genes.
+
+    Returns
+    -------
+    dict
+        By block letter, (n, width) float32. What was decided is printed.
+
+    Raises
+    ------
+    UserError
+        If ids do not join, columns are missing, values are no numbers, or the training mean is needed and unknown.
+    """
+    letters = check_features(run, given=table is not None)
+    if table is None:
+        return {}
+    if isinstance(table, str) and table == MEAN:
+        means = _means(run)
+        console.warn("features=mean: every gene has the mean features of the training genes")
+        return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in means.items()}
+    where = f"features={table}" if isinstance(table, str) else "features"
+    frame = read_table(table, "features") if isinstance(table, str) else table
+    rows = _rows(ids, frame, where, missing)
+    used = np.unique(rows[rows >= 0])
+    frame, rows = frame.iloc[used], np.where(rows < 0, -1, np.searchsorted(used, rows))
+    values = {
+        letter: _scaled(letter, cells, where, run, scaled=scaled, missing=missing)
+        for letter, cells in _columns(frame, letters, run, where).items()
+    }
+    if (rows < 0).any() or any(np.isnan(found).any() for found in values.values()):
+        means = _means(run)
+        cells, absent = sum(int(np.isnan(found).sum()) for found in values.values()), len({*ids}) - len(frame)
+        console.warn(
+            f"missing=mean: {absent:,} genes without features and {cells:,} empty cells have the training mean"
+        )
+        values = {letter: np.where(np.isnan(found), means[letter], found) for letter, found in values.items()}
+        values = {letter: np.concatenate([found, means[letter][None]]) for letter, found in values.items()}
+    return {letter: found[rows] for letter, found in values.items()}
+
+
+def check_features(run: Run | Ensemble, *, given: bool) -> list[str]:
+    """Return the letters of the feature blocks of a run; features must be given just where there are some."""
+    letters = [letter for letter in run.config.data.name if letter != PROMOTER]
+    if bool(letters) != given:
+        expected = "features=FILE or features=mean" if letters else "no features="
+        raise UserError(f"a run on data={run.config.data.name} needs {expected}", where=f"run_dir={run.path}")
+    return letters
+
+
+def read_table(path: str, key: str) -> pd.DataFrame:
+    """Return a table with its first column, the ids, as index; every cell as text. Sequences may lack ids."""
+    from genexp.prepare.opening import existing
+    from genexp.prepare.sequence_columns import HEADINGS, plain
+    from genexp.prepare.tables import look_at
+
+    source = look_at(existing(path, key), key)
+    table = source.read(source.columns, source.columns).fillna("")
+    if plain(source.columns[0]) in HEADINGS["sequence"]:
+        table.index = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
+    else:
+        table = table.set_index(source.columns[0])
+    table.columns = ["sequence" if plain(name) in HEADINGS["sequence"] else name for name in table.columns]
+    twice = table.index[table.index.duplicated()]
+    if len(twice) or not len(table):
+        received = f"{twice[0]} twice" if len(twice) else "no rows"
+        raise UserError("ids of a table must be there, each once", where=f"{key}={path}", received=received)
+    return table
+
+
+def known_ranges(run: Run | Ensemble) -> dict[str, Ranges]:
+    """Return what the training features of a run, or of all members, were like; empty where that is not recorded."""
+    widths = {letter: run.dataset.widths[letter] for letter in run.config.data.name if letter != PROMOTER}
+    return common_ranges([read_ranges(member.files.training_features, widths) for member in members_of(run)])
+
+
+def far_outside(features: Mapping[str, np.ndarray], ranges: Mapping[str, Ranges], run: Run | Ensemble) -> np.ndarray:
+    """Return the names of the features of each gene that are far outside the training range, (n,) text."""
+    found = [np.zeros((len(values), 0), bool) for values in features.values()][:1]
+    names: list[str] = []
+    for letter, values in features.items():
+        found.append(ranges[letter].outside(values))
+        names += run.dataset.feature_names.get(letter) or [f"{letter}{n}" for n in range(1, values.shape[1] + 1)]
+    each = ([names[n] for n in np.flatnonzero(row)] for row in np.concatenate(found, axis=1))
+    return np.array([",".join(few[:NAMED]) + f" and {len(few) - NAMED} more" * (len(few) > NAMED) for few in each])
+
+
+def _means(run: Run | Ensemble) -> dict[str, np.ndarray]:
+    """Return the mean of the training features by block, (width,) float32."""
+    ranges = known_ranges(run)
+    if not ranges:
+        what, hint = "the mean of the training features is not recorded with this run", "give the features of all genes"
+        if run.dataset.layout == "imported":
+            hint += ", or import with data=P, for answers as if each feature were its mean"
+        raise UserError(what, where=f"run_dir={run.path}", received="no training_features.csv", hint=hint)
+    return {letter: found.mean.astype(np.float32) for letter, found in ranges.items()}
+
+
+def _rows(ids: Sequence[str], table: pd.DataFrame, where: str, missing: str) -> np.ndarray:
+    """Return the row of each gene in a table, (n,); -1 where it has none, which is an error unless it is allowed."""
+    from genexp.prepare.genes import GeneNames, join
+
+    unique, place = np.unique(np.asarray(ids, str), return_inverse=True)
+    joined = join(GeneNames(unique), list(map(str, table.index)), where)
+    if remark := joined.remark():
+        console.say(f"features{remark}")
+    absent = unique[~joined.found]
+    if len(absent) and missing == "error":
+        what = f"{len(absent):,} of {len(unique):,} ids have no features, first {absent[0]}"
+        raise UserError(what, where=where, hint="add them, or set missing=mean")
+    return np.asarray(joined.rows[place])
+
+
+def _columns(table: pd.DataFrame, letters: Sequence[str], run: Run | Ensemble, where: str) -> dict[str, pd.DataFrame]:
+    """Return the columns of each block in the order of the run."""
+    trained_on, hint = run.dataset, "name the columns as in the dataset of the run"
+    known = {name for letter in letters for name in trained_on.feature_names.get(letter, ())}
+    columns, others = list(map(str, table.columns)), [name for name in map(str, table.columns) if name not in known]
+    found = {}
+    for letter in letters:
+        names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
+        mine = [name for name in columns if name in set(names)] if names else others
+        matched = match_columns(letter, names, width, mine, where, hint)
+        if not names:
+            console.say(matched.note)
+        found[letter] = table.iloc[:, [columns.index(mine[place]) for place in matched.order]]
+    if others and all(letter in trained_on.feature_names for letter in letters):
+        console.say(f"columns that the run does not know are left out: {listed(others)}")
+    return found
+
+
+def _scaled(
+    letter: str, cells: pd.DataFrame, where: str, run: Run | Ensemble, *, scaled: bool, missing: str
+) -> np.ndarray:
+    """Return the numbers of a block scaled as in the dataset of the run, (rows, width) float32; NaN where allowed."""
+    import pandas as pd
+
+    def wrong(what: str, at: np.ndarray, hint: str | None = None) -> UserError:
+        row, column = np.argwhere(at)[0]
+        place = f"{where}, {cells.index[row]}, column {cells.columns[column]}"
+        return UserError(what, where=place, received=repr(cells.iat[row, column]), hint=hint)
+
+    values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+    empty = ((cells == "") | cells.isna()).to_numpy()
+    if (bad := ~np.isfinite(values) & ~empty).any():
+        raise wrong("a feature is no finite number", bad)
+    if empty.any() and missing == "error":
+        raise wrong("a feature is missing", empty, "add it, or set missing=mean")
+    scales = scales_of(run.dataset, letter, list(map(str, cells.columns)))
+    if scaled or scales is None:
+        if not scaled and not (np.isin(values, (0, 1)) | empty).all():
+            console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
+        return values.astype(np.float32)
+    if (below := (values < LOWEST) & [scale.log10_offset is not None for scale in scales]).any():
+        raise wrong("a raw length is negative", below, "features that are scaled already need scaled=true")
+    return np.stack([scale.of_raw(column) for scale, column in zip(scales, values.T, strict=True)], axis=1)

@@ -1,0 +1,49 @@
+"""The file formats of figures. This file imports no matplotlib, so that configs can name them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+from genexp.errors import UserError
+from genexp.schema import OneOf
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Formats of figures, with what keeps dates and versions out of the file.
+FIGURES: dict[str, dict[str, None]] = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "svg": {"Date": None},
+}
+
+_Format = Annotated[str, OneOf(tuple(FIGURES))]
+#: One format or a list of them.
+Formats = Annotated[
+    list[_Format],
+    Field(min_length=1),
+    BeforeValidator(lambda x: [x] if isinstance(x, str) else x, json_schema_input_type=_Format | list[_Format]),
+]
+
+#: Text as text, in fonts that journals and editors of figures can read; the same data give the same bytes.
+VECTOR_STYLE: dict[str, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "genexp"}
+
+
+def known(formats: str | Sequence[str]) -> list[str]:
+    """Return one format, or several, as a list; raise a UserError for one that is none of `FIGURES`."""
+    found = [formats] if isinstance(formats, str) else list(formats)
+    if not found or set(found) - set(FIGURES):
+        raise UserError("these are no formats of figures", expected=f"of {', '.join(FIGURES)}", received=formats)
+    return found
+
+
+def encoded(figure: Figure, suffix: str) -> bytes:
+    """Return a figure as a file of one of `FIGURES`."""
+    from io import BytesIO
+
+    file = BytesIO()
+    figure.savefig(file, format=suffix, metadata=FIGURES[suffix])
+    return file.getvalue()
