@@ -114,8 +114,8 @@ class RunDirectory:
 
     def checkpoint(self, name: str) -> Path:
         """Return the path of the ``best`` or ``last`` model; an exported folder holds the best alone."""
-        exported = self.path / EXPORTED
-        return exported if name == "best" and exported.is_file() else self.path / "checkpoints" / f"{name}.keras"
+        own, exported = self.path / "checkpoints" / f"{name}.keras", self.path / EXPORTED
+        return exported if name == "best" and not own.is_file() and exported.is_file() else own
 
 
 def make_directory(wanted: str | Path) -> Path:

@@ -41,6 +41,7 @@ __all__ = [
     "open_run",
     "open_study",
     "prepare_dataset",
+    "report",
     "train",
     "train_many",
     "tune",
@@ -88,6 +89,32 @@ def compare(runs: str | Path | Iterable[str | Path], *, out: str | Path | None =
     if out is not None:
         found.write(out)
     return found
+
+
+def report(runs: str | Path | Iterable[str | Path], *, out: str | Path | None = None) -> Path:
+    """Write one HTML file that shows a run, or compares several, with the checks of ``genexp report``.
+
+    Parameters
+    ----------
+    runs
+        A run directory, a directory that holds some, such as that of a sweep, a pattern, or several of these.
+    out
+        The file; None: ``report.html`` in the one directory that is named, written anew each time.
+
+    Returns
+    -------
+    Path
+        The file. It needs no network.
+
+    Raises
+    ------
+    UserError
+        If a place holds no run, or the file exists or cannot be written.
+    """
+    from genexp.api import reporting
+
+    with console.quiet():
+        return reporting.write(reporting.check(runs, out))
 
 
 def load_model(path: str | Path) -> keras.Model:

@@ -151,7 +151,8 @@ class Comparison:
             write_atomically(folder / "comparison.md", as_markdown(self.content))
             for name in ("groups", "tests", "runs"):
                 write_atomically(folder / f"{name}.csv", getattr(self, name).to_csv(index=False))
-            for suffix in FIGURES:
+            values = sum(len(group["runs"]) for of_set in self.content["sets"] for group in of_set["groups"])
+            for suffix in FIGURES if values > 1 else ():  # one point says nothing
                 write_atomically(folder / f"comparison.{suffix}", draw(self.content, suffix))
         return target
 

@@ -24,6 +24,12 @@ from genexp.version import CITATION, __version__
 
 #: Names that model hubs have for metrics, where they have one.
 HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "cod": "r_squared", "r2": "squared_pearson"}
+#: Where weights come from, by the status of their run or the checkpoint.
+_ORIGINS = {
+    "imported": "Its weights were imported from a published checkpoint by",
+    "best": "Its weights are those of the epoch with the lowest validation loss of a training by",
+    "last": "Its weights are those of the last epoch of a training by",
+}
 #: The folders of an absolute path, up to its last name.
 _FOLDERS = re.compile(r"(?<![\w/.:])(?:/[\w.+@~-]+)+/")
 
@@ -79,42 +85,45 @@ def model_card(
     """Return README.md."""
     results = metrics.get(checkpoint, {})
     blocks = ", ".join(BLOCKS[letter].title for letter in config.data.name)
-    unit = described.unit or "a unit that the dataset does not state"
-    use = f"Research: predict {listed(described.labels)} ({unit}) of genes from {blocks}. Not for clinical decisions."
+    use = f"Research: predict {described.measured} of genes from {blocks}. Not for clinical decisions."
     limits = list(limits_of(config, described, metrics, results))
     title = f"{config.model.name}, {config.data.name}, {described.name}"
     front = {
         "library_name": "keras",
         "license": license or "unknown",
         "tags": ["biology", "genomics", "gene-expression", "genexp"],
-        "metrics": [HUB_METRICS.get(name, name) for name in METRICS],
-        "model-index": [{"name": title, "results": list(_hub_results(described, results))}],
+        **_model_index(title, described, results),
         "intended_use": use,
         "limits": limits,
     }
-    splits = list(results.items())
-    rows = [[TITLES.get(name, name), *(as_text(found[name]) for _, found in splits)] for name in METRICS]
-    rows.insert(1, ["95 % interval", *("{:.3f} to {:.3f}".format(*found["r2_ci95"]) for _, found in splits)])
     return render(
         "model_card.md",
         front=yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=100),
         title=title,
         intended_use=use,
         version=environment.get("packages", {}).get("genexp", __version__),
-        epoch={"best": "the epoch with the lowest validation loss", "last": "the last epoch"}[checkpoint],
+        origin=_ORIGINS.get(metrics.get("status", ""), _ORIGINS[checkpoint]),
         command=predict_command(config.data.name),
         inputs=list(_inputs(config, described)),
-        labels=described.labels,
-        unit=unit,
-        results=results,
-        rows=[["genes", *(f"{found['n']:,}" for _, found in splits)], *rows] if results else [],
+        labels=len(described.labels),
+        measured=described.measured,
+        splits=list(results),
+        rows=_result_rows(results),
         baselines=[f"{b['name']} on {b['data']} r² {as_text(b['best']['test']['r2'])}" for b in tested(metrics)],
-        dataset=without_folders(str(described)),
+        dataset=without_folders(str(described)) if described.genes else "Not recorded",
         fingerprint=described.fingerprint or "unknown",
         card=", and the card that `genexp prepare` wrote" if has_card else "",
         limits=limits,
         citations=citations(config),
     )
+
+
+def _result_rows(results: Mapping[str, Any]) -> list[list[str]]:
+    """Return the rows of the table of metrics, a cell for each split."""
+    each = list(results.values())
+    rows = [[TITLES.get(name, name), *(as_text(found[name]) for found in each)] for name in METRICS]
+    rows.insert(1, ["95 % interval", *("{:.3f} to {:.3f}".format(*found["r2_ci95"]) for found in each)])
+    return [["genes", *(f"{found['n']:,}" for found in each)], *rows]
 
 
 def tested(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -152,8 +161,8 @@ def limits_of(
         yield f"It reads bases {left:+,} to {right:+,} around the TSS; most enhancers lie outside."
     if "T" in config.data.name and config.data.name != "T":
         alone = [b["best"]["test"]["r2"] for b in tested(metrics) if b["data"] == "T"]
-        also = f" (r² {max(alone):.3f} by the better baseline)" if alone else ""
-        yield f"Transcription factors alone predict expression well{also}: the other blocks add less than r² suggests."
+        reach = f"reach r² {max(alone):.3f} by a simple model" if alone else "were not tested beside it"
+        yield f"Transcription factors alone {reach}: what other blocks add is the difference to that."
     if PROMOTER in config.data.name:
         yield "The effects of variants were not compared with measured ones."
     yield from metrics.get("warnings", ())
@@ -174,20 +183,22 @@ def _inputs(config: RunConfig, described: DatasetDescription) -> Iterator[tuple[
             yield block.input, f"(genes, {described.widths[letter]}) float32", what
 
 
-def _hub_results(described: DatasetDescription, results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the results of each split as a model index has them."""
+def _model_index(title: str, described: DatasetDescription, results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics of each split as a model index has them; nothing of a model without results."""
+    if not results:
+        return {}
     several = " (mean of the labels)" if len(described.labels) > 1 else ""
-    for split, found in results.items():
-        yield {
-            "task": {"type": "regression", "name": "gene expression prediction"},
-            "dataset": {
-                "name": described.name,
-                "type": described.name.split(",")[0],
-                "split": split,
-                "args": {"genes": found["n"], "fingerprint": described.fingerprint},
-            },
-            "metrics": [
-                {"type": HUB_METRICS.get(name, name), "name": TITLES.get(name, name) + several, "value": found[name]}
-                for name in METRICS
-            ],
-        }
+    dataset, task = described.name, {"type": "regression", "name": "gene expression prediction"}
+    found = []
+    for split, values in results.items():
+        args = {"genes": values["n"], "fingerprint": described.fingerprint}
+        named = [(HUB_METRICS.get(name, name), TITLES.get(name, name) + several, values[name]) for name in METRICS]
+        found.append(
+            {
+                "task": dict(task),
+                "dataset": {"name": dataset, "type": Path(described.source).name, "split": split, "args": args},
+                "metrics": [{"type": kind, "name": name, "value": value} for kind, name, value in named],
+            }
+        )
+    metrics = [HUB_METRICS.get(name, name) for name in METRICS]
+    return {"metrics": metrics, "model-index": [{"name": title, "results": found}]}

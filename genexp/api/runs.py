@@ -192,32 +192,6 @@ class Run:
         found: PerLabel = predict(Predictor(self, checkpoint), promoters, features or {})[0]
         return found[:, 0] if found.shape[1] == 1 else found
 
-    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
-        """Find what the predictions come from: bases, motifs and features.
-
-        Parameters
-        ----------
-        out
-            A folder for arrays, tables and figures; None writes nothing.
-        progress
-            Print what is done.
-        **settings
-            Keys of ``genexp explain``: ``methods=["mutagenesis"], most=5, region=[-500, 500]``.
-
-        Returns
-        -------
-        Explanation
-            Its ``contributions`` are arrays, its ``profile``, ``permutation`` and ``insertion`` tables.
-
-        Raises
-        ------
-        UserError
-            As ``genexp explain`` prints it.
-        """
-        from genexp.api.explaining import explained
-
-        return explained(self, out, settings, progress=progress)
-
     def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
         """Predict the expression of the genes of files, with the checks of ``genexp predict``.
 
@@ -305,6 +279,32 @@ class Run:
 
         with console.quiet(not progress):
             return called(self, checkpoint, keys)
+
+    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
+        """Find what the predictions come from: bases, motifs and features.
+
+        Parameters
+        ----------
+        out
+            A folder for arrays, tables and figures; None writes nothing.
+        progress
+            Print what is done.
+        **settings
+            Keys of ``genexp explain``: ``methods=["mutagenesis"], most=5, region=[-500, 500]``.
+
+        Returns
+        -------
+        Explanation
+            Its ``contributions`` are arrays, its ``profile``, ``permutation`` and ``insertion`` tables.
+
+        Raises
+        ------
+        UserError
+            As ``genexp explain`` prints it.
+        """
+        from genexp.api.explaining import explained
+
+        return explained(self, out, settings, progress=progress)
 
     def resume(
         self,

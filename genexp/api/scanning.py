@@ -12,29 +12,29 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pydantic import Field
 
 from genexp import console
-from genexp.api.ensembles import Ensemble
 from genexp.api.gene_features import MEAN, features_by_id
 from genexp.api.loci import record, window_around_tss
-from genexp.api.prediction import Predictor, check_usable
+from genexp.api.prediction import Predictor, check_usable, members_of
 from genexp.api.prediction_tables import columns_of
 from genexp.api.requests import requested
-from genexp.api.runs import Run
 from genexp.dataset.description import listed
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
 from genexp.features.tokens import N_TOKEN, reverse_complement
 from genexp.files import free_folder, whole_or_nothing, write_json
-from genexp.genomes.genes import read_genes
 from genexp.genomes.genome import Genome
 from genexp.genomes.regions import Region, parse, region_in
 from genexp.genomes.tracks import FORMATS, Track, check_packages
 from genexp.prepare.config import Name, TranscriptRules
-from genexp.prepare.genes import RawGenes
 from genexp.prepare.opening import existing
 from genexp.schema import Count, OneOf, PathText, Schema
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
+    from genexp.prepare.genes import RawGenes
 
 #: The strands, with the names of their files.
 STRANDS = {"+": "plus", "-": "minus"}
@@ -88,6 +88,8 @@ class Plan:
 
 def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Plan:
     """Look at the run, the files and the folder to write; this reads the chromosome, and imports no TensorFlow."""
+    from genexp.genomes.genes import read_genes
+
     check_usable(run, checkpoint)
     window, written = window_around_tss(run), parse(request.region)
     out, shown = None, ""
@@ -160,8 +162,11 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
 
     unit = plan.run.dataset.unit or "unit not stated"
     length, request = plan.genome.length(plan.region.chromosome), plan.request
-    files = {key: Path(path) for key in ("fasta", "gtf") if (path := getattr(request, key))}
-    title = f"{plan.run.config.model.name}, {plan.run.config.data.name}: {plan.region}"
+    named = {key: getattr(request, key) for key in ("fasta", "gtf", "features")}
+    files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
+    members, config = len(members_of(plan.run)), plan.run.config
+    title = f"{plan.region}: {config.model.name} on {config.data.name}, trained on {plan.run.dataset.name}"
+    title += f"; mean and sd of {members} runs" if members > 1 else ""
     with whole_or_nothing(out) as folder:
         folder.mkdir()
         for strand, rows in table.groupby("strand"):

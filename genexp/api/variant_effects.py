@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genexp import console
-from genexp.api.ensembles import Ensemble
+from genexp.api.gene_features import MEAN
 from genexp.api.loci import record
 from genexp.api.prediction import Predictor
 from genexp.api.prediction_tables import check_table, table_writer
 from genexp.api.requests import requested
-from genexp.api.runs import Run
 from genexp.api.variant_carriers import Carrier, Plan, Request, check
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
@@ -24,6 +23,9 @@ from genexp.prepare.opening import existing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from genexp.api.ensembles import Ensemble
+    from genexp.api.runs import Run
 
 #: Sequences that are in memory at a time.
 CHUNK = 1024
@@ -39,10 +41,11 @@ def effects(plan: Plan) -> Iterator[pd.DataFrame]:
     predictor = Predictor(plan.run, plan.checkpoint)
     known: dict[_Key, np.ndarray] = {}
     waiting: list[Carrier] = []
+    sequences = 0
     with console.progress("variants", len(plan.carriers), "carriers") as report:
         for number, carrier in enumerate(plan.carriers, 1):
             waiting.append(carrier)
-            sequences = sum(len(key[2]) for each in waiting for key in _keys(plan, each))
+            sequences += sum(len(shifts) for _, _, shifts in _keys(plan, carrier))
             if sequences < CHUNK and number < len(plan.carriers):
                 continue
             keys = [key for each in waiting for key in _keys(plan, each)]
@@ -50,7 +53,7 @@ def effects(plan: Plan) -> Iterator[pd.DataFrame]:
             yield _table(plan, waiting, np.stack([known[key] for key in keys]))
             if not plan.request.haplotypes:  # an allele occurs once, a reference again
                 known = {key: value for key, value in known.items() if not key[1]}
-            waiting = []
+            waiting, sequences = [], 0
             report(number)
 
 
@@ -68,10 +71,11 @@ def _means(plan: Plan, predictor: Predictor, keys: list[_Key]) -> dict[_Key, np.
     """Return the predictions of some sequences as means over their shifts, (members, labels) float64."""
     if not keys:
         return {}
-    tokens = [carrying(plan.genome, plan.place(gene), plan.window, edits, shifts) for gene, edits, shifts in keys]
+    near = plan.genes
+    tokens = [carrying(near.genome, near.place(gene), near.window, edits, shifts) for gene, edits, shifts in keys]
     sizes = np.array([len(each) for each in tokens])
-    genes = np.repeat([gene for gene, *_ in keys], sizes)
-    features = {letter: values[genes] for letter, values in plan.features.items()}
+    rows = np.repeat([gene for gene, *_ in keys], sizes)
+    features = {letter: values[rows] for letter, values in plan.features.items()}
     every = predictor(np.concatenate(tokens), features).astype(np.float64)
     means = np.add.reduceat(every, np.cumsum(sizes) - sizes, axis=1) / sizes[:, None]
     return {key: means[:, n] for n, key in enumerate(keys)}
@@ -82,7 +86,7 @@ def _table(plan: Plan, carriers: list[Carrier], found: np.ndarray) -> pd.DataFra
     import pandas as pd
 
     about = HAPLOTYPE if plan.request.haplotypes else VARIANT
-    genes, rows = plan.genes, [carrier.gene for carrier in carriers]
+    genes, rows = plan.genes.raw, [carrier.gene for carrier in carriers]
     columns: dict[str, Any] = {"gene": genes.names.ids[rows], "chromosome": genes.chromosome[rows]}
     columns |= {"strand": genes.strand[rows], "tss": genes.tss[rows] + 1}
     columns |= {name: [carrier.cells[n] for carrier in carriers] for n, name in enumerate(about)}
@@ -125,8 +129,9 @@ def _is_vcf(out: Path) -> bool:
 
 def write(plan: Plan, out: Path, command: str) -> None:
     """Predict, and write a table, or the VCF with the results in its INFO field, with a record of how it was made."""
-    files = {key: Path(getattr(plan.request, key)) for key in ("vcf", "fasta", "gtf")}
-    more = {"checkpoint": plan.checkpoint, "window": plan.window, "counts": dict(plan.counts)}
+    named = {key: getattr(plan.request, key) for key in ("vcf", "fasta", "gtf", "features")}
+    files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
+    more = {"checkpoint": plan.checkpoint, "window": plan.genes.window, "counts": dict(plan.counts)}
     made = record(plan.run, command, plan.request, files, **more)
     if _is_vcf(out):
         with whole_or_nothing(out) as file:

@@ -87,6 +87,12 @@ class DatasetDescription(BaseModel):
         fold = f", fold {self.fold}" if self.fold is not None else ""
         return Path(self.source).name + fold
 
+    @property
+    def measured(self) -> str:
+        """What was measured, for sentences: the names of the labels, or ``expression``, with their unit."""
+        names = "expression" if self.labels == ("label",) else listed(self.labels)
+        return f"{names} ({self.unit or 'unit not stated'})"
+
     def __str__(self) -> str:
         fold = f", fold {self.fold}" if self.fold is not None else ""
         genes = " / ".join(f"{number:,}" for number in self.genes.values())

@@ -20,6 +20,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from scipy.ndimage import gaussian_filter, map_coordinates
 
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.scaling import scales_of
 from genexp.evaluation.figure_formats import VECTOR_STYLE, encoded
 from genexp.evaluation.metrics import TITLES, as_text, is_collapsed
 from genexp.files import write_atomically
@@ -65,6 +67,9 @@ _CONSTANT = "The predictions do not vary: the model has collapsed."
 MOST_LABELS = 12
 
 
+Range = tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Panel:
     """What is drawn of one label: its name, labels and predictions (n,) of the genes that have it, and its metrics.
@@ -95,6 +100,13 @@ class Panel:
         whole = " ".join(parts)
         lines = [line for part in parts for line in textwrap.wrap(part, width)]
         return whole if len(whole) <= width else "\n".join(lines)
+
+
+def label_scale(description: DatasetDescription, label: str) -> tuple[float, float] | None:
+    """Return mean and sd by which a label was standardised, where its unit and its scale are known; else None."""
+    scales = scales_of(description, "label", [label])
+    known = scales and (description.unit or "").endswith(STANDARDISED)
+    return (scales[0].mean, scales[0].sd) if scales and known else None
 
 
 def plot_history(
@@ -229,9 +241,9 @@ def _metric_lines(metrics: Mapping[str, Any], *, short: bool = False) -> str:
     """
     low, high = metrics["r2_ci95"]
     if short:
-        return f"{TITLES['r2']} = {metrics['r2']:.3f}    n = {metrics['n']:,}"
-    rank = f"Spearman ρ = {as_text(metrics['spearman'])}    " if "spearman" in metrics else ""
-    first = f"{TITLES['r2']} = {metrics['r2']:.3f}  (95% CI {low:.3f} to {high:.3f})"
+        return f"{TITLES['r2']} = {metrics['r2']:.3f}, n = {metrics['n']:,}"
+    rank = f"Spearman ρ = {as_text(metrics['spearman'])}, " if "spearman" in metrics else ""
+    first = f"{TITLES['r2']} = {metrics['r2']:.3f} (95% CI {low:.3f} to {high:.3f})"
     return f"{first}\n{rank}n = {metrics['n']:,} genes"
 
 
@@ -258,20 +270,24 @@ def _draw_losses(axes: Axes, epoch: np.ndarray, loss: np.ndarray, val_loss: np.n
     """Draw both losses on a scale that shows where training ended, whatever it began or blew up with."""
     _draw_curve(axes, epoch, loss, BLUE, "training")
     _draw_curve(axes, epoch, val_loss, ORANGE, "validation")
+    if limits := loss_limits(loss, val_loss):
+        axes.set_ylim(*limits)
+        cut, high = np.count_nonzero(np.maximum(loss, val_loss) > limits[1]), max(loss.max(), val_loss.max())
+        note = f"{cut:,} of {epoch.size:,} epochs lie above, up to {high:,.4g}"
+        _note(axes, note, (0.98, 0.95), ha="right", va="top", color=GREY)
+
+
+def loss_limits(loss: np.ndarray, val_loss: np.ndarray) -> Range | None:
+    """Return the range of losses to draw where a few huge ones would flatten all others; else None."""
     both = np.concatenate([loss, val_loss])
     late = np.concatenate([x[len(x) // 10 + 1 :] for x in (loss, val_loss)])
     if late.size < 6:
-        return
+        return None
     low, high, usual = both.min(), both.max(), np.percentile(late, 95)
     # Not less than a twentieth of the loss, or the rounding error of a flat loss would fill the panel.
     spread = max(usual - low, 0.05 * abs(low))
     # Cut only where most of the training would otherwise be squeezed into the lowest part of the panel.
-    if high - low > 12 * spread > 0:
-        top = low + 4 * spread
-        axes.set_ylim(low - 0.2 * spread, top)
-        cut = np.count_nonzero(np.maximum(loss, val_loss) > top)
-        note = f"{cut:,} of {epoch.size:,} epochs lie above, up to {high:,.4g}"
-        _note(axes, note, (0.98, 0.95), ha="right", va="top", color=GREY)
+    return (low - 0.2 * spread, low + 4 * spread) if high - low > 12 * spread > 0 else None
 
 
 def _mark_best(axes: np.ndarray, epoch: np.ndarray, val_loss: np.ndarray, val_r2: np.ndarray, best_epoch: int) -> None:
@@ -301,9 +317,6 @@ def _limits(labels: np.ndarray, predictions: np.ndarray, margin: float = 0.04) -
     shown = near if near.size >= 0.95 * predictions.size else predictions
     low, high = min(low, shown.min()), max(high, shown.max())
     return _padded(np.array([low, high]), margin)
-
-
-Range = tuple[float, float]
 
 
 def _draw_cloud(figure: Figure, axes: Axes, x: np.ndarray, y: np.ndarray, xlim: Range, ylim: Range) -> None:

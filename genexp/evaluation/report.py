@@ -12,12 +12,11 @@ import numpy as np
 from rich.table import Table
 
 from genexp.dataset.batches import inference_batches
-from genexp.dataset.description import DatasetDescription, listed
+from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
-from genexp.dataset.scaling import scales_of
 from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
-from genexp.evaluation.plots import STANDARDISED, Panel, plot_density, plot_scatter
+from genexp.evaluation.plots import Panel, label_scale, plot_density, plot_scatter
 from genexp.evaluation.tables import prediction_columns, write_predictions
 from genexp.files import in_short
 from genexp.models import load_model
@@ -141,13 +140,6 @@ def write_report(
     title = f"{title}, {description.name}: {len(labels):,} {shown} genes" + (f"\n{beside}" if beside else "")
     plot_scatter(plots / "scatter.png", panels, title, formats)
     plot_density(plots / "density.png", panels, title, formats)
-
-
-def label_scale(description: DatasetDescription, label: str) -> tuple[float, float] | None:
-    """Return mean and sd by which a label was standardised, where its unit and its scale are known; else None."""
-    scales = scales_of(description, "label", [label])
-    known = scales and (description.unit or "").endswith(STANDARDISED)
-    return (scales[0].mean, scales[0].sd) if scales and known else None
 
 
 #: Labels that the closing table lists; metrics.json has all.

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from genexp.config import conf
-from genexp.config.validation import validate
 from genexp.errors import UserError
 from genexp.prepare.annotation import read_annotation
 from genexp.prepare.config import TranscriptRules
 from genexp.prepare.genes import RawGenes
 from genexp.prepare.ledger import Ledger, Note, ignore
 from genexp.prepare.transcripts import choose_transcripts
-
-
-def rules_from(given: Mapping[str, Any] | None = None) -> TranscriptRules:
-    """Return the default rules (``conf/base/genes.yaml``) with the `given` keys in place of theirs."""
-    defaults = conf.load(conf.CONF_DIR / "base" / "genes.yaml")["genes"]
-    return validate({**defaults, **(given or {})}, TranscriptRules, "genes")
 
 
 def read_genes(

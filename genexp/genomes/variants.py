@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,12 @@ from genexp.features.tokens import reverse_complement, tokens_from_text
 from genexp.files import damage_reported, in_short
 from genexp.genomes.genome import Genome
 from genexp.prepare.opening import first_bytes, open_bytes, open_text
-from genexp.prepare.tables import Table, look_at
+
+if TYPE_CHECKING:
+    from genexp.prepare.tables import Table
 
 #: Columns of a table of variants; the last may be missing.
 COLUMNS = ("chromosome", "position", "ref", "alt", "id")
-
-
 #: How files begin.
 VCF, BCF = b"##fileformat=VCF", b"BCF"
 
@@ -72,6 +72,8 @@ def read_sites(path: Path, *, genotypes: bool = False) -> Iterator[Site]:
 
     A UserError is raised if the file is neither or is damaged. `genotypes` reads the calls of samples that carry one.
     """
+    from genexp.prepare.tables import look_at
+
     if begins_as(path, VCF, BCF):
         yield from _vcf(path, genotypes=genotypes)
     elif genotypes:

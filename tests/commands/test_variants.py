@@ -60,7 +60,7 @@ def test_the_table_is_what_a_notebook_gets(finished_run, files, tmp_path, cli):
         ({"features": "null"}, "needs features=FILE or features=mean"),
         ({"out": "v.xlsx"}, "the suffix of the table tells no format"),
         ({"haplotypes": "true"}, "haplotypes need genotypes"),
-        ({"fasta": "protein.fa"}, "a genome holds something other than bases"),
+        ({"fasta": "protein.fa"}, "holds something other than bases"),
         ({"fasta": "empty.fa"}, "a chromosome has no bases"),
         ({"features": "few.csv"}, "the join is empty"),
     ],

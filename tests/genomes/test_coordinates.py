@@ -8,10 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_organism import Organism, write, write_genome, write_gtf
 
+from genexp.config import conf
 from genexp.errors import UserError
 from genexp.features.tokens import cut, text_from_tokens, tokens_from_text
-from genexp.genomes.genes import read_genes, rules_from
+from genexp.genomes.genes import read_genes
 from genexp.genomes.genome import Genome
+from genexp.prepare.config import TranscriptRules
+
+RULES = TranscriptRules(**conf.load(conf.CONF_DIR / "base" / "genes.yaml")["genes"])
 
 
 @given(st.text("ACGTN", min_size=1, max_size=30), st.integers(-40, 40), st.integers(0, 60), st.booleans())
@@ -27,7 +31,7 @@ def test_bases_are_cut_beyond_the_ends_and_round_a_circle(text, start, size, cir
 def test_promoters_are_those_of_the_annotation(tmp_path, name):
     toy = Organism()
     genome = Genome(write_genome(tmp_path / name, toy, prefix="chr"))
-    genes, circular = read_genes(write_gtf(tmp_path / "g.gtf", toy), rules_from())
+    genes, circular = read_genes(write_gtf(tmp_path / "g.gtf", toy), RULES)
     assert (len(genes), circular) == (len(toy.genes), {})
     for gene, name, *place in zip(toy.genes, genes.names.ids, genes.chromosome, genes.tss, genes.strand, strict=True):
         promoter = genome.promoter(*place, (-60, 40))
@@ -36,9 +40,7 @@ def test_promoters_are_those_of_the_annotation(tmp_path, name):
 
 def test_rules_choose_the_genes(tmp_path):
     with pytest.raises(UserError, match="no gene of the annotation is left"):
-        read_genes(write_gtf(tmp_path / "g.gtf", Organism()), rules_from({"biotypes": ["lncRNA"]}))
-    with pytest.raises(UserError, match="did you mean 'biotypes'"):
-        rules_from({"biotype": []})
+        read_genes(write_gtf(tmp_path / "g.gtf", Organism()), RULES.model_copy(update={"biotypes": ["lncRNA"]}))
 
 
 FASTA = ">chr1 first\nACGT\nAC\n>NC_000002.12 Homo sapiens chromosome 2, GRCh38\nGGGG\n>chrM\nTTA\n"
