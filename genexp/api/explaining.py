@@ -28,7 +28,7 @@ from genexp.explain.config import METHODS, OF_BASES, PER_BASE, Settings
 from genexp.explain.motifs import consensus, read_meme
 from genexp.explain.request import Request
 from genexp.features.tokens import N_TOKEN
-from genexp.files import DAMAGE, free_folder, write_atomically
+from genexp.files import DAMAGE, free_folder, sigterm_interrupts, write_atomically
 from genexp.training.strategy import import_tensorflow
 from genexp.version import __version__
 
@@ -110,6 +110,10 @@ def check(run: Run | Ensemble, chosen: Settings, out: Path | None) -> Plan:
     methods = _methods(members[0], chosen)
     label = _label(members[0].trained_on.labels, chosen.label)
     window, region = _region(members, chosen) if set(methods) & {*OF_BASES} else ((0, 0), (0, 0))
+    if "permutation" in methods and label not in _outputs(members[0]):
+        received = listed(members[0].matched.source.description.labels)
+        what = "permutation needs measured labels, and the dataset has none of this name"
+        raise UserError(what, where=f"label={members[0].trained_on.labels[label]}", received=received)
     motifs = read_meme(Path(chosen.motifs)) if chosen.motifs and "insertion" in methods else {}
     widest = max(motifs, key=lambda name: len(motifs[name]), default="")
     if motifs and len(motifs[widest]) > region[1] - region[0]:
@@ -173,7 +177,7 @@ def explain(plan: Plan) -> Explanation:
     heads: list[Head] = []
     notes: dict[str, float] = {}
     with _kept(plan.out) as keep:
-        for number, (member, dataset) in enumerate(_read(plan.members), 1):
+        for number, (member, dataset) in enumerate(_read(plan), 1):
             if len(plan.members) > 1:
                 console.say(f"member {number} of {len(plan.members)}: {member.run.path.name}")
             model, split = load_checkpoint(member.run, plan.settings.checkpoint), dataset.splits[plan.settings.split]
@@ -202,12 +206,17 @@ def explain(plan: Plan) -> Explanation:
     return found
 
 
-def _read(members: Sequence[evaluation.Plan]) -> Iterator[tuple[evaluation.Plan, Dataset]]:
+def _read(plan: Plan) -> Iterator[tuple[evaluation.Plan, Dataset]]:
     """Yield each member with the genes that it reads, which are read again only where they are others."""
-    last, dataset = None, None
-    for member in members:
+    last, dataset, genes = None, None, None
+    for member in plan.members:
         if dataset is None or last != (member.matched, member.window):
             last, dataset = (member.matched, member.window), evaluation.read_genes(member)
+        names = dataset.splits[plan.settings.split].genes.tolist()
+        if genes not in (None, names):
+            hint = "leave it out, or set dataset.drop_ambiguous=false"
+            raise UserError("members of the ensemble read different genes", where=member.run.path, hint=hint)
+        genes = names
         yield member, dataset
 
 
@@ -217,10 +226,7 @@ def _window(member: evaluation.Plan) -> tuple[int, int]:
 
 
 def _take_genes(found: Explanation, plan: Plan, member: evaluation.Plan, genes: Split) -> None:
-    """Put the genes of a member, and the bases that it sees, into the result; they must be those of the others."""
-    if found.genes.size and genes.genes.tolist() != found.genes.tolist():
-        hint = "leave it out, or set dataset.drop_ambiguous=false"
-        raise UserError("members of the ensemble read different genes", where=member.run.path, hint=hint)
+    """Put the genes, and the bases that a member sees of them, into the result."""
     if not found.genes.size:
         found.genes = genes.genes
         found.tokens = np.full((len(genes), plan.window[1] - plan.window[0]), N_TOKEN, np.uint8)
@@ -317,7 +323,8 @@ def _kept(out: Path | None) -> Iterator[Keep]:
         return found
 
     try:
-        yield keep
+        with sigterm_interrupts():
+            yield keep
     except KeyboardInterrupt:
         if folder is None or not folder.is_dir():
             raise
@@ -325,6 +332,11 @@ def _kept(out: Path | None) -> Iterator[Keep]:
         raise KeyboardInterrupt("reported") from None
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _outputs(member: evaluation.Plan) -> list[int]:
+    """Return the outputs of the model for the labels of the dataset, in their order."""
+    return list(range(len(member.trained_on.labels)) if member.matched.outputs is None else member.matched.outputs)
 
 
 def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.DataFrame:
@@ -336,7 +348,7 @@ def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.Data
 
     split, described = dataset.splits[plan.settings.split], dataset.description
     features = {letter: x.astype(np.float32) for letter, x in split.blocks.items() if letter != PROMOTER}
-    column = described.labels.index(plan.label)
+    column = _outputs(plan.members[0]).index(plan.output)
     ((known, _),) = by_label(labels := split.labels[:, [column]], labels)
     names = {
         letter: described.feature_names.get(letter) or [f"{letter}{n + 1}" for n in range(x.shape[1])]
