@@ -1,7 +1,6 @@
 """Saturation mutagenesis at 10,500 nt: changes per second, against the whole model.
 
-That is called by ``model.predict`` or, compiled and without its overhead, by ``predict_on_batch``; for one sequence at a
-time or for batches.
+That is called by ``model.predict`` or, without its overhead, by ``predict_on_batch``; for one sequence or for many.
 
 python benchmarks/mutagenesis.py [MODEL ...]; the models are of published size, with random weights.
 """
@@ -69,7 +68,8 @@ def measure(name: str) -> tuple[float, ...]:
 
 
 if __name__ == "__main__":
-    print("| model | predict | on batch of 1 | on batch of 64 | in part | faster | difference |\n| --- |" + " ---: |" * 6)
+    print("| model | predict | on batch of 1 | on batch of 64 | in part | faster | difference |")
+    print("| --- |" + " ---: |" * 6)
     for name in sys.argv[1:] or [name for name in names() if config_class(name).reads]:
         plain, one, batched, part, difference = measure(name)
         rates = " | ".join(f"{x:,.0f}/s" for x in (plain, one, batched, part))

@@ -19,9 +19,9 @@ import genexp
 from genexp.explain.config import PER_BASE
 from genexp.simulate.demo import simulate_demo
 from genexp.simulate.genes import FEATURE_NAMES, Genes, expectations
-from genexp.simulate.sequence import PROMOTER_LENGTH, TSS, Signals, scan
+from genexp.simulate.sequence import MOTIFS, PROMOTER_LENGTH, TSS, Signals, scan
 
-GENES = 100
+GENES = 40
 
 
 def expected(signals: Signals) -> np.ndarray:
@@ -34,23 +34,26 @@ def expected(signals: Signals) -> np.ndarray:
 
 
 def truth(tokens: np.ndarray, left: int, right: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the effects of all changes in a window of one promoter, (window, 4), and where sites and CpGs are."""
+    """Return the effects of all changes in a window of one promoter, (window, 4); its sites, by motif; its CpGs."""
     own, changes = scan(tokens[None]), np.repeat(tokens[None], 4 * (right - left), axis=0)
     rows = np.arange(len(changes))
     changes[rows, left + rows // 4] = rows % 4
     found = scan(changes)
     effects = (expected(found) - expected(own)).reshape(-1, 4)
-    lost = (own.sites & ~found.sites).any(axis=1) | (found.offsets != own.offsets)[:, own.sites[0, :3]].any(axis=1)
-    site = lost.reshape(-1, 4).any(axis=1)
-    cpg = ((found.cpg < own.cpg) & ~lost).reshape(-1, 4).sum(axis=1) >= 3  # every other base
-    return effects, site, cpg & ~site
+    lost = own.sites & ~found.sites
+    core = own.offsets.shape[1]
+    lost[:, :core] |= own.sites[:, :core] & (found.offsets != own.offsets)
+    site = lost.reshape(-1, 4, lost.shape[1]).any(axis=1)
+    cpg = ((found.cpg < own.cpg) & ~lost.any(axis=1)).reshape(-1, 4).sum(axis=1) >= 3  # every other base
+    return effects, site, cpg & ~site.any(axis=1)
 
 
 def recovery(run: genexp.Run | genexp.Ensemble, genes: int = GENES) -> dict[str, dict[str, float]]:
     """Return the figures by method.
 
     ``sites``: AUPRC of positions in sites among all without counted CpGs; ``planted``: of both among all positions;
-    ``correlation``: rank correlation of predicted and true effects, of all changes of planted positions.
+    ``correlation``: rank correlation of predicted and true effects, of all changes of planted positions. By motif:
+    AUPRC of its sites in the genes that have one, without other planted positions.
     """
     data: Any = run.config.dataset
     found = run.explain(methods=list(PER_BASE), most=genes, progress=False)
@@ -58,19 +61,24 @@ def recovery(run: genexp.Run | genexp.Ensemble, genes: int = GENES) -> dict[str,
     promoters = simulated.blocks["P"][simulated.splits[2]][:genes]
     left, right = found.start + TSS, found.start + TSS + found.tokens.shape[1]
     np.testing.assert_array_equal(promoters[:, left:right], found.tokens)
-    effects, site, cpg = (np.stack(x) for x in zip(*(truth(one, left, right) for one in promoters), strict=True))
-    figures = {}
+    effects, sites, cpg = (np.stack(x) for x in zip(*(truth(one, left, right) for one in promoters), strict=True))
+    site = sites.any(axis=-1)
+    planted, figures = site | cpg, {}
     for method, contributions in found.contributions.items():
         size = np.abs(found.of_bases(method))
         own = (contributions * found.one_hot()).sum(axis=-1, keepdims=True)
-        planted = site | cpg
         figures[method] = {
             "sites": average_precision_score(site[~cpg], size[~cpg]),
             "planted": average_precision_score(planted.ravel(), size.ravel()),
             "correlation": spearmanr(effects[planted].ravel(), (contributions - own)[planted].ravel())[0],
-            "share of sites": site.mean(),
+            "share of sites": site[~cpg].mean(),
             "share of planted": planted.mean(),
         }
+        for number, motif in enumerate(MOTIFS):
+            mine = sites[..., number]
+            there = mine.any(axis=1)[:, None] & (mine | ~planted)
+            if mine.any():
+                figures[method][motif.name] = average_precision_score(mine[there], size[there])
     return figures
 
 

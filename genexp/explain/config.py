@@ -22,7 +22,10 @@ METHODS = {
 PER_BASE = ("mutagenesis", "gradients", "integrated_gradients")
 OF_BASES = (*PER_BASE, "insertion")
 
-Method = Literal["mutagenesis", "gradients", "integrated_gradients", "insertion", "permutation"]
+Methods = Annotated[
+    list[Literal["mutagenesis", "gradients", "integrated_gradients", "insertion", "permutation"]], Field(min_length=1)
+]
+Texts = Annotated[list[str], Field(min_length=1)]
 
 
 def _list(value: Any) -> Any:
@@ -31,14 +34,13 @@ def _list(value: Any) -> Any:
     return None if value is None else [str(x) if isinstance(x, int) else x for x in values]
 
 
-Texts = Annotated[list[str], Field(min_length=1), BeforeValidator(_list)]
 
 
 class Settings(Schema):
     """What is explained, and how."""
 
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
-    methods: Annotated[list[Method], Field(min_length=1)] | None = Field(
+    methods: Annotated[Methods | None, BeforeValidator(_list)] = Field(
         description="mutagenesis, gradients, integrated_gradients, insertion, permutation; null: those that the blocks "
         "of the run and motifs= allow"
     )

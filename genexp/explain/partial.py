@@ -8,6 +8,7 @@ model; a layer of a kind without a rule is computed whole, too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import numpy as np
 from keras import ops
 
 #: Bytes that the largest tensor of one computation may take.
-BUDGET = 64 * 2**20
+BUDGET = 16 * 2**20
 
 #: Kinds of operations whose output at a position depends on the inputs at that position alone, along the last axis.
 POINTWISE = {
@@ -243,7 +244,7 @@ def _einsum(step: Step, view: _View) -> Changed | None:
     """Multiply each position by a matrix, and add a bias that may be another at each position."""
     layer, (tensor,) = step.operation, step.inputs()
     changed = view.changed[id(tensor)]
-    if len(tensor.shape) != 3 or layer.equation != "abc,cd->abd":
+    if not re.fullmatch(r"(\w)(\w)(\w),\3(\w)->\1\2\4", layer.equation):
         return None
     x = ops.cast(view.between(tensor, changed.start, changed.stop), layer.compute_dtype)
     found = ops.einsum(layer.equation, x, ops.cast(layer.kernel, layer.compute_dtype))

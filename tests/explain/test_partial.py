@@ -40,10 +40,10 @@ def test_changed_bases_give_what_the_whole_model_gives(name, strands):
     each = {letter: np.repeat(x[None], len(changed), axis=0) for letter, x in features.items()}
     whole = np.asarray(model(network.inputs(changed, each), training=False))
     scale = max(1.0, np.abs(whole).max())
-    np.testing.assert_allclose(found, whole[:-1], atol=1e-5 * scale)
-    np.testing.assert_allclose(prediction, whole[-1], atol=1e-5 * scale)
+    np.testing.assert_allclose(found, whole[:-1], atol=1e-4 * scale)
+    np.testing.assert_allclose(prediction, whole[-1], atol=1e-4 * scale)
     assert np.ptp(found) > 0
-    assert network.check(starts, pieces, found) < 1e-5 * scale
+    assert network.check(starts, pieces, found) < 1e-4 * scale
 
 
 def test_layers_that_join_genes_and_positions():
