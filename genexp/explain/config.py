@@ -34,8 +34,6 @@ def _list(value: Any) -> Any:
     return None if value is None else [str(x) if isinstance(x, int) else x for x in values]
 
 
-
-
 class Settings(Schema):
     """What is explained, and how."""
 
