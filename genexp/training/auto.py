@@ -34,6 +34,7 @@ class Row(Schema):
     dataset: str | None = Field(default=None, description="name of the dataset")
     genes: Range = Field(default=[None, None], description="training genes: from, and below")
     promoter: Range = Field(default=[None, None], description="nt of promoter: from, and below; not without P")
+    tss: bool | None = Field(default=None, description="whether the promoters have a TSS; not without P")
     blocks: str = Field(default="", description="blocks that the model sees, at least")
     without: str = Field(default="", description="blocks that the model does not see")
     model: dict[str, JsonValue] = Field(default={}, description="keys of the model")
@@ -45,6 +46,7 @@ class Row(Schema):
             self.dataset in (None, facts.dataset)
             and _within(facts.genes, self.genes)
             and _within(facts.promoter, self.promoter)
+            and self.tss in (None, facts.tss)
             and set(self.blocks) <= set(facts.blocks)
             and not set(self.without) & set(facts.blocks)
         )
@@ -69,15 +71,20 @@ class Table(Schema):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rows ask of a dataset: its name, training genes, nt of promoter (None without), and blocks seen."""
+    """What the rows ask of a dataset: its name, training genes, nt of promoter, blocks seen, and if there is a TSS.
+
+    Nt of promoter and TSS are None without promoters.
+    """
 
     dataset: str
     genes: int
     promoter: int | None
     blocks: str
+    tss: bool | None = None
 
     def __str__(self) -> str:
         promoter = "" if self.promoter is None else f", promoters of {self.promoter:,} nt"
+        promoter += " without a TSS" if self.tss is False else ""
         return f"{self.genes:,} training genes{promoter}, data={self.blocks}"
 
 
@@ -85,7 +92,8 @@ def facts_of(config: RunConfig, found: DatasetDescription) -> Facts:
     """Return what the rows ask of a dataset."""
     seen = PROMOTER in config.data.name and found.promoter == "bases"
     name = config.dataset.name if config.dataset else ""
-    return Facts(name, found.genes["train"], found.promoter_length if seen else None, config.data.name)
+    length, tss = (found.promoter_length, found.tss is not None) if seen else (None, None)
+    return Facts(name, found.genes["train"], length, config.data.name, tss)
 
 
 def row_for(model: str, facts: Facts) -> Row:

@@ -1,5 +1,7 @@
 """Settings by dataset: which rows fit, what wins over them, and that every table is valid."""
 
+from itertools import product
+
 import pytest
 from pydantic import ValidationError
 
@@ -29,9 +31,9 @@ def test_the_rows_of_every_model_are_settings_that_exist(model):
 def test_what_the_published_sizes_fit_the_chosen_sizes_fit_too(model):
     """Else ``auto`` would refuse promoters that ``published`` reads."""
     published = api.compose(f"model={model}", "settings=published").model
-    for genes in (1000, 20_000):
+    for genes, tss in product((1000, 20_000), (True, False)):
         for promoter in range(published.shortest(), 3000, 50):
-            chosen = row_for(model, Facts("files", genes, promoter, "PH")).model
+            chosen = row_for(model, Facts("files", genes, promoter, "PH", tss)).model
             assert published.model_copy(update=chosen).shortest() <= promoter
 
 
@@ -48,14 +50,17 @@ def test_what_the_published_sizes_fit_the_chosen_sizes_fit_too(model):
         ({"without": "H"}, True),
         ({"without": "T"}, False),
         ({"dataset": "demo"}, False),
+        ({"tss": True}, True),
+        ({"tss": False}, False),
     ],
 )
 def test_a_row_fits_if_all_its_conditions_do(conditions, fits):
-    assert Row(name="x", **conditions).fits(Facts("files", 3000, 600, "PT")) is fits
+    assert Row(name="x", **conditions).fits(Facts("files", 3000, 600, "PT", tss=True)) is fits
 
 
 def test_a_condition_on_promoters_excludes_data_without():
-    assert not Row(name="x", promoter=[None, 600]).fits(Facts("files", 3000, None, "T"))
+    for condition in ({"promoter": [None, 600]}, {"tss": False}):
+        assert not Row(name="x", **condition).fits(Facts("files", 3000, None, "T"))
 
 
 @pytest.mark.parametrize("rows", [[], [{"name": "x", "genes": [0, 9]}], [{"name": "x", "gene": [0, 9]}]])
@@ -83,7 +88,9 @@ def test_published_layouts_and_experiments_keep_the_published_settings(xpresso_r
 
 
 def test_the_sentence_lists_what_was_chosen_and_what_was_given():
-    found = DatasetDescription(source="", layout="", genes={"train": 4000}, promoter="bases", promoter_length=2000)
+    found = DatasetDescription(
+        source="", layout="", genes={"train": 4000}, promoter="bases", promoter_length=2000, tss=1000
+    )
     sentence = described(api.compose("training.epochs=99"), found)
     assert sentence.startswith("settings=auto for 4,000 training genes, promoters of 2,000 nt, data=PH (simulated")
     assert "training.batch_size=32" in sentence
