@@ -110,7 +110,7 @@ def check(run: Run | Ensemble, chosen: Settings, out: Path | None) -> Plan:
     methods = _methods(members[0], chosen)
     label = _label(members[0].trained_on.labels, chosen.label)
     window, region = _region(members, chosen) if set(methods) & {*OF_BASES} else ((0, 0), (0, 0))
-    if "permutation" in methods and label not in _outputs(members[0]):
+    if "permutation" in methods and label not in members[0].matched.outputs:
         received = listed(members[0].matched.source.description.labels)
         what = "permutation needs measured labels, and the dataset has none of this name"
         raise UserError(what, where=f"label={members[0].trained_on.labels[label]}", received=received)
@@ -334,11 +334,6 @@ def _kept(out: Path | None) -> Iterator[Keep]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _outputs(member: evaluation.Plan) -> list[int]:
-    """Return the outputs of the model for the labels of the dataset, in their order."""
-    return list(range(len(member.trained_on.labels)) if member.matched.outputs is None else member.matched.outputs)
-
-
 def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.DataFrame:
     """Shuffle each feature among the genes of the split."""
     import pandas as pd
@@ -348,7 +343,7 @@ def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.Data
 
     split, described = dataset.splits[plan.settings.split], dataset.description
     features = {letter: x.astype(np.float32) for letter, x in split.blocks.items() if letter != PROMOTER}
-    column = _outputs(plan.members[0]).index(plan.output)
+    column = plan.members[0].matched.outputs.index(plan.output)
     ((known, _),) = by_label(labels := split.labels[:, [column]], labels)
     names = {
         letter: described.feature_names.get(letter) or [f"{letter}{n + 1}" for n in range(x.shape[1])]
