@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from genexp.dataset.genes import Dataset, Split
     from genexp.explain.permutation import Head
 
+#: An array, and the size of its error.
+Values = tuple[np.ndarray, float]
 #: From what an array depends on, and the function that computes it, to the array.
-Keep = Callable[[Sequence[bytes], Callable[[], np.ndarray]], np.ndarray]
+Keep = Callable[[Sequence[bytes], Callable[[], Values]], Values]
 
 
 @dataclass(frozen=True)
@@ -281,25 +283,27 @@ def _rows(split: Split, plan: Plan) -> np.ndarray:
 def _explain_genes(
     plan: Plan, member: evaluation.Plan, model: keras.Model, split: Split, keep: Keep
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Explain promoters by one member: an array per method, its first axis the genes, and `Explainer.notes`."""
+    """Explain promoters by one member: an array per method, its first axis the genes, and the largest error of each."""
     from genexp.explain.genes import Explainer
 
     left, right = (edge - plan.window[0] for edge in _window(member))
     explainer = Explainer(model, member.config.model, slice(left, right), plan.request)
     weights = hashlib.blake2b(member.run.checkpoint(plan.settings.checkpoint).read_bytes()).digest()
-    rows: dict[str, list[Any]] = {name: [] for name in ("predictions", *plan.methods) if name != "permutation"}
+    methods = [name for name in plan.methods if name in OF_BASES]
+    rows: dict[str, list[Any]] = {name: [] for name in ("predictions", *methods)}
+    errors = dict.fromkeys(methods, 0.0)
     with console.progress("explaining promoters", len(split), "genes") as done:
         for row in range(len(split)):
             gene = {k: x[row].astype(np.float32) for k, x in split.blocks.items() if k != PROMOTER}
             tokens = split.blocks[PROMOTER][row]
             rows["predictions"].append(explainer.predict(tokens, gene))
             depends_on = [weights, tokens.tobytes(), *(x.tobytes() for x in gene.values()), plan.request.digest()]
-            for method in rows:
-                if method != "predictions":
-                    compute = partial(explainer.explain, method)
-                    rows[method].append(keep([method.encode(), *depends_on], compute))
+            for method in methods:
+                values, error = keep([method.encode(), *depends_on], partial(explainer.explain, method))
+                rows[method].append(values)
+                errors[method] = max(errors[method], error)
             done(row + 1)
-    return {name: np.stack(values) for name, values in rows.items()}, explainer.notes
+    return {name: np.stack(values) for name, values in rows.items()}, errors
 
 
 @contextmanager
@@ -310,17 +314,16 @@ def _kept(out: Path | None) -> Iterator[Keep]:
     """
     folder = out and out.with_name(f".{out.name}.unfinished")
 
-    def keep(depends_on: Sequence[bytes], compute: Callable[[], np.ndarray]) -> np.ndarray:
+    def keep(depends_on: Sequence[bytes], compute: Callable[[], Values]) -> Values:
         if folder is None:
             return compute()
-        path = folder / f"{hashlib.blake2b(b'/'.join(depends_on), digest_size=16).hexdigest()}.npy"
-        with suppress(*DAMAGE):
-            found: np.ndarray = np.load(path, allow_pickle=False)
-            return found
-        buffer = io.BytesIO()
-        np.save(buffer, found := compute())
+        path = folder / f"{hashlib.blake2b(b'/'.join(depends_on), digest_size=16).hexdigest()}.npz"
+        with suppress(*DAMAGE), np.load(path, allow_pickle=False) as kept:
+            return kept["values"], float(kept["error"])
+        values, error = compute()
+        np.savez(buffer := io.BytesIO(), values=values, error=error)
         write_atomically(path, buffer.getvalue())
-        return found
+        return values, error
 
     try:
         with sigterm_interrupts():
@@ -368,23 +371,13 @@ def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.Data
 def _summary(plan: Plan, dataset: Dataset, found: Explanation, notes: Mapping[str, float]) -> dict[str, Any]:
     """Return the content of explain.json, without the time."""
     chosen, described = plan.settings, dataset.description
-    own: dict[str, dict[str, Any]] = {
-        "mutagenesis": {"region": [edge + plan.origin for edge in plan.region]},
-        "integrated_gradients": {"steps": chosen.steps, "baseline": "1/4 of each base"},
-        "insertion": {"motifs": list(plan.motifs), "spacing": chosen.spacing},
-        "permutation": {"repeats": chosen.repeats, "seed": chosen.seed},
-    }
-    files = {
-        **{name: [f"{name}.npz"] for name in PER_BASE},
-        "insertion": ["insertion.csv", "insertion.npz"],
-        "permutation": ["permutation.csv"],
-    }
-    error = {"integrated_gradients": "largest_completeness_error"}
-    methods = {
-        method: {"title": METHODS[method], "files": files[method], **own.get(method, {})}
-        | ({error.get(method, "largest_difference_from_whole_model"): notes[method]} if notes.get(method) else {})
-        for method in plan.methods
-    }
+    resolved = {"region": [edge + plan.origin for edge in plan.region], "motifs": list(plan.motifs)}
+    methods: dict[str, dict[str, Any]] = {}
+    for name in plan.methods:
+        method = METHODS[name]
+        methods[name] = {"title": method.title, "files": list(method.files)}
+        methods[name] |= {key: resolved.get(key, getattr(chosen, key)) for key in method.settings}
+        methods[name] |= {method.note: notes[name]} if notes.get(name) else {}
     return {
         "genexp": __version__,
         "run_dir": plan.named,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def plot_profile(path: Path, profile: pd.DataFrame, title: str, formats: Sequenc
     position, width = profile["position"].to_numpy(), max(1, len(profile) // 100 if len(profile) > SMOOTH_FROM else 1)
     with figure(path, (9, 4), title, formats) as drawn:
         axes = drawn.add_subplot()
-        for name, color in zip(profile.columns[1:], COLORS, strict=False):
+        for name, color in zip(profile.columns[1:], cycle(COLORS), strict=False):
             values = np.convolve(profile[name], np.full(width, 1 / width), "same")
             axes.plot(position, values / (values.max() or 1), color=color, linewidth=1.2, label=name.replace("_", " "))
         axes.axvline(0, color="black", linewidth=1, linestyle=":")
@@ -57,7 +58,13 @@ def plot_gene(
         axes = drawn.subplots(rows, 1, squeeze=False)[:, 0]
         for number, (name, values) in enumerate(every.items()):
             track, *logos = axes[number * (1 + len(places)) :][: 1 + len(places)]
-            track.vlines(np.arange(len(tokens)) + start, 0, values.sum(axis=-1), color=COLORS[number], linewidth=0.8)
+            track.vlines(
+                np.arange(len(tokens)) + start,
+                0,
+                values.sum(axis=-1),
+                color=COLORS[number % len(COLORS)],
+                linewidth=0.8,
+            )
             track.set_ylabel(name.replace("_", "\n"), fontsize=9)
             track.margins(x=0)
             for place, logo in zip(places, logos, strict=True):

@@ -2,29 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from genexp.dataset.config import OtherDataset
 from genexp.evaluation.figure_formats import Formats
-from genexp.schema import Count, Index, PathText, Schema
+from genexp.schema import Count, Index, OneOf, PathText, Schema
 
-#: The methods, and what each is for.
+
+@dataclass(frozen=True)
+class Method:
+    """A way of explaining.
+
+    Attributes
+    ----------
+    title
+        What it is.
+    files
+        What it writes.
+    explains
+        ``bases``: a number for each base of a promoter, by a function in `genexp.explain.genes`; ``motifs`` or
+        ``features``.
+    settings
+        Keys that explain.json records.
+    note
+        What explain.json calls the size of its error.
+    """
+
+    title: str
+    files: tuple[str, ...]
+    explains: Literal["bases", "motifs", "features"] = "bases"
+    settings: tuple[str, ...] = ()
+    note: str = "largest_difference_from_whole_model"
+
+
 METHODS = {
-    "mutagenesis": "every base of the promoters replaced by each of the others",
-    "gradients": "gradient of the prediction at the bases",
-    "integrated_gradients": "mean gradient on the way from unknown bases",
-    "insertion": "motifs put in place of the bases at many positions",
-    "permutation": "loss of r2 when a feature is shuffled among the genes",
+    "mutagenesis": Method(
+        "every base of the promoters replaced by each of the others", ("mutagenesis.npz",), settings=("region",)
+    ),
+    "gradients": Method("gradient of the prediction at the bases", ("gradients.npz",)),
+    "integrated_gradients": Method(
+        "mean gradient on the way from unknown bases, 1/4 of each",
+        ("integrated_gradients.npz",),
+        settings=("steps",),
+        note="largest_completeness_error",
+    ),
+    "insertion": Method(
+        "motifs put in place of the bases at many positions",
+        ("insertion.csv", "insertion.npz"),
+        "motifs",
+        settings=("motifs", "spacing"),
+    ),
+    "permutation": Method(
+        "loss of r2 when a feature is shuffled among the genes",
+        ("permutation.csv",),
+        "features",
+        settings=("repeats", "seed"),
+    ),
 }
-#: Those that look at the bases of promoters, and those of them that give a number for each base.
-PER_BASE = ("mutagenesis", "gradients", "integrated_gradients")
-OF_BASES = (*PER_BASE, "insertion")
+#: The methods that give a number for each base, and all those that look at the bases of promoters.
+PER_BASE = tuple(name for name, method in METHODS.items() if method.explains == "bases")
+OF_BASES = tuple(name for name, method in METHODS.items() if method.explains != "features")
 
-Methods = Annotated[
-    list[Literal["mutagenesis", "gradients", "integrated_gradients", "insertion", "permutation"]], Field(min_length=1)
-]
 Texts = Annotated[list[str], Field(min_length=1)]
 
 
@@ -38,10 +79,9 @@ class Settings(Schema):
     """What is explained, and how."""
 
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
-    methods: Annotated[Methods | None, BeforeValidator(_list)] = Field(
-        description="mutagenesis, gradients, integrated_gradients, insertion, permutation; null: those that the blocks "
-        "of the run and motifs= allow"
-    )
+    methods: Annotated[
+        Annotated[list[Annotated[str, OneOf(tuple(METHODS))]], Field(min_length=1)] | None, BeforeValidator(_list)
+    ] = Field(description=f"{', '.join(METHODS)}; null: those that the blocks of the run and motifs= allow")
     label: str | None = Field(description="the label to explain, of a run that has several")
     split: Literal["train", "valid", "test"] = Field(description="the genes to choose from")
     genes: Annotated[Texts | None, BeforeValidator(_list)] = Field(

@@ -6,12 +6,14 @@ from toy_organism import Organism, reverse_complement, write, write_genome, writ
 
 from genexp.api.promoters import Placement
 from genexp.api.sites import at_sites, from_annotation, from_bed
+from genexp.config import conf
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
-from genexp.genomes.genes import rules_from
 from genexp.genomes.genome import Genome
+from genexp.prepare.config import TranscriptRules
 
 TOY = Organism()
+RULES = TranscriptRules(**conf.load(conf.CONF_DIR / "base" / "genes.yaml")["genes"])
 PLACE = Placement((20, 120), 200, 80)  # 60 nt upstream and 40 nt downstream, as the promoters of the toy organism
 
 
@@ -28,7 +30,7 @@ def files(tmp_path_factory):
 
 def test_the_genes_of_an_annotation_have_their_promoters(files):
     genome, gtf = files
-    sites, circular = from_annotation(gtf, rules_from())
+    sites, circular = from_annotation(gtf, RULES)
     assert circular == {}
     genes, found = promoters(sites, genome)
     by_name = {gene.name: gene for gene in TOY.genes}
@@ -43,7 +45,7 @@ def test_the_genes_of_an_annotation_have_their_promoters(files):
 
 def test_the_other_strand_has_its_own_promoter_around_the_same_base(files):
     genome, gtf = files
-    sites = from_annotation(gtf, rules_from())[0][5:6]
+    sites = from_annotation(gtf, RULES)[0][5:6]
     genes, (own, other) = promoters(sites, genome, both=True)
     assert sorted(genes.columns["strand"]) == ["+", "-"]
     assert own[21:100] == reverse_complement(other)[:79]  # from 39 nt upstream of the TSS to 39 nt downstream
@@ -90,7 +92,7 @@ def test_chromosomes_of_another_assembly_are_left_out_or_refused(tmp_path, files
 
 
 def test_a_long_list_streams(files):
-    sites, _ = from_annotation(files[1], rules_from())
+    sites, _ = from_annotation(files[1], RULES)
     genes = at_sites(sites, files[0], (-60, 40), both=False)
     assert [tokens.shape for _, tokens in genes.batches(32)] == [(32, 100), (16, 100)]
     assert np.array_equal(np.concatenate([t for _, t in genes.batches(5)]), next(iter(genes.batches(48)))[1])

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from genexp.api.evaluation import _same_window
+from genexp.api.evaluation import same_window
 from genexp.config.conf import CONF_DIR
 from genexp.config.conf import load as load_conf
 from genexp.dataset.config import DataConfig, DatasetConfig
@@ -81,13 +81,13 @@ def test_a_model_sees_whole_sequences_and_that_is_said():
 
 def test_sequences_are_evaluated_by_a_run_on_sequences_of_their_length():
     trained = described(110, window=(10, 110))
-    assert _same_window(trained, described(110)) == (10, 110)
+    assert same_window(trained, described(110)) == (10, 110)
     with pytest.raises(UserError, match=r"cannot be placed[\s\S]*110 nt without TSS[\s\S]*120 nt without TSS"):
-        _same_window(trained, described(120))
+        same_window(trained, described(120))
     with pytest.raises(UserError, match=r"110 nt without TSS[\s\S]*110 nt with the TSS at 55"):
-        _same_window(trained, described(110, tss=55))
+        same_window(trained, described(110, tss=55))
     with pytest.raises(UserError, match=r"dataset\.tss=INDEX"):
-        _same_window(described(110, tss=50, window=(0, 100)), described(110))
+        same_window(described(110, tss=50, window=(0, 100)), described(110))
 
 
 @pytest.mark.parametrize("name", [name for name in names() if config_class(name).reads])

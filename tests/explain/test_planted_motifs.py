@@ -7,7 +7,8 @@ from keras import layers, ops
 from sklearn.metrics import average_precision_score
 from small_models import model_config
 
-from genexp.explain.genes import Explainer
+from genexp.explain import config
+from genexp.explain.genes import PER_BASE, Explainer
 from genexp.explain.request import Request
 from genexp.simulate.demo import simulate_demo
 from genexp.simulate.sequence import MOTIFS, TSS
@@ -32,7 +33,11 @@ def genes():
     return tokens[rows], site[rows]
 
 
-@pytest.mark.parametrize("method", ["mutagenesis", "gradients", "integrated_gradients"])
+def test_the_methods_for_bases_are_those_of_the_table():
+    assert tuple(PER_BASE) == config.PER_BASE
+
+
+@pytest.mark.parametrize("method", PER_BASE)
 def test_planted_sites_are_found_with_their_effects(genes, method):
     tokens, site = genes
     inputs = {"promoter": keras.Input((RIGHT - LEFT,), dtype="uint8", name="promoter")}
@@ -46,7 +51,7 @@ def test_planted_sites_are_found_with_their_effects(genes, method):
     values = []
     for row in tokens:
         assert explainer.predict(row, {}) == pytest.approx(1)
-        values.append(explainer.contributions(method))
+        values.append(explainer.contributions(method)[0])
     own = np.take_along_axis(np.stack(values), tokens[..., None].astype(int), axis=-1)[..., 0]
     assert average_precision_score(site.ravel(), np.abs(own).ravel()) >= 0.9
     if method == "mutagenesis":  # each of a site's bases is worth all of the effect, as far as others are not allowed
