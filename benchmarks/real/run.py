@@ -1,13 +1,15 @@
 """Train every model and block combination of plan.yaml with ten seeds, and write docs/benchmark.md.
 
-    python benchmarks/real/run.py DATA OUT [DATASET ...]
+    python benchmarks/real/run.py DATA OUT [DATASET ...] [--finished]
 
 DATA holds the raw files, OUT gets datasets, runs and comparisons. Only commands of genexp compute; this script calls
-them and sets their results in a table. Started again, it does what is missing. On two cores it takes days.
+them and sets their results in a table. Started again, it does what is missing; with --finished, the table has the runs
+that there are, and none is trained. On two cores the whole plan takes days.
 """
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import shutil
@@ -27,9 +29,9 @@ HEAD = """# Benchmark
 Pearson r² on test genes: mean over runs with different seeds, 95 % t interval of this mean, and r² of the mean
 prediction of the runs (ensemble). Settings are those that genexp takes by default (`settings=auto`,
 [Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)). Times
-are those of training alone. The commands are in `benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT`
-runs them and writes this page.
-"""
+are those of training alone, on a machine of two cores that other work shared. The commands are in
+`benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT` runs them and writes this page. Models and blocks
+of the plan that a table lacks have not been run."""
 
 
 def genexp(*words: str) -> int:
@@ -41,8 +43,8 @@ def genexp(*words: str) -> int:
     return code
 
 
-def run_dataset(name: str, about: dict, repeats: int, data: Path, out: Path) -> Path:
-    """Prepare a dataset, train all runs on it, compare them, and return the comparison's folder."""
+def train_dataset(name: str, about: dict, repeats: int, data: Path, out: Path) -> None:
+    """Prepare a dataset, and train all runs on it."""
     dataset = ["dataset=demo"]
     if about["prepare"]:
         root = out / "datasets" / name
@@ -53,6 +55,10 @@ def run_dataset(name: str, about: dict, repeats: int, data: Path, out: Path) -> 
         for letters in blocks:
             place = f"hydra.sweep.dir={out / 'runs' / name / f'{model}-{letters}'}"
             genexp("train", f"model={model}", f"data={letters}", f"repeats={repeats}", *dataset, place)
+
+
+def compare_dataset(name: str, out: Path) -> Path:
+    """Compare the runs on a dataset, and return the comparison's folder."""
     comparison = out / "comparisons" / name
     shutil.rmtree(comparison, ignore_errors=True)
     genexp("compare", f"runs={out / 'runs' / name}", f"out={comparison}")
@@ -66,7 +72,7 @@ def rows_of(name: str, comparison: Path) -> list[dict]:
         for group in each["groups"]:
             runs = [Path(run["directory"]) for run in group["runs"]]
             found = [json.loads((run / "metrics.json").read_text()) for run in runs]
-            environment = json.loads((runs[0] / "environment.json").read_text())
+            commits = {json.loads((run / "environment.json").read_text())["git"]["commit"][:10] for run in runs}
             network = group["kind"] == "runs"
             about = {
                 "dataset": name,
@@ -75,7 +81,7 @@ def rows_of(name: str, comparison: Path) -> list[dict]:
                 "n": len(runs) if network else "",
                 "parameters": found[0]["parameters"] if network else "",
                 "minutes": round(fmean(one["train_seconds"] for one in found) / 60, 1) if network else "",
-                "commit": (environment["git"] or {}).get("commit", "")[:10],
+                "commit": " ".join(sorted(commits)),
             }
             labels = group["metrics"].get("labels") or {each["labels"][0]: group["metrics"]}
             for label, metrics in labels.items():
@@ -95,8 +101,8 @@ def page(plan: dict, rows: list[dict]) -> str:
             mine = [row for row in rows if (row["dataset"], row["label"]) == (name, label)]
             labels = {row["label"] for row in rows if row["dataset"] == name}
             title = f"{about['title']}, {label}" if len(labels) > 1 else about["title"]
-            commits = ", ".join(sorted({row["commit"] for row in mine if row["commit"]}))
-            parts.append(f"\n## {title}\n\nCommit {commits}.\n")
+            commits = sorted({commit for row in mine for commit in row["commit"].split()})
+            parts.append(f"\n## {title}\n\nCommits {', '.join(commits)}.\n")
             parts.append(
                 "| model | data | runs | Pearson r² | ensemble | parameters | minutes a run |\n" + "| --- " * 7 + "|"
             )
@@ -109,12 +115,14 @@ def page(plan: dict, rows: list[dict]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def main(data: Path, out: Path, *names: str) -> None:
+def main(data: Path, out: Path, names: list[str], *, finished: bool) -> None:
     """Run what is missing, and write the table and the page; rows of other datasets stay."""
     plan = yaml.safe_load((HERE / "plan.yaml").read_text())
     rows = list(csv.DictReader(RESULTS.open())) if RESULTS.is_file() else []
     for name in names or plan["datasets"]:
-        found = rows_of(name, run_dataset(name, plan["datasets"][name], plan["repeats"], data, out))
+        if not finished:
+            train_dataset(name, plan["datasets"][name], plan["repeats"], data, out)
+        found = rows_of(name, compare_dataset(name, out))
         rows = [row for row in rows if row["dataset"] != name] + found
         with RESULTS.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -124,4 +132,10 @@ def main(data: Path, out: Path, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), Path(sys.argv[2]).resolve(), *sys.argv[3:])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("names", nargs="*", metavar="DATASET")
+    parser.add_argument("--finished", action="store_true")
+    given = parser.parse_args()
+    main(given.data.resolve(), given.out.resolve(), given.names, finished=given.finished)
