@@ -34,7 +34,11 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of `genexp ... | head` has gone
         sys.stderr.close()
         return EXIT_DONE
-    except Exception:  # noqa: BLE001 - the last stop: report it as an internal error
+    except Exception as error:  # noqa: BLE001 - the last stop: report it as an internal error
+        from genexp.files import unwritable
+
+        if found := unwritable(error):
+            return _fail(found)
         traceback.print_exc()
         _fail("this is a bug in genexp; please report it with the lines above and the run directory")
         return EXIT_BUG

@@ -114,6 +114,15 @@ def is_full(error: BaseException) -> bool:
     return number in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
 
 
+def unwritable(error: BaseException) -> UserError | None:
+    """Return the error for a place that is full or must not be written; None for any other error."""
+    reason = getattr(error, "strerror", None)
+    if is_full(error) or getattr(error, "errno", None) in (errno.EROFS, errno.EACCES, errno.EPERM):
+        hint = "make room, or choose another place"
+        return UserError("a file cannot be written", where=getattr(error, "filename", None), received=reason, hint=hint)
+    return None
+
+
 def disk_full(error: BaseException, place: Path, hint: str) -> UserError:
     """Return the error for a disk or quota that is full."""
     return UserError("no space left to write to", where=getattr(error, "filename", None) or place, hint=hint)

@@ -52,6 +52,9 @@ class OneOf:
 
     words: Iterable[str]
 
+    def __hash__(self) -> int:  # a table is a dict, which has none
+        return hash(tuple(self.words))
+
     def __get_pydantic_core_schema__(self, source: object, handler: CoreHandler) -> CoreSchema:
         return core_schema.literal_schema(list(self.words))
 
@@ -104,9 +107,16 @@ def combination(what: str, where: str, expected: str, received: object, hint: st
 PATH = AfterValidator(lambda path: str(Path(path).expanduser().resolve()) if path else path)
 #: A path that a command reads or writes.
 PathText = Annotated[str, PATH]
+
+
+def listed_text(value: Any) -> Any:
+    """Let one text stand for a list of it."""
+    return [value] if isinstance(value, str) else value
+
+
 #: One path or a list of them.
 PathTexts = Annotated[
     list[PathText],
     Field(min_length=1),
-    BeforeValidator(lambda x: [x] if isinstance(x, str) else x, json_schema_input_type=PathText | list[PathText]),
+    BeforeValidator(listed_text, json_schema_input_type=PathText | list[PathText]),
 ]

@@ -1,5 +1,6 @@
 """The real command line, as far as it needs no TensorFlow."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -178,6 +179,19 @@ def test_too_little_memory_is_a_user_error(monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "23.8 GiB" in error
     assert "hint:" in error
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_place_that_cannot_be_written_is_a_user_error(monkeypatch, capsys, number):
+    def unwritable(words):
+        raise OSError(number, os.strerror(number), "/full/report.html")
+
+    monkeypatch.setattr(program, "dispatch", unwritable)
+    assert program.main(["report"]) == 2
+    error = capsys.readouterr().err
+    assert "/full/report.html" in error
+    assert os.strerror(number) in error
+    assert "bug" not in error
 
 
 def test_an_unexpected_error_is_exit_1_and_called_a_bug(monkeypatch, capsys):

@@ -174,7 +174,7 @@ def explain(plan: Plan) -> Explanation:
     """Explain, print what was found, and write it into the folder of the plan, unless that is None."""
     from genexp.evaluation.report import load_checkpoint
 
-    console.say(f"explained: label {plan.label}, by {listed(plan.methods)}")
+    console.say(f"explained: {plan.label}, by {listed(plan.methods)}")
     found, totals, started = Explanation(start=plan.origin), _Totals(), time.monotonic()
     heads: list[Head] = []
     notes: dict[str, float] = {}
@@ -387,7 +387,7 @@ def _summary(plan: Plan, dataset: Dataset, found: Explanation, notes: Mapping[st
         "checkpoint": chosen.checkpoint,
         "label": plan.label,
         "unit": plan.members[0].trained_on.unit,
-        "dataset": described.source,
+        "dataset": described.name,
         "fingerprint": dataset.fingerprint(),
         "split": chosen.split,
         "genes": found.genes.tolist(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from genexp import console
 from genexp.api.gene_features import MEAN, features_by_id
@@ -27,7 +27,7 @@ from genexp.genomes.regions import Region, parse, region_in
 from genexp.genomes.tracks import FORMATS, Track, check_packages
 from genexp.prepare.config import Name, TranscriptRules
 from genexp.prepare.opening import existing
-from genexp.schema import Count, OneOf, PathText, Schema
+from genexp.schema import Count, OneOf, PathText, Schema, listed_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 STRANDS = {"+": "plus", "-": "minus"}
 #: Sequences that are in memory at a time.
 CHUNK = 1024
+
+
+_Format = Annotated[str, OneOf(FORMATS)]
 
 
 class Request(Schema):
@@ -56,7 +59,9 @@ class Request(Schema):
     gtf: PathText | None = Field(description="GTF or GFF3 of the genes that the plot shows")
     genes: TranscriptRules
     label: Name | None = Field(description="of a run on several labels, the one that tracks and plot show")
-    tracks: list[Annotated[str, OneOf(FORMATS)]] = Field(description="formats of the tracks")
+    tracks: Annotated[list[_Format], BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format])] = (
+        Field(description="formats of the tracks; one or a list")
+    )
     plots: Formats = Field(description="formats of the plot")
     out: PathText | None = Field(description="folder to write: tracks, table and plot")
 
@@ -172,7 +177,7 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
         for strand, rows in table.groupby("strand"):
             start = rows["start"].to_numpy()
             end = np.minimum(start + request.step, plan.region.end)
-            name = f"{plan.run.path.name}, strand {strand}, {unit}"
+            name = f"{_called(plan.run)}, strand {strand}, {unit}"
             track = Track(name, plan.region.chromosome, length, start, end, rows[plan.shown].to_numpy())
             for each in request.tracks:
                 FORMATS[each].write(folder / f"{STRANDS[str(strand)]}{FORMATS[each].suffix}", track)
@@ -180,6 +185,12 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
         plot_scan(folder / "scan.png", table, plan.shown, _starts(plan), title, unit, request.plots)
         made = record(plan.run, command, request, files, checkpoint=plan.checkpoint, window=plan.window, unit=unit)
         write_json(folder / "scan.json", made)
+
+
+def _called(run: Run | Ensemble) -> str:
+    """Return what a genome browser shows as the name of the model."""
+    members = members_of(run)
+    return run.path.name if len(members) == 1 else f"mean of {len(members)} runs ({run.path.name}, ...)"
 
 
 def _starts(plan: Plan) -> list[tuple[str, int, str]]:

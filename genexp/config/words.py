@@ -274,7 +274,9 @@ def _check_override(override: Override, words: Words, options: Sequence[str] | N
         refuse(f"{key} cannot be removed", "key=value", "give it another value, or omit it for the default")
     if sweep and not words.multirun:
         expected = "one value, or -m for a sweep; a list stands in brackets: key=[a,b]"
-        refuse(f"{key} has several values", expected, f"genexp COMMAND -m {text}")
+        whole = text.partition("=")[2].strip("'\"")
+        hint = f"genexp COMMAND -m {text}; a comma within one value is quoted: '{key}=\"{whole}\"'"
+        refuse(f"{key} has several values", expected, hint)
     if override.is_interval_sweep() and "hydra/sweeper" not in words.keys:
         hint = f"list the values ({key}=1,2,3), or search for the best ones with genexp tune"
         refuse("an interval needs a sweeper that searches", "values", hint)

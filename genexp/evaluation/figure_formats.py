@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from genexp.errors import UserError
-from genexp.schema import OneOf
+from genexp.schema import OneOf, listed_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ _Format = Annotated[str, OneOf(tuple(FIGURES))]
 Formats = Annotated[
     list[_Format],
     Field(min_length=1),
-    BeforeValidator(lambda x: [x] if isinstance(x, str) else x, json_schema_input_type=_Format | list[_Format]),
+    BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format]),
 ]
 
 #: Text as text, in fonts that journals and editors of figures can read; the same data give the same bytes.
