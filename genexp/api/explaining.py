@@ -23,6 +23,7 @@ from genexp.api.prediction import check_usable
 from genexp.api.requests import requested
 from genexp.blocks import PROMOTER
 from genexp.dataset.description import listed
+from genexp.dataset.sources import gene_table
 from genexp.errors import UserError, nearest
 from genexp.explain.config import METHODS, OF_BASES, PER_BASE, Settings
 from genexp.explain.motifs import consensus, read_meme
@@ -38,8 +39,10 @@ if TYPE_CHECKING:
 
     from genexp.api.ensembles import Ensemble
     from genexp.api.runs import Run
+    from genexp.dataset.description import DatasetDescription
     from genexp.dataset.genes import Dataset, Split
     from genexp.explain.permutation import Head
+    from genexp.prepare.genes import GeneNames
 
 #: An array, and the size of its error.
 Values = tuple[np.ndarray, float]
@@ -178,13 +181,16 @@ def explain(plan: Plan) -> Explanation:
     found, totals, started = Explanation(start=plan.origin), _Totals(), time.monotonic()
     heads: list[Head] = []
     notes: dict[str, float] = {}
+    rows: np.ndarray | None = None
     with _kept(plan.out) as keep:
         for number, (member, dataset) in enumerate(_read(plan), 1):
             if len(plan.members) > 1:
                 console.say(f"member {number} of {len(plan.members)}: {member.run.path.name}")
             model, split = load_checkpoint(member.run, plan.settings.checkpoint), dataset.splits[plan.settings.split]
             if set(plan.methods) & {*OF_BASES}:
-                genes = split.take(_rows(split, plan))
+                if rows is None:
+                    rows = _rows(dataset, plan, member.matched.source.description)
+                genes = split.take(rows)
                 _take_genes(found, plan, member, genes)
                 arrays, noted = _explain_genes(plan, member, model, genes, keep)
                 for name, values in arrays.items():
@@ -267,17 +273,49 @@ class _Totals:
         return {name: np.sqrt(squares / (n - 1)) for name, (n, _, squares) in self._members.items() if n > 1}
 
 
-def _rows(split: Split, plan: Plan) -> np.ndarray:
-    """Return the rows of the genes whose promoters are explained."""
+def _rows(dataset: Dataset, plan: Plan, described: DatasetDescription) -> np.ndarray:
+    """Return the rows of the genes whose promoters are explained, in their split; report which are named otherwise."""
+    own = plan.settings.split
     if plan.settings.genes is None:
-        return np.arange(min(plan.settings.most, len(split)))
-    places = {str(name): row for row, name in enumerate(split.genes)}
-    absent = [name for name in plan.settings.genes if name not in places]
-    if absent:
-        hint = f"{nearest(absent[0], places)}split= chooses among train, valid and test genes"
-        what = f"there are no such {plan.settings.split} genes"
-        raise UserError(what, where="genes", received=listed(absent), hint=hint)
-    return np.array([places[name] for name in dict.fromkeys(plan.settings.genes)])
+        return np.arange(min(plan.settings.most, len(dataset.splits[own])))
+    order = [own, *(name for name in dataset.splits if name != own)]
+    place: dict[str, tuple[str, int]] = {}
+    for split in order:
+        for row, gene in enumerate(map(str, dataset.splits[split].genes)):
+            place.setdefault(gene, (split, row))
+    names = _names(list(place), described)
+    found = {name: (name, "id") if name in place else _named(name, names) for name in plan.settings.genes}
+    if absent := [name for name, (gene, _) in found.items() if not gene]:
+        hint = f"{nearest(absent[0], place)}use ids of the dataset, as {listed(list(place)[:2])}"
+        raise UserError("there are no such genes in the dataset", where="genes", received=listed(absent), hint=hint)
+    if others := [f"{name} is {gene} (joined by {by})" for name, (gene, by) in found.items() if name != gene]:
+        console.say(f"genes: {listed(others)}")
+    splits = {name: place[gene][0] for name, (gene, _) in found.items()}
+    if elsewhere := [name for name, split in splits.items() if split != own]:
+        received = listed([f"{name} in {splits[name]}" for name in elsewhere])
+        alone = len({*splits.values()}) == 1
+        hint = f"set split={splits[elsewhere[0]]}" if alone else "explain the genes of each split by themselves"
+        raise UserError(f"there are no such {own} genes", where="genes", received=received, hint=hint)
+    return np.array(list(dict.fromkeys(place[gene][1] for gene, _ in found.values())))
+
+
+def _names(ids: list[str], described: DatasetDescription) -> GeneNames:
+    """Return what genes are called, with their names where the dataset has them."""
+    from genexp.prepare.genes import GeneNames
+
+    table = gene_table(described)
+    names = {"gene_name": table["gene_name"].reindex(ids).fillna("").to_numpy(str)} if "gene_name" in table else {}
+    return GeneNames(np.array(ids), names)
+
+
+def _named(name: str, genes: GeneNames) -> tuple[str, str]:
+    """Return the id of the gene that a name means, and what it was joined by; or empty texts."""
+    from genexp.prepare.genes import join
+
+    with suppress(UserError):
+        joined = join(genes, [name], "genes")
+        return str(genes.ids[joined.found][0]), joined.by
+    return "", ""
 
 
 def _explain_genes(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from genexp.dataset.description import listed
 from genexp.dataset.genes import NUMBERED
 from genexp.dataset.ranges import Ranges, common_ranges, read_ranges
 from genexp.dataset.scaling import scales_of
-from genexp.errors import UserError
+from genexp.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,13 @@ NAMED = 3
 
 
 def features_by_id(
-    run: Run | Ensemble, ids: Sequence[str], table: str | pd.DataFrame | None, *, scaled: bool, missing: str = "error"
+    run: Run | Ensemble,
+    ids: Sequence[str],
+    table: str | pd.DataFrame | None,
+    *,
+    scaled: bool,
+    missing: str = "error",
+    gene: str | None = None,
 ) -> dict[str, np.ndarray]:
     """Return the features of some genes as the models of a run read them.
 
@@ -49,6 +56,8 @@ def features_by_id(
         The table is scaled as in the dataset of the run; otherwise it is raw.
     missing
         ``error``, or ``mean``: genes without a row, and empty cells, have the mean of the training genes.
+    gene
+        What the key `gene` says, where `ids` are that: an error that names it if the table lacks it.
 
     Returns
     -------
@@ -69,7 +78,7 @@ def features_by_id(
         return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in means.items()}
     where = f"features={table}" if isinstance(table, str) else "features"
     frame = read_table(table, "features") if isinstance(table, str) else table
-    rows = _rows(ids, frame, where, missing)
+    rows = _rows(ids, frame, where, missing, gene)
     used = np.unique(rows[rows >= 0])
     frame, rows = frame.iloc[used], np.where(rows < 0, -1, np.searchsorted(used, rows))
     values = {
@@ -144,12 +153,20 @@ def _means(run: Run | Ensemble) -> dict[str, np.ndarray]:
     return {letter: found.mean.astype(np.float32) for letter, found in ranges.items()}
 
 
-def _rows(ids: Sequence[str], table: pd.DataFrame, where: str, missing: str) -> np.ndarray:
+def _rows(ids: Sequence[str], table: pd.DataFrame, where: str, missing: str, gene: str | None) -> np.ndarray:
     """Return the row of each gene in a table, (n,); -1 where it has none, which is an error unless it is allowed."""
     from genexp.prepare.genes import GeneNames, join
+    from genexp.prepare.opening import few
 
     unique, place = np.unique(np.asarray(ids, str), return_inverse=True)
-    joined = join(GeneNames(unique), list(map(str, table.index)), where)
+    names = list(map(str, table.index))
+    try:
+        joined = join(GeneNames(unique), names, where)
+    except UserError:
+        if gene is None:
+            raise
+        hint = f"{nearest(gene, names)}name a gene of this table"
+        raise UserError(f"gene={gene} is not in {where}", expected=few(names, 3), hint=hint) from None
     if remark := joined.remark():
         console.say(f"features{remark}")
     absent = unique[~joined.found]
@@ -163,17 +180,30 @@ def _columns(table: pd.DataFrame, letters: Sequence[str], run: Run | Ensemble, w
     """Return the columns of each block in the order of the run."""
     trained_on, hint = run.dataset, "name the columns as in the dataset of the run"
     known = {name for letter in letters for name in trained_on.feature_names.get(letter, ())}
-    columns, others = list(map(str, table.columns)), [name for name in map(str, table.columns) if name not in known]
+    columns = _in_case(list(map(str, table.columns)), known)
+    others = [name for name in columns if name not in known]
+    table = table.set_axis(columns, axis=1)
     found = {}
     for letter in letters:
         names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
         mine = [name for name in columns if name in set(names)] if names else others
-        matched = match_columns(letter, names, width, mine, where, hint)
+        matched = match_columns(letter, names, width, mine, where, hint, others)
         if not names:
             console.say(matched.note)
         found[letter] = table.iloc[:, [columns.index(mine[place]) for place in matched.order]]
     if others and all(letter in trained_on.feature_names for letter in letters):
         console.say(f"columns that the run does not know are left out: {listed(others)}")
+    return found
+
+
+def _in_case(columns: list[str], known: set[str]) -> list[str]:
+    """Return the columns of a table as the run writes them, where only upper and lower case differ, and say so."""
+    times = Counter(map(str.casefold, columns))
+    ours = {name.casefold(): name for name in known if times[name.casefold()] == 1}
+    alike = Counter(map(str.casefold, known))
+    found = [ours.get(name.casefold(), name) if alike[name.casefold()] == 1 else name for name in columns]
+    if changed := [f"{theirs} is {our}" for theirs, our in zip(columns, found, strict=True) if theirs != our]:
+        console.say(f"columns matched in upper or lower case: {listed(changed)}")
     return found
 
 

@@ -162,7 +162,7 @@ def _read(source: str, request: Request, run: Run | Ensemble) -> Genes:
         found = sites.from_bed(Path(str(request.bed)), place, request.bed_tss)
     else:
         found, circular = sites.from_annotation(Path(str(request.gtf)), request.genes)
-    genome = Genome(str(request.fasta), {site.chromosome for site in found}, circular, console.say)
+    genome = Genome(str(request.fasta), sorted({site.chromosome for site in found}), circular, console.say)
     return sites.at_sites(found, genome, window, both=both)
 
 

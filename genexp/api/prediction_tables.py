@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +24,12 @@ SUFFIXES = {".tsv": False, ".txt": False, ".parquet": True}
 Write = Callable[["pd.DataFrame"], None]
 
 
-def check_table(path: Path, key: str = "out") -> None:
-    """Raise a UserError unless a table can be written at a path that is free."""
+def check_table(path: Path, key: str = "out", others: Sequence[str] = ()) -> None:
+    """Raise a UserError unless a table can be written at a path that is free; `others` are suffixes of other files."""
     reason = "it exists already" if path.exists() else why_not_writable(path)
     where = f"{key}={path}"
     if path.suffix not in SUFFIXES:
-        expected = f"a name that ends in {' or '.join(SUFFIXES)}"
+        expected = f"a name that ends in {' or '.join([*SUFFIXES, *others])}"
         raise UserError("the suffix of the table tells no format", where=where, expected=expected, received=path.suffix)
     if reason:
         hint = "choose another name"

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from genexp.api.runs import Run
 from genexp.blocks import PROMOTER
-from genexp.dataset.description import DatasetDescription
 from genexp.dataset.labels import choose
-from genexp.dataset.sources import inspect, load
+from genexp.dataset.sources import gene_table, inspect, load
 from genexp.errors import UserError
 from genexp.evaluation.metrics import mean_r2
 from genexp.evaluation.pages.charts import Chart, Row, cloud, forest
 from genexp.evaluation.plots import MOST_LABELS, Panel, label_scale
 from genexp.evaluation.residuals import by_feature, by_group
 from genexp.evaluation.tables import prediction_columns
-from genexp.run import read_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +36,7 @@ def shown(runs: Sequence[Run]) -> Iterator[dict[str, Any]]:
     table = _predictions(runs, split)
     if table.empty:
         return
-    table = table.join(_gene_table(described), on="gene")
+    table = table.join(gene_table(described), on="gene")
     features, note = _features(runs, split)
     folds = len({run.dataset.fold for run in runs}) > 1
     of = f", {'out of fold,' if folds else 'mean of'} {len(runs)} runs" if len(runs) > 1 else ""
@@ -75,18 +72,6 @@ def _predictions(runs: Sequence[Run], split: str) -> pd.DataFrame:
         numbers = np.mean([table.drop(columns="gene").to_numpy(float) for table in tables], axis=0)
         return tables[0][["gene"]].join(pd.DataFrame(numbers, columns=tables[0].columns.drop("gene")))
     return pd.concat(tables).groupby("gene", sort=False).mean().reset_index()
-
-
-def _gene_table(described: DatasetDescription) -> pd.DataFrame:
-    """Return names and chromosomes of the genes, by gene, as far as genes.tsv of the dataset has them."""
-    import pandas as pd
-
-    path = Path(described.source) / "genes.tsv"
-    if not path.is_file():
-        return pd.DataFrame(index=pd.Index([], name="gene"))
-    found = read_table(path, sep="\t", dtype=str, keep_default_na=False).rename(columns={"Name": "gene_name"})
-    wanted = [column for column in ("gene_name", "chromosome") if column in found]
-    return found.drop_duplicates("gene").set_index("gene")[wanted]
 
 
 def _texts(rows: pd.DataFrame, labels: np.ndarray, predictions: np.ndarray) -> list[str]:

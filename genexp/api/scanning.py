@@ -105,7 +105,7 @@ def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Pl
         what, hint = "the features of a scan are those of one gene", "features=FILE gene=ID, or features=mean"
         received = f"features={request.features} gene={request.gene}"
         raise UserError(what, where="gene", received=received, hint=hint)
-    features = features_by_id(run, [request.gene or MEAN], request.features, scaled=request.scaled)
+    features = features_by_id(run, [request.gene or MEAN], request.features, scaled=request.scaled, gene=request.gene)
     genome = Genome(existing(request.fasta, "fasta"), [written.chromosome], note=console.say)
     region, genes = region_in(genome, written), None
     if request.gtf:

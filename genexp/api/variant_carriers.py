@@ -145,11 +145,15 @@ def _find_carriers(genes: Genes, request: Request, path: Path) -> tuple[list[Car
     carriers: list[Carrier] = []
     genotypes: _Genotypes = {}
     different: list[str] = []
+    called: dict[str, str] = {}
     for site in read_sites(path, genotypes=request.haplotypes):
         counts["variants"] += 1
         if site.chromosome not in genes.genome:
             counts["variants on chromosomes without genes"] += 1
-        elif not _agrees(genes.genome, site):
+            continue
+        if site.chromosome not in called:
+            called[site.chromosome] = genes.genome.name(site.chromosome)
+        if not _agrees(genes.genome, site):
             different.append(f"{site.chromosome}:{site.position + 1} {site.ref}")
         else:
             usable = {n: alt for n, alt in enumerate(site.alts, 1) if is_sequence(alt)}
@@ -162,6 +166,8 @@ def _find_carriers(genes: Genes, request: Request, path: Path) -> tuple[list[Car
                     _add_calls(genotypes, gene, site, edits, {0, *usable})
                 else:
                     carriers += [_single(gene, site, n, edit) for n, edit in edits.items()]
+    if renamed := few([f"{ours} is {theirs}" for ours, theirs in called.items() if ours != theirs], 4):
+        console.say(f"chromosomes of {path.name} in {genes.genome.path.name}: {renamed}")
     _check_reference(counts, different, path, genes.genome)
     for (gene, sample), found in genotypes.items():
         carriers += _haplotypes(gene, sample, found, counts)
@@ -193,10 +199,13 @@ def _agrees(genome: Genome, site: Site) -> bool:
 
 def _check_reference(counts: Counter[str], different: list[str], path: Path, genome: Genome) -> None:
     """Report reference alleles that are not in the genome; too many are an error."""
+    if not counts["variants"]:
+        what, hint = "this file has no variants", "make it again: perhaps a filter has left none"
+        raise UserError(what, where=f"vcf={path}", expected="rows after the header", hint=hint)
     elsewhere = counts["variants on chromosomes without genes"]
     compared = counts["variants"] - elsewhere
     if not compared:
-        received = f"{elsewhere:,} variants on others" if elsewhere else "no variants"
+        received = f"{elsewhere:,} variants on others"
         what, expected = "no variant lies on a chromosome that has genes", f"variants on {few(genome.names)}"
         raise UserError(what, where=f"vcf={path}", expected=expected, received=received, hint="use files of one genome")
     share = f"{len(different):,} of {compared:,} reference alleles"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Sequences that are in memory at a time.
 CHUNK = 1024
+#: What the name of a VCF to write ends in.
+AS_VCF = (".vcf", ".vcf.gz")
 #: Columns that say what a gene carries: a variant, or a haplotype of a sample.
 VARIANT, HAPLOTYPE = ("id", "position", "ref", "alt", "distance"), ("sample", "haplotype", "variants")
 
@@ -113,18 +115,15 @@ def _compared(reference: np.ndarray, alternative: np.ndarray, plan: Plan, label:
 
 def check_out(out: Path, request: Request) -> None:
     """Raise a UserError unless the results can be written to `out`, which is a table, or the VCF again."""
-    if not _is_vcf(out):
-        check_table(out)
+    writable = not request.haplotypes and begins_as(existing(request.vcf, "vcf"), VCF)
+    if not out.name.endswith(AS_VCF):
+        check_table(out, others=AS_VCF if writable else ())
         return
-    if request.haplotypes or not begins_as(existing(request.vcf, "vcf"), VCF):
+    if not writable:
         what, hint = "only single variants of a VCF can be written as a VCF", "name a table: out=effects.tsv"
         raise UserError(what, where=f"out={out}", received=f"vcf={request.vcf}", hint=hint)
     if reason := "it exists already" if out.exists() else why_not_writable(out):
         raise UserError("the VCF cannot be written", where=f"out={out}", received=reason, hint="choose another name")
-
-
-def _is_vcf(out: Path) -> bool:
-    return out.name.endswith((".vcf", ".vcf.gz"))
 
 
 def write(plan: Plan, out: Path, command: str) -> None:
@@ -133,7 +132,7 @@ def write(plan: Plan, out: Path, command: str) -> None:
     files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
     more = {"checkpoint": plan.checkpoint, "window": plan.genes.window, "counts": dict(plan.counts)}
     made = record(plan.run, command, plan.request, files, **more)
-    if _is_vcf(out):
+    if out.name.endswith(AS_VCF):
         with whole_or_nothing(out) as file:
             _annotate(plan, files["vcf"], file)
         write_json(out.with_name(f"{out.name}.json"), made)

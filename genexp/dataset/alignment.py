@@ -38,12 +38,19 @@ class Columns:
 
 
 def match_columns(
-    block: str, wanted: Sequence[str] | None, width: int, found: Sequence[str] | int, where: object, hint: str
+    block: str,
+    wanted: Sequence[str] | None,
+    width: int,
+    found: Sequence[str] | int,
+    where: object,
+    hint: str,
+    beside: Sequence[str] = (),
 ) -> Columns:
     """Match the columns of a block with those of a run by name; by their number where one side has no names.
 
     `wanted` are the names that the run knows, or None, and `width` is their number; `found` are the names there, or
-    only their number. Columns that the run does not know are left out; missing ones are an error.
+    only their number. Columns that the run does not know are left out; missing ones are an error, which names those
+    that there are instead, if need be `beside` these.
     """
     title, number = BLOCKS[block].title, found if isinstance(found, int) else len(found)
     if wanted is None or isinstance(found, int):
@@ -57,7 +64,8 @@ def match_columns(
     missing, others = [name for name in wanted if name not in place], [name for name in found if name not in asked]
     if missing:
         what = f"{len(missing):,} of the {width:,} {title} of the run are missing"
-        raise wrong(what, where, listed(missing), f"{number:,} others", nearest(missing[0], others) + hint)
+        others = others or list(beside)
+        raise wrong(what, where, listed(missing), listed(others) or "no others", nearest(missing[0], others) + hint)
     twice = [name for name in wanted if times[name] > 1]
     if twice and list(wanted) != list(found):
         raise wrong("columns of the same name cannot be matched", where, "each name once", listed(twice), "rename one")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genexp.blocks import PROMOTER
 from genexp.dataset.alignment import converted
@@ -10,6 +12,10 @@ from genexp.dataset.config import DataConfig, DatasetConfig, DemoConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset
 from genexp.dataset.problems import wrong
+from genexp.run import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Progress = Callable[[int, int], None]
 
@@ -84,3 +90,15 @@ def choose_window(
     clipped = f"the window [{wanted[0]}, {wanted[1]}) is clipped to [{left}, {right}): {'; '.join(reasons)}"
     sentences = [unplaced] * (tss is None and published is not None) + [clipped] * bool(reasons)
     return (left, right), "; ".join(sentences) or None
+
+
+def gene_table(described: DatasetDescription) -> pd.DataFrame:
+    """Return names and chromosomes of the genes, by gene, as far as genes.tsv of the dataset has them."""
+    import pandas as pd
+
+    path = Path(described.source) / "genes.tsv"
+    if not path.is_file():
+        return pd.DataFrame(index=pd.Index([], name="gene"))
+    found = read_table(path, sep="\t", dtype=str, keep_default_na=False).rename(columns={"Name": "gene_name"})
+    wanted = [column for column in ("gene_name", "chromosome") if column in found]
+    return found.drop_duplicates("gene").set_index("gene")[wanted]

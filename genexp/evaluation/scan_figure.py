@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: More genes than this have marks without names, as those would hide one another.
 MOST_NAMES = 25
+#: What a letter of a name takes of the height of a panel.
+LETTER = 0.03
 
 
 def plot_scan(
@@ -34,6 +36,7 @@ def plot_scan(
     """
     with figure(path, (11, 5.6), title, formats) as drawn:
         panels = drawn.subplots(2, 1, sharex=True, sharey=True)
+        named: list[str] = []
         for axes, strand, color in zip(panels, "+-", (BLUE, ORANGE), strict=True):
             rows = table[table["strand"] == strand]
             position, value = rows["start"].to_numpy() + 1, rows[shown].to_numpy()
@@ -44,6 +47,11 @@ def plot_scan(
             own = [(name, tss + 1) for name, tss, side in genes if side == strand]
             axes.set_ylabel(f"strand {strand}")
             _mark(axes, own)
+            named += [name for name, _ in own] if len(own) <= MOST_NAMES else []
+        if named:  # above the curves
+            low, high = panels[0].get_ylim()
+            share = min(0.45, 0.06 + LETTER * max(map(len, named)))
+            panels[0].set_ylim(low, low + (high - low) / (1 - share))
         panels[-1].set_xlabel("position (nt)")
         panels[-1].xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
         panels[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -57,7 +65,15 @@ def _mark(axes: Axes, genes: Sequence[tuple[str, int]]) -> None:
         axes.axvline(tss, color=GREY, linewidth=0.6, alpha=0.6, zorder=0)
         if len(genes) <= MOST_NAMES:
             axes.annotate(
-                name, (tss, 1), xycoords=("data", "axes fraction"), rotation=90, fontsize=7, va="top", ha="right"
+                name,
+                (tss, 1),
+                (-1, -4),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                rotation=90,
+                fontsize=7,
+                va="top",
+                ha="right",
             )
     if genes:
         what = "grey lines: TSSs" if len(genes) > MOST_NAMES else f"{len(genes)} TSSs"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Columns of a table of variants; the last may be missing.
 COLUMNS = ("chromosome", "position", "ref", "alt", "id")
+#: What VCF calls two of them.
+_IN_VCF = {"chrom": "chromosome", "pos": "position"}
 #: How files begin.
 VCF, BCF = b"##fileformat=VCF", b"BCF"
 
@@ -158,17 +160,28 @@ def _calls(record: Any) -> tuple[Call, ...]:
 
 
 def _rows(table: Table) -> Iterator[Site]:
-    missing = [name for name in COLUMNS[:4] if name not in table.columns]
-    if missing:
-        expected = "VCF with its header, or a table with the columns chromosome, position, ref, alt"
+    headings = {name: name for name in COLUMNS if name in table.columns}  # by our name, that in the table
+    for heading in table.columns:
+        plain = heading.lstrip("# ").lower()
+        name = _IN_VCF.get(plain, plain)
+        if headings.setdefault(name, heading) not in (name, heading) and name in COLUMNS:
+            what, received = f"two columns may be the {name}", f"{headings[name]} and {heading}"
+            raise UserError(what, where=table.where, received=received, hint=f"rename the right one to {name}")
+    if not headings.keys() >= {*COLUMNS[:4]}:
+        expected = (
+            "VCF with its header, or a table with the columns chromosome, position, ref, alt or CHROM, POS, REF, ALT"
+        )
         received = ", ".join(table.columns)[:120]
         raise UserError("this is no file of variants", where=table.where, expected=expected, received=received)
-    columns = [name for name in COLUMNS if name in table.columns]
-    for first, rows in table.chunks(texts=columns, columns=columns):
-        for line, row in enumerate(rows.to_dict("records"), first):
+    names = {headings[name]: name for name in COLUMNS if name in headings}
+    for first, rows in table.chunks(texts=list(names), columns=list(names)):
+        for line, row in enumerate(rows.rename(columns=names).to_dict("records"), first):
+            where = f"{table.where}, line {line:,}"
             if not row["position"].isdecimal() or int(row["position"]) < 1:
-                where = f"{table.where}, line {line:,}"
                 raise UserError("a position is no number from 1", where=where, received=row["position"])
+            if not row["ref"]:
+                what, hint = "ref is empty", "an insertion has the base before it in position, ref and alt, as in VCF"
+                raise UserError(what, where=where, expected="the bases of the genome at the position", hint=hint)
             alts = tuple(row["alt"].split(","))
             yield Site(row.get("id") or ".", row["chromosome"], int(row["position"]) - 1, row["ref"], alts)
 

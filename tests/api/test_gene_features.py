@@ -52,6 +52,22 @@ def test_columns_are_matched_and_scaled_and_rows_joined(run, capsys):
     np.testing.assert_allclose(scaled["H"], [[999.9, 0.4]], rtol=1e-6)
 
 
+def test_columns_in_another_case_are_matched_where_one_is_meant(run, capsys):
+    found = features_by_id(run, ["g1", "g3"], TABLE.rename(columns={"gc": "GC", "B": "b"}), scaled=False)
+    expected = features_by_id(run, ["g1", "g3"], TABLE, scaled=False)
+    assert all(np.array_equal(found[letter], expected[letter]) for letter in "HT")
+    assert "columns matched in upper or lower case: GC is gc, b is B" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"1 of the 3 (.|\n)*expected: A\n.*received: a, a, note"):
+        features_by_id(
+            run,
+            ["g1"],
+            TABLE.assign(a=1).rename(columns={"A": "a"})[["a", "note", "gc", "length", "B", "C"]],
+            scaled=False,
+        )
+    with pytest.raises(UserError, match=r"gene=g9 is not in features\n(.|\n)*did you mean 'g3'"):
+        features_by_id(run, ["g9"], TABLE, scaled=False, gene="g9")
+
+
 def test_ids_with_versions_join_and_that_is_said(run, capsys):
     named = TABLE.set_index(pd.Index([f"ENSG0000000000{n}.4" for n in (3, 1, 2)]))
     found = features_by_id(run, ["ENSG00000000002", "ENSG00000000001"], named, scaled=False)
@@ -92,7 +108,7 @@ def test_features_far_outside_the_training_range_are_named(run):
     [
         (TABLE.assign(gc="many"), "a feature is no finite number"),
         (TABLE.assign(length=-500), r"a raw length is negative(.|\n)*scaled=true"),
-        (TABLE.drop(columns="B"), "1 of the 3 transcription factors of the run are missing"),
+        (TABLE.drop(columns="B"), r"1 of the 3 transcription factors of the run are missing(.|\n)*received: note"),
         (TABLE.set_index(pd.Index(["x", "y", "z"])), "the join is empty"),
         (None, "needs features=FILE or features=mean"),
     ],

@@ -177,6 +177,12 @@ def test_reference_alleles_that_differ_are_counted_and_left_out(toy, tmp_path, c
     [
         (lambda toy: table_of(toy, wrong=3), {}, r"another assembly[^\0]*3 of 23 reference alleles differ: 1:11"),
         (lambda _: TABLE + "7\t1\tA\tC\n", {}, "no variant lies on a chromosome that has genes"),
+        (
+            lambda _: "Pos\t" + TABLE.replace("position", "POS") + "1\t1\t1\tA\tC\n",
+            {},
+            "two columns may be the position",
+        ),
+        (lambda _: TABLE + "1\t11\t\tC\n", {}, r"ref is empty\n.*line 2\n"),
         (lambda toy: TABLE + f"1\t5999\t{toy.genome['1'][5998]}\tA,C,G,T\n", {}, "no variant changes what the models"),
         (table_of, {"features": "mean"}, "needs no features="),
         (table_of, {"shifts": []}, "shifts"),
@@ -189,6 +195,28 @@ def test_errors_are_reported_before_anything_is_predicted(toy, tmp_path, table, 
     write(tmp_path / "v.tsv", table(toy))
     with pytest.raises(UserError, match=expected):
         planned(made_run(tmp_path), **keys)
+
+
+def test_headings_as_in_a_vcf_and_other_names_of_chromosomes(toy, tmp_path, capsys):
+    write(tmp_path / "v.tsv", table_of(toy))
+    plain = planned(made_run(tmp_path)).carriers
+    assert "chromosomes of" not in capsys.readouterr().out.replace("chromosomes of v.tsv in g.fa: 1 is chr1", "")
+    for headings in ("CHROM\tPOS\tREF\tALT\n", "#CHROM\tPOS\tREF\tALT\n"):
+        write(tmp_path / "v.tsv", table_of(toy).replace(TABLE, headings))
+        assert planned(made_run(tmp_path)).carriers == plain
+
+
+def test_a_vcf_without_variants(toy, tmp_path):
+    pytest.importorskip("pysam", reason="needs the extra genome")
+    toy.folder = tmp_path
+    vcf(toy, [])
+    with pytest.raises(UserError, match="this file has no variants"):
+        planned(made_run(tmp_path), vcf="v.vcf")
+    with pytest.raises(UserError, match=r"\.tsv or \.txt or \.parquet or \.vcf or \.vcf\.gz"):
+        variant_effects.check_out(
+            tmp_path / "v.csv",
+            requested("variants", variant_carriers.Request, {"vcf": "v.vcf", "fasta": "", "gtf": ""}),
+        )
 
 
 def test_a_vcf_is_written_again_with_the_results(toy, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,8 @@ import pytest
 import genexp as package
 from genexp.api import explaining
 from genexp.api.requests import requested
+from genexp.dataset.description import DatasetDescription
+from genexp.dataset.genes import Dataset, Split
 from genexp.explain.config import Settings
 from genexp.explain.motifs import write_meme
 
@@ -120,7 +123,7 @@ def test_an_interrupted_command_goes_on_where_it_was(finished_run, tmp_path, cli
     [
         (["methods=[insertion]"], "insertion needs motifs"),
         (["region=[-500,10]"], "the region does not fit the window"),
-        (["genes=[GENE00128,GENE99999]"], "there are no such test genes"),
+        (["genes=[GENE00128,GENE99999]"], "there are no such genes in the dataset"),
         (["label=blood"], "the run has no such label"),
         (["methods=[permutation]", "modisco=true"], "modisco=true needs contributions of bases"),
         (["methods=[mutagenese]"], "methods"),
@@ -132,6 +135,25 @@ def test_what_cannot_be_explained_is_said_and_nothing_is_written(finished_run, t
     assert done.returncode == 2
     assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_genes_are_named_in_another_way_or_are_in_another_split(tmp_path, capsys):
+    (tmp_path / "genes.tsv").write_text("gene\tgene_name\nENSG00000000001\tAbc1\nENSG00000000002\tXyz\n")
+    genes = {"train": ["ENSG00000000002"], "test": ["other", "ENSG00000000001"]}
+    splits = {name: Split(np.array(ids), np.zeros((len(ids), 1)), {}) for name, ids in genes.items()}
+    described = DatasetDescription(source=str(tmp_path), layout="x", genes={})
+
+    def rows(*named):
+        plan = SimpleNamespace(settings=requested("explain", Settings, {"genes": list(named)}))
+        return explaining._rows(Dataset(described, splits), plan, described).tolist()
+
+    assert rows("ABC1", "other", "ENSG00000000001.7") == [1, 0]
+    said = " ".join(capsys.readouterr().out.split())
+    assert "ABC1 is ENSG00000000001 (joined by gene_name, in upper or lower case)" in said
+    with pytest.raises(package.UserError, match=r"no such test genes\n(.|\n)*Xyz in train\n  hint: set split=train"):
+        rows("Xyz")
+    with pytest.raises(package.UserError, match=r"Xyz in train\n  hint: explain the genes of each split"):
+        rows("Xyz", "other")
 
 
 def test_a_collapsed_run_and_missing_blocks_are_refused(finished_run, tmp_path):

@@ -14,6 +14,7 @@ def files(tmp_path_factory):
     organism = Organism()
     write_genome(folder / "g.fa.gz", organism)
     write_gtf(folder / "g.gtf", organism)
+    (folder / "h.csv").write_text("id,UTR5LEN\nENSG00001,1\n")
     return folder
 
 
@@ -45,11 +46,12 @@ def test_a_locus_becomes_tracks_that_are_those_of_single_promoters(finished_run,
         (["region=3"], "needs features=FILE or features=mean"),
         (["region=3", "features=mean", "tracks=[wig]"], "bedgraph"),
         (["features=mean"], "region"),
+        (["region=3", "features=h.csv", "gene=YBL999"], "gene=YBL999 is not in features="),
     ],
 )
 def test_errors_leave_nothing_behind(finished_run, files, tmp_path, cli, words, expected):
     given = [f"run_dir={finished_run}", f"fasta={files / 'g.fa.gz'}", f"out={tmp_path / 'out'}"]
-    done = cli("scan", *given, *words)
+    done = cli("scan", *given, *words, cwd=files)
     assert done.returncode == 2
     assert expected in done.stderr
     assert list(tmp_path.iterdir()) == []

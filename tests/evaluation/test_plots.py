@@ -5,10 +5,11 @@ import sys
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from genexp.evaluation import plots
+from genexp.evaluation import plots, scan_figure
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import Panel, plot_density, plot_history, plot_scatter
 
@@ -338,3 +339,16 @@ def test_a_collapsed_label_is_marked_in_its_panel(tmp_path, figures):
     for plot in (plot_scatter, plot_density):
         plot(tmp_path / "a.png", found, "")
     assert [" ".join(texts(figure).split()).count("the model has collapsed") for figure in figures] == [1, 1]
+
+
+def test_names_of_genes_in_a_scan_stand_between_the_curve_and_the_border(tmp_path, monkeypatch):
+    panels = []
+    mark = scan_figure._mark
+    monkeypatch.setattr(scan_figure, "_mark", lambda axes, genes: (panels.append(axes), mark(axes, genes)))
+    rows = {"start": [*range(0, 900, 100)] * 2, "strand": ["+"] * 9 + ["-"] * 9, "prediction": [1.0, 2.0] * 9}
+    genes = [("YBL001C", 200, "+"), ("HOXA10-AS", 500, "-")]
+    scan_figure.plot_scan(tmp_path / "scan.png", pd.DataFrame(rows), "prediction", genes, "title", "unit")
+    for axes in panels:
+        (name,) = axes.texts
+        extent = name.get_window_extent()
+        assert axes.transData.transform((0, 2))[1] < extent.y0 < extent.y1 < axes.bbox.y1 - 2
