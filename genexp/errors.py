@@ -35,7 +35,7 @@ class UserError(Exception):
         hint: str | None = None,
         do: str | None = None,
     ) -> None:
-        self.what, self.where = what, where
+        self.what, self.where, self.received = what, where, received
         parts = {"where": where, "expected": expected, "received": received, "hint": hint or do}
         super().__init__(
             "\n".join([what, *(f"  {name}: {value}" for name, value in parts.items() if value is not None)])

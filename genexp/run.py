@@ -54,6 +54,7 @@ PACKAGES = (
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
 COPY_AGAIN = "copy the run directory again, or train again"
+UNREADABLE = "a file of the run directory cannot be read"
 
 
 class SplitMetrics(BaseModel):
@@ -204,8 +205,18 @@ def find_run(directory: str | Path, key: str = "run_dir") -> RunDirectory:
         if (run.path / "multirun.yaml").is_file():
             found = "a sweep of an earlier version"
             hint = f"give the command of the sweep again, with hydra.sweep.dir={run.path}"
+        elif inside := runs_inside(run.path):
+            what = f"this directory holds {'several runs' if len(inside) > 1 else 'a run'}, and is none itself"
+            hint = f"name one of them: {key}={shlex.quote(str(inside[0]))}"
+            raise UserError(what, where=f"{key}={directory}", hint=hint)
         raise UserError("this is not a run directory", where=f"{key}={directory}", received=found, hint=hint)
     return run
+
+
+def runs_inside(place: Path) -> list[Path]:
+    """Return the run directories that lie up to two levels below a directory, such as that of a sweep."""
+    found = (path.parent for level in ("*", "*/*") for path in place.glob(f"{level}/config.yaml"))
+    return sorted(path for path in found if path.name != ".hydra")
 
 
 def check_checkpoint(run: RunDirectory, name: str) -> None:
@@ -397,4 +408,4 @@ def died_early(directory: str | Path) -> list[str] | None:
 
 def unreadable(path: Path, reason: str) -> UserError:
     """Return the error for a damaged file of a run directory."""
-    return UserError("a file of the run directory cannot be read", where=path, received=reason, hint=COPY_AGAIN)
+    return UserError(UNREADABLE, where=path, received=reason, hint=COPY_AGAIN)

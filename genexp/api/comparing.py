@@ -24,7 +24,7 @@ from genexp.evaluation.metrics import mean_r2
 from genexp.evaluation.repeats import plain, summaries
 from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
-from genexp.run import RunDirectory, read_metrics, unreadable
+from genexp.run import UNREADABLE, RunDirectory, read_metrics, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -161,13 +161,16 @@ def compare(named: str | Path | Iterable[str | Path]) -> Comparison:
     """Compare the runs below some places; see `genexp.api.compare`."""
     groups, left_out = _grouped(named)
     notes: list[str] = []
+    count = 0
     sets: dict[tuple[Genes, ...], list[Row]] = defaultdict(list)
     with console.progress("reading runs", sum(len(group.members) for group in groups), "runs") as done:
         for group in groups:
-            row = _row(group)
-            sets[folds_of(row.genes)].append(row)
-            notes += _warnings(row)
-            done(sum(len(each.members) for rows in sets.values() for each in rows))
+            row = _row(group, left_out)
+            count += len(group.members)
+            if row is not None:
+                sets[folds_of(row.genes)].append(row)
+                notes += _warnings(row)
+            done(count)
     if not sets:
         found = ", ".join(f"{entry['directory']}: {entry['status']}" for entry in left_out[:3])
         raise UserError("none of these runs has results to compare", expected="completed runs", received=found)
@@ -187,11 +190,15 @@ def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], lis
     left_out = [{"directory": str(path), "status": "not started", "group": ""} for path in begun]
     completed = []
     for run in map(RunDirectory, runs):
-        metrics = read_metrics(run) or {}
-        status = metrics.get("status", "not finished")
-        tested = "test" in metrics.get("best", {})
-        if status == "completed" and run.predictions.is_file() and tested:
-            completed.append(read_member(run.path))
+        try:
+            metrics = read_metrics(run) or {}
+            status = metrics.get("status", "not finished")
+            tested = "test" in metrics.get("best", {})
+            if status == "completed" and run.predictions.is_file() and tested:
+                completed.append(read_member(run.path))
+                continue
+        except UserError as error:
+            left_out.append({"directory": str(run.path), "status": _damage(error), "group": ""})
             continue
         if status == "completed":
             status = "without predictions.csv" if tested else "not tested"
@@ -208,16 +215,30 @@ def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], lis
     return groups, left_out
 
 
-def _row(group: Group) -> Row:
-    genes, predictions, labels = [], [], {}
+def _damage(error: UserError) -> str:
+    """Return as a status why a run cannot be read."""
+    reason = error.received if error.what == UNREADABLE else error.what.splitlines()[0]
+    return f"cannot be read ({Path(str(error.where or '')).name}: {reason})"
+
+
+def _row(group: Group, left_out: list[dict[str, str]]) -> Row | None:
+    """Return a group with its predictions; members that cannot be read are left out, and None if all are."""
+    members, genes, predictions, labels = [], [], [], {}
     for member in group.members:
-        found, mine, values = _read(member)
+        try:
+            found, mine, values = _read(member)
+        except UserError as error:
+            left_out.append({"directory": str(member.run.path), "status": _damage(error), "group": group.name})
+            continue
+        members.append(member)
         genes.append(found)
         predictions.append(values)
         labels[found] = mine
-    config = group.members[0].config
-    metrics = tuple(member.metrics["best"]["test"] for member in group.members)
-    whole = (group.name, config.model.name, config.data.name, group.members, metrics, tuple(genes))
+    if not members:
+        return None
+    config = members[0].config
+    metrics = tuple(member.metrics["best"]["test"] for member in members)
+    whole = (group.name, config.model.name, config.data.name, tuple(members), metrics, tuple(genes))
     return Row(*whole, tuple(predictions), labels)
 
 

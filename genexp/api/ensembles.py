@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from glob import has_magic
@@ -19,7 +20,7 @@ from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import mean_and_sd, plain, summaries
-from genexp.run import find_run
+from genexp.run import find_run, runs_inside
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -66,6 +67,9 @@ class Ensemble:
                 what, hint = "a member of the ensemble has no results", "leave it out"
                 raise UserError(what, where=path, received=f"status: {status}", hint=hint)
             console.warn(f"left out of the ensemble: {path.name}, {status}")
+        if len(usable) < 2 and len(named) > 1:
+            hint = f"name each run once; one run alone: run_dir={shlex.quote(str(found[0]))}"
+            raise UserError("the same run is named twice", where=f"run_dir=[{','.join(map(str, named))}]", hint=hint)
         if len(usable) < 2:
             raise UserError("an ensemble needs at least two runs", where=f"run_dir={named[0]}", received=len(usable))
         self.runs: tuple[Run, ...] = tuple(usable)
@@ -192,8 +196,7 @@ class Ensemble:
 def open_runs(named: Sequence[str]) -> Run | Ensemble:
     """Return the run of a key ``run_dir``, or the ensemble of a list, or of a directory that holds runs."""
     place = Path(named[0])
-    inside = (path for level in ("*", "*/*") for path in place.glob(f"{level}/config.yaml"))
-    holds_runs = not (place / "config.yaml").is_file() and any(path.parent.name != ".hydra" for path in inside)
+    holds_runs = not (place / "config.yaml").is_file() and runs_inside(place)
     if len(named) > 1 or holds_runs or (has_magic(named[0]) and not place.exists()):
         return Ensemble(named)
     return Run(find_run(place).path)

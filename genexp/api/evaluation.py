@@ -25,7 +25,7 @@ from genexp.dataset.sources import inspect
 from genexp.errors import UserError
 from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.models import inputs
-from genexp.run import HELD_OUT, RunDirectory, check_checkpoint, read_metrics
+from genexp.run import EXPORTED, HELD_OUT, RunDirectory, check_checkpoint, read_metrics
 from genexp.training.config import RunConfig, read_config, read_description
 
 if TYPE_CHECKING:
@@ -81,6 +81,10 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
     if own is None and "root" not in changes:
         hint = f"genexp evaluate run_dir={run.path} dataset.root=DIR"
         raise UserError("this run was imported, and has no dataset of its own", where="dataset.root", hint=hint)
+    exported = run.checkpoint("best").name == EXPORTED
+    if exported and isinstance(own, DatasetConfig) and "root" not in changes:
+        hint = "add dataset.root=DIR, a dataset like the one of training"
+        raise UserError("a folder of genexp export has no dataset", where=f"run_dir={run.path}", hint=hint)
     if own is not None and "root" not in changes:
         return validate({**own.model_dump(mode="json"), **changes}, type(own), "dataset")
     return folder_dataset(**changes)

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp import console
+from genexp.api.prediction import warn_if_unfinished
 from genexp.errors import UserError
 from genexp.files import whole_or_nothing
 from genexp.models import load_model
-from genexp.run import EXPORTED, RunDirectory, check_checkpoint
+from genexp.run import EXPORTED, RunDirectory, check_checkpoint, read_metrics
 
 if TYPE_CHECKING:
     import keras
@@ -84,6 +85,7 @@ def check(
         target = target.with_name(target.name + Path(chosen.file).suffix)
     if target.exists():
         raise UserError("this exists already; it is not overwritten", where=f"out={target}")
+    warn_if_unfinished(run.path, (read_metrics(run) or {}).get("status", "unfinished"))
     return Plan(run, checkpoint, format, target, tolerance, license)
 
 

@@ -148,6 +148,11 @@ def limits_of(
     config: RunConfig, described: DatasetDescription, metrics: Mapping[str, Any], results: Mapping[str, Any]
 ) -> Iterator[str]:
     """Yield sentences: on which genes the model is known to work, and how well."""
+    status = metrics.get("status", "unfinished")
+    if status not in ("completed", "imported"):
+        how = status if status in ("failed", "collapsed") else "was interrupted"
+        done = f"after {metrics['epochs_run']:,}" if "epochs_run" in metrics else "before the end"
+        yield f"The training {how} {done} of {config.training.epochs:,} epochs."
     if genes := described.genes.get("train"):
         yield f"Trained on {genes:,} genes of {described.name}; other species, tissues or media were not tested."
     if test := results.get("test"):

@@ -126,10 +126,15 @@ def check_usable(run: Run | Ensemble, checkpoint: str) -> None:
             what, hint = "this run has collapsed: it predicts one value for all genes", "train again with another seed"
             raise UserError(what, where=f"run_dir={member.path}", received=f"status: {status}", hint=hint)
         check_checkpoint(member.files, checkpoint)
-        if status not in ("completed", "imported"):
-            console.warn(f"{member.path.name} is {status}: its checkpoints are those of the epochs that it completed")
+        warn_if_unfinished(member.path, status)
         for line in member.metrics.get("warnings", ()):
             console.warn(f"{member.path.name}: {line}")
+
+
+def warn_if_unfinished(path: Path, status: str) -> None:
+    """Warn of a run that did not complete."""
+    if status not in ("completed", "imported"):
+        console.warn(f"{path.name} is {status}: its checkpoints are those of the epochs that it completed")
 
 
 def members_of(run: Run | Ensemble) -> Sequence[Run]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
+from genexp import console
 from genexp.api import comparing, report_genes
 from genexp.api.found import find_runs
 from genexp.api.hub import citations, dataset_card, tested
 from genexp.api.runs import Run
 from genexp.api.simple_models import verdict
 from genexp.blocks import BLOCKS
+from genexp.config.words import unquoted
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.evaluation.comparison_report import Cells, described, tables
@@ -64,6 +67,9 @@ def check(named: str | Path | Iterable[str | Path], out: str | Path | None) -> P
     reason = "it exists already" if taken else why_not_writable(target.parent)
     if reason:
         raise UserError("the report cannot be written", where=f"out={target}", received=reason, hint="out=OTHER.html")
+    if target.suffix.lower() not in (".html", ".htm"):
+        hint = f"out={shlex.quote(str(Path(out or REPORT).with_suffix('.html')))}"
+        raise UserError("a report is an HTML file", where=f"out={out}", expected="a name in .html or .htm", hint=hint)
     compared = comparing.compare(places) if len(runs) > 1 else None
     return Plan(runs, compared, place, target)
 
@@ -298,8 +304,12 @@ def _curves(runs: Sequence[Run]) -> list[Chart]:
     kinds: dict[str, str] = {}
     series = []
     for run in runs[:CURVES]:
-        if (table := _epochs(run)) is not None:
-            kind = f"{run.config.model.name}, {run.config.data.name}"
+        try:
+            table, kind = _epochs(run), f"{run.config.model.name}, {run.config.data.name}"
+        except UserError as error:
+            console.warn(f"{run.path.name} has no curve: {error.what}, {error.where}")
+            continue
+        if table is not None:
             css = kinds.setdefault(kind, COLOURS[len(kinds) % len(COLOURS)])
             series.append((f"{css} thin", kind, table["epoch"].tolist(), table["val_r2"].tolist()))
     more = f", the first {CURVES} of {len(runs):,} runs" if len(runs) > CURVES else ""
@@ -362,7 +372,10 @@ def _made(run: Run) -> dict[str, Any]:
     ]
     install = f"pip install genexp=={packages['genexp']}" if "genexp" in packages else ""
     folder = f"cd {environment['directory']}" if "directory" in environment else ""
-    commands = [install, folder, environment.get("command", ""), f"genexp evaluate run_dir={run.path}"]
+    command = environment.get("command", "")
+    if command.startswith("genexp "):
+        command = shlex.join(map(unquoted, shlex.split(command)))
+    commands = [install, folder, command, f"genexp evaluate run_dir={run.path}"]
     return {
         "commands": "\n".join(line for line in commands if line),
         "facts": [(name, value) for name, value in facts if value],

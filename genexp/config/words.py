@@ -192,6 +192,20 @@ def spelled(key: str, value: object) -> str:
     return shlex.quote(f"{key}={as_value(value)}")
 
 
+def unquoted(word: str) -> str:
+    """Return a word without the quotes of Hydra's grammar around its value, where it means the same without them."""
+    key, _, value = word.partition("=")
+    if value[:1] not in ("'", '"') or value[-1:] != value[:1]:
+        return word
+    bare = f"{key}={value[1:-1]}"
+    try:
+        before, after = parse_override(word), parse_override(bare)
+    except UserError:
+        return word
+    same = not after.is_sweep_override() and before.value() == after.value() and "${" not in value
+    return bare if same and isinstance(after.value(), str) else word
+
+
 def _as_key(name: str) -> str:
     """Return the name of a group's key, which Hydra's grammar knows no quotes for."""
     return re.sub(r"([\\()\[\]{}:=,\s])", r"\\\1", name)

@@ -117,3 +117,12 @@ def test_a_list_needs_results_and_a_folder(sweep, capsys):
         genexp.open_ensemble([sweep / "0", sweep / "2"])
     with pytest.raises(genexp.UserError, match="at least two runs"):
         genexp.open_ensemble(sweep / "0")
+    with pytest.raises(genexp.UserError, match="the same run is named twice"):
+        genexp.open_ensemble([sweep / "0"] * 2)
+
+
+def test_a_command_for_one_run_says_that_a_sweep_holds_several(sweep, capsys):
+    assert main(["export", f"run_dir={sweep}"]) == 2
+    error = capsys.readouterr().err
+    assert "this directory holds several runs" in error
+    assert f"hint: name one of them: run_dir={sweep / '0'}" in error

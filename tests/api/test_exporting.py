@@ -87,6 +87,24 @@ def test_the_card_of_imported_weights_claims_no_training(finished_run, tmp_path)
     assert "license: unknown" in card
 
 
+def test_the_card_says_that_the_training_was_interrupted(finished_run, tmp_path, cli):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    (run / "metrics.json").write_text(json.dumps({"status": "interrupted", "epochs_run": 2}))
+    done = cli("export", f"run_dir={run}", "format=hub", f"out={tmp_path / 'hub'}")
+    assert "run is interrupted: its checkpoints are those of the epochs that it completed" in done.stdout
+    card = (tmp_path / "hub" / "README.md").read_text()
+    epochs = genexp.open_run(run).config.training.epochs
+    assert f"The training was interrupted after 2 of {epochs} epochs." in card
+
+
+@pytest.mark.parametrize("command", ["evaluate", "explain"])
+def test_a_folder_of_export_has_no_dataset(hub, tmp_path, cli, command):
+    done = cli(command, f"run_dir={hub}", f"out={tmp_path / 'out'}")
+    assert done.returncode == 2
+    assert "a folder of genexp export has no dataset" in done.stderr
+    assert "dataset.root=DIR" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "left"),
     [

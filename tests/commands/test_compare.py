@@ -167,6 +167,22 @@ def test_runs_without_results_are_in_no_mean(make):
 
 
 @pytest.mark.parametrize(
+    ("file", "content"), [("metrics.json", ""), ("config.yaml", "["), ("environment.json", ""), ("predictions.csv", "")]
+)
+def test_a_damaged_run_is_listed_apart_with_its_reason(make, file, content):
+    for seed in range(3):
+        make(f"{seed}", *T, seed=seed)
+    (make.root / "1" / file).write_text(content)
+    found = genexp.compare(make.root).content
+    assert found["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
+    (entry,) = found["left_out"]
+    assert entry["directory"] == str(make.root / "1")
+    assert entry["status"].startswith(f"cannot be read ({file}: ")
+    with pytest.raises(genexp.UserError, match=rf"none of these runs has results(.|\n)*{file}"):
+        genexp.compare(make.root / "1")
+
+
+@pytest.mark.parametrize(
     ("changed", "why"),
     [
         ({"genes": 1}, "other test genes"),

@@ -1,7 +1,9 @@
 """``genexp report``: one page of a run or a comparison, opened in a real browser where there is one."""
 
+import html
 import json
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -130,6 +132,7 @@ def test_the_report_of_a_run_is_written_anew_and_another_file_is_not(several, tm
         ((f"runs={several / 'a'}", f"out={page}"), "it exists already"),
         ((f"runs=[{several / 'a'},{several / 'b'}]",), "add out=report.html"),
         ((f"runs={tmp_path}",), "there is no run here"),
+        ((f"runs={several / 'a'}", f"out={tmp_path / 'x.pdf'}"), f"hint: out={tmp_path / 'x.html'}\n"),
     ):
         done = cli("report", *words)
         assert done.returncode == 2
@@ -150,3 +153,24 @@ def test_a_dataset_that_has_changed_gives_no_residuals_by_feature(several, tmp_p
         text = (run / "report.html").read_text()
         assert "Residuals by feature are not shown" in text
         assert "Spearman correlation of residual" not in text
+
+
+def test_damaged_runs_do_not_stop_the_report_of_others(several, tmp_path, cli):
+    for name in "abcd":
+        shutil.copytree(several / name, tmp_path / "runs" / name)
+    (tmp_path / "runs" / "b" / "metrics.json").write_text("")
+    (tmp_path / "runs" / "d" / "history.csv").write_text("")
+    done = cli("report", f"runs={tmp_path / 'runs'}")
+    assert done.returncode == 0, done.stderr
+    assert "d has no curve: " in done.stdout + done.stderr
+    assert "cannot be read (metrics.json: " in (tmp_path / "runs" / "report.html").read_text()
+
+
+def test_the_command_of_the_run_is_shown_without_needless_quotes(several, tmp_path, cli):
+    run = shutil.copytree(several / "a", tmp_path / "run")
+    environment = json.loads((run / "environment.json").read_text())
+    environment["command"] = shlex.join(["genexp", "train", "hydra.run.dir='/tmp/x y'", "a='/tmp/x-1'", "b='1'"])
+    (run / "environment.json").write_text(json.dumps(environment))
+    assert cli("report", f"runs={run}").returncode == 0
+    page = html.unescape((run / "report.html").read_text())
+    assert """genexp train 'hydra.run.dir=/tmp/x y' a=/tmp/x-1 'b='"'"'1'"'"''""" in page
