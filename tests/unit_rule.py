@@ -22,6 +22,9 @@ from pathlib import Path
 #: The folder with genexp/, which may be an installed wheel.
 SOURCE = Path(str(find_spec("genexp").origin)).parents[1]
 
+#: Where tests find modules that they share, beside their own folder.
+TESTS = Path(__file__).parent
+
 HEAVY = frozenset({"subprocess", "multiprocessing", "genexp", "genexp.api", "genexp.cli"})
 HEAVY_FIXTURES = frozenset({"genexp", "cli", "finished_run", "published_run"})
 
@@ -58,8 +61,8 @@ def all_imports(source: Path, *, functions: bool) -> frozenset[str]:
 def files_of(name: str, folder: Path) -> list[Path]:
     """Return the files that importing a dotted name runs, the innermost first; none for other packages."""
     parts = name.split(".")
-    base = SOURCE if parts[0] == "genexp" else folder
-    places = [base.joinpath(*parts[:n]) for n in range(len(parts), 0, -1)]
+    bases = [SOURCE] if parts[0] == "genexp" else [folder, TESTS]
+    places = [base.joinpath(*parts[:n]) for base in bases for n in range(len(parts), 0, -1)]
     files = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
     return [file for file in files if file.is_file() and file.stem != "conftest"]
 
