@@ -13,6 +13,7 @@ from genexp import console
 from genexp.api import evaluation
 from genexp.api.found import find_runs
 from genexp.api.runs import Run
+from genexp.api.using import Using
 from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription, listed
 from genexp.dataset.scaling import scales_of
@@ -27,7 +28,6 @@ from genexp.training.strategy import import_tensorflow
 if TYPE_CHECKING:
     import pandas as pd
 
-    from genexp.api.explanation import Explanation
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
     from genexp.evaluation.report import Evaluated
 
@@ -39,7 +39,7 @@ class Predicted(NamedTuple):
     sd: PerGene | PerLabel
 
 
-class Ensemble:
+class Ensemble(Using):
     """Runs whose predictions are averaged.
 
     Parameters
@@ -164,33 +164,6 @@ class Ensemble:
 
         found = predict(Predictor(self, checkpoint), promoters, features or {})
         return Predicted(*mean_and_sd(found[:, :, 0] if found.shape[2] == 1 else found))
-
-    def predict_table(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
-        """Predict the expression of the genes of files; parameters and errors are those of `Run.predict_table`."""
-        from genexp.api.predicting import called
-
-        with console.quiet(not progress):
-            return called(self, checkpoint, keys)
-
-    def scan(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
-        """Predict along a chromosome; parameters and errors are those of `Run.scan`."""
-        from genexp.api.scanning import called
-
-        with console.quiet(not progress):
-            return called(self, checkpoint, keys)
-
-    def variants(self, *, checkpoint: str = "best", progress: bool = True, **keys: Any) -> pd.DataFrame:
-        """Predict what variants do; parameters and errors are those of `Run.variants`."""
-        from genexp.api.variant_effects import called
-
-        with console.quiet(not progress):
-            return called(self, checkpoint, keys)
-
-    def explain(self, *, out: str | Path | None = None, progress: bool = True, **settings: Any) -> Explanation:
-        """Find what the mean prediction comes from; parameters and errors are those of `Run.explain`."""
-        from genexp.api.explaining import explained
-
-        return explained(self, out, settings, progress=progress)
 
 
 def open_runs(named: Sequence[str]) -> Run | Ensemble:

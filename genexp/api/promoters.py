@@ -33,7 +33,8 @@ class Genes:
     columns
         Of the table, by name, (n,) each: ``id``, and coordinates where they are known.
     tokens
-        Yields what the models see, in the order of the rows and at most so many rows at a time; None without promoters.
+        Yields what the models see, in the order of the rows and at most the given number of rows at a time; None
+        without promoters.
     features
         By block letter, (n, width), scaled as in the dataset of the run.
     """
@@ -74,7 +75,7 @@ class Placement:
         return self.window[1] - self.window[0]
 
     def starts(self, length: int) -> tuple[int, int]:
-        """Return where a sequence of so many bases, and its reverse complement, begin in the window.
+        """Return where a sequence of `length` bases, and its reverse complement, begin in the window.
 
         A sequence as long as the window or the promoter is one. The middle of another, base ``length // 2``, is taken
         for the TSS on either strand, as in the script ``predict_seqs.py`` of Xpresso (Agarwal and Shendure 2020, Cell
