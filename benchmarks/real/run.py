@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 import yaml
+from operons import write_operons
 
 HERE = Path(__file__).parent
 PAGE, RESULTS = HERE.parents[1] / "docs" / "benchmark.md", HERE / "results.csv"
@@ -48,8 +49,12 @@ def train_dataset(name: str, about: dict, repeats: int, data: Path, out: Path) -
     dataset = ["dataset=demo"]
     if about["prepare"]:
         root = out / "datasets" / name
-        if not root.exists() and genexp("prepare", *(w.format(data=data) for w in about["prepare"]), f"out={root}"):
-            raise SystemExit(2)
+        if not root.exists():
+            if "operons" in about:
+                write_operons(Path(about["operons"].format(data=data)), out / "operons.tsv")
+            words = [word.format(data=data, out=out) for word in about["prepare"]]
+            if genexp("prepare", *words, f"out={root}"):
+                raise SystemExit(2)
         dataset = [f"dataset.root={root}"]
     for model, blocks in about["runs"].items():
         for letters in blocks:
