@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from genexp.blocks import BLOCKS, PROMOTER, combinations, feature_blocks
 from genexp.features.kmers import chunk_counts
 from genexp.models import InputShapes, build_model, config_class, names
+from genexp.models.layers.kmer_config import KmerConfig
 
 CONF = Path(__file__).parents[1] / "conf" / "model"
 
@@ -23,9 +24,10 @@ WIDTHS |= {letter: 9 + n for n, letter in enumerate(feature_blocks()) if letter 
 
 #: Windows short enough for NumPy, that leave bases over in every pooling; any other model gets `WINDOW`.
 WINDOWS = {"xpresso": 1237, "divide_et_impera": 590, "biolstm": 250, "transformer": 300, "token_transformer": 1237}
+WINDOWS |= {"kmer_net": 1000}
 WINDOW = 600
 
-K_MERS = tuple(name for name in names() if config_class(name).reads == "kmers")
+K_MERS = tuple(name for name in names() if issubclass(config_class(name), KmerConfig))
 WITHOUT_PROMOTER = tuple(name for name in names() if config_class(name).reads is None)
 GENES = 6
 
@@ -57,13 +59,13 @@ def input_shapes(
     widths = {b: n for b, n in (widths or WIDTHS).items() if b in data}
     if "P" not in data:
         return InputShapes(None, widths, None)
-    if config.name not in K_MERS:
+    if config.reads == "bases":
         return InputShapes((window,), widths)
     chunks = window // config.chunk
     if embedded:
         return InputShapes((chunks, config.embed_dim), widths, "embedded")
     vectors = None
-    if config.embedding.kind in ("word2vec", "random"):
+    if config.name in K_MERS and config.embedding.kind in ("word2vec", "random"):
         vectors = np.random.default_rng(3).normal(0, 0.3, (4**config.k, config.embed_dim)).astype(np.float32)
     return InputShapes((chunks, 4**config.k), widths, "kmers", vectors)
 

@@ -43,6 +43,7 @@ def test_the_default_run_on_other_genes(tmp_path, dataset_seed):
         ("transformer", "PHTM"),
         ("xpresso", "PHM"),
         ("fc_net", "HTM"),
+        ("kmer_net", "PH"),
     ],
 )
 def test_other_models_and_blocks(tmp_path, model, data):

@@ -14,7 +14,7 @@ from genexp.explain.partial import Partial, recorded
 from genexp.features.kmers import chunk_counts
 from genexp.features.tokens import N_TOKEN, reverse_complement
 from genexp.models import ModelConfig
-from genexp.models.layers.kmer_config import KmerConfig
+from genexp.models.layers.kmer_config import CountConfig
 from genexp.models.layers.strands import one_strand
 
 #: Positions whose changes are computed together, unless a chunk of k-mers is longer.
@@ -41,13 +41,13 @@ class Network:
         self.one_strand, self.strands = one_strand(model)
         self._partials = [Partial(self.one_strand) for _ in range(self.strands)]
         #: Length in nt that what is encoded together must divide.
-        self._unit = config.chunk if isinstance(config, KmerConfig) else 1
+        self._unit = config.chunk if isinstance(config, CountConfig) else 1
         self._tokens = np.zeros((1, 0), np.uint8)
 
     def encode(self, tokens: np.ndarray) -> np.ndarray:
         """Return (n, length) tokens as the model is fed with them."""
         kmers = self._config
-        return chunk_counts(tokens, kmers.k, kmers.chunk) if isinstance(kmers, KmerConfig) else tokens
+        return chunk_counts(tokens, kmers.k, kmers.chunk) if isinstance(kmers, CountConfig) else tokens
 
     def inputs(self, tokens: np.ndarray, features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the inputs of the model by name, from (n, window) tokens and (n, width) features by block letter."""
@@ -127,7 +127,7 @@ class SoftNetwork:
 
     def _encoded(self, shares: Any) -> Any:
         """Return the shares as the network has them after its first operation."""
-        if not isinstance(self._config, KmerConfig):
+        if not isinstance(self._config, CountConfig):
             unknown = 1 - ops.sum(shares, axis=-1, keepdims=True)
             return ops.concatenate([shares, unknown], axis=-1) if self._channels > N_TOKEN else shares
         k, chunk = self._config.k, self._config.chunk

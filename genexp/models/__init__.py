@@ -89,9 +89,15 @@ class ModelConfig(Schema):
     window: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
         description="Published slice [left, right) of the promoter, relative to the TSS; null for the whole promoter"
     )
-    # With a default, as the config.yaml of earlier runs has no such key.
+    # These two have defaults, as the config.yaml of earlier runs has no such keys.
     knots: Annotated[int, Field(ge=2)] | None = Field(
         default=None, description="Knots of the piecewise-linear encoding of each half-life feature; null for none"
+    )
+
+    branch: Count | None = Field(
+        default=None,
+        description="Units of a hidden layer of its own for the promoter and for each block, before they are joined; "
+        "null for none",
     )
 
     def multiple(self) -> int:

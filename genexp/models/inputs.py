@@ -14,7 +14,7 @@ from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vecto
 from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
 from genexp.features.word2vec import Progress, promoters_without_n, train_word2vec
 from genexp.models import InputShapes, ModelConfig, PromoterKind, config_class, names
-from genexp.models.layers.kmer_config import KmerConfig
+from genexp.models.layers.kmer_config import CountConfig, KmerConfig
 
 Report = Callable[[str], None]
 
@@ -28,19 +28,19 @@ def promoter_kind(config: ModelConfig, promoter: str | None, blocks: str) -> Pro
         return None
     if promoter != "embedded":
         return config.reads
-    if config.reads != "kmers":
-        others = " or ".join(f"model={name}" for name in names() if config_class(name).reads == "kmers")
+    if not isinstance(config, KmerConfig):
+        others = " or ".join(f"model={name}" for name in names() if issubclass(config_class(name), KmerConfig))
         raise UserError(
-            f"model={config.name} reads bases, and this dataset has precomputed promoter embeddings",
+            f"model={config.name} reads {config.reads}, and this dataset has precomputed promoter embeddings",
             hint=f"choose {others}, or a dataset of bases",
         )
     return "embedded"
 
 
-def _counted(config: ModelConfig, promoter: str | None, blocks: str) -> KmerConfig | None:
+def _counted(config: ModelConfig, promoter: str | None, blocks: str) -> CountConfig | None:
     """Return the config if the model is fed with k-mers that have to be counted, else None."""
     counted = promoter_kind(config, promoter, blocks) == "kmers"
-    return config if counted and isinstance(config, KmerConfig) else None
+    return config if counted and isinstance(config, CountConfig) else None
 
 
 def input_shapes(
@@ -63,10 +63,11 @@ def input_shapes(
         chunks = (description.promoter_length or 0, description.embed_dim or 0)
         return InputShapes(chunks, widths, kind, labels=labels)
     length = window[1] - window[0] if window else 0
-    if not isinstance(config, KmerConfig):
+    if not isinstance(config, CountConfig):
         return InputShapes((length,), widths, kind, labels=labels)
     check_chunks(length, config.k, config.chunk)
-    file = vectors if vectors and vectors.is_file() else config.embedding.vectors
+    given = config.embedding.vectors if isinstance(config, KmerConfig) else None
+    file = vectors if vectors and vectors.is_file() else given
     loaded = None if file is None else load_vectors(Path(file)).vectors
     return InputShapes((length // config.chunk, 4**config.k), widths, kind, loaded, labels)
 
@@ -105,7 +106,7 @@ def vectors_for(
     """
     training = dataset.splits["train"].blocks
     kmers = _counted(config, dataset.description.promoter, "".join(training))
-    if kmers is None:
+    if not isinstance(kmers, KmerConfig):
         return None
     settings = kmers.embedding
     if path.is_file():
@@ -128,7 +129,7 @@ def check_vectors(config: ModelConfig, dataset: Dataset) -> None:
     """Raise a UserError if Word2Vec is to be fitted and cannot be, before a run directory is made."""
     training = dataset.splits["train"].blocks
     kmers = _counted(config, dataset.description.promoter, "".join(training))
-    if kmers and kmers.embedding.kind == "word2vec" and kmers.embedding.vectors is None:
+    if isinstance(kmers, KmerConfig) and kmers.embedding.kind == "word2vec" and kmers.embedding.vectors is None:
         promoters_without_n(training[PROMOTER])
 
 
@@ -138,7 +139,7 @@ def describe(config: ModelConfig, shapes: InputShapes) -> str:
         return "no promoters"
     if shapes.promoter_kind == "embedded":
         return "precomputed promoter embeddings (model.k, model.chunk and model.embedding have no effect)"
-    if isinstance(config, KmerConfig):
-        vectors = config.embedding.vectors or config.embedding.kind
+    if isinstance(config, CountConfig):
+        vectors = config.embedding.vectors or config.embedding.kind if isinstance(config, KmerConfig) else "counts"
         return f"k-mer counts of {shapes.promoter[0]} chunks of {config.chunk} nt (embedding: {vectors})"
     return "bases"

@@ -9,7 +9,7 @@ from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.features.kmers import chunk_counts
 from genexp.models import InputShapes
-from genexp.models.layers.kmer_config import KmerConfig
+from genexp.models.layers.kmer_config import CountConfig
 
 if TYPE_CHECKING:
     from genexp.dataset.batches import Augmentation
@@ -55,6 +55,6 @@ def augmentation_of(config: RunConfig, shapes: InputShapes) -> Augmentation | No
     if not (training.label_noise or moves(training)):
         return None
     encode = None
-    if moves(training) and isinstance(model, KmerConfig):
+    if moves(training) and isinstance(model, CountConfig):
         encode = partial(chunk_counts, k=model.k, chunk=model.chunk)
     return Augmentation(training.label_noise, training.shift, training.reverse_complement, encode)

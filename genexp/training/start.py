@@ -13,7 +13,7 @@ from genexp.dataset.alignment import align
 from genexp.dataset.description import Source
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
-from genexp.models.layers.kmer_config import EmbeddingConfig, KmerConfig
+from genexp.models.layers.kmer_config import CountConfig, EmbeddingConfig, KmerConfig
 from genexp.run import RunDirectory, check_checkpoint, find_run
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
     if window and seen.window and config.model.reads == "bases":
         _check_same([("nt of promoter", seen.window[1] - seen.window[0], window[1] - window[0])])
     counted = PROMOTER in config.data.name and description.promoter == "bases"
-    if counted and isinstance(config.model, KmerConfig) and isinstance(other.model, KmerConfig):
-        keys = ("k", "chunk", "embed_dim")
+    if counted and isinstance(config.model, CountConfig):
+        keys = [key for key in ("k", "chunk", "embed_dim") if hasattr(config.model, key)]
         _check_same((f"model.{key}", getattr(other.model, key), getattr(config.model, key)) for key in keys)
+    if counted and isinstance(config.model, KmerConfig) and isinstance(other.model, KmerConfig):
         forms = embedding_form(other.model.embedding), embedding_form(config.model.embedding)
         _check_same([("model.embedding", *forms)])
     return aligned

@@ -1,4 +1,4 @@
-"""The six architectures in plain NumPy (float64, inference), written from their description, not from the Keras code.
+"""Seven architectures in plain NumPy (float64, inference), written from their description, not from the Keras code.
 
 Every step that is easily got wrong is a function or constant of its own, so that a test can replace it by the wrong
 one and see that the difference shows.
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genexp.blocks import feature_blocks
+from genexp.blocks import BLOCKS, feature_blocks
 
 Weights = dict[str, np.ndarray]
 
@@ -24,11 +24,13 @@ BLOCK_ORDER += "".join(letter for letter in feature_blocks() if letter not in BL
 
 def forward(config: Any, genes: dict[str, np.ndarray], w: Weights, vectors: np.ndarray | None = None) -> np.ndarray:
     """Return the answers, (genes, 1), for tokens (or embedded chunks) and features by block letter."""
-    parts = [with_splines(genes[b].astype(np.float64), config, b) for b in BLOCK_ORDER if b in genes]
+    parts = {b: with_splines(genes[b].astype(np.float64), config, b) for b in BLOCK_ORDER if b in genes}
     if "P" in genes:
-        parts.insert(0, ENCODERS[config.name](config, genes["P"], w, vectors))
-    x = np.concatenate(parts, axis=1)
-    for n in range(1, 2 if config.name in ("biolstm", "transformer") else 3):
+        parts = {"P": ENCODERS[config.name](config, genes["P"], w, vectors), **parts}
+    if config.branch:
+        parts = {b: relu(dense(part, w, f"branch_{BLOCKS[b].input}")) for b, part in parts.items()}
+    x = np.concatenate(list(parts.values()), axis=1)
+    for n in range(1, 2 if config.name in ("biolstm", "transformer", "kmer_net") else 3):
         x = relu(dense(x, w, f"dense_{n}"))
     return dense(x, w, "expression")
 
@@ -92,12 +94,17 @@ def token_transformer(config: Any, tokens: np.ndarray, w: Weights, _: Any) -> np
     return flatten(encoder_block(x, w, "encoder"))
 
 
+def kmer_net(config: Any, promoter: np.ndarray, w: Weights, _: Any) -> np.ndarray:
+    return flatten(batch_norm(chunks(config, promoter, None) * 4**config.k, w, "normalise_kmers"))
+
+
 ENCODERS = {
     "xpresso": xpresso,
     "divide_et_impera": divide_et_impera,
     "biolstm": biolstm,
     "transformer": transformer,
     "token_transformer": token_transformer,
+    "kmer_net": kmer_net,
 }
 
 

@@ -69,6 +69,9 @@ OTHER_SIZES = {
     "fc_net": ("fc_net", 0, {"dense": [7, 3]}),
     "fc_net, knots": ("fc_net", 0, {"knots": 5}),
     "transformer, knots": ("transformer", 150, {"knots": 2}),
+    "xpresso, branches": ("xpresso", 1237, {"branch": 7, "knots": 3}),
+    "biolstm, branches": ("biolstm", 63, {"chunk": 3, "branch": 5}),
+    "kmer_net, 2-mers": ("kmer_net", 66, {"k": 2, "chunk": 11, "branch": None, "dense": 5}),
 }
 
 

@@ -54,6 +54,14 @@ def piecewise_linear(x: Any, knots: int) -> Any:
     return layers.Reshape((x.shape[1] * knots,))(keras.ops.relu(1 - distance))
 
 
+def _branch(parts: Sequence[Any], letter: str, units: int, rate: float, initializer: str) -> Any:
+    """Return the (batch, units) hidden layer of a block, with its dropout."""
+    name = f"branch_{BLOCKS[letter].input}"
+    x = parts[0] if len(parts) == 1 else layers.Concatenate(name=f"{name}_join")(parts)
+    x = layers.Dense(units, activation="relu", kernel_initializer=initializer, name=name)(x)
+    return layers.Dropout(rate, name=f"{name}_dropout")(x)
+
+
 def regression(
     config: ModelConfig,
     shapes: InputShapes,
@@ -66,15 +74,19 @@ def regression(
     """Return the model that predicts expression from the (batch, n) promoter encoding and the feature blocks.
 
     Both are concatenated; the `piecewise_linear` encoding of real-valued features, if ``knots`` asks for one, comes
-    after them. Then follow hidden layers with ReLU, each with its dropout and this initializer, and a linear output for
-    each label, always in float32. The inputs are a dict by name, as the input pipeline feeds them.
+    after them. With ``branch``, each of them first has a hidden layer of its own, with the first of the dropouts: many
+    uncertain inputs, such as k-mers, then do not hide few certain ones. Then follow hidden layers with ReLU, each with
+    its dropout and this initializer, and a linear output for each label, always in float32. The inputs are a dict by
+    name, as the input pipeline feeds them.
     """
     features = {b: keras.Input((shapes.widths[b],), name=BLOCKS[b].input) for b in BLOCKS if b in shapes.widths}
-    parts = [] if encoding is None else [encoding]
+    groups = {} if encoding is None else {PROMOTER: [encoding]}
     for letter, values in features.items():
-        parts.append(values)
-        if config.knots and BLOCKS[letter].real:
-            parts.append(piecewise_linear(values, config.knots))
+        splines = [piecewise_linear(values, config.knots)] if config.knots and BLOCKS[letter].real else []
+        groups[letter] = [values, *splines]
+    if config.branch:
+        groups = {b: [_branch(parts, b, config.branch, dropout[0], initializer)] for b, parts in groups.items()}
+    parts = [x for group in groups.values() for x in group]
     x = parts[0] if len(parts) == 1 else layers.Concatenate(name="join")(parts)
     for n, (units, rate) in enumerate(zip(dense, dropout, strict=True), 1):
         x = layers.Dense(units, activation="relu", kernel_initializer=initializer, name=f"dense_{n}")(x)

@@ -27,20 +27,31 @@ class EmbeddingConfig(Word2VecConfig):
     vectors: PathText | None = Field(description="A file with vectors, instead of making them")
 
 
-class KmerConfig(ModelConfig):
-    """The keys of every model that reads k-mers."""
+class CountConfig(ModelConfig):
+    """The keys of every model that reads how often each k-mer occurs in each chunk."""
 
     reads: ClassVar[Literal["kmers"]] = "kmers"
-    #: What ``model.embedding=auto`` is, unless Word2Vec is asked for.
-    best_embedding: ClassVar[Literal["word2vec", "random"]] = "word2vec"
 
     k: KmerLength = Field(description="Length of a k-mer")
-    chunk: Count = Field(description="Length of a chunk in nt; it becomes the mean of the vectors of its k-mers")
-    embed_dim: Count = Field(description="Length of a vector; with counts it is 4**k")
-    embedding: EmbeddingConfig
+    chunk: Count = Field(description="Length in nt of a chunk, in which the k-mers are counted")
 
     def multiple(self) -> int:
         return self.chunk
+
+    def check(self, shapes: InputShapes) -> None:
+        """Raise a UserError if the promoter does not fit; a TypeError if it is none of k-mers."""
+        if shapes.promoter is None or shapes.promoter_kind not in ("kmers", "embedded"):
+            raise TypeError(f"model={self.name} reads k-mer counts or embedded promoters, not {shapes}")
+
+
+class KmerConfig(CountConfig):
+    """The keys of the models that represent a chunk by the mean of the vectors of its k-mers."""
+
+    #: What ``model.embedding=auto`` is, unless Word2Vec is asked for.
+    best_embedding: ClassVar[Literal["word2vec", "random"]] = "word2vec"
+
+    embed_dim: Count = Field(description="Length of a vector; with counts it is 4**k")
+    embedding: EmbeddingConfig
 
     def decided(self, given: Collection[str]) -> Self:
         # Word2Vec if one of its keys is given.
@@ -58,9 +69,8 @@ class KmerConfig(ModelConfig):
 
     def check(self, shapes: InputShapes) -> None:
         """Raise a UserError if the promoter, the vectors and the settings of the embedding do not fit each other."""
-        if shapes.promoter is None or shapes.promoter_kind not in ("kmers", "embedded"):
-            raise TypeError(f"model={self.name} reads k-mer counts or embedded promoters, not {shapes}")
-        if shapes.promoter_kind == "embedded":
+        super().check(shapes)
+        if shapes.promoter is not None and shapes.promoter_kind == "embedded":
             width, when = shapes.promoter[-1], "on precomputed promoter embeddings"
             why = f"{width} numbers per chunk in the dataset"
         elif self.embedding.kind == "counts":

@@ -14,23 +14,27 @@ from keras import layers, ops
 
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.models import InputShapes
-from genexp.models.layers.kmer_config import KmerConfig
+from genexp.models.layers.kmer_config import CountConfig, KmerConfig
 
 
 def promoter_input(config: KmerConfig, shapes: InputShapes) -> tuple[Any, Any]:
     """Return the promoter input and its normalised (batch, chunks, dimension) chunks.
 
-    The input is (batch, chunks, 4**k) counts, uint8, or uint16 where a chunk holds more than 255 k-mers; or
-    (batch, chunks, dimension) float32, embedded. The chunks are float32 whatever the precision of the model, so that
-    the normalisation sees unrounded means.
+    The input is that of `count_input`, or (batch, chunks, dimension) float32, embedded. The chunks are float32 whatever
+    the precision of the model, so that the normalisation sees unrounded means.
     """
     if shapes.promoter_kind == "embedded":
         promoter = chunks = keras.Input(shapes.promoter, dtype="float32", name=BLOCKS[PROMOTER].input)
     else:
-        dtype = np.min_scalar_type(max(config.chunk - config.k + 1, 1)).name
-        promoter = keras.Input(shapes.promoter, dtype=dtype, name=BLOCKS[PROMOTER].input)
+        promoter = count_input(config, shapes)
         chunks = embedded(config, frequencies(promoter), shapes.vectors)
     return promoter, layers.BatchNormalization(dtype="float32", name="normalise_chunks")(chunks)
+
+
+def count_input(config: CountConfig, shapes: InputShapes) -> Any:
+    """Return the (batch, chunks, 4**k) input of counts: uint8, or uint16 where a chunk holds more than 255 k-mers."""
+    dtype = np.min_scalar_type(max(config.chunk - config.k + 1, 1)).name
+    return keras.Input(shapes.promoter, dtype=dtype, name=BLOCKS[PROMOTER].input)
 
 
 def frequencies(counts: Any) -> Any:
