@@ -17,6 +17,7 @@ from genexp.api.loci import record, window_around_tss
 from genexp.api.prediction import Predictor, check_usable, members_of
 from genexp.api.prediction_tables import columns_of
 from genexp.api.requests import requested
+from genexp.api.unfinished import kept_beside
 from genexp.dataset.description import listed
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
@@ -128,19 +129,20 @@ def scan(plan: Plan, command: str) -> pd.DataFrame:
     number, (left, right) = len(plan.positions), plan.window
     console.say(f"{plan.region}: {number:,} positions on both strands, one every {plan.request.step:,} nt")
     console.say(f"the models see [{left:,}, {right:,}) around each position")
-    predictor, parts, done = Predictor(plan.run, plan.checkpoint), [], 0
-    with console.progress("scan", len(STRANDS) * number, "predictions") as report:
-        for strand in STRANDS:
-            for rows in _predicted(plan, predictor, strand):
-                parts.append(rows)
-                done += len(rows)
-                report(done)
-    table = pd.concat(parts, ignore_index=True)
-    if unknown := int((table["unknown_bases"] > 0).sum()):
-        share = f"{unknown:,} of {len(table):,} windows"
-        console.warn(f"{share} have unknown bases, as past the end of the chromosome (column unknown_bases)")
-    if plan.out:
-        _write(plan, table, plan.out, command)
+    with kept_beside(plan.out, command) as keep:
+        predictor, parts, done = Predictor(plan.run, plan.checkpoint, keep), [], 0
+        with console.progress("scan", len(STRANDS) * number, "predictions") as report:
+            for strand in STRANDS:
+                for rows in _predicted(plan, predictor, strand):
+                    parts.append(rows)
+                    done += len(rows)
+                    report(done)
+        table = pd.concat(parts, ignore_index=True)
+        if unknown := int((table["unknown_bases"] > 0).sum()):
+            share = f"{unknown:,} of {len(table):,} windows"
+            console.warn(f"{share} have unknown bases, as past the end of the chromosome (column unknown_bases)")
+        if plan.out:
+            _write(plan, table, plan.out, command)
     return table
 
 

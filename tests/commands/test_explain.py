@@ -107,7 +107,7 @@ def test_an_interrupted_command_goes_on_where_it_was(finished_run, tmp_path, cli
     words = [f"run_dir={finished_run}", f"out={tmp_path / 'e'}", "methods=[mutagenesis]", "most=3", "region=[0,3]"]
     done = cli("explain", *words, "logos=0")
     assert done.returncode == 130
-    assert "to go on, give the same command" in done.stdout
+    assert f"resume with: genexp explain run_dir={finished_run}" in done.stdout
     assert not (tmp_path / "e").exists()
     assert cli("explain", *words, "logos=0").returncode == 0
     assert len(computed) == 4  # two genes were kept
