@@ -126,18 +126,17 @@ def _methods(plan: evaluation.Plan, chosen: Settings) -> tuple[str, ...]:
     """Return the methods, in the order of the table; raise a UserError if one does not fit the run."""
     blocks, embedded = plan.config.data.name, plan.trained_on.promoter == "embedded"
     bases = PROMOTER in blocks and not embedded
-    possible = [*(PER_BASE if bases else ()), *(["insertion"] if bases and chosen.motifs else [])]
-    possible += ["permutation"] if blocks != PROMOTER else []
-    asked = chosen.methods or possible
+    possible = [*(OF_BASES if bases else ()), *(["permutation"] if blocks != PROMOTER else [])]
+    asked = chosen.methods or [method for method in possible if method != "insertion" or chosen.motifs]
     impossible = [method for method in asked if method not in possible]
     where = f"methods={','.join(asked)}"
-    if "insertion" in impossible and bases:
-        raise UserError("insertion needs motifs", where=where, hint="add motifs=FILE, a MEME file")
     if impossible or not asked:
         reads = "precomputed embeddings, whose bases are unknown" if embedded and PROMOTER in blocks else blocks
         expected = listed(possible) or "a run that reads bases or features"
         what = f"a run on {reads} cannot be explained by {listed(impossible) or 'any method'}"
         raise UserError(what, where=where, expected=expected)
+    if "insertion" in asked and not chosen.motifs:
+        raise UserError("insertion needs motifs", where=where, hint="add motifs=FILE, a MEME file")
     if chosen.modisco and not set(asked) & {*PER_BASE}:
         raise UserError("modisco=true needs contributions of bases", where=where, expected=listed(PER_BASE))
     if chosen.modisco and find_spec("modiscolite") is None:
@@ -286,6 +285,9 @@ def _rows(dataset: Dataset, plan: Plan, described: DatasetDescription) -> np.nda
     names = _names(list(place), described)
     found = {name: (name, "id") if name in place else _named(name, names) for name in plan.settings.genes}
     if absent := [name for name, (gene, _) in found.items() if not gene]:
+        if several := _several(absent[0], names):
+            what, hint = "a name stands for several genes", f"choose by id: genes=[{','.join(several)}]"
+            raise UserError(what, where="genes", received=absent[0], hint=hint)
         hint = f"{nearest(absent[0], place)}use ids of the dataset, as {listed(list(place)[:2])}"
         raise UserError("there are no such genes in the dataset", where="genes", received=listed(absent), hint=hint)
     if others := [f"{name} is {gene} (joined by {by})" for name, (gene, by) in found.items() if name != gene]:
@@ -316,6 +318,15 @@ def _named(name: str, genes: GeneNames) -> tuple[str, str]:
         joined = join(genes, [name], "genes")
         return str(genes.ids[joined.found][0]), joined.by
     return "", ""
+
+
+def _several(name: str, genes: GeneNames) -> list[str]:
+    """Return the ids of the genes that have a name in common, in upper or lower case; none if it is not known."""
+    from genexp.prepare.genes import without_version
+
+    called = (map(without_version, map(str, genes.ids)), *genes.others.values())
+    rows = zip(map(str, genes.ids), *called, strict=True)
+    return [gene for gene, *names in rows if without_version(name).casefold() in (str(x).casefold() for x in names)]
 
 
 def _explain_genes(

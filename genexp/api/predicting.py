@@ -160,7 +160,7 @@ def _read(source: str, request: Request, run: Run | Ensemble) -> Genes:
 
     circular: dict[str, int] = {}
     if source == "bed":
-        found = sites.from_bed(Path(str(request.bed)), place, request.bed_tss)
+        found = sites.from_bed(Path(str(request.bed)), place, request.bed_tss, both=both)
     else:
         found, circular = sites.from_annotation(Path(str(request.gtf)), request.genes)
     genome = Genome(str(request.fasta), sorted({site.chromosome for site in found}), circular, console.say)

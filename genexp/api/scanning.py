@@ -63,7 +63,7 @@ class Request(Schema):
     tracks: Annotated[list[_Format], BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format])] = (
         Field(description="formats of the tracks; one or a list")
     )
-    plots: Formats = Field(description="formats of the plot")
+    plots: Formats = Field(description="formats of the plot; []: none")
     out: PathText | None = Field(description="folder to write: tracks, table and plot")
 
 
@@ -184,7 +184,8 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
             for each in request.tracks:
                 FORMATS[each].write(folder / f"{STRANDS[str(strand)]}{FORMATS[each].suffix}", track)
         table.to_csv(folder / "scan.tsv", sep="\t", index=False)
-        plot_scan(folder / "scan.png", table, plan.shown, _starts(plan), title, unit, request.plots)
+        if request.plots:
+            plot_scan(folder / "scan.png", table, plan.shown, _starts(plan), title, unit, request.plots)
         made = record(plan.run, command, request, files, checkpoint=plan.checkpoint, window=plan.window, unit=unit)
         write_json(folder / "scan.json", made)
 

@@ -1,5 +1,6 @@
 """Commands that were interrupted or killed go on where they were, and their results are those of whole commands."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def files(tmp_path_factory):
 #: By command, its keys, the file that is compared, and what makes it compute a few sequences at a time.
 COMMANDS = {
     "predict": (("fasta=g.fa", "gtf=g.gtf", "both_strands=true"), "", (predicting, "ROWS")),
-    "scan": (("fasta=g.fa", "region=2", "step=100", "plots=svg", "tracks=bedgraph"), "scan.tsv", (scanning, "CHUNK")),
+    "scan": (("fasta=g.fa", "region=2", "step=100", "plots=[]", "tracks=bedgraph"), "scan.tsv", (scanning, "CHUNK")),
     "variants": (("fasta=g.fa", "gtf=g.gtf", "vcf=v.tsv"), "", (variant_effects, "CHUNK")),
 }
 
@@ -71,7 +72,7 @@ def test_an_interrupted_command_is_resumed(command, cli, monkeypatch, tmp_path):
         interrupted_at(patch, 3)
         done = cli(*words)
     assert done.returncode == 130
-    assert f"resume with: genexp {' '.join(words)}" in done.stdout
+    assert f"resume with: {shlex.join(['genexp', *words])}" in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == [".out.tsv.unfinished"]
     damaged, _ = sorted((tmp_path / ".out.tsv.unfinished").iterdir())
     damaged.write_bytes(damaged.read_bytes()[:100])
