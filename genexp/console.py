@@ -163,14 +163,15 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
             task = bar.add_task(what, total=total, unit=unit)
             yield lambda done, total=total: bar.update(task, completed=done, total=total)
         return
-    started = last = time.monotonic()
+    last, before = time.monotonic(), 0
 
     def line(done: int, total: int = total) -> None:
-        nonlocal last
+        nonlocal last, before
         now = time.monotonic()
-        if plain and now - last >= PLAIN_EVERY_S and 0 < done < total:
-            last = now
-            rate = done / (now - started)
+        if plain and now - last >= PLAIN_EVERY_S and before < done < total:
+            # Since the last line: a command that is resumed has many items at once.
+            rate = (done - before) / (now - last)
+            last, before = now, done
             eta = clock((total - done) / rate)
             say(f"{what}: {done:,} of {total:,} {unit}, {per_second(rate, unit)}, ETA {eta}")
 

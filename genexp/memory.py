@@ -7,8 +7,10 @@ import math
 import os
 import shutil
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,17 +36,33 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False)
         raw = np.empty(size + ALIGNMENT, np.uint8)
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + size].view(dtype).reshape(shape)
+    with _unnamed(size, "streamed genes") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)  # an error now, in place of a crash when it is written
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+def written(parts: Iterable[np.ndarray], size: int, what: str) -> np.ndarray:
+    """Return (size,) uint8 arrays one behind the other, read-only, mapped as by `allocate`; `what` they are."""
+    with _unnamed(size, what) as file:
+        for part in parts:
+            file.write(part)
+        file.flush()
+        return np.memmap(file, np.uint8, "r", shape=(size,))
+
+
+@contextmanager
+def _unnamed(size: int, what: str) -> Iterator[Any]:
+    """Open a file without a name; a UserError is raised if it cannot have `size` bytes."""
     folder = os.environ.get("TMPDIR") or ("/var/tmp" if os.access("/var/tmp", os.W_OK) else tempfile.gettempdir())
     try:
         if size > shutil.disk_usage(folder).free:  # which allocating would fill up first
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with tempfile.TemporaryFile(prefix="genexp-", dir=folder) as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)  # an error now, in place of a crash when it is written
-            return np.memmap(file, dtype, "r+", shape=shape)
+            yield file
     except OSError as error:
-        what, hint = f"no space for {decimal(size)} of streamed genes", "set TMPDIR to a folder with more space"
-        raise UserError(what, where=folder, received=error, hint=hint) from error
+        message, hint = f"no space for {decimal(size)} of {what}", "set TMPDIR to a folder with more space"
+        raise UserError(message, where=folder, received=error, hint=hint) from error
 
 
 def is_on_disk(array: np.ndarray) -> bool:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -21,6 +18,7 @@ from genexp.api import evaluation
 from genexp.api.explanation import SUMMARY, Explanation, insertion_table, profile, report, write
 from genexp.api.prediction import check_usable
 from genexp.api.requests import requested
+from genexp.api.unfinished import Keep, kept_beside, model_digest
 from genexp.blocks import PROMOTER
 from genexp.dataset.description import listed
 from genexp.dataset.sources import gene_table
@@ -29,7 +27,7 @@ from genexp.explain.config import METHODS, OF_BASES, PER_BASE, Settings
 from genexp.explain.motifs import consensus, read_meme
 from genexp.explain.request import Request
 from genexp.features.tokens import N_TOKEN
-from genexp.files import DAMAGE, free_folder, sigterm_interrupts, write_atomically
+from genexp.files import free_folder
 from genexp.training.strategy import import_tensorflow
 from genexp.version import __version__
 
@@ -43,11 +41,6 @@ if TYPE_CHECKING:
     from genexp.dataset.genes import Dataset, Split
     from genexp.explain.permutation import Head
     from genexp.prepare.genes import GeneNames
-
-#: An array, and the size of its error.
-Values = tuple[np.ndarray, float]
-#: From what an array depends on, and the function that computes it, to the array.
-Keep = Callable[[Sequence[bytes], Callable[[], Values]], Values]
 
 
 @dataclass(frozen=True)
@@ -96,7 +89,8 @@ def explained(
         folder = None if out is None else results_folder(run, str(out))
         plan = check(run, requested("explain", Settings, changes), folder)
         import_tensorflow()
-        return explain(plan)
+        words = ", ".join(f"{key}={value!r}" for key, value in {"out": out, **changes}.items())
+        return explain(plan, f"{run!r}.explain({words})")
 
 
 def results_folder(run: Run | Ensemble, out: str | None) -> Path:
@@ -132,18 +126,17 @@ def _methods(plan: evaluation.Plan, chosen: Settings) -> tuple[str, ...]:
     """Return the methods, in the order of the table; raise a UserError if one does not fit the run."""
     blocks, embedded = plan.config.data.name, plan.trained_on.promoter == "embedded"
     bases = PROMOTER in blocks and not embedded
-    possible = [*(PER_BASE if bases else ()), *(["insertion"] if bases and chosen.motifs else [])]
-    possible += ["permutation"] if blocks != PROMOTER else []
-    asked = chosen.methods or possible
+    possible = [*(OF_BASES if bases else ()), *(["permutation"] if blocks != PROMOTER else [])]
+    asked = chosen.methods or [method for method in possible if method != "insertion" or chosen.motifs]
     impossible = [method for method in asked if method not in possible]
     where = f"methods={','.join(asked)}"
-    if "insertion" in impossible and bases:
-        raise UserError("insertion needs motifs", where=where, hint="add motifs=FILE, a MEME file")
     if impossible or not asked:
         reads = "precomputed embeddings, whose bases are unknown" if embedded and PROMOTER in blocks else blocks
         expected = listed(possible) or "a run that reads bases or features"
         what = f"a run on {reads} cannot be explained by {listed(impossible) or 'any method'}"
         raise UserError(what, where=where, expected=expected)
+    if "insertion" in asked and not chosen.motifs:
+        raise UserError("insertion needs motifs", where=where, hint="add motifs=FILE, a MEME file")
     if chosen.modisco and not set(asked) & {*PER_BASE}:
         raise UserError("modisco=true needs contributions of bases", where=where, expected=listed(PER_BASE))
     if chosen.modisco and find_spec("modiscolite") is None:
@@ -173,8 +166,18 @@ def _region(members: Sequence[evaluation.Plan], chosen: Settings) -> tuple[tuple
     return (left, right), (given[0] + tss - left, given[1] + tss - left)
 
 
-def explain(plan: Plan) -> Explanation:
+def explain(plan: Plan, command: str) -> Explanation:
     """Explain, print what was found, and write it into the folder of the plan, unless that is None."""
+    with kept_beside(plan.out, command) as keep:
+        found = _explained(plan, keep)
+        report(found)
+        if plan.out:
+            write(plan.out, found, plan.settings)
+    return found
+
+
+def _explained(plan: Plan, keep: Keep) -> Explanation:
+    """Explain by all members, and return the means."""
     from genexp.evaluation.report import load_checkpoint
 
     console.say(f"explained: {plan.label}, by {listed(plan.methods)}")
@@ -182,22 +185,21 @@ def explain(plan: Plan) -> Explanation:
     heads: list[Head] = []
     notes: dict[str, float] = {}
     rows: np.ndarray | None = None
-    with _kept(plan.out) as keep:
-        for number, (member, dataset) in enumerate(_read(plan), 1):
-            if len(plan.members) > 1:
-                console.say(f"member {number} of {len(plan.members)}: {member.run.path.name}")
-            model, split = load_checkpoint(member.run, plan.settings.checkpoint), dataset.splits[plan.settings.split]
-            if set(plan.methods) & {*OF_BASES}:
-                if rows is None:
-                    rows = _rows(dataset, plan, member.matched.source.description)
-                genes = split.take(rows)
-                _take_genes(found, plan, member, genes)
-                arrays, noted = _explain_genes(plan, member, model, genes, keep)
-                for name, values in arrays.items():
-                    totals.add(name, values)
-                notes |= {name: max(x, notes.get(name, 0.0)) for name, x in noted.items()}
-            if "permutation" in plan.methods:
-                heads.append(_head(model, member, split))
+    for number, (member, dataset) in enumerate(_read(plan), 1):
+        if len(plan.members) > 1:
+            console.say(f"member {number} of {len(plan.members)}: {member.run.path.name}")
+        model, split = load_checkpoint(member.run, plan.settings.checkpoint), dataset.splits[plan.settings.split]
+        if set(plan.methods) & {*OF_BASES}:
+            if rows is None:
+                rows = _rows(dataset, plan, member.matched.source.description)
+            genes = split.take(rows)
+            _take_genes(found, plan, member, genes)
+            arrays, noted = _explain_genes(plan, member, model, genes, keep)
+            for name, values in arrays.items():
+                totals.add(name, values)
+            notes |= {name: max(x, notes.get(name, 0.0)) for name, x in noted.items()}
+        if "permutation" in plan.methods:
+            heads.append(_head(model, member, split))
     means, spreads = totals.means(), totals.spreads()
     found.predictions = means.pop("predictions", found.predictions)
     found.changes = means.pop("insertion", None)
@@ -208,9 +210,6 @@ def explain(plan: Plan) -> Explanation:
         found.permutation = _permutation(plan, dataset, heads)
     found.profile = profile(found)
     found.summary = {**_summary(plan, dataset, found, notes), "seconds": round(time.monotonic() - started, 1)}
-    report(found)
-    if plan.out:
-        write(plan.out, found, plan.settings)
     return found
 
 
@@ -286,6 +285,9 @@ def _rows(dataset: Dataset, plan: Plan, described: DatasetDescription) -> np.nda
     names = _names(list(place), described)
     found = {name: (name, "id") if name in place else _named(name, names) for name in plan.settings.genes}
     if absent := [name for name, (gene, _) in found.items() if not gene]:
+        if several := _several(absent[0], names):
+            what, hint = "a name stands for several genes", f"choose by id: genes=[{','.join(several)}]"
+            raise UserError(what, where="genes", received=absent[0], hint=hint)
         hint = f"{nearest(absent[0], place)}use ids of the dataset, as {listed(list(place)[:2])}"
         raise UserError("there are no such genes in the dataset", where="genes", received=listed(absent), hint=hint)
     if others := [f"{name} is {gene} (joined by {by})" for name, (gene, by) in found.items() if name != gene]:
@@ -318,6 +320,15 @@ def _named(name: str, genes: GeneNames) -> tuple[str, str]:
     return "", ""
 
 
+def _several(name: str, genes: GeneNames) -> list[str]:
+    """Return the ids of the genes that have a name in common, in upper or lower case; none if it is not known."""
+    from genexp.prepare.genes import without_version
+
+    called = (map(without_version, map(str, genes.ids)), *genes.others.values())
+    rows = zip(map(str, genes.ids), *called, strict=True)
+    return [gene for gene, *names in rows if without_version(name).casefold() in (str(x).casefold() for x in names)]
+
+
 def _explain_genes(
     plan: Plan, member: evaluation.Plan, model: keras.Model, split: Split, keep: Keep
 ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
@@ -326,7 +337,7 @@ def _explain_genes(
 
     left, right = (edge - plan.window[0] for edge in _window(member))
     explainer = Explainer(model, member.config.model, slice(left, right), plan.request)
-    weights = hashlib.blake2b(member.run.checkpoint(plan.settings.checkpoint).read_bytes()).digest()
+    digest = model_digest(member.run, member.config, plan.settings.checkpoint)
     methods = [name for name in plan.methods if name in OF_BASES]
     rows: dict[str, list[Any]] = {name: [] for name in ("predictions", *methods)}
     errors = dict.fromkeys(methods, 0.0)
@@ -335,44 +346,13 @@ def _explain_genes(
             gene = {k: x[row].astype(np.float32) for k, x in split.blocks.items() if k != PROMOTER}
             tokens = split.blocks[PROMOTER][row]
             rows["predictions"].append(explainer.predict(tokens, gene))
-            depends_on = [weights, tokens.tobytes(), *(x.tobytes() for x in gene.values()), plan.request.digest()]
+            depends_on = [digest, tokens, *gene.values(), plan.request.digest()]
             for method in methods:
                 values, error = keep([method.encode(), *depends_on], partial(explainer.explain, method))
                 rows[method].append(values)
-                errors[method] = max(errors[method], error)
+                errors[method] = max(errors[method], float(error))
             done(row + 1)
     return {name: np.stack(values) for name, values in rows.items()}, errors
-
-
-@contextmanager
-def _kept(out: Path | None) -> Iterator[Keep]:
-    """Yield what computes an array, or finds it beside the results where an interrupted command has left it.
-
-    An array belongs to all that it depends on: model, gene and settings, as bytes.
-    """
-    folder = out and out.with_name(f".{out.name}.unfinished")
-
-    def keep(depends_on: Sequence[bytes], compute: Callable[[], Values]) -> Values:
-        if folder is None:
-            return compute()
-        path = folder / f"{hashlib.blake2b(b'/'.join(depends_on), digest_size=16).hexdigest()}.npz"
-        with suppress(*DAMAGE), np.load(path, allow_pickle=False) as kept:
-            return kept["values"], float(kept["error"])
-        values, error = compute()
-        np.savez(buffer := io.BytesIO(), values=values, error=error)
-        write_atomically(path, buffer.getvalue())
-        return values, error
-
-    try:
-        with sigterm_interrupts():
-            yield keep
-    except KeyboardInterrupt:
-        if folder is None or not folder.is_dir():
-            raise
-        console.say("interrupted; what was computed is kept: to go on, give the same command")
-        raise KeyboardInterrupt("reported") from None
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _permutation(plan: Plan, dataset: Dataset, heads: Sequence[Head]) -> pd.DataFrame:

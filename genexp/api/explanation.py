@@ -129,33 +129,42 @@ def report(found: Explanation) -> None:
 
 def write(out: Path, found: Explanation, chosen: Settings) -> None:
     """Write arrays, tables, figures and explain.json into a folder; an earlier explanation in it is replaced."""
-    from genexp.evaluation import explain_figure as figures
-
-    title, formats = "{model}, {data}, {dataset}".format(**found.summary), chosen.plots
     with whole_or_nothing(out) as folder:
         folder.mkdir()
         if found.contributions and found.profile is not None:
             _write_arrays(folder, found)
             found.profile.to_csv(folder / "profile.csv", index=False)
-            figures.plot_profile(folder / "profile.png", found.profile, title, formats)
-            for row in range(min(chosen.logos, len(found.genes))):
-                each = {name: values[row] for name, values in found.contributions.items()}
-                gene = str(found.genes[row])
-                path = folder / "genes" / (re.sub(r"[^\w.-]", "_", gene) + ".png")
-                beside = f"{title}\n{gene}, predicted {found.predictions[row]:.3g}"
-                figures.plot_gene(path, found.tokens[row], each, found.start, beside, formats)
         if found.insertion is not None and found.changes is not None:
             np.savez_compressed(folder / "insertion.npz", changes=found.changes, genes=found.genes.astype(str))
             found.insertion.to_csv(folder / "insertion.csv", index=False)
-            figures.plot_insertion(folder / "insertion.png", found.insertion, title, formats)
         if found.permutation is not None:
             found.permutation.to_csv(folder / "permutation.csv", index=False)
-            figures.plot_permutation(folder / "permutation.png", found.permutation, title, formats)
+        if chosen.plots:
+            _draw(folder, found, chosen)
         if chosen.modisco:
             _discover(folder, found)
         write_json(folder / SUMMARY, found.summary)
         if (out / SUMMARY).is_file():
             shutil.rmtree(out)
+
+
+def _draw(folder: Path, found: Explanation, chosen: Settings) -> None:
+    """Draw what was found, in the formats of the plots."""
+    from genexp.evaluation import explain_figure as figures
+
+    title, formats = "{model}, {data}, {dataset}".format(**found.summary), chosen.plots
+    if found.contributions and found.profile is not None:
+        figures.plot_profile(folder / "profile.png", found.profile, title, formats)
+        for row in range(min(chosen.logos, len(found.genes))):
+            each = {name: values[row] for name, values in found.contributions.items()}
+            gene = str(found.genes[row])
+            path = folder / "genes" / (re.sub(r"[^\w.-]", "_", gene) + ".png")
+            beside = f"{title}\n{gene}, predicted {found.predictions[row]:.3g}"
+            figures.plot_gene(path, found.tokens[row], each, found.start, beside, formats)
+    if found.insertion is not None:
+        figures.plot_insertion(folder / "insertion.png", found.insertion, title, formats)
+    if found.permutation is not None:
+        figures.plot_permutation(folder / "permutation.png", found.permutation, title, formats)
 
 
 def _write_arrays(folder: Path, found: Explanation) -> None:

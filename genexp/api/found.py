@@ -6,12 +6,16 @@ import glob
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from genexp import console
 from genexp.errors import UserError
+from genexp.prepare.opening import few
 from genexp.run import LEFT_BEHIND
 
 
 def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tuple[list[Path], list[Path]]:
     """Return the run directories below some places, and the directories of runs that ended before they had a config.
+
+    A run that is named twice counts once, with a warning.
 
     Parameters
     ----------
@@ -27,6 +31,7 @@ def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tu
     """
     runs: dict[Path, None] = {}
     begun: dict[Path, None] = {}
+    again: list[Path] = []
     for given in [named] if isinstance(named, str | Path) else named:
         places = _places(str(given), key)
         found = [(path, is_run) for place in places for path, is_run in _below(place)]
@@ -36,7 +41,10 @@ def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tu
             what = "there is no run here" if places else "nothing matches this pattern"
             raise UserError(what, where=f"{key}={given}", expected=expected, hint=hint)
         for path, is_run in found:
+            again += [path] if path in runs else []
             (runs if is_run else begun)[path] = None
+    if again:
+        console.warn(f"runs that are named twice, and count once: {few(again, 3)}")
     return list(runs), list(begun)
 
 

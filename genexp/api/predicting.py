@@ -18,6 +18,7 @@ from genexp.api.prediction import Predictor, check_usable, common_window, member
 from genexp.api.prediction_tables import check_table, columns_of, table_writer
 from genexp.api.promoters import Genes
 from genexp.api.requests import requested
+from genexp.api.unfinished import Keep, kept_beside
 from genexp.blocks import PROMOTER
 from genexp.dataset.config import OtherDataset
 from genexp.errors import UserError
@@ -159,7 +160,7 @@ def _read(source: str, request: Request, run: Run | Ensemble) -> Genes:
 
     circular: dict[str, int] = {}
     if source == "bed":
-        found = sites.from_bed(Path(str(request.bed)), place, request.bed_tss)
+        found = sites.from_bed(Path(str(request.bed)), place, request.bed_tss, both=both)
     else:
         found, circular = sites.from_annotation(Path(str(request.gtf)), request.genes)
     genome = Genome(str(request.fasta), sorted({site.chromosome for site in found}), circular, console.say)
@@ -190,11 +191,11 @@ def _from_dataset(request: Request, run: Run | Ensemble) -> Genes:
     return Genes(columns, tokens if PROMOTER in run.config.data.name else None, features)
 
 
-def predictions(plan: Plan) -> Iterator[pd.DataFrame]:
+def predictions(plan: Plan, keep: Keep | None = None) -> Iterator[pd.DataFrame]:
     """Yield the rows of the table of predictions, some at a time, and report what is unlike the training genes."""
     import pandas as pd
 
-    predictor, ranges, genes = Predictor(plan.run, plan.checkpoint), known_ranges(plan.run), plan.genes
+    predictor, ranges, genes = Predictor(plan.run, plan.checkpoint, keep), known_ranges(plan.run), plan.genes
     batch = predictor.config.training.batch_size
     unlike = mostly_unknown = 0
     with console.progress("predicting", len(genes), "genes") as done:
@@ -222,12 +223,12 @@ def predictions(plan: Plan) -> Iterator[pd.DataFrame]:
 
 def write(plan: Plan, command: str) -> None:
     """Predict, and write the table, with a record of how it was made."""
-    request = plan.request
+    request, out = plan.request, Path(str(plan.request.out))
     named = {key: getattr(request, key) for key in (*_FILES, "features")}
     files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
     made = record(plan.run, command, request, files, checkpoint=plan.checkpoint, rows=len(plan.genes))
-    with table_writer(Path(str(request.out)), made) as add:
-        for rows in predictions(plan):
+    with kept_beside(out, command) as keep, table_writer(out, made) as add:
+        for rows in predictions(plan, keep):
             add(rows)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp import console
+from genexp.api.unfinished import Keep, model_digest
 from genexp.blocks import BLOCKS, PROMOTER, in_order
 from genexp.dataset.alignment import match_columns
 from genexp.dataset.description import DatasetDescription
@@ -40,6 +41,8 @@ class Predictor:
         The run, or the ensemble.
     checkpoint
         ``best`` or ``last``.
+    keep
+        Keeps the predictions of each call for a command that is resumed; see `genexp.api.unfinished.kept_beside`.
 
     Attributes
     ----------
@@ -54,7 +57,7 @@ class Predictor:
         Index of the TSS in the promoter; None where it is unknown.
     """
 
-    def __init__(self, run: Run | Ensemble, checkpoint: str = "best") -> None:
+    def __init__(self, run: Run | Ensemble, checkpoint: str = "best", keep: Keep | None = None) -> None:
         import_tensorflow()
         runs = members_of(run)
         self.config: RunConfig = run.config
@@ -64,6 +67,8 @@ class Predictor:
         best = checkpoint == "best"  # which a run keeps open
         models = [each.model if best else each.checkpoint(checkpoint) for each in runs]
         self._members = [_Member(*both, _slice(both[1], self)) for both in zip(models, runs, strict=True)]
+        self._keep = keep
+        self._digests = [model_digest(each.files, each.config, checkpoint) for each in runs if keep]
 
     def __call__(self, tokens: Tokens | Embedded | None, features: Mapping[str, Features]) -> np.ndarray:
         """Predict.
@@ -81,7 +86,19 @@ class Predictor:
         (members, n, labels) float32
             In the unit of the labels of training. The digits are those of `Run.predict`.
         """
-        return np.stack([member(tokens, features) for member in self._members])
+        given = {**features} if tokens is None else {**features, PROMOTER: tokens}
+        for member in self._members:  # first: the size of later batches must not depend on what was kept
+            member.grow(len(next(iter(given.values()))))
+
+        def compute() -> tuple[np.ndarray]:
+            return (np.stack([member(tokens, features) for member in self._members]),)
+
+        if self._keep is None:
+            return compute()[0]
+        sizes = [f"{member.size} {member.seen}".encode() for member in self._members]
+        blocks = [part for letter in sorted(given) for part in (letter.encode(), given[letter])]
+        (found,) = self._keep([*self._digests, *sizes, *blocks], compute)
+        return np.asarray(found)
 
 
 @dataclass
@@ -97,12 +114,15 @@ class _Member:
     seen: slice
     size: int = 0
 
+    def grow(self, n: int) -> None:
+        """Choose the size of the batches for a call with `n` genes."""
+        if n > self.size:
+            self.size = min(self.run.config.training.batch_size, max(n, 2 * self.size))
+
     def __call__(self, tokens: np.ndarray | None, features: Mapping[str, np.ndarray]) -> np.ndarray:
         given = {**features} if tokens is None else {**features, PROMOTER: tokens[:, self.seen]}
         blocks = {letter: given[letter] for letter in in_order("".join(given))}
         n = len(next(iter(blocks.values())))
-        if n > self.size:
-            self.size = min(self.run.config.training.batch_size, max(n, 2 * self.size))
         found = np.empty((n, len(self.run.dataset.labels)), np.float32)
         for first in range(0, n, self.size or 1):
             rows = np.arange(first, first + self.size)

@@ -134,7 +134,7 @@ class Run(Using):
         out
             A new folder for metrics.json, predictions.csv and plots/; None writes nothing.
         plots
-            File formats of the plots: ``png``, ``pdf``, ``svg``, or several.
+            File formats of the plots: ``png``, ``pdf``, ``svg``, or several; ``[]`` draws none.
         progress
             Print what is done.
 

@@ -17,6 +17,7 @@ from genexp.api.loci import record, window_around_tss
 from genexp.api.prediction import Predictor, check_usable, members_of
 from genexp.api.prediction_tables import columns_of
 from genexp.api.requests import requested
+from genexp.api.unfinished import kept_beside
 from genexp.dataset.description import listed
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
@@ -62,7 +63,7 @@ class Request(Schema):
     tracks: Annotated[list[_Format], BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format])] = (
         Field(description="formats of the tracks; one or a list")
     )
-    plots: Formats = Field(description="formats of the plot")
+    plots: Formats = Field(description="formats of the plot; []: none")
     out: PathText | None = Field(description="folder to write: tracks, table and plot")
 
 
@@ -128,19 +129,20 @@ def scan(plan: Plan, command: str) -> pd.DataFrame:
     number, (left, right) = len(plan.positions), plan.window
     console.say(f"{plan.region}: {number:,} positions on both strands, one every {plan.request.step:,} nt")
     console.say(f"the models see [{left:,}, {right:,}) around each position")
-    predictor, parts, done = Predictor(plan.run, plan.checkpoint), [], 0
-    with console.progress("scan", len(STRANDS) * number, "predictions") as report:
-        for strand in STRANDS:
-            for rows in _predicted(plan, predictor, strand):
-                parts.append(rows)
-                done += len(rows)
-                report(done)
-    table = pd.concat(parts, ignore_index=True)
-    if unknown := int((table["unknown_bases"] > 0).sum()):
-        share = f"{unknown:,} of {len(table):,} windows"
-        console.warn(f"{share} have unknown bases, as past the end of the chromosome (column unknown_bases)")
-    if plan.out:
-        _write(plan, table, plan.out, command)
+    with kept_beside(plan.out, command) as keep:
+        predictor, parts, done = Predictor(plan.run, plan.checkpoint, keep), [], 0
+        with console.progress("scan", len(STRANDS) * number, "predictions") as report:
+            for strand in STRANDS:
+                for rows in _predicted(plan, predictor, strand):
+                    parts.append(rows)
+                    done += len(rows)
+                    report(done)
+        table = pd.concat(parts, ignore_index=True)
+        if unknown := int((table["unknown_bases"] > 0).sum()):
+            share = f"{unknown:,} of {len(table):,} windows"
+            console.warn(f"{share} have unknown bases, as past the end of the chromosome (column unknown_bases)")
+        if plan.out:
+            _write(plan, table, plan.out, command)
     return table
 
 
@@ -182,7 +184,8 @@ def _write(plan: Plan, table: pd.DataFrame, out: Path, command: str) -> None:
             for each in request.tracks:
                 FORMATS[each].write(folder / f"{STRANDS[str(strand)]}{FORMATS[each].suffix}", track)
         table.to_csv(folder / "scan.tsv", sep="\t", index=False)
-        plot_scan(folder / "scan.png", table, plan.shown, _starts(plan), title, unit, request.plots)
+        if request.plots:
+            plot_scan(folder / "scan.png", table, plan.shown, _starts(plan), title, unit, request.plots)
         made = record(plan.run, command, request, files, checkpoint=plan.checkpoint, window=plan.window, unit=unit)
         write_json(folder / "scan.json", made)
 

@@ -26,18 +26,21 @@ class Site(NamedTuple):
     strand: str
 
 
-def from_bed(path: Path, place: Placement, bed_tss: str | None) -> list[Site]:
+def from_bed(path: Path, place: Placement, bed_tss: str | None, *, both: bool = False) -> list[Site]:
     """Return the TSSs of a BED file.
 
     An interval of one base is the TSS, one as long as the promoter or the window of the run is that; of others
-    `bed_tss` says which base it is: ``five_prime`` or ``middle``.
+    `bed_tss` says which base it is: ``five_prime`` or ``middle``. Lines need a strand, unless `both` are predicted and
+    the TSS is the same on both.
     """
     from genexp.prepare.peaks import read_bed
 
     rules: dict[str, int] = {}
 
-    def wide(start: int, end: int, plus: bool) -> int | None:
-        length = end - start
+    def wide(start: int, end: int, strand: str) -> int | None:
+        length, plus = end - start, strand == "+"
+        if strand == "." and bed_tss != "middle":
+            return None
         if bed_tss is None and length in (place.length, place.size):
             at = (place.tss or 0) - (place.window[0] if length == place.size else 0)
             found, rule = (start + at if plus else end - 1 - at), "promoters or windows of the run"
@@ -50,17 +53,17 @@ def from_bed(path: Path, place: Placement, bed_tss: str | None) -> list[Site]:
         rules[rule] = rules.get(rule, 0) + 1
         return found
 
-    peaks, kind = read_bed(path, "bed", wide)
+    peaks, kind = read_bed(path, "bed", wide, unstranded=both)
     if not peaks:
         raise UserError("this BED file has no rows", where=f"bed={path}")
     rules = {f"TSSs as {kind.name} has them": len(peaks) - sum(rules.values())} | rules
     console.say(f"bed: {', '.join(f'{number:,} {rule}' for rule, number in rules.items() if number)}")
     return [
         Site(
-            p.name if p.name not in (".", "") else f"{p.place[0]}:{p.position + 1}{p.place[1]}",
+            p.name if p.name not in (".", "") else f"{p.place[0]}:{p.position + 1}{p.place[1].strip('.')}",
             p.place[0],
             p.position,
-            p.place[1],
+            p.place[1].replace(".", "+"),
         )
         for p in peaks
     ]

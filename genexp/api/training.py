@@ -336,11 +336,9 @@ def _write_results(
     level = baselines.level("valid") if baselines else None
     beside = "baseline {}: r² {:.3f}".format(*baselines.level("test")) if baselines else ""
     whole = f"{title}, {dataset.description.name}"
-    plot_history(
-        *(run.plots / "history.png", progress.history, progress.best_epoch, whole, level),
-        loss=loss,
-        formats=config.plots,
-    )
+    if config.plots:
+        where = run.plots / "history.png"
+        plot_history(where, progress.history, progress.best_epoch, whole, level, loss=loss, formats=config.plots)
     write_report(best, run.predictions, run.plots, title, beside, config.plots)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
     console.table(results_table(metrics))

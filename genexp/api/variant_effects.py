@@ -14,6 +14,7 @@ from genexp.api.loci import record
 from genexp.api.prediction import Predictor
 from genexp.api.prediction_tables import check_table, table_writer
 from genexp.api.requests import requested
+from genexp.api.unfinished import Keep, kept_beside
 from genexp.api.variant_carriers import Carrier, Plan, Request, check
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
@@ -38,9 +39,9 @@ VARIANT, HAPLOTYPE = ("id", "position", "ref", "alt", "distance"), ("sample", "h
 _Key = tuple[int, tuple[Edit, ...], tuple[int, ...]]
 
 
-def effects(plan: Plan) -> Iterator[pd.DataFrame]:
+def effects(plan: Plan, keep: Keep | None = None) -> Iterator[pd.DataFrame]:
     """Predict both alleles; yield the rows of the table of `genexp.api.Run.variants`, some at a time."""
-    predictor = Predictor(plan.run, plan.checkpoint)
+    predictor = Predictor(plan.run, plan.checkpoint, keep)
     known: dict[_Key, np.ndarray] = {}
     waiting: list[Carrier] = []
     sequences = 0
@@ -132,21 +133,22 @@ def write(plan: Plan, out: Path, command: str) -> None:
     files = {key: Path(path) for key, path in named.items() if path not in (None, MEAN)}
     more = {"checkpoint": plan.checkpoint, "window": plan.genes.window, "counts": dict(plan.counts)}
     made = record(plan.run, command, plan.request, files, **more)
-    if out.name.endswith(AS_VCF):
-        with whole_or_nothing(out) as file:
-            _annotate(plan, files["vcf"], file)
-        write_json(out.with_name(f"{out.name}.json"), made)
-        return
-    with table_writer(out, made) as add:
-        for rows in effects(plan):
-            add(rows)
+    with kept_beside(out, command) as keep:
+        if out.name.endswith(AS_VCF):
+            with whole_or_nothing(out) as file:
+                _annotate(plan, effects(plan, keep), files["vcf"], file)
+            write_json(out.with_name(f"{out.name}.json"), made)
+            return
+        with table_writer(out, made) as add:
+            for rows in effects(plan, keep):
+                add(rows)
 
 
-def _annotate(plan: Plan, path: Path, out: Path) -> None:
+def _annotate(plan: Plan, tables: Iterator[pd.DataFrame], path: Path, out: Path) -> None:
     """Write a VCF again with an entry for each allele and gene."""
     found: dict[Allele, list[str]] = {}
     carriers, names = iter(plan.carriers), ""
-    for rows in effects(plan):
+    for rows in tables:
         shown = rows.drop(columns=["chromosome", "tss", "id", "position", "ref"])
         shown.insert(0, "alt", shown.pop("alt"))
         names = "|".join(shown.columns)

@@ -35,7 +35,7 @@ class Config(Schema):
     checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
     split: Literal["all", "train", "valid", "test"] | None = Field(description="genes; null: validation and test")
     out: PathText | None = Field(description="folder for the results; null: inside the run directory")
-    plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list")
+    plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list; []: no plots")
     dataset: OtherDataset
     hardware: HardwareConfig
 

@@ -43,6 +43,6 @@ def run(composed: Composed[Config]) -> None:
 
     plan = check(composed.config)
     set_up_hardware(composed.config.hardware, verbose=composed.verbose)
-    explaining.explain(plan)
+    explaining.explain(plan, composed.command)
     if plan.out:
         console.say(f"written to {relative(plan.out)}")

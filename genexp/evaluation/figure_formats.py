@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from genexp.errors import UserError
 from genexp.schema import OneOf, listed_text
@@ -21,10 +21,9 @@ FIGURES: dict[str, dict[str, None]] = {
 }
 
 _Format = Annotated[str, OneOf(tuple(FIGURES))]
-#: One format or a list of them.
+#: One format or a list of them; an empty list draws nothing.
 Formats = Annotated[
     list[_Format],
-    Field(min_length=1),
     BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format]),
 ]
 
@@ -35,7 +34,7 @@ VECTOR_STYLE: dict[str, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg
 def known(formats: str | Sequence[str]) -> list[str]:
     """Return one format, or several, as a list; raise a UserError for one that is none of `FIGURES`."""
     found = [formats] if isinstance(formats, str) else list(formats)
-    if not found or set(found) - set(FIGURES):
+    if set(found) - set(FIGURES):
         raise UserError("these are no formats of figures", expected=f"of {', '.join(FIGURES)}", received=formats)
     return found
 

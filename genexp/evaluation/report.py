@@ -120,7 +120,7 @@ def open_checkpoint(path: Path) -> keras.Model:
 def write_report(
     result: Evaluated, predictions: Path, plots: Path, title: str, beside: str = "", formats: Sequence[str] = ("png",)
 ) -> None:
-    """Write the predictions as a table, and the plots of the test genes (else of the last split there is).
+    """Write the predictions as a table, and the plots of the test genes (else of the last split there is), if any.
 
     The titles of the plots name the dataset, and have a line `beside`, which is what another model reaches.
     """
@@ -130,6 +130,8 @@ def write_report(
         kinds.append("sd")
         numbers = {split: np.concatenate([x, result.spread[split]], axis=1) for split, x in numbers.items()}
     write_predictions(predictions, prediction_columns(description.labels, kinds), result.dataset, numbers)
+    if not formats:
+        return
     shown = "test" if "test" in result.predictions else list(result.predictions)[-1]
     labels, values = result.dataset.splits[shown].labels, result.predictions[shown]
     found = result.metrics[shown].get("labels", {})

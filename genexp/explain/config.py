@@ -97,6 +97,6 @@ class Settings(Schema):
     repeats: Annotated[int, Field(ge=2)] = Field(description="permutation: number of permutations of each feature")
     seed: Index = Field(description="permutation: which permutations")
     logos: Index = Field(description="genes that get a figure")
-    plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list")
+    plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list; []: no plots")
     modisco: bool = Field(description="find motifs in the contributions by TF-MoDISco; needs genexp[modisco]")
     dataset: OtherDataset

@@ -42,11 +42,10 @@ def tokens_from_text(sequence: str | bytes) -> np.ndarray:
     At any other character it raises a ValueError that names the character and its position, counted from 0.
     """
     # A character outside ASCII becomes a question mark, which is not a base either: positions stay the same.
-    raw = np.frombuffer(sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence, np.uint8)
-    tokens = _CODE[raw]
-    wrong = np.flatnonzero(tokens == 255)
-    if wrong.size:
-        first = int(wrong[0])
+    raw = bytearray(sequence.encode("ascii", "replace") if isinstance(sequence, str) else sequence)
+    tokens = np.frombuffer(raw.translate(_CODE.tobytes()), np.uint8)
+    if tokens.max(initial=0) == 255:
+        first = int(tokens.argmax())
         character = sequence[first] if isinstance(sequence, str) else chr(sequence[first])
         raise ValueError(f"character {character!r} at position {first} is not a base")
     return tokens

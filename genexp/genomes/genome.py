@@ -9,13 +9,25 @@ import numpy as np
 
 from genexp.errors import UserError
 from genexp.features.tokens import cut, reverse_complement, tokens_from_text
+from genexp.memory import written
 from genexp.prepare.fasta import chromosome_aliases, plain_name, read_fasta
 from genexp.prepare.ledger import Note, ignore
 from genexp.prepare.opening import few
 
+#: Bases that are converted at a time; a chromosome that has more is on disk.
+BLOCK = 1 << 24
+
+
+def _tokens(bases: str) -> np.ndarray:
+    """Return the tokens of a chromosome, (length,) uint8; those of a long one are mapped from a file without a name."""
+    if len(bases) <= BLOCK:
+        return tokens_from_text(bases)
+    blocks = (tokens_from_text(bases[first : first + BLOCK]) for first in range(0, len(bases), BLOCK))
+    return written(blocks, len(bases), "chromosomes")
+
 
 class Genome:
-    """Chromosomes of a FASTA file, held in memory with one byte for a base.
+    """Chromosomes of a FASTA file, with one byte for a base; long ones are in a temporary file, not in memory.
 
     Chromosomes may be called otherwise than in the file, as in `genexp prepare`: ``1`` is ``chr1``, and NC_000001.11
     whose header says so.
@@ -54,7 +66,7 @@ class Genome:
             for alias in chromosome_aliases(record.name, record.header):
                 self._called.setdefault(alias, record.name)
             if wanted is None or any(self._name_or_none(name) == record.name for name in wanted):
-                self._tokens[record.name] = tokens_from_text(record.bases)
+                self._tokens[record.name] = _tokens(record.bases)
             if wanted is not None and all(map(self._name_or_none, wanted)):
                 break
             del record  # before the next one is read

@@ -16,10 +16,12 @@ from genexp.prepare.opening import bad_line, open_text
 
 #: A peak without a gene's name belongs to the gene whose TSS it lies this near, in nt, on the same strand.
 NEAR = 500
+#: By strand, or the lack of one, whether a line may be on strand ``+``.
+_STRANDS = {"+": (True,), "-": (False,), ".": (True, False)}
 #: Chromosome without ``chr``, and strand.
 Place = tuple[str, str]
-#: Takes start, end and whether the strand is ``+``, and returns a position, or None where there is none.
-Wide = Callable[[int, int, bool], int | None]
+#: Takes start, end and strand (``.``: either), and returns a position, or None where there is none.
+Wide = Callable[[int, int, str], int | None]
 
 
 class Peak(NamedTuple):
@@ -106,10 +108,11 @@ def tss_from_peaks(path: Path, genes: RawGenes) -> tuple[np.ndarray, str]:
     )
 
 
-def read_bed(path: Path, key: str, wide: Wide | None = None) -> tuple[list[Peak], Format]:
+def read_bed(path: Path, key: str, wide: Wide | None = None, *, unstranded: bool = False) -> tuple[list[Peak], Format]:
     """Return the lines of a BED file, and its kind; `key` is the config key that names it.
 
-    `wide` chooses the base of an interval of several bases that has neither a thick part nor a summit.
+    `wide` chooses the base of an interval of several bases that has neither a thick part nor a summit. `unstranded`
+    allows lines without a strand, ``.``, where the base is the same on both.
     """
     peaks: list[Peak] = []
     width = 0
@@ -119,31 +122,38 @@ def read_bed(path: Path, key: str, wide: Wide | None = None) -> tuple[list[Peak]
                 continue
             columns = line.rstrip("\r\n").split("\t")
             width = width or len(columns)
-            peaks.append(_peak(columns, _FORMATS.get(width, _BED), width, wide, (f"{key}={path}", number)))
+            at = f"{key}={path}", number
+            peaks.append(_peak(columns, _FORMATS.get(width, _BED), width, at, wide, unstranded=unstranded))
     return peaks, _FORMATS.get(width, _BED)
 
 
-def _peak(columns: Sequence[str], kind: Format, width: int, wide: Wide | None, at: tuple[str, int]) -> Peak:
+def _peak(
+    columns: Sequence[str], kind: Format, width: int, at: tuple[str, int], wide: Wide | None, *, unstranded: bool
+) -> Peak:
     (where, line), text = at, " ".join(columns)
+    name, score, strand = (*columns[3:6], ".", ".", ".")[:3]
     try:
-        start, end, strand = int(columns[1]), int(columns[2]), columns[5]
-        if not 0 <= start < end < 1 << 40 or strand not in ("+", "-") or len(columns) != width:
+        start, end, number = int(columns[1]), int(columns[2]), float(score) if score != "." else 0.0
+        if not 0 <= start < end < 1 << 40 or strand not in _STRANDS or len(columns) != width:
             raise ValueError
-        position = kind.position(columns, start, end, strand == "+")
-        score = float(columns[4]) if columns[4] != "." else 0.0
+        positions = {kind.position(columns, start, end, plus) for plus in _STRANDS[strand]}
     except (IndexError, ValueError):
         raise bad_line("a line is not BED with six columns and a strand", where, line, kind.columns(), text) from None
+    if strand == "." and not unstranded:
+        hint = "give each line + or - in column 6" + (", or predict both: both_strands=true" if wide else "")
+        raise bad_line("a line has no strand", where, line, kind.columns(), text, hint)
+    position = positions.pop() if len(positions) == 1 else None
     if position is None and wide:
-        position = wide(start, end, strand == "+")
+        position = wide(start, end, strand)
     if position is None:
         what, expected = "a peak is wide, and no single base of it is the TSS", "one base, a thick part or a summit"
         hint = "give one base for each TSS, or peaks with a thick part (EPDnew, FANTOM5) or a summit (narrowPeak)"
         if wide:
-            hint = "say which base is the TSS: bed_tss=five_prime or bed_tss=middle"
+            hint = f"say which base is the TSS: {'' if strand == '.' else 'bed_tss=five_prime or '}bed_tss=middle"
         raise bad_line(what, where, line, expected, f"{end - start:,} nt: {text}", hint)
     if not start <= position < end:
         raise bad_line("the TSS of a peak lies outside it", where, line, kind.columns(), text)
-    return Peak((plain_name(columns[0]), strand), position, columns[3], score)
+    return Peak((plain_name(columns[0]), strand), position, name, number)
 
 
 def _named(peaks: list[Peak], names: GeneNames, places: list[Place]) -> dict[int, int]:

@@ -128,7 +128,9 @@ class RunConfig(Schema):
         description="ridge regression and boosting on the same genes; shuffled: on shuffled training labels too",
     )
     # With a default, as the config.yaml of earlier runs has no such key.
-    plots: Formats = Field(default=["png"], description="file formats of the plots: png, pdf, svg; one or a list")
+    plots: Formats = Field(
+        default=["png"], description="file formats of the plots: png, pdf, svg; one or a list; []: no plots"
+    )
     data: DataConfig
     dataset: AnyDataset | None = Field(description="where the genes come from; null in an imported run")
     model: AnyModel

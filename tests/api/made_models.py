@@ -29,7 +29,7 @@ def made_run(folder, labels=("label",), **changes):
 class LinearPredictor:
     """In place of `genexp.api.prediction.Predictor`: three members; `calls` has the number of genes of each call."""
 
-    def __init__(self, run, checkpoint="best"):
+    def __init__(self, run, checkpoint="best", keep=None):
         self.dataset, self.calls = run.dataset, []
         shape = (3, WINDOW[1] - WINDOW[0], 5, len(run.dataset.labels))
         self.weights = np.random.default_rng(0).normal(size=shape)

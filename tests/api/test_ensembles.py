@@ -119,6 +119,9 @@ def test_a_list_needs_results_and_a_folder(sweep, capsys):
         genexp.open_ensemble(sweep / "0")
     with pytest.raises(genexp.UserError, match="the same run is named twice"):
         genexp.open_ensemble([sweep / "0"] * 2)
+    capsys.readouterr()
+    assert len(genexp.open_ensemble([sweep / name for name in "001"]).runs) == 2
+    assert f"runs that are named twice, and count once: {sweep / '0'}" in capsys.readouterr().out
 
 
 def test_a_command_for_one_run_says_that_a_sweep_holds_several(sweep, capsys):

@@ -76,6 +76,13 @@ def test_other_intervals_need_a_rule(tmp_path):
     with pytest.raises(UserError, match="bed_tss=five_prime or bed_tss=middle"):
         from_bed(path, PLACE, None)
     assert [from_bed(path, PLACE, rule)[0].tss for rule in ("five_prime", "middle")] == [150, 125]
+    path = bed(tmp_path, ("2", 100, 151))
+    with pytest.raises(UserError, match=r"has no strand(.|\n)*both_strands=true"):
+        from_bed(path, PLACE, "middle")
+    for rule in (None, "five_prime"):
+        with pytest.raises(UserError, match="which base is the TSS: bed_tss=middle"):
+            from_bed(path, PLACE, rule, both=True)
+    assert from_bed(path, PLACE, "middle", both=True) == [("2:126", "2", 125, "+")]
     with pytest.raises(UserError, match="no rows"):
         from_bed(write(tmp_path / "e.bed", "# nothing\n"), PLACE, None)
 

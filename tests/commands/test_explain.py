@@ -105,17 +105,18 @@ def test_an_interrupted_command_goes_on_where_it_was(finished_run, tmp_path, cli
 
     monkeypatch.setattr(genes, "substitutions", substitutions)
     words = [f"run_dir={finished_run}", f"out={tmp_path / 'e'}", "methods=[mutagenesis]", "most=3", "region=[0,3]"]
-    done = cli("explain", *words, "logos=0")
+    done = cli("explain", *words, "plots=[]")
     assert done.returncode == 130
-    assert "to go on, give the same command" in done.stdout
+    assert f"resume with: genexp explain run_dir={finished_run}" in done.stdout
     assert not (tmp_path / "e").exists()
-    assert cli("explain", *words, "logos=0").returncode == 0
+    assert cli("explain", *words, "plots=[]").returncode == 0
     assert len(computed) == 4  # two genes were kept
     with np.load(tmp_path / "e" / "mutagenesis.npz") as file:
         kept = file["arr_0"]
     again = package.open_run(finished_run).explain(methods=["mutagenesis"], most=3, region=[0, 3], progress=False)
     np.testing.assert_array_equal(kept.transpose(0, 2, 1), again.contributions["mutagenesis"])
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
+    assert not list((tmp_path / "e").rglob("*.png"))
 
 
 @pytest.mark.parametrize(
@@ -138,8 +139,9 @@ def test_what_cannot_be_explained_is_said_and_nothing_is_written(finished_run, t
 
 
 def test_genes_are_named_in_another_way_or_are_in_another_split(tmp_path, capsys):
-    (tmp_path / "genes.tsv").write_text("gene\tgene_name\nENSG00000000001\tAbc1\nENSG00000000002\tXyz\n")
-    genes = {"train": ["ENSG00000000002"], "test": ["other", "ENSG00000000001"]}
+    names = {"ENSG00000000001": "Abc1", "ENSG00000000002": "Xyz", "ENSG00000000003": "Two", "other": "TWO"}
+    (tmp_path / "genes.tsv").write_text("gene\tgene_name\n" + "".join(f"{a}\t{b}\n" for a, b in names.items()))
+    genes = {"train": ["ENSG00000000002", "ENSG00000000003"], "test": ["other", "ENSG00000000001"]}
     splits = {name: Split(np.array(ids), np.zeros((len(ids), 1)), {}) for name, ids in genes.items()}
     described = DatasetDescription(source=str(tmp_path), layout="x", genes={})
 
@@ -154,6 +156,10 @@ def test_genes_are_named_in_another_way_or_are_in_another_split(tmp_path, capsys
         rows("Xyz")
     with pytest.raises(package.UserError, match=r"Xyz in train\n  hint: explain the genes of each split"):
         rows("Xyz", "other")
+    with pytest.raises(package.UserError, match=r"several genes\n(.|\n)*genes=\[other,ENSG00000000003\]"):
+        rows("two")
+    with pytest.raises(package.UserError, match="no such genes in the dataset"):
+        rows("nobody")
 
 
 def test_a_collapsed_run_and_missing_blocks_are_refused(finished_run, tmp_path):
@@ -166,7 +172,9 @@ def test_a_collapsed_run_and_missing_blocks_are_refused(finished_run, tmp_path):
     for blocks, method in (("HT", "mutagenesis"), ("P", "permutation")):
         data = plan.config.data.model_copy(update={"name": blocks})
         other = replace(plan, config=plan.config.model_copy(update={"data": data}))
-        with pytest.raises(package.UserError, match=f"a run on {blocks} cannot be explained by {method}"):
+        possible = "permutation" if blocks == "HT" else "mutagenesis, gradients, integrated_gradients, insertion"
+        message = f"a run on {blocks} cannot be explained by {method}(.|\n)*expected: {possible}"
+        with pytest.raises(package.UserError, match=message):
             explaining._methods(other, requested("explain", Settings, {"methods": [method]}))
 
 

@@ -22,7 +22,7 @@ SCALING = {
         "gc": {"log10_offset": None, "mean": 0.4, "sd": 0.1},
     },
 }
-QUICK = ("model.filters=[4,4]", "model.pools=[10,4]", "training.epochs=1", "hardware=cpu")
+QUICK = ("model.filters=[4,4]", "model.pools=[10,4]", "training.epochs=1", "hardware=cpu", "plots=[]")
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def made(tmp_path_factory):
     write_dataset(folder / "set", Dataset(described, splits), source="made", scaling=SCALING)
     words = [f"dataset.root={folder / 'set'}", f"hydra.run.dir={folder / 'run'}", "data.window=[100,300]"]
     assert main(["train", "model=xpresso", *words, *QUICK]) == 0
+    assert not (folder / "run" / "plots").exists()
     test = splits["test"]
     sequences = [text_from_tokens(tokens) for tokens in test.blocks["P"]]
     (folder / "p.fa").write_text("".join(f">{g} tail\n{s}\n" for g, s in zip(test.genes, sequences, strict=True)))

@@ -1,6 +1,7 @@
 """Bases by coordinates against the same cut letter by letter, and the genes of an annotation."""
 
 import gzip
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy_organism import Organism, write, write_genome, write_gtf
 
+from genexp import memory
 from genexp.config import conf
 from genexp.errors import UserError
 from genexp.features.tokens import cut, text_from_tokens, tokens_from_text
+from genexp.genomes import genome
 from genexp.genomes.genes import read_genes
 from genexp.genomes.genome import Genome
 from genexp.prepare.config import TranscriptRules
@@ -55,6 +58,20 @@ def test_only_wanted_chromosomes_are_read(tmp_path):
     assert "MT" not in genome
     assert notes == ["chromosome 2 is NC_000002.12 in g.fa"]
     assert text_from_tokens(genome.fetch("chr2", -1, 5)) == "NGGGGN"
+
+
+def test_long_chromosomes_are_on_disk(tmp_path, monkeypatch):
+    path = write_genome(tmp_path / "g.fa", Organism())
+    short = Genome(path)
+    monkeypatch.setattr(genome, "BLOCK", 1000)  # of 6,000 bases
+    long = Genome(path, circular={"3": 6000})
+    assert isinstance(long._tokens["1"], np.memmap)
+    for chromosome in short.names:
+        assert np.array_equal(long.fetch(chromosome, 0, 6000), short.fetch(chromosome, 0, 6000))
+    assert np.array_equal(long.fetch("3", 5990, 6010)[10:], short.fetch("3", 0, 10))
+    monkeypatch.setattr(memory.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(UserError, match=r"no space for 6\.0 kB of chromosomes"):
+        Genome(path)
 
 
 def test_circular_chromosomes_go_on(tmp_path):

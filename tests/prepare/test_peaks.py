@@ -103,7 +103,8 @@ def test_the_first_promoter_of_a_gene_counts(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("1\t5\t9\tg1\t1\t.\n", "not BED with six columns and a strand"),
+        ("1\t5\t9\tg1\t1\t.\n", "a line has no strand"),
+        ("1\t5\t9\tg1\t1\tx\n", "not BED with six columns and a strand"),
         ("1\t5\t9\n", "line 1"),
         ("1\t9\t5\tg1\t1\t+\n", "not BED"),
         ("1\t5\t9\tg1\t1\t+\n", r"a peak is wide[\s\S]*received: 4 nt[\s\S]*one base for each TSS"),
