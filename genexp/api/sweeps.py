@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict
@@ -48,12 +48,14 @@ class RecordedJob(BaseModel):
 class SweepRecord(Record):
     """The content of sweep.yaml.
 
-    `raw` are the words for a sweeper of Hydra's that chooses the jobs itself. A launcher is not recorded: it is chosen
-    where the sweep is run, and its keys may hold commands for a shell.
+    `raw` are the words for a sweeper of Hydra's that chooses the jobs itself. `at_once` is ``jobs`` as it was given. A
+    launcher is not taken up by a resume: it is chosen where the sweep is run, and its keys may hold commands for a
+    shell.
     """
 
     command: str
     raw: list[str] | None
+    at_once: int | Literal["auto"] = "auto"
     jobs: list[RecordedJob]
 
 
@@ -156,9 +158,9 @@ def plan(
     names = _directories(TRAIN, words, combinations)
     jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
     raw = list(words.raw) if searches else None
-    record = SweepRecord(**Record.of(words), command=TRAIN.name, raw=raw, jobs=jobs)
-    hardware = composed.config.hardware
-    shares = Shares.of(len(jobs), composed.config.jobs, hardware.name, hardware.devices)
+    at_once, hardware = composed.config.jobs, composed.config.hardware
+    record = SweepRecord(**Record.of(words), command=TRAIN.name, raw=raw, at_once=at_once, jobs=jobs)
+    shares = Shares.of(len(jobs), at_once, hardware.name, hardware.devices)
     return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares, () if searches else launcher)
 
 
@@ -239,9 +241,13 @@ def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
             expected = f"0 to {len(record.jobs) - 1}"
             raise UserError("the sweep has no such job", where=path, expected=expected, received=f"job={config.job}")
         return Sweep(record, path, Shares(1, 1), job=config.job)
-    hardware = compose_words(TRAIN, record.jobs[0].words if record.jobs else []).config.hardware
-    shares = Shares.of(len(record.jobs), config.jobs, hardware.name, hardware.devices)
-    return Sweep(record, path, shares, launcher_words(composed))
+    hardware = compose_words(TRAIN, [*record.flags, *(record.jobs[0].words if record.jobs else [])]).config.hardware
+    at_once = config.jobs if "jobs" in keys else record.at_once or "auto"  # 0: so far none was to be run
+    shares, launcher = Shares.of(len(record.jobs), at_once, hardware.name, hardware.devices), launcher_words(composed)
+    theirs = [word for word in record.typed if word.startswith(("hydra/launcher=", "hydra.launcher."))]
+    if theirs and not launcher:
+        console.warn(f"the jobs run here, not through the launcher first chosen; to use it: {shlex.join(theirs)}")
+    return Sweep(record, path, shares, launcher)
 
 
 @contextmanager
