@@ -167,14 +167,31 @@ def test_runs_without_results_are_in_no_mean(make):
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [("metrics.json", ""), ("config.yaml", "["), ("environment.json", ""), ("predictions.csv", "")]
+    ("file", "damage"),
+    [
+        *(("metrics.json", ""), ("config.yaml", "["), ("environment.json", ""), ("environment.json", None)),
+        *(("predictions.csv", ""), ("predictions.csv", "gene,split\n"), ("predictions.csv", (r"[^,]+$", "nan"))),
+        *(("baselines.csv", ""), ("baselines.csv", "gene,split,label,boosting_T\n"), ("baselines.csv", b"\xff")),
+        *(
+            ("baselines.csv", ("ridge_T", "ridge")),
+            ("baselines.csv", (r"\n.*\Z", "")),
+            ("baselines.csv", (r"0\.", "1.")),
+        ),
+    ],
 )
-def test_a_damaged_run_is_listed_apart_with_its_reason(make, file, content):
+def test_a_damaged_run_is_listed_apart_with_its_reason(make, file, damage):
     for seed in range(3):
-        make(f"{seed}", *T, seed=seed)
-    (make.root / "1" / file).write_text(content)
+        make(f"{seed}", *T, seed=seed, baselines=[("ridge", "T", 1.0)])
+    path = make.root / "1" / file
+    if damage is None:
+        path.unlink()
+    elif isinstance(damage, tuple):
+        path.write_text(re.sub(*damage, path.read_text().strip(), flags=re.MULTILINE))
+    else:
+        path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     found = genexp.compare(make.root).content
-    assert found["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
+    counted = {group["name"]: group["metrics"]["r2"]["n"] for group in found["sets"][0]["groups"]}
+    assert counted == {"fc_net T": 2, "ridge T": 1}
     (entry,) = found["left_out"]
     assert entry["directory"] == str(make.root / "1")
     assert entry["status"].startswith(f"cannot be read ({file}: ")
