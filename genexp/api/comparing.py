@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from genexp.errors import UserError
 from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
 from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_frame, tables, tests_frame
-from genexp.evaluation.metrics import mean_r2
+from genexp.evaluation.metrics import by_label, mean_r2, r2
 from genexp.evaluation.repeats import plain, summaries
 from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
@@ -379,9 +380,11 @@ def _is_alone(data: str, model: str) -> bool:
 def _group(row: Row) -> dict[str, Any]:
     """Return the content of one group."""
     values, config = row.values(), row.members[0].config
-    single = row.genes[0].fold is None and len(row.predictions) > 1
     published = None if row.baseline or not config.experiment else config.experiment.model_dump(mode="json")
-    ensemble = float(mean_r2(row.labels[row.genes[0]], np.mean(row.predictions, axis=0))) if single else None
+    ensemble: dict[str, float] = {}
+    if row.genes[0].fold is None and len(row.predictions) > 1:
+        pairs = by_label(row.labels[row.genes[0]], np.mean(row.predictions, axis=0))
+        ensemble = {name: r2(*pair) for name, pair in zip(row.genes[0].labels, pairs, strict=True)}
     return {
         "name": row.name,
         "model": row.model,
@@ -398,7 +401,8 @@ def _group(row: Row) -> dict[str, Any]:
             for member, genes, found in zip(row.members, row.genes, row.metrics, strict=True)
         ],
         "metrics": plain(summaries(values)),
-        "ensemble_r2": ensemble,
+        "ensemble_r2": fmean(ensemble.values()) if ensemble else None,
+        "ensemble_labels": ensemble if len(ensemble) > 1 else {},
         "published": published,
     }
 

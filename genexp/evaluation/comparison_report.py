@@ -92,7 +92,7 @@ def _groups(of_set: Content) -> Cells:
         name = " ".join([*([numbers[group["name"]]] if numbers else []), group["name"]])
         rows.append([name, *_summary(group["metrics"]["r2"]), _number(ensemble), _number(above, "+.3f")])
         for label, metrics in group["metrics"].get("labels", {}).items():
-            rows.append([f"  {label}", *_summary(metrics["r2"]), "", ""])
+            rows.append([f"  {label}", *_summary(metrics["r2"]), _number(group["ensemble_labels"].get(label)), ""])
     kept = [n for n, _ in enumerate(columns) if n < 5 or any(row[n] for row in rows)]
     title = "mean Pearson r² of the labels" if several else "Pearson r² of the test genes"
     return Cells(title, [columns[n] for n in kept], [[row[n] for n in kept] for row in rows])
@@ -166,7 +166,10 @@ def as_markdown(content: Content) -> str:
 
 
 def groups_frame(content: Content) -> pd.DataFrame:
-    """Return a row for each set, group, label and metric; the label of the mean over several labels is ``mean``."""
+    """Return a row for each set, group, label and metric; the label of the mean over several labels is ``mean``.
+
+    ``ensemble`` is r2 of the mean prediction.
+    """
     rows: list[dict[str, Any]] = []
     for of_set in content["sets"]:
         for group in of_set["groups"]:
@@ -175,6 +178,7 @@ def groups_frame(content: Content) -> pd.DataFrame:
             head = {"set": of_set["set"]} | {key: group[key] for key in ("name", "model", "data", "kind")}
             for label, metrics in of_label.items():
                 own = {name: summary for name, summary in metrics.items() if name != "labels"}
+                own["r2"] = {**own["r2"], "ensemble": group["ensemble_labels"].get(label, group["ensemble_r2"])}
                 rows += [{**head, "label": label, "metric": name, **summary} for name, summary in own.items()]
     return _frame(rows)
 

@@ -57,6 +57,8 @@ class Maker:
         truth = {split: of_genes.normal(size=(GENES, len(labels))) for split in ("valid", "test")}
         rng = np.random.default_rng((1, seed, *name.encode()))
         found = self.predicted(truth, noise, rng)
+        for values in truth.values():
+            values[: GENES // 3, 1:] = np.nan
         columns = (
             ["label", "prediction"]
             if len(labels) == 1
@@ -281,6 +283,20 @@ def test_each_label_has_its_own_tests_and_panel(make):
         make(f"pht-{seed}", *PHT, seed=seed, labels=("liver", "heart"))
     found = genexp.compare(make.root)
     assert found.tests["label"].tolist() == ["mean", "liver", "heart"]
+    group = found.content["sets"][0]["groups"][0]
+    tables = [genexp.open_run(run["directory"]).predictions.query("split == 'test'") for run in group["runs"]]
+    ensemble = {}
+    for label in ("liver", "heart"):
+        known = tables[0][f"label_{label}"].notna()  # a third is missing
+        mean = np.mean([table[f"prediction_{label}"] for table in tables], axis=0)
+        ensemble[label] = np.corrcoef(tables[0][f"label_{label}"][known], mean[known])[0, 1] ** 2
+    assert group["ensemble_labels"] == pytest.approx(ensemble)
+    ensemble = {"mean": group["ensemble_r2"], **ensemble}
+    assert group["ensemble_r2"] == pytest.approx((ensemble["liver"] + ensemble["heart"]) / 2)
+    rows = found.groups.query("metric == 'r2' and model == 'fc_net'")
+    assert dict(zip(rows["label"], rows["ensemble"], strict=True)) == pytest.approx(ensemble)
+    assert found.groups.query("metric != 'r2'")["ensemble"].isna().all()
+    assert re.search(rf"  heart .* {ensemble['heart']:.3f}", text_of(found.content))
     assert set(found.groups.query("metric == 'r2'")["label"]) == {"mean", "liver", "heart"}
     text = draw(found.content, "svg").decode()
     assert text.count("Pearson r² on the test genes") == 3
