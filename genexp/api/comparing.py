@@ -21,7 +21,7 @@ from genexp.api.runs import Run
 from genexp.errors import UserError
 from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
-from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_frame, tables, tests_frame
+from genexp.evaluation.comparison_report import LISTED, as_markdown, groups_frame, runs_frame, tables, tests_frame
 from genexp.evaluation.metrics import by_label, mean_r2, r2
 from genexp.evaluation.repeats import plain, summaries
 from genexp.evaluation.tables import prediction_columns
@@ -138,7 +138,7 @@ class Comparison:
 
     def show(self) -> None:
         """Print tables and notes."""
-        for part in tables(self.content):
+        for part in tables(self.content, LISTED):
             if isinstance(part, str):
                 console.say(part)
             else:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -321,6 +322,23 @@ def test_the_tables_fit_80_columns(make):
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     assert re.search(r"^\d fc_net T", text, re.MULTILINE)  # names are long: they are numbered, and tests name numbers
     assert re.search(r"^1 - 2 ", text, re.MULTILINE)
+
+
+def test_many_groups_stay_readable(make, capsys):
+    first = make("0", *T, "training.learning_rate=0.125", noise=0.5)
+    for n in range(1, 25):
+        run = shutil.copytree(first, make.root / str(n))
+        (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("0.125", f"{n / 1000}"))
+        shutil.copytree(first, make.root / f"bad-{n}")
+        (make.root / f"bad-{n}" / "metrics.json").write_text(f"[{'0,' * n}")
+    found = genexp.compare(make.root)
+    found.show()
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("in no mean and no test") for line in lines) <= 20
+    pairs = [list(map(int, match.groups())) for line in lines if (match := re.match(r"(\d+) - (\d+) ", line))]
+    assert len(pairs) == 20
+    assert max(map(max, pairs)) <= 20, "tests between groups that the table above has"
+    assert any(line.startswith("learning_rate=0.0") for line in lines), "not broken within a word"
 
 
 def test_the_figure_is_the_same_file_again(make):
