@@ -207,6 +207,20 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(words, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["-m", "seed=1,2,1"], "the same run"),
+        (["repeats=2", "hydra.run.dir=mine"], "hydra.sweep.dir='mine'"),
+    ],
+)
+def test_a_sweep_counts_no_run_twice_and_lands_where_it_says(tmp_path, cli, more, message):
+    done = cli("train", "model=fc_net", "data=H", "dataset.genes=100", *more, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_folds_of_simulated_genes_are_refused(tmp_path, cli):
     done = cli("train", "folds=3", cwd=tmp_path)
     assert (done.returncode, "simulated genes have no folds" in done.stderr) == (2, True)

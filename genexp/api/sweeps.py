@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from genexp.api.training import TRAIN, TrainConfig, relative
 from genexp.api.watching import Board
 from genexp.config.compose import Command, Composed, compose_parsed, compose_words, composed
 from genexp.config.conf import groups
-from genexp.config.words import Words
+from genexp.config.words import Words, quoted
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.folds import no_folds, number_of_folds
 from genexp.errors import UserError
@@ -112,6 +113,9 @@ def asked(
     if config.resume:
         return None
     words = expanded(composed)
+    if words.multirun and "hydra.run.dir" in words.keys:
+        what, hint = "a sweep has a directory of its own", f"hydra.sweep.dir={quoted(composed.run_dir)}"
+        raise UserError(what, received="hydra.run.dir", hint=hint)
     return plan(composed, words, check, directory) if words.multirun else None
 
 
@@ -155,6 +159,9 @@ def plan(
         check(compose_parsed(TRAIN, words, overrides).config)
     launcher, searches = launcher_words(composed), _choices(composed)["sweeper"] != "basic"
     combinations = [] if any(o.is_interval_sweep() for o in words.overrides) else list(words.combinations())
+    if twice := [found for found, times in Counter(combinations).items() if times > 1]:
+        what, hint = "two jobs of the sweep would be the same run", "name each value once"
+        raise UserError(what, received=" ".join(kept(twice[0])), hint=hint)
     names = _directories(TRAIN, words, combinations)
     jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
     raw = list(words.raw) if searches else None
@@ -211,7 +218,7 @@ def _directories(command: Command[Any], words: Words, combinations: Sequence[tup
         OmegaConf.set_readonly(whole.hydra, False)
         whole.hydra.job.num, whole.hydra.job.id = number, str(number)
         names.append(str(whole.hydra.sweep.subdir))
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         hint = "begin it with the number of the job: 'hydra.sweep.subdir=${hydra.job.num}-...'"
         raise UserError("two jobs would have one directory", where="hydra.sweep.subdir", received=twice, hint=hint)

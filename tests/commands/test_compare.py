@@ -162,6 +162,9 @@ def test_runs_without_results_are_in_no_mean(make):
     (make.root / "results").mkdir()
     (make.root / "results" / "metrics.json").write_text("{}")  # an evaluation is no run
     found = genexp.compare(make.root)
+    (make.root / "0" / ".hydra").mkdir()
+    (make.root / "0" / ".hydra" / "config.yaml").touch()
+    assert len(genexp.compare(f"{make.root}/**").content["left_out"]) == 4, "hidden folders are no runs"
     assert found.content["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
     left_out = [entry["status"] for entry in found.content["left_out"]]
     assert left_out == ["not started", "collapsed", "failed", "interrupted"]
