@@ -25,7 +25,7 @@ from genexp.evaluation.comparison import compare_folds, compare_runs
 from genexp.evaluation.metrics import bootstrap_r2, r2
 
 LEVEL = 0.05
-#: Fewer than genexp takes, which makes little difference here and saves three quarters of the time.
+#: Fewer than genexp takes, which saves half of the time and more; docs/compare.md has the shares with both.
 comparison.RESAMPLES = 500
 
 

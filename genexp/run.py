@@ -409,3 +409,9 @@ def died_early(directory: str | Path) -> list[str] | None:
 def unreadable(path: Path, reason: str) -> UserError:
     """Return the error for a damaged file of a run directory."""
     return UserError(UNREADABLE, where=path, received=reason, hint=COPY_AGAIN)
+
+
+def damage(error: UserError) -> str:
+    """Return in short, as the status of a run among others, why it cannot be read."""
+    reason = error.received if error.what == UNREADABLE else error.what.splitlines()[0]
+    return f"cannot be read ({Path(str(error.where)).name}: {reason})" if error.where else f"cannot be read ({reason})"

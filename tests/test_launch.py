@@ -207,6 +207,20 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(words, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["-m", "seed=1,2,1"], "the same run"),
+        (["repeats=2", "hydra.run.dir=mine"], "hydra.sweep.dir='mine'"),
+    ],
+)
+def test_a_sweep_counts_no_run_twice_and_lands_where_it_says(tmp_path, cli, more, message):
+    done = cli("train", "model=fc_net", "data=H", "dataset.genes=100", *more, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_folds_of_simulated_genes_are_refused(tmp_path, cli):
     done = cli("train", "folds=3", cwd=tmp_path)
     assert (done.returncode, "simulated genes have no folds" in done.stderr) == (2, True)
@@ -237,13 +251,37 @@ def test_a_resumed_sweep_keeps_its_settings(tmp_path, cli):
     assert "Traceback" not in done.stderr
 
 
+def test_a_resume_takes_up_what_the_first_command_gave(words, tmp_path, cli, instantly):
+    """jobs= and --config-dir are those of the record; of a launcher it says that it is not taken up."""
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\ntraining:\n  patience: 7\n")
+    mine = ["--config-dir", "mine", "experiment=own"]
+    assert cli(*words, *mine, "repeats=2", "jobs=1", cwd=tmp_path).returncode == 0
+    path = tmp_path / "sweep" / "sweep.yaml"
+    for given, message in (([], "2 jobs, 1 at a time"), (["jobs=2"], "2 jobs, 2 at a time")):
+        done = cli("train", f"resume={tmp_path / 'sweep'}", *given, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert message in done.stdout
+        assert yaml.safe_load(path.read_text())["at_once"] == 1
+    record = yaml.safe_load(path.read_text())
+    record |= {"at_once": 0, "typed": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]}
+    path.write_text(yaml.safe_dump(record))
+    done = cli("train", f"resume={tmp_path / 'sweep'}", cwd=tmp_path)
+    assert "at a time" in done.stdout, "a sweep that was recorded alone is run"
+    assert "hydra/launcher=joblib hydra.launcher.n_jobs=2" in " ".join((done.stdout + done.stderr).split())
+
+
 @pytest.mark.integration
 def test_a_single_run_that_died_early_is_started_again_by_resume(words, tmp_path, cli):
     run = tmp_path / "run"
     (run / ".hydra").mkdir(parents=True)
     started = [word for word in words[1:] if not word.startswith("hydra")]
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "own.yaml").write_text("# @package _global_\n")
+    started.append("experiment=own")
     (run / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump([*started, "seed=4", "hydra.run.dir=run"]))
     (run / "train.log").touch()
-    done = cli("train", f"resume={run}", cwd=tmp_path)
+    assert "found with --config-dir DIR" in cli("train", f"resume={run}", cwd=tmp_path).stderr
+    done = cli("train", "--config-dir", "mine", f"resume={run}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert metrics(run)["seed"] == 4

@@ -92,7 +92,7 @@ def rows_of(name: str, comparison: Path) -> list[dict]:
             for label, metrics in labels.items():
                 r2 = metrics["r2"]
                 interval = {key: "" if r2[key] is None else round(r2[key], 4) for key in ("low", "high")}
-                alone = group["ensemble_r2"] if len(labels) == 1 else None
+                alone = group["ensemble_labels"].get(label, group["ensemble_r2"])
                 ensemble = "" if alone is None else round(alone, 4)
                 rows.append({**about, "label": label, "r2": round(r2["mean"], 4), **interval, "ensemble": ensemble})
     return rows

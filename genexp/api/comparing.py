@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,14 @@ from genexp.api.found import find_runs
 from genexp.api.groups import Group, Member, group_members, read_member
 from genexp.api.runs import Run
 from genexp.errors import UserError
+from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
-from genexp.evaluation.comparison_report import as_markdown, groups_frame, runs_frame, tables, tests_frame
-from genexp.evaluation.metrics import mean_r2
+from genexp.evaluation.comparison_report import LISTED, as_markdown, groups_frame, runs_frame, tables, tests_frame
+from genexp.evaluation.metrics import by_label, mean_r2, r2
 from genexp.evaluation.repeats import plain, summaries
 from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
-from genexp.run import UNREADABLE, RunDirectory, read_metrics, unreadable
+from genexp.run import RunDirectory, damage, read_metrics, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 #: Fewer test genes say too little of r2 for a test.
 FEWEST_GENES = 30
+#: Predictions of baselines for the test genes, (n, labels) float64, by name and blocks.
+Beside = Mapping[tuple[str, str], np.ndarray]
 #: r2 in metrics.json and r2 of predictions.csv agree but for the order of sums.
 _ROUNDING = 1e-6
 
@@ -67,6 +71,7 @@ class Row:
     """What is compared: a group of runs, or a baseline, with metrics and test genes of each member.
 
     `predictions` are those of each member for the test genes, (n, labels) float64; empty where a baseline has none.
+    `beside` are likewise those of the baselines of each member, by name and blocks.
     """
 
     name: str
@@ -77,6 +82,7 @@ class Row:
     genes: tuple[Genes, ...]
     predictions: tuple[np.ndarray, ...]
     labels: Mapping[Genes, np.ndarray]
+    beside: tuple[Beside, ...] = ()
     baseline: bool = False
 
     def by_fold(self) -> list[list[int]]:
@@ -132,7 +138,7 @@ class Comparison:
 
     def show(self) -> None:
         """Print tables and notes."""
-        for part in tables(self.content):
+        for part in tables(self.content, LISTED):
             if isinstance(part, str):
                 console.say(part)
             else:
@@ -195,10 +201,11 @@ def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], lis
             status = metrics.get("status", "not finished")
             tested = "test" in metrics.get("best", {})
             if status == "completed" and run.predictions.is_file() and tested:
+                read_description(run)  # without it the run would be a group of its own
                 completed.append(read_member(run.path))
                 continue
         except UserError as error:
-            left_out.append({"directory": str(run.path), "status": _damage(error), "group": ""})
+            left_out.append({"directory": str(run.path), "status": damage(error), "group": ""})
             continue
         if status == "completed":
             status = "without predictions.csv" if tested else "not tested"
@@ -215,48 +222,73 @@ def _grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], lis
     return groups, left_out
 
 
-def _damage(error: UserError) -> str:
-    """Return as a status why a run cannot be read."""
-    reason = error.received if error.what == UNREADABLE else error.what.splitlines()[0]
-    return f"cannot be read ({Path(str(error.where or '')).name}: {reason})"
-
-
 def _row(group: Group, left_out: list[dict[str, str]]) -> Row | None:
     """Return a group with its predictions; members that cannot be read are left out, and None if all are."""
-    members, genes, predictions, labels = [], [], [], {}
+    members, genes, predictions, labels, beside = [], [], [], {}, []
     for member in group.members:
         try:
-            found, mine, values = _read(member)
+            found, mine, values, others = _read(member)
         except UserError as error:
-            left_out.append({"directory": str(member.run.path), "status": _damage(error), "group": group.name})
+            left_out.append({"directory": str(member.run.path), "status": damage(error), "group": group.name})
             continue
         members.append(member)
         genes.append(found)
         predictions.append(values)
         labels[found] = mine
+        beside.append(others)
     if not members:
         return None
     config = members[0].config
     metrics = tuple(member.metrics["best"]["test"] for member in members)
     whole = (group.name, config.model.name, config.data.name, tuple(members), metrics, tuple(genes))
-    return Row(*whole, tuple(predictions), labels)
+    return Row(*whole, tuple(predictions), labels, tuple(beside))
 
 
-def _read(member: Member) -> tuple[Genes, np.ndarray, np.ndarray]:
-    """Return the genes of a run, and labels and predictions of its test genes, (n, labels) float64 each."""
+def _read(member: Member) -> tuple[Genes, np.ndarray, np.ndarray, Beside]:
+    """Return the genes of a run; labels and predictions of its test genes, (n, labels) float64; those of baselines."""
     path, described = member.run.predictions, read_description(member.run)
     table = Run(member.run.path).predictions
     columns, number = prediction_columns(described.labels), len(described.labels)
+    values = _of_test(path, table, columns)
     with damage_reported(lambda error: unreadable(path, in_short(error))):
-        test = table[table["split"] == "test"]
-        values = test[columns].to_numpy(np.float64)
         digests = {split: _digest(table[table["split"] == split], columns[:number]) for split in ("test", "valid")}
     labels, predictions = values[:, :number], values[:, number:]
-    stored = member.metrics["best"]["test"]["r2"]
-    if not len(test) or abs(mean_r2(labels, predictions) - stored) > _ROUNDING:
-        raise unreadable(path, f"its test r2 is not that of {member.run.metrics.name}, {stored:.6f}")
-    numbers = tuple(described.genes.items())
-    return Genes(described.labels, described.unit, numbers, member.fold, **digests), labels, predictions
+    _check_r2(path, labels, predictions, member.metrics["best"])
+    genes = Genes(described.labels, described.unit, tuple(described.genes.items()), member.fold, **digests)
+    return genes, labels, predictions, _baselines_of(member, labels, described.labels)
+
+
+def _baselines_of(member: Member, labels: np.ndarray, names: Sequence[str]) -> Beside:
+    """Return the predictions of the baselines of a run; those of shuffled labels are not written."""
+    path, found = member.run.baselines, {}
+    if not path.is_file():
+        return {}
+    table = Run(member.run.path).baselines
+    for each in member.metrics.get("baselines", ()):
+        if not each["name"].startswith(SHUFFLED):
+            values = _of_test(path, table, prediction_columns(names, [f"{each['name']}_{each['data']}"]))
+            _check_r2(path, labels, values, each["best"])
+            found[each["name"], each["data"]] = values
+    return found
+
+
+def _of_test(path: Path, table: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Return columns of the test genes in the table of a file, (n, columns) float64."""
+    if missing := [column for column in ("gene", "split", *columns) if column not in table]:
+        raise unreadable(path, f"no column {missing[0]}")
+    with damage_reported(lambda error: unreadable(path, in_short(error))):
+        return table.loc[table["split"] == "test", list(columns)].to_numpy(np.float64)
+
+
+def _check_r2(path: Path, labels: np.ndarray, predictions: np.ndarray, best: Mapping[str, Any]) -> None:
+    """Raise a UserError unless a table has the predictions whose metrics, by split, stand in metrics.json."""
+    stored = best["test"]["r2"]
+    if not len(predictions) or len(labels) != len(predictions):
+        raise unreadable(path, f"{len(predictions)} test genes, of {len(labels)}" if len(labels) else "no test genes")
+    with damage_reported(lambda error: unreadable(path, in_short(error))):
+        same = abs(mean_r2(labels, predictions) - stored) <= _ROUNDING
+    if not same:
+        raise unreadable(path, f"its test r2 is not that of metrics.json, {stored:.6f}")
 
 
 def _digest(rows: pd.DataFrame, labels: Sequence[str]) -> str:
@@ -310,24 +342,14 @@ def _baseline(row: Row, name: str, data: str) -> Row | None:
             if best is not None:
                 members.append(row.members[place])
                 metrics.append(best)
-                predictions += _baseline_predictions(row.members[place], f"{name}_{data}")
+                predictions += [row.beside[place][name, data]] if (name, data) in row.beside[place] else []
                 break
     genes = folds_of(row.genes)
     if len(members) < len(genes):
         return None
-    return Row(row.name, name, data, tuple(members), tuple(metrics), genes, tuple(predictions), row.labels, True)
-
-
-def _baseline_predictions(member: Member, column: str) -> list[np.ndarray]:
-    """Return the predictions of a baseline for the test genes, (n, labels), in a list; none without baselines.csv."""
-    path = member.run.baselines
-    if not path.is_file():
-        return []
-    columns = prediction_columns(read_description(member.run).labels, [column])
-    table = Run(member.run.path).baselines
-    with damage_reported(lambda error: unreadable(path, in_short(error))):
-        known = set(columns) <= set(table)  # those of shuffled labels are not written
-        return [table.loc[table["split"] == "test", columns].to_numpy(np.float64)] if known else []
+    return Row(
+        row.name, name, data, tuple(members), tuple(metrics), genes, tuple(predictions), row.labels, baseline=True
+    )
 
 
 def _set(genes: tuple[Genes, ...], rows: Sequence[Row]) -> dict[str, Any]:
@@ -352,15 +374,17 @@ def _set(genes: tuple[Genes, ...], rows: Sequence[Row]) -> dict[str, Any]:
 
 def _is_alone(data: str, model: str) -> bool:
     """Tell whether a group, or baseline, shows what T predicts alone; one of shuffled labels does not."""
-    return data == "T" and not model.startswith("shuffled")
+    return data == "T" and not model.startswith(SHUFFLED)
 
 
 def _group(row: Row) -> dict[str, Any]:
     """Return the content of one group."""
     values, config = row.values(), row.members[0].config
-    single = row.genes[0].fold is None and len(row.predictions) > 1
     published = None if row.baseline or not config.experiment else config.experiment.model_dump(mode="json")
-    ensemble = float(mean_r2(row.labels[row.genes[0]], np.mean(row.predictions, axis=0))) if single else None
+    ensemble: dict[str, float] = {}
+    if row.genes[0].fold is None and len(row.predictions) > 1:
+        pairs = by_label(row.labels[row.genes[0]], np.mean(row.predictions, axis=0))
+        ensemble = {name: r2(*pair) for name, pair in zip(row.genes[0].labels, pairs, strict=True)}
     return {
         "name": row.name,
         "model": row.model,
@@ -377,7 +401,8 @@ def _group(row: Row) -> dict[str, Any]:
             for member, genes, found in zip(row.members, row.genes, row.metrics, strict=True)
         ],
         "metrics": plain(summaries(values)),
-        "ensemble_r2": ensemble,
+        "ensemble_r2": fmean(ensemble.values()) if ensemble else None,
+        "ensemble_labels": ensemble if len(ensemble) > 1 else {},
         "published": published,
     }
 

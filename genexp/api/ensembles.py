@@ -21,7 +21,7 @@ from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import mean_and_sd, plain, summaries
-from genexp.run import find_run, runs_inside
+from genexp.run import damage, find_run, runs_inside
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
     from genexp.evaluation.report import Evaluated
+
+#: How runs end that can be members.
+WITH_RESULTS = ("completed", "imported")
 
 
 class Predicted(NamedTuple):
@@ -46,22 +49,22 @@ class Ensemble(Using):
     ----------
     runs
         A directory that holds run directories, such as that of a sweep; a pattern; or a list of run directories. Of a
-        directory or pattern, runs without results are left out with a warning.
+        directory or pattern, runs without results, or that cannot be read, are left out with a warning.
 
     Raises
     ------
     UserError
-        If there are fewer than two runs, if a run of a list has no results, or if the runs differ in blocks, labels, or
-        names or scales of either.
+        If there are fewer than two runs, if a run of a list has no results or is damaged, or if the runs differ in
+        blocks, labels, or names or scales of either.
     """
 
     def __init__(self, runs: str | Path | Iterable[str | Path]) -> None:
         named = [runs] if isinstance(runs, str | Path) else list(runs)
         found, begun = find_runs(named, "run_dir")
-        every = [Run(path) for path in found]
-        usable = [run for run in every if run.metrics.get("status") in ("completed", "imported")]
+        every = {run: _status(run, among_many=len(named) == 1) for run in map(Run, found)}
+        usable = [run for run, status in every.items() if status in WITH_RESULTS]
         unusable = dict.fromkeys(begun, "not started")
-        unusable |= {run.path: run.metrics.get("status", "not finished") for run in every if run not in usable}
+        unusable |= {run.path: status for run, status in every.items() if run not in usable}
         for path, status in unusable.items():
             if len(named) > 1:
                 what, hint = "a member of the ensemble has no results", "leave it out"
@@ -173,6 +176,19 @@ def open_runs(named: Sequence[str]) -> Run | Ensemble:
     if len(named) > 1 or holds_runs or (has_magic(named[0]) and not place.exists()):
         return Ensemble(named)
     return Run(find_run(place).path)
+
+
+def _status(run: Run, *, among_many: bool) -> str:
+    """Return how a run ended, or, `among_many` in a directory, why it cannot be read; else that is an error."""
+    try:
+        status = str(run.metrics.get("status", "not finished"))
+        if status in WITH_RESULTS:
+            _made_for(run)
+        return status
+    except UserError as error:
+        if among_many:
+            return damage(error)
+        raise
 
 
 def _each(plans: Sequence[evaluation.Plan]) -> Iterator[Evaluated]:

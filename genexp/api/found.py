@@ -56,7 +56,8 @@ def _places(given: str, key: str) -> list[Path]:
     if not glob.has_magic(given):
         raise UserError("this directory does not exist", where=f"{key}={given}")
     matches = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
-    return sorted((match.resolve() for match in matches if match.is_dir()), key=_natural)
+    shown = (match for match in matches if match.is_dir() and (path.name[0] == "." or match.name[0] != "."))
+    return sorted((match.resolve() for match in shown), key=_natural)
 
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], ...]:

@@ -197,8 +197,9 @@ def _epochs(run: Run) -> pd.DataFrame | None:
     """Return the epochs of a run whose losses are finite; None where fewer than two make no curve."""
     if not run.files.history.is_file():
         return None
-    table = run.history
-    table = table.loc[np.isfinite(table[["loss", "val_loss", "val_r2"]].to_numpy(float)).all(axis=1)]
+    with damage_reported(lambda error: unreadable(run.files.history, in_short(error))):
+        table = run.history.astype({"epoch": int, "loss": float, "val_loss": float, "val_r2": float})
+        table = table.loc[np.isfinite(table[["loss", "val_loss", "val_r2"]].to_numpy()).all(axis=1)]
     return table if len(table) > 1 else None
 
 

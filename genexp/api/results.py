@@ -18,8 +18,8 @@ from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import Summary, plain, summaries
 from genexp.evaluation.sweep import groups_table, metrics_table, sweep_table
 from genexp.evaluation.tables import prediction_columns
-from genexp.files import write_atomically, write_csv, write_json
-from genexp.run import CHECKPOINTS, HELD_OUT, read_json, read_table, resume_command
+from genexp.files import damage_reported, in_short, write_atomically, write_csv, write_json
+from genexp.run import CHECKPOINTS, HELD_OUT, read_json, read_table, resume_command, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def out_of_fold(group: Group) -> pd.DataFrame | None:
     scales, tables = [_scales(member) for member in members], []
     unscale = None not in scales and any(each != scales[0] for each in scales)
     for member, own in zip(members, scales, strict=True):
-        table = Run(member.run.path).predictions
-        table = table[table["split"] == "test"].drop(columns="split")
+        table = _of_fold(member)
         if unscale:
             for column, (mean, sd) in zip(columns, 2 * (own or []), strict=True):
                 table[column] = table[column] * sd + mean
@@ -79,6 +78,14 @@ def out_of_fold(group: Group) -> pd.DataFrame | None:
         table.insert(1, "fold", member.fold)
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def _of_fold(member: Member) -> pd.DataFrame:
+    """Return genes, labels and predictions of the test genes of a run."""
+    table = Run(member.run.path).predictions
+    with damage_reported(lambda error: unreadable(member.run.predictions, in_short(error))):
+        columns = prediction_columns(_labels(member))
+        return table.loc[table["split"] == "test", ["gene", *columns]].astype(dict.fromkeys(columns, float))
 
 
 def _labels(member: Member) -> tuple[str, ...]:
@@ -163,7 +170,10 @@ def report(
     members = []
     for job in (job for job, (status, _) in outcomes.items() if status == "completed"):
         try:
-            members.append(read_member(job))
+            member = read_member(job)
+            if member.fold is not None and member.run.predictions.is_file():
+                _of_fold(member)
+            members.append(member)
         except UserError as error:  # a damaged file of one run hides no other run
             outcomes[job] = "failed", str(error)
     failed = {job: outcome for job, outcome in outcomes.items() if outcome[0] != "completed"}

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel, ConfigDict
@@ -20,7 +21,7 @@ from genexp.api.training import TRAIN, TrainConfig, relative
 from genexp.api.watching import Board
 from genexp.config.compose import Command, Composed, compose_parsed, compose_words, composed
 from genexp.config.conf import groups
-from genexp.config.words import Words
+from genexp.config.words import Words, quoted
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.folds import no_folds, number_of_folds
 from genexp.errors import UserError
@@ -48,12 +49,14 @@ class RecordedJob(BaseModel):
 class SweepRecord(Record):
     """The content of sweep.yaml.
 
-    `raw` are the words for a sweeper of Hydra's that chooses the jobs itself. A launcher is not recorded: it is chosen
-    where the sweep is run, and its keys may hold commands for a shell.
+    `raw` are the words for a sweeper of Hydra's that chooses the jobs itself. `at_once` is ``jobs`` as it was given. A
+    launcher is not taken up by a resume: it is chosen where the sweep is run, and its keys may hold commands for a
+    shell.
     """
 
     command: str
     raw: list[str] | None
+    at_once: int | Literal["auto"] = "auto"
     jobs: list[RecordedJob]
 
 
@@ -110,6 +113,9 @@ def asked(
     if config.resume:
         return None
     words = expanded(composed)
+    if words.multirun and "hydra.run.dir" in words.keys:
+        what, hint = "a sweep has a directory of its own", f"hydra.sweep.dir={quoted(composed.run_dir)}"
+        raise UserError(what, received="hydra.run.dir", hint=hint)
     return plan(composed, words, check, directory) if words.multirun else None
 
 
@@ -153,12 +159,15 @@ def plan(
         check(compose_parsed(TRAIN, words, overrides).config)
     launcher, searches = launcher_words(composed), _choices(composed)["sweeper"] != "basic"
     combinations = [] if any(o.is_interval_sweep() for o in words.overrides) else list(words.combinations())
+    if twice := [found for found, times in Counter(combinations).items() if times > 1]:
+        what, hint = "two jobs of the sweep would be the same run", "name each value once"
+        raise UserError(what, received=" ".join(kept(twice[0])), hint=hint)
     names = _directories(TRAIN, words, combinations)
     jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
     raw = list(words.raw) if searches else None
-    record = SweepRecord(**Record.of(words), command=TRAIN.name, raw=raw, jobs=jobs)
-    hardware = composed.config.hardware
-    shares = Shares.of(len(jobs), composed.config.jobs, hardware.name, hardware.devices)
+    at_once, hardware = composed.config.jobs, composed.config.hardware
+    record = SweepRecord(**Record.of(words), command=TRAIN.name, raw=raw, at_once=at_once, jobs=jobs)
+    shares = Shares.of(len(jobs), at_once, hardware.name, hardware.devices)
     return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares, () if searches else launcher)
 
 
@@ -209,7 +218,7 @@ def _directories(command: Command[Any], words: Words, combinations: Sequence[tup
         OmegaConf.set_readonly(whole.hydra, False)
         whole.hydra.job.num, whole.hydra.job.id = number, str(number)
         names.append(str(whole.hydra.sweep.subdir))
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         hint = "begin it with the number of the job: 'hydra.sweep.subdir=${hydra.job.num}-...'"
         raise UserError("two jobs would have one directory", where="hydra.sweep.subdir", received=twice, hint=hint)
@@ -239,9 +248,13 @@ def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
             expected = f"0 to {len(record.jobs) - 1}"
             raise UserError("the sweep has no such job", where=path, expected=expected, received=f"job={config.job}")
         return Sweep(record, path, Shares(1, 1), job=config.job)
-    hardware = compose_words(TRAIN, record.jobs[0].words if record.jobs else []).config.hardware
-    shares = Shares.of(len(record.jobs), config.jobs, hardware.name, hardware.devices)
-    return Sweep(record, path, shares, launcher_words(composed))
+    hardware = compose_words(TRAIN, [*record.flags, *(record.jobs[0].words if record.jobs else [])]).config.hardware
+    at_once = config.jobs if "jobs" in keys else record.at_once or "auto"  # 0: so far none was to be run
+    shares, launcher = Shares.of(len(record.jobs), at_once, hardware.name, hardware.devices), launcher_words(composed)
+    theirs = [word for word in record.typed if word.startswith(("hydra/launcher=", "hydra.launcher."))]
+    if theirs and not launcher:
+        console.warn(f"the jobs run here, not through the launcher first chosen; to use it: {shlex.join(theirs)}")
+    return Sweep(record, path, shares, launcher)
 
 
 @contextmanager

@@ -71,4 +71,5 @@ def again(composed: Composed[TrainConfig], words: Sequence[str]) -> Composed[Tra
     """Return the config of a run that is started again in its directory, from its `words` and those given now."""
     given = [word for word in composed.words.single() if not word.startswith("resume=")]
     kept = [word for word in words if not word.startswith("hydra.run.dir=")]
-    return compose_words(TRAIN, [*kept, *given, f"hydra.run.dir={quoted(str(composed.config.resume))}"])
+    flags = ["--config-dir", composed.words.config_dir] if composed.words.config_dir else []
+    return compose_words(TRAIN, [*flags, *kept, *given, f"hydra.run.dir={quoted(str(composed.config.resume))}"])

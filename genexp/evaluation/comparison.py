@@ -147,10 +147,10 @@ def _tested(difference: float, parts: Sequence[tuple[float, int]]) -> Difference
     if variance == 0:  # the same predictions
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    from scipy import stats  # not at start-up
+    from scipy import special  # not at start-up; stats.t takes ten times as long
 
-    half = float(stats.t.ppf(0.975, freedom)) * variance**0.5
-    p = 2 * float(stats.t.sf(abs(difference) / variance**0.5, freedom))
+    half = float(special.stdtrit(freedom, 0.975)) * variance**0.5
+    p = 2 * float(special.stdtr(freedom, -abs(difference) / variance**0.5))
     return Difference(difference, difference - half, difference + half, p)
 
 

@@ -78,7 +78,8 @@ def _panel(axes: Axes, of_set: Content, label: str | None, several: bool) -> Non
         metrics = group["metrics"] if label is None else group["metrics"]["labels"][label]
         r2s = [run["r2"] if label is None else run["labels"][label] for run in group["runs"]]
         values += [*r2s, metrics["r2"]["mean"]]
-        values += _draw_group(axes, place, group, metrics["r2"], r2s, whole=label is None)
+        ensemble = group["ensemble_r2"] if label is None else group["ensemble_labels"].get(label)
+        values += _draw_group(axes, place, group, metrics["r2"], r2s, ensemble, whole=label is None)
     alone = next((group for group in groups if group["name"] == of_set["T_alone"]), None)
     if alone:
         found = alone["metrics"] if label is None else alone["metrics"]["labels"][label]
@@ -94,7 +95,7 @@ def _panel(axes: Axes, of_set: Content, label: str | None, several: bool) -> Non
 
 
 def _draw_group(
-    axes: Axes, place: int, group: Content, found: Content, r2s: Sequence[float], *, whole: bool
+    axes: Axes, place: int, group: Content, found: Content, r2s: Sequence[float], ensemble: float | None, *, whole: bool
 ) -> list[float]:
     """Draw one group; return the values that the axis must hold beside its runs and mean."""
     baseline, published, more = group["kind"] == "baseline", group["published"], []
@@ -110,9 +111,9 @@ def _draw_group(
         axes.plot([found["low"], found["high"]], [place] * 2, color=color, linewidth=1.2, zorder=4)
         more += [max(0, found["low"]), min(1, found["high"])]
     axes.plot(found["mean"], place, "s" if baseline else "o", color=color, markersize=4.6, zorder=5)
-    if group["ensemble_r2"] is not None and whole:
-        axes.plot(group["ensemble_r2"], place, "D", markerfacecolor="white", color=BLUE, markersize=4, zorder=4)
-        more.append(group["ensemble_r2"])
+    if ensemble is not None:
+        axes.plot(ensemble, place, "D", markerfacecolor="white", color=BLUE, markersize=4, zorder=4)
+        more.append(ensemble)
     return more
 
 

@@ -38,8 +38,8 @@ class Cells:
         table.add_column(self.columns[0], max_width=self.width, overflow="fold")
         for column in self.columns[1:]:
             table.add_column(column, justify="right", no_wrap=True)
-        for row in self.rows[:LISTED]:
-            table.add_row(*row)
+        for name, *row in self.rows[:LISTED]:
+            table.add_row(_broken(name, self.width), *row)
         if len(self.rows) > LISTED:
             table.add_row(f"{len(self.rows) - LISTED} more: with out=DIR")
         return table
@@ -51,15 +51,22 @@ class Cells:
         return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
 
 
-def tables(content: Content) -> Iterator[Cells | str]:
-    """Yield the tables of a comparison, and the sentences between and after them."""
+def _broken(name: str, width: int) -> str:
+    """Return a name with a line break within each word that is wider, behind a key's group: it reads better so."""
+    return " ".join(word if len(word) <= width else word.replace(".", ".\n", 1) for word in name.split(" "))
+
+
+def tables(content: Content, most: int | None = None) -> Iterator[Cells | str]:
+    """Yield the tables of a comparison, and the sentences between and after them; of the latter at most `most` each."""
     for each in content["sets"]:
         yield f"set {each['set']}: {described(each)}"
         yield _groups(each)
         yield from (f"published: {line}" for line in _published(each))
         yield from _tests(each)
-    yield from (f"in no mean and no test: {line}" for line in _left_out(content))
-    yield from content["notes"]
+    for lines in ([f"in no mean and no test: {line}" for line in _left_out(content)], content["notes"]):
+        yield from lines[:most]
+        if most is not None and len(lines) > most:
+            yield f"{len(lines) - most} more lines: with out=DIR"
 
 
 def _left_out(content: Content) -> Iterator[str]:
@@ -92,7 +99,7 @@ def _groups(of_set: Content) -> Cells:
         name = " ".join([*([numbers[group["name"]]] if numbers else []), group["name"]])
         rows.append([name, *_summary(group["metrics"]["r2"]), _number(ensemble), _number(above, "+.3f")])
         for label, metrics in group["metrics"].get("labels", {}).items():
-            rows.append([f"  {label}", *_summary(metrics["r2"]), "", ""])
+            rows.append([f"  {label}", *_summary(metrics["r2"]), _number(group["ensemble_labels"].get(label)), ""])
     kept = [n for n, _ in enumerate(columns) if n < 5 or any(row[n] for row in rows)]
     title = "mean Pearson r² of the labels" if several else "Pearson r² of the test genes"
     return Cells(title, [columns[n] for n in kept], [[row[n] for n in kept] for row in rows])
@@ -129,10 +136,12 @@ def _published(of_set: Content) -> Iterator[str]:
 
 
 def _tests(of_set: Content) -> Iterator[Cells | str]:
-    """Yield the table of tests of each label, the smallest p first."""
+    """Yield the table of tests of each label, the smallest p first; before all, those of groups that are listed."""
     found, numbers = of_set["tests"], _numbers(of_set)
+    shown = {group["name"] for group in of_set["groups"][:LISTED]}
     for label in dict.fromkeys(test["label"] for test in found):
-        own = sorted((test for test in found if test["label"] == label), key=lambda test: test["p_holm"])
+        own = [test for test in found if test["label"] == label]
+        own.sort(key=lambda test: (not {test["first"], test["second"]} <= shown, test["p_holm"], test["p"]))
         rows = [
             [
                 _pair(test, numbers),
@@ -166,7 +175,10 @@ def as_markdown(content: Content) -> str:
 
 
 def groups_frame(content: Content) -> pd.DataFrame:
-    """Return a row for each set, group, label and metric; the label of the mean over several labels is ``mean``."""
+    """Return a row for each set, group, label and metric; the label of the mean over several labels is ``mean``.
+
+    ``ensemble`` is r2 of the mean prediction.
+    """
     rows: list[dict[str, Any]] = []
     for of_set in content["sets"]:
         for group in of_set["groups"]:
@@ -175,6 +187,7 @@ def groups_frame(content: Content) -> pd.DataFrame:
             head = {"set": of_set["set"]} | {key: group[key] for key in ("name", "model", "data", "kind")}
             for label, metrics in of_label.items():
                 own = {name: summary for name, summary in metrics.items() if name != "labels"}
+                own["r2"] = {**own["r2"], "ensemble": group["ensemble_labels"].get(label, group["ensemble_r2"])}
                 rows += [{**head, "label": label, "metric": name, **summary} for name, summary in own.items()]
     return _frame(rows)
 

@@ -70,15 +70,17 @@ def test_each_seed_has_its_out_of_fold_metrics(folds, tmp_path):
 
 
 def test_a_damaged_run_hides_no_other(folds, tmp_path, capsys):
-    folds((1.0, 1.0, 1.0))
+    folds((1.0,) * 5)
     (tmp_path / "2-0" / "config.yaml").write_text("{")
     (tmp_path / "3-0" / "metrics.json").write_text("{")
+    (tmp_path / "4-0" / "predictions.csv").write_text("gene,split\n1,test\n")
+    (tmp_path / "5-0" / "predictions.csv").write_text("gene,split,label,prediction\n1,test,0.1,x\n")
     jobs = sorted(tmp_path.iterdir())
     assert report(tmp_path, jobs, "genexp train ...") == 2
     out = capsys.readouterr().out
-    assert out.count("a file of the run directory cannot be read") == 2
-    assert "1 of 3 runs completed" in out
+    assert out.count("a file of the run directory cannot be read") == 4
+    assert "1 of 5 runs completed" in out
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert [group["runs"] for group in summary["groups"]] == [["1-0"]]
-    assert [*summary["without_result"]] == ["2-0", "3-0"]
+    assert [*summary["without_result"]] == ["2-0", "3-0", "4-0", "5-0"]
     assert not (tmp_path / "out_of_fold.csv").exists()

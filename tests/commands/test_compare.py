@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -57,6 +58,8 @@ class Maker:
         truth = {split: of_genes.normal(size=(GENES, len(labels))) for split in ("valid", "test")}
         rng = np.random.default_rng((1, seed, *name.encode()))
         found = self.predicted(truth, noise, rng)
+        for values in truth.values():
+            values[: GENES // 3, 1:] = np.nan
         columns = (
             ["label", "prediction"]
             if len(labels) == 1
@@ -159,6 +162,9 @@ def test_runs_without_results_are_in_no_mean(make):
     (make.root / "results").mkdir()
     (make.root / "results" / "metrics.json").write_text("{}")  # an evaluation is no run
     found = genexp.compare(make.root)
+    (make.root / "0" / ".hydra").mkdir()
+    (make.root / "0" / ".hydra" / "config.yaml").touch()
+    assert len(genexp.compare(f"{make.root}/**").content["left_out"]) == 4, "hidden folders are no runs"
     assert found.content["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
     left_out = [entry["status"] for entry in found.content["left_out"]]
     assert left_out == ["not started", "collapsed", "failed", "interrupted"]
@@ -167,14 +173,31 @@ def test_runs_without_results_are_in_no_mean(make):
 
 
 @pytest.mark.parametrize(
-    ("file", "content"), [("metrics.json", ""), ("config.yaml", "["), ("environment.json", ""), ("predictions.csv", "")]
+    ("file", "damage"),
+    [
+        *(("metrics.json", ""), ("config.yaml", "["), ("environment.json", ""), ("environment.json", None)),
+        *(("predictions.csv", ""), ("predictions.csv", "gene,split\n"), ("predictions.csv", (r"[^,]+$", "nan"))),
+        *(("baselines.csv", ""), ("baselines.csv", "gene,split,label,boosting_T\n"), ("baselines.csv", b"\xff")),
+        *(
+            ("baselines.csv", ("ridge_T", "ridge")),
+            ("baselines.csv", (r"\n.*\Z", "")),
+            ("baselines.csv", (r"0\.", "1.")),
+        ),
+    ],
 )
-def test_a_damaged_run_is_listed_apart_with_its_reason(make, file, content):
+def test_a_damaged_run_is_listed_apart_with_its_reason(make, file, damage):
     for seed in range(3):
-        make(f"{seed}", *T, seed=seed)
-    (make.root / "1" / file).write_text(content)
+        make(f"{seed}", *T, seed=seed, baselines=[("ridge", "T", 1.0)])
+    path = make.root / "1" / file
+    if damage is None:
+        path.unlink()
+    elif isinstance(damage, tuple):
+        path.write_text(re.sub(*damage, path.read_text().strip(), flags=re.MULTILINE))
+    else:
+        path.write_bytes(damage if isinstance(damage, bytes) else damage.encode())
     found = genexp.compare(make.root).content
-    assert found["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
+    counted = {group["name"]: group["metrics"]["r2"]["n"] for group in found["sets"][0]["groups"]}
+    assert counted == {"fc_net T": 2, "ridge T": 1}
     (entry,) = found["left_out"]
     assert entry["directory"] == str(make.root / "1")
     assert entry["status"].startswith(f"cannot be read ({file}: ")
@@ -264,6 +287,20 @@ def test_each_label_has_its_own_tests_and_panel(make):
         make(f"pht-{seed}", *PHT, seed=seed, labels=("liver", "heart"))
     found = genexp.compare(make.root)
     assert found.tests["label"].tolist() == ["mean", "liver", "heart"]
+    group = found.content["sets"][0]["groups"][0]
+    tables = [genexp.open_run(run["directory"]).predictions.query("split == 'test'") for run in group["runs"]]
+    ensemble = {}
+    for label in ("liver", "heart"):
+        known = tables[0][f"label_{label}"].notna()  # a third is missing
+        mean = np.mean([table[f"prediction_{label}"] for table in tables], axis=0)
+        ensemble[label] = np.corrcoef(tables[0][f"label_{label}"][known], mean[known])[0, 1] ** 2
+    assert group["ensemble_labels"] == pytest.approx(ensemble)
+    ensemble = {"mean": group["ensemble_r2"], **ensemble}
+    assert group["ensemble_r2"] == pytest.approx((ensemble["liver"] + ensemble["heart"]) / 2)
+    rows = found.groups.query("metric == 'r2' and model == 'fc_net'")
+    assert dict(zip(rows["label"], rows["ensemble"], strict=True)) == pytest.approx(ensemble)
+    assert found.groups.query("metric != 'r2'")["ensemble"].isna().all()
+    assert re.search(rf"  heart .* {ensemble['heart']:.3f}", text_of(found.content))
     assert set(found.groups.query("metric == 'r2'")["label"]) == {"mean", "liver", "heart"}
     text = draw(found.content, "svg").decode()
     assert text.count("Pearson r² on the test genes") == 3
@@ -288,6 +325,23 @@ def test_the_tables_fit_80_columns(make):
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     assert re.search(r"^\d fc_net T", text, re.MULTILINE)  # names are long: they are numbered, and tests name numbers
     assert re.search(r"^1 - 2 ", text, re.MULTILINE)
+
+
+def test_many_groups_stay_readable(make, capsys):
+    first = make("0", *T, "training.learning_rate=0.125", noise=0.5)
+    for n in range(1, 25):
+        run = shutil.copytree(first, make.root / str(n))
+        (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("0.125", f"{n / 1000}"))
+        shutil.copytree(first, make.root / f"bad-{n}")
+        (make.root / f"bad-{n}" / "metrics.json").write_text(f"[{'0,' * n}")
+    found = genexp.compare(make.root)
+    found.show()
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("in no mean and no test") for line in lines) <= 20
+    pairs = [list(map(int, match.groups())) for line in lines if (match := re.match(r"(\d+) - (\d+) ", line))]
+    assert len(pairs) == 20
+    assert max(map(max, pairs)) <= 20, "tests between groups that the table above has"
+    assert any(line.startswith("learning_rate=0.0") for line in lines), "not broken within a word"
 
 
 def test_the_figure_is_the_same_file_again(make):

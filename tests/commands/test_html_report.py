@@ -159,10 +159,11 @@ def test_damaged_runs_do_not_stop_the_report_of_others(several, tmp_path, cli):
     for name in "abcd":
         shutil.copytree(several / name, tmp_path / "runs" / name)
     (tmp_path / "runs" / "b" / "metrics.json").write_text("")
-    (tmp_path / "runs" / "d" / "history.csv").write_text("")
-    done = cli("report", f"runs={tmp_path / 'runs'}")
-    assert done.returncode == 0, done.stderr
-    assert "d has no curve: " in done.stdout + done.stderr
+    for history in ("", "epoch,loss\n1,2\n2,1\n", "epoch,loss,val_loss,val_r2\n1,x,1,0\n"):
+        (tmp_path / "runs" / "d" / "history.csv").write_text(history)
+        done = cli("report", f"runs={tmp_path / 'runs'}")
+        assert done.returncode == 0, done.stderr
+        assert "d has no curve: " in done.stdout + done.stderr
     assert "cannot be read (metrics.json: " in (tmp_path / "runs" / "report.html").read_text()
 
 
