@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import GetCoreSchemaHandler as CoreHandler
@@ -120,3 +120,7 @@ PathTexts = Annotated[
     Field(min_length=1),
     BeforeValidator(listed_text, json_schema_input_type=PathText | list[PathText]),
 ]
+
+#: The keys of commands that use finished runs: which ones, and from which checkpoint of each.
+UsedRuns = Annotated[PathTexts, Field(description="the run; a list, or the directory of a sweep, is an ensemble")]
+Checkpoint = Annotated[Literal["best", "last"], Field(description="lowest validation loss, or last epoch")]

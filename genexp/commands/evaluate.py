@@ -15,7 +15,7 @@ from genexp.config.compose import Composed
 from genexp.dataset.config import OtherDataset
 from genexp.errors import UserError
 from genexp.evaluation.figure_formats import Formats
-from genexp.schema import PathText, PathTexts, Schema
+from genexp.schema import Checkpoint, PathText, Schema, UsedRuns
 from genexp.training.config import HardwareConfig
 
 ORDER = 20
@@ -31,8 +31,8 @@ EXAMPLES = (
 class Config(Schema):
     """The whole config of ``genexp evaluate``."""
 
-    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
-    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
+    run_dir: UsedRuns
+    checkpoint: Checkpoint
     split: Literal["all", "train", "valid", "test"] | None = Field(description="genes; null: validation and test")
     out: PathText | None = Field(description="folder for the results; null: inside the run directory")
     plots: Formats = Field(description="file formats of the plots: png, pdf, svg; one or a list; []: no plots")

@@ -10,7 +10,7 @@ from genexp.api.ensembles import open_runs
 from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.explain.config import Settings
-from genexp.schema import PathText, PathTexts
+from genexp.schema import PathText, UsedRuns
 from genexp.training.config import HardwareConfig
 
 ORDER = 27
@@ -26,7 +26,7 @@ EXAMPLES = (
 class Config(Settings):
     """The whole config of ``genexp explain``."""
 
-    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
+    run_dir: UsedRuns
     out: PathText | None = Field(description="folder for the results; null: RUN_DIR/explain")
     hardware: HardwareConfig
 

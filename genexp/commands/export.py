@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from genexp.api import exporting
 from genexp.api.training import relative
 from genexp.config.compose import Composed
 from genexp.run import find_run
-from genexp.schema import Lower, OneOf, PathText, Positive, Schema
+from genexp.schema import Checkpoint, Lower, OneOf, PathText, Positive, Schema
 
 ORDER = 60
 
@@ -27,7 +27,7 @@ class Config(Schema):
     """The whole config of ``genexp export``."""
 
     run_dir: PathText = Field(description="the run")
-    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
+    checkpoint: Checkpoint
     format: Annotated[str, OneOf(exporting.FORMATS), Lower] = Field(description="file format")
     out: PathText | None = Field(description="what to write; null: in export/ of the run")
     tolerance: Positive = Field(description="how far the answers may differ, in units of the label")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -13,7 +12,7 @@ from genexp.api.ensembles import Ensemble, open_runs
 from genexp.api.runs import Run
 from genexp.api.training import relative
 from genexp.config.compose import Composed
-from genexp.schema import PathText, PathTexts
+from genexp.schema import Checkpoint, PathText, UsedRuns
 from genexp.training.config import HardwareConfig
 
 ORDER = 25
@@ -31,8 +30,8 @@ EXAMPLES = (
 class Config(predicting.Request):
     """The whole config of ``genexp predict``."""
 
-    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
-    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
+    run_dir: UsedRuns
+    checkpoint: Checkpoint
     out: PathText = Field(description="table of predictions to write, .tsv or .parquet")
     hardware: HardwareConfig
 

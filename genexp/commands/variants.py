@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
@@ -12,7 +11,7 @@ from genexp.api import variant_carriers, variant_effects
 from genexp.api.ensembles import open_runs
 from genexp.api.training import relative
 from genexp.config.compose import Composed
-from genexp.schema import PathText, PathTexts
+from genexp.schema import Checkpoint, PathText, UsedRuns
 from genexp.training.config import HardwareConfig
 
 ORDER = 27
@@ -30,8 +29,8 @@ EXAMPLES = (
 class Config(variant_carriers.Request):
     """The whole config of ``genexp variants``."""
 
-    run_dir: PathTexts = Field(description="the run; a list, or the directory of a sweep, is an ensemble")
-    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
+    run_dir: UsedRuns
+    checkpoint: Checkpoint
     out: PathText = Field(description="table to write: .tsv or .parquet; or the VCF again: .vcf or .vcf.gz")
     hardware: HardwareConfig
 

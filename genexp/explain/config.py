@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from genexp.dataset.config import OtherDataset
 from genexp.evaluation.figure_formats import Formats
-from genexp.schema import Count, Index, OneOf, PathText, Schema
+from genexp.schema import Checkpoint, Count, Index, OneOf, PathText, Schema
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _list(value: Any) -> Any:
 class Settings(Schema):
     """What is explained, and how."""
 
-    checkpoint: Literal["best", "last"] = Field(description="lowest validation loss, or last epoch")
+    checkpoint: Checkpoint
     methods: Annotated[
         Annotated[list[Annotated[str, OneOf(tuple(METHODS))]], Field(min_length=1)] | None, BeforeValidator(_list)
     ] = Field(description=f"{', '.join(METHODS)}; null: those that the blocks of the run and motifs= allow")
