@@ -24,6 +24,8 @@ ORDER = 30
 
 #: Models to begin with, as they are chosen: the default, and those for promoters that are too short for it.
 MODELS = ((), ("model=legnet",), ("model=legnet", "model.pools=[1,1,1]"))
+#: The best model in docs/benchmark.md where promoters around a TSS were measured, all of fewer genes than this.
+SMALL, FEW_GENES = ("model=kmer_net",), 8000
 
 SHORT_FORMS = library.SHORT_FORMS
 
@@ -66,12 +68,17 @@ def run(composed: Composed[Config]) -> None:
 
 
 def training_command(out: Path, folds: bool) -> str:
-    """Return a command that trains on the dataset, ready to be pasted into a shell: the first of `MODELS` that can."""
+    """Return a command that trains on the dataset, ready to be pasted into a shell.
+
+    It has `SMALL` for promoters of few genes, else the first of `MODELS` that can read them.
+    """
     settings = {"root": str(out)} | ({"fold": 1} if folds else {})
-    blocks = inspect(folder_dataset(**settings), "").description.blocks
+    described = inspect(folder_dataset(**settings), "").description
+    blocks, few = described.blocks, described.tss is not None and described.genes["train"] < FEW_GENES
     root = str(out) if re.fullmatch(r"[\w./-]+", str(out), re.ASCII) else quoted(out)
     words = [f"data={blocks}", f"dataset.root={root}", *(["dataset.fold=1"] if folds else [])]
-    for model in MODELS if PROMOTER in blocks else (("model=fc_net",),):
+    models = ((SMALL, *MODELS) if few else MODELS) if PROMOTER in blocks else (("model=fc_net",),)
+    for model in models:
         whole = [*words[:1], *model, *words[1:]]
         with suppress(UserError):  # sequences that are too short for its pools
             check_run(compose_words(TRAIN, whole).config.run())
