@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.errors import UserError
 from genexp.models import InputShapes, build_model
+from genexp.models.layers.kmer_config import KmerConfig
 from genexp.porting.checkpoint import Checkpoint
 from genexp.porting.matching import check_kinds, our_side, spare_rows
 
@@ -61,6 +62,10 @@ class Stated(NamedTuple):
 
 def fitted_config(config: Any, checkpoint: Checkpoint) -> tuple[Any, list[str]]:
     """Return the ``model`` group with the sizes that the weights tell: embedding, vocabulary, attention."""
+    if config.branch:
+        hint = "use its run directory, or the folder of genexp export format=hub, in place of a run"
+        where = f"model={config.name}, model.branch={config.branch}"
+        raise UserError("a model with branches is none of the published and cannot be imported", where=where, hint=hint)
     found: dict[str, int] = {}
     shapes = [(layer.kind, layer.shapes) for layer in checkpoint.layers]
     norms = [shape["moving_mean"] for kind, shape in shapes if kind == "batch normalization"]
@@ -91,10 +96,11 @@ def input_shapes(
         return InputShapes(None, widths, None, labels=labels)
     if not hasattr(config, "chunk"):
         return InputShapes((length,), widths, labels=labels)
-    if vectors is not None or config.embedding.kind in ("counts", "learned"):
-        found = None if vectors is None else vectors.vectors
-        return InputShapes((length // config.chunk, 4**config.k), widths, "kmers", found, labels)
-    return InputShapes((length // config.chunk, config.embed_dim), widths, "embedded", labels=labels)
+    chunks, kind = length // config.chunk, config.embedding.kind if isinstance(config, KmerConfig) else "counts"
+    if vectors is None and kind not in ("counts", "learned"):
+        return InputShapes((chunks, config.embed_dim), widths, "embedded", labels=labels)
+    found = None if vectors is None else vectors.vectors
+    return InputShapes((chunks, 4**config.k), widths, "kmers", found, labels)
 
 
 def outputs_of(checkpoint: Checkpoint) -> int:

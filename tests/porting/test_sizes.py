@@ -38,6 +38,8 @@ def test_promoters_of_another_kind(tmp_path):
     bases = write(other.plain_xpresso(10_500, 8), ".keras", tmp_path)
     with pytest.raises(UserError, match="not a model that genexp knows as transformer"):
         load(bases, "transformer", "PH")
+    with pytest.raises(UserError, match="a model with branches .* cannot be imported"):
+        load(bases, "kmer_net", "PH")
 
 
 def test_widths_that_nothing_tells(tmp_path):
