@@ -260,7 +260,8 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         if fitted.collapsed:
             what = "the network collapsed in every attempt: it predicts the same value for all, or nearly all, genes"
             where = f"model={config.model.name}, training.restarts={config.training.restarts}"
-            hint = "lower training.learning_rate, try another seed or model.initializer, or widen model.dense"
+            hint = "lower training.learning_rate, try another seed or model.initializer, widen model.dense, or choose "
+            hint += "another model: docs/benchmark.md"
             raise Collapsed(what, where=where, hint=hint)
         _write_results(config, dataset, fitted, run, seen, baselines)
     return run
