@@ -53,6 +53,8 @@ PACKAGES = (
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
+#: How runs end whose training reached its end, or took place elsewhere.
+WITH_RESULTS = ("completed", "imported")
 COPY_AGAIN = "copy the run directory again, or train again"
 UNREADABLE = "a file of the run directory cannot be read"
 

@@ -21,7 +21,7 @@ from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import mean_and_sd, plain, summaries
-from genexp.run import damage, find_run, runs_inside
+from genexp.run import WITH_RESULTS, damage, find_run, runs_inside
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from genexp.arrays import Embedded, Features, PerGene, PerLabel, Tokens
     from genexp.evaluation.report import Evaluated
-
-#: How runs end that can be members.
-WITH_RESULTS = ("completed", "imported")
 
 
 class Predicted(NamedTuple):

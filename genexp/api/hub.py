@@ -18,7 +18,7 @@ from genexp.evaluation.metrics import METRICS, TITLES, as_text
 from genexp.evaluation.pages import render
 from genexp.files import write_atomically, write_json
 from genexp.prepare.opening import checksum
-from genexp.run import RunDirectory, read_environment, read_metrics, read_yaml
+from genexp.run import WITH_RESULTS, RunDirectory, read_environment, read_metrics, read_yaml
 from genexp.training.config import RunConfig, read_config, read_description
 from genexp.version import CITATION, __version__
 
@@ -149,7 +149,7 @@ def limits_of(
 ) -> Iterator[str]:
     """Yield sentences: on which genes the model is known to work, and how well."""
     status = metrics.get("status", "unfinished")
-    if status not in ("completed", "imported"):
+    if status not in WITH_RESULTS:
         how = status if status in ("failed", "collapsed") else "was interrupted"
         done = f"after {metrics['epochs_run']:,}" if "epochs_run" in metrics else "before the end"
         yield f"The training {how} {done} of {config.training.epochs:,} epochs."
