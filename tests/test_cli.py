@@ -86,7 +86,7 @@ def test_version(cli):
         (["train", "training.batch_size=0"], "expected: at least 1"),
         (["train", "training.epochs=many"], "expected: an integer"),
         (["train", "training.loss=mze"], "did you mean 'mse'?"),
-        (["train", "model.filters=[1,2,3]"], "expected: 2 values"),
+        (["train", "model.filters=[1,2,3]"], "expected: a list of at most 2"),
         (["train", "data.window=[900,100]"], "data.window is empty"),
         (["train", "data.window=[0,99999]"], "the window does not fit the promoters"),
         (["train", "data=T"], "or model=fc_net"),

@@ -34,8 +34,8 @@ EXPECTED = {
     "less_than": "below {lt}",
     "less_than_equal": "at most {le}",
     "finite_number": "a finite number",
-    "too_short": "{min_length} values",
-    "too_long": "{max_length} values",
+    "too_short": "a list of at least {min_length}",
+    "too_long": "a list of at most {max_length}",
     "literal_error": "one of {expected}",
 }
 
