@@ -122,6 +122,14 @@ def write_gtf(path: Path, organism: Organism, **how: str) -> Path:
     return write(path, "\n".join(gtf_rows(organism, **how)) + "\n")
 
 
+def with_files(folder: Path) -> Organism:
+    """Return an organism whose genome and genes are in g.fa and g.gtf; chromosomes have a prefix in g.fa alone."""
+    organism = Organism()
+    write_genome(folder / "g.fa", organism, prefix="chr")
+    write_gtf(folder / "g.gtf", organism)
+    return organism
+
+
 def write_gff3(path: Path, organism: Organism, flavour: str = "ensembl") -> Path:
     """Write GFF3, whose CDS holds the stop codon, as Ensembl, RefSeq, SGD or NCBI's bacteria do."""
     cds = (CDS[0], (160, 233))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_models import WINDOW, LinearPredictor, made_run
-from toy_organism import Organism, write_genome, write_gtf
+from toy_organism import with_files
 
 from genexp.api import scanning
 from genexp.api.requests import requested
@@ -20,10 +20,7 @@ def toy(monkeypatch, tmp_path):
     monkeypatch.setattr(scanning, "Predictor", LinearPredictor)
     monkeypatch.setattr(scanning, "CHUNK", 64)
     monkeypatch.chdir(tmp_path)
-    organism = Organism()
-    write_genome(tmp_path / "g.fa", organism, prefix="chr")
-    write_gtf(tmp_path / "g.gtf", organism)
-    return organism
+    return with_files(tmp_path)
 
 
 def planned(run, **keys):

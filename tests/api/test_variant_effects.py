@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_models import LinearPredictor, made_run
-from toy_organism import DOWNSTREAM, UPSTREAM, Organism, write, write_genome, write_gtf
+from toy_organism import DOWNSTREAM, UPSTREAM, with_files, write
 
 from genexp import console
 from genexp.api import variant_carriers, variant_effects
@@ -23,10 +23,7 @@ def toy(monkeypatch, tmp_path):
     monkeypatch.setattr(variant_effects, "Predictor", LinearPredictor)
     monkeypatch.setattr(variant_effects, "CHUNK", 32)
     monkeypatch.chdir(tmp_path)
-    organism = Organism()
-    write_genome(tmp_path / "g.fa", organism, prefix="chr")
-    write_gtf(tmp_path / "g.gtf", organism)
-    return organism
+    return with_files(tmp_path)
 
 
 def planned(run, **keys):
