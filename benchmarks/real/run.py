@@ -23,16 +23,19 @@ from operons import write_operons
 
 HERE = Path(__file__).parent
 PAGE, RESULTS = HERE.parents[1] / "docs" / "benchmark.md", HERE / "results.csv"
-COLUMNS = ("dataset", "label", "model", "data", "n", "r2", "low", "high", "ensemble", "parameters", "minutes", "commit")
+COLUMNS = (
+    *("dataset", "label", "model", "data", "n", "collapsed", "r2", "low", "high", "ensemble"),
+    *("parameters", "minutes", "commit"),
+)
 
 HEAD = """# Benchmark
 
 Pearson r² on test genes: mean over runs with different seeds, 95 % t interval of this mean, and r² of the mean
 prediction of the runs (ensemble). Settings are those that genexp takes by default (`settings=auto`,
 [Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)). Times
-are those of training alone, on a machine of two cores that other work shared. The commands are in
-`benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT` runs them and writes this page. Models and blocks
-of the plan that a table lacks have not been run."""
+are those of training alone, on a machine of two cores that other work shared. `6 of 10` runs: the others collapsed, in
+every attempt. The commands are in `benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT` runs them and
+writes this page. Models and blocks of the plan that a table lacks have not been run."""
 
 
 def genexp(*words: str) -> int:
@@ -70,23 +73,34 @@ def compare_dataset(name: str, out: Path) -> Path:
     return comparison
 
 
+def commits_of(runs: list[Path]) -> str:
+    """Return the commits that runs were made with."""
+    found = (json.loads((run / "environment.json").read_text())["git"]["commit"][:10] for run in runs)
+    return " ".join(sorted(set(found)))
+
+
 def rows_of(name: str, comparison: Path) -> list[dict]:
-    """Return a row of results.csv for each group and label of a comparison."""
+    """Return a row of results.csv for each group and label of a comparison, and each group whose runs all collapsed."""
+    compared = json.loads((comparison / "comparison.json").read_text())
+    collapsed: dict[str, list[Path]] = {}
+    for run in compared["left_out"]:
+        if run["status"] == "collapsed":
+            collapsed.setdefault(run["group"], []).append(Path(run["directory"]))
     rows = []
-    for each in json.loads((comparison / "comparison.json").read_text())["sets"]:
+    for each in compared["sets"]:
         for group in each["groups"]:
             runs = [Path(run["directory"]) for run in group["runs"]]
             found = [json.loads((run / "metrics.json").read_text()) for run in runs]
-            commits = {json.loads((run / "environment.json").read_text())["git"]["commit"][:10] for run in runs}
             network = group["kind"] == "runs"
             about = {
                 "dataset": name,
                 "model": group["model"],
                 "data": group["data"],
                 "n": len(runs) if network else "",
+                "collapsed": len(collapsed.pop(group["name"], [])) if network else "",
                 "parameters": found[0]["parameters"] if network else "",
                 "minutes": round(fmean(one["train_seconds"] for one in found) / 60, 1) if network else "",
-                "commit": " ".join(sorted(commits)),
+                "commit": commits_of(runs),
             }
             labels = group["metrics"].get("labels") or {each["labels"][0]: group["metrics"]}
             for label, metrics in labels.items():
@@ -95,6 +109,11 @@ def rows_of(name: str, comparison: Path) -> list[dict]:
                 alone = group["ensemble_labels"].get(label, group["ensemble_r2"])
                 ensemble = "" if alone is None else round(alone, 4)
                 rows.append({**about, "label": label, "r2": round(r2["mean"], 4), **interval, "ensemble": ensemble})
+    for group, runs in collapsed.items():
+        about = dict(zip(("model", "data"), group.split(), strict=True))
+        counts = {"n": 0, "collapsed": len(runs), "commit": commits_of(runs)}
+        labels = dict.fromkeys(row["label"] for row in rows)
+        rows += [{"dataset": name, "label": label, **about, **counts} for label in labels]
     return rows
 
 
@@ -111,13 +130,18 @@ def page(plan: dict, rows: list[dict]) -> str:
             parts.append(
                 "| model | data | runs | Pearson r² | ensemble | parameters | minutes a run |\n" + "| --- " * 7 + "|"
             )
-            for row in sorted(mine, key=lambda row: -float(row["r2"])):
-                interval = f" [{float(row['low']):.3f}, {float(row['high']):.3f}]" if row["low"] != "" else ""
-                ensemble = f"{float(row['ensemble']):.3f}" if row["ensemble"] != "" else ""
-                size = f"{int(row['parameters']):,}" if row["parameters"] != "" else ""
-                cells = [row["model"], row["data"], row["n"], f"{float(row['r2']):.3f}{interval}", ensemble, size]
-                parts.append(f"| {' | '.join(map(str, [*cells, row['minutes']]))} |")
+            parts += [f"| {' | '.join(cells(row))} |" for row in sorted(mine, key=lambda row: -float(row["r2"] or -1))]
     return "\n".join(parts) + "\n"
+
+
+def cells(row: dict[str, str]) -> list[str]:
+    """Return the cells of a row of the page."""
+    numbers = (row[key] for key in ("r2", "low", "high", "ensemble"))
+    r2, low, high, ensemble = (f"{float(number):.3f}" if number else "" for number in numbers)
+    runs = f"{row['n']} of {int(row['n']) + int(row['collapsed'])}" if row["collapsed"] not in ("", "0") else row["n"]
+    size = f"{int(row['parameters']):,}" if row["parameters"] else ""
+    mean = f"{r2} [{low}, {high}]" if low else r2 or "collapsed"
+    return [row["model"], row["data"], runs, mean, ensemble, size, row["minutes"]]
 
 
 def main(data: Path, out: Path, names: list[str], *, finished: bool) -> None:
@@ -133,7 +157,7 @@ def main(data: Path, out: Path, names: list[str], *, finished: bool) -> None:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             writer.writerows(rows)
-        PAGE.write_text(page(plan, rows))
+        PAGE.write_text(page(plan, list(csv.DictReader(RESULTS.open()))))
 
 
 if __name__ == "__main__":
