@@ -20,6 +20,9 @@ _CHUNK = 16
 #: A difference smaller than this part of what it was taken from is rounding error.
 _ROUNDING = 1e-13
 
+#: A correlation of 1, as far from it as float64 can tell: its artanh is finite.
+_BELOW_1 = 1 - 1e-15
+
 #: Predictions collapsed when their sd is below this part of the labels' sd, or of their own size (float32 noise).
 _COLLAPSED_TO_LABELS = 1e-4
 _COLLAPSED_TO_SELF = 1e-6
@@ -89,17 +92,22 @@ def metrics(labels: ArrayLike, predictions: ArrayLike, *, seed: int = 0, resampl
     Returns
     -------
     dict
-        Plain numbers: ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% percentile bootstrap interval
-        [low, high] of r2 over genes, then the `shares`.
+        Plain numbers: ``n``, then each of `METRICS` in order, then ``r2_ci95``, the 95% bootstrap interval [low, high]
+        of r2 over genes, then the `shares`.
 
     Notes
     -----
+    The interval is that of the correlation r, with its sign: Fisher's z = artanh(r) plus and minus the standard
+    deviation of z over the resamples, times the quantile of Student's t with n - 2 degrees of freedom; its ends are
+    squared. So it begins at 0 where the correlation may be 0, which percentiles of r2, never negative, cannot show
+    (variance-stabilised bootstrap: Tibshirani 1988, Biometrika 75, 433-444, doi 10.1093/biomet/75.3.433).
+
     The correlations are 0 when labels or predictions are constant, which includes n = 1, and so is ``cod`` when the
     labels are. Otherwise ``cod`` is never above r2, and negative when the mean label would be the better prediction.
     Fewer than three genes say nothing about r2: its interval is then [0, 1].
     """
     pair = _checked(labels, predictions)
-    return _described(*pair, bootstrap_r2([pair], np.ones((pair[0].size, 1), bool), seed, resamples)[:, 0])
+    return _described(*pair, _bootstrap([pair], np.ones((pair[0].size, 1), bool), seed, resamples))
 
 
 def label_metrics(
@@ -112,29 +120,47 @@ def label_metrics(
     ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
     """
     pairs, there = [_checked(*pair) for pair in by_label(labels, predictions)], ~np.isnan(labels)
-    r2s = bootstrap_r2(pairs, there, seed, resamples)
+    resampled = _bootstrap(pairs, there, seed, resamples)
     each = [  # the resamples of all genes are those of a label that all have
-        _described(*pair, own) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
-        for pair, own, known in zip(pairs, r2s.T, there.T, strict=True)
+        _described(*pair, own[:, None]) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
+        for pair, own, known in zip(pairs, resampled.T, there.T, strict=True)
     ]
     if len(each) == 1:
         return each[0]
     means, tied = ({name: fmean(found[name] for found in each) for name in keys} for keys in (METRICS, SHARES))
-    interval = _interval(r2s.mean(axis=1), min(found["n"] for found in each))
+    interval = _interval([found["pearson"] for found in each], resampled, min(found["n"] for found in each))
     return {"n": len(labels), **means, "r2_ci95": interval, **tied, "labels": dict(zip(names, each, strict=True))}
 
 
-def _described(labels: Vector, predictions: Vector, r2s: Vector) -> Metrics:
-    """Return all metrics of one label; `r2s` is the r2 of each bootstrap resample."""
+def _described(labels: Vector, predictions: Vector, resampled: np.ndarray) -> Metrics:
+    """Return all metrics of one label; `resampled` is its correlation in each bootstrap resample, (resamples, 1)."""
     found = {name: metric(labels, predictions) for name, metric in METRICS.items()}
-    interval = _interval(r2s, labels.size)
+    interval = _interval([found["pearson"]], resampled, labels.size)
     return {"n": labels.size, **found, "r2_ci95": interval, **shares(predictions, labels)}
 
 
-def _interval(r2s: Vector, genes: int) -> list[float]:
-    """Return the 95% percentile interval [low, high]; [0, 1] for fewer than three genes."""
-    low, high = np.percentile(r2s, [2.5, 97.5]) if genes > 2 else (0.0, 1.0)
-    return [float(low), float(high)]
+def _interval(pearson: Sequence[float], resampled: np.ndarray, genes: int) -> list[float]:
+    """Return the 95% interval [low, high] of the mean r2 over labels; see `metrics`. [0, 1] for fewer than three genes.
+
+    Of several labels z is that of the square root of the mean r2, where a correlation of the other sign than on all
+    genes counts as negative; `resampled` are the correlations, (resamples, labels). If several labels are unrelated to
+    their predictions, the interval is still too narrow.
+    """
+    if genes < 3:
+        return [0.0, 1.0]
+    from scipy import special  # not at start-up
+
+    squares = np.where(np.asarray(pearson) < 0, -1.0, 1.0) * resampled * np.abs(resampled)
+    r2 = fmean(r * r for r in pearson)
+    half = float(special.stdtrit(genes - 2, 0.975) * _fisher_z(squares.mean(axis=1)).std())
+    z = float(_fisher_z(np.array(r2)))
+    return [min(float(np.tanh(max(z - half, 0.0))) ** 2, r2), max(float(np.tanh(z + half)) ** 2, r2)]
+
+
+def _fisher_z(signed_r2: np.ndarray) -> np.ndarray:
+    """Return artanh(r) of squared correlations that carry the sign of r; of 1 a large finite number."""
+    r = np.minimum(np.sqrt(np.abs(signed_r2)), _BELOW_1)
+    return np.asarray(np.copysign(np.arctanh(r), signed_r2))
 
 
 def by_label(labels: np.ndarray, predictions: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -257,9 +283,17 @@ def _centred(x: Vector) -> Vector:
 def bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
     """Return r2 of each label in each bootstrap resample of genes, (resamples, labels) float64.
 
+    Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``. `pairs` are labels and predictions of
+    the genes that have a label, which (n, labels) `there` tells.
+    """
+    return _bootstrap(pairs, there, seed, resamples) ** 2
+
+
+def _bootstrap(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """Return the Pearson correlations whose squares `bootstrap_r2` returns.
+
     How often each gene was drawn is all that a resample changes, so its moments are one product of those counts with
-    the genes' own moments. Resample i holds the genes of the i-th call of ``rng.integers(n, size=n)``. `pairs` are
-    labels and predictions of the genes that have a label, which (n, labels) `there` tells.
+    the genes' own moments.
     """
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, received {resamples}")
@@ -280,9 +314,9 @@ def bootstrap_r2(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed
     vx, vy = mxx - mx * mx, myy - my * my
     # A resample may hold one gene only, n times: it is constant, and its variance mere rounding error.
     varied = (vx > _ROUNDING * mxx) & (vy > _ROUNDING * myy)
-    r2s = np.zeros(varied.shape)
-    np.divide((mxy - mx * my) ** 2, vx * vy, out=r2s, where=varied)
-    return np.minimum(r2s, 1.0).T
+    pearson = np.zeros(varied.shape)
+    np.divide(mxy - mx * my, np.sqrt(vx * vy, where=varied, out=np.ones(varied.shape)), out=pearson, where=varied)
+    return np.clip(pearson, -1.0, 1.0).T
 
 
 def _moments(labels: Vector, predictions: Vector) -> np.ndarray:

@@ -171,8 +171,26 @@ def test_one_and_two_genes_leave_r2_unknown():
 def test_bootstrap_is_the_plain_resampling_loop(n):
     y, p = correlated(n, seed=5)
     rng = np.random.default_rng(7)
-    plain = [r2(y[rows], p[rows]) for rows in (rng.integers(n, size=n) for _ in range(101))]
-    assert metrics(y, p, seed=7, resamples=101)["r2_ci95"] == pytest.approx(np.percentile(plain, [2.5, 97.5]), abs=1e-9)
+    plain = [plain_r(y[rows], p[rows]) for rows in (rng.integers(n, size=n) for _ in range(101))]
+    z, half = np.arctanh(plain_r(y, p)), scipy.stats.t(n - 2).ppf(0.975) * np.std(np.arctanh(plain))
+    ends = np.tanh([z - half, z + half])
+    expected = [0.0 if ends[0] < 0 < ends[1] else min(ends**2), max(ends**2)]
+    assert metrics(y, p, seed=7, resamples=101)["r2_ci95"] == pytest.approx(expected, abs=1e-6)
+    assert metrics(y, -p, seed=7, resamples=101)["r2_ci95"] == pytest.approx(expected, abs=1e-6)
+
+
+def plain_r(y, p):
+    """The correlation; as near to 1 as the artanh of a double can be."""
+    if np.ptp(y) == 0 or np.ptp(p) == 0:
+        return 0.0
+    return np.clip(np.corrcoef(y, p)[0, 1], -1 + 1e-15, 1 - 1e-15)
+
+
+def test_predictions_without_any_relation_have_an_interval_from_zero():
+    """Nineteen of twenty, that is: percentiles of r2, which is never negative, would exclude 0 each time."""
+    rng = np.random.default_rng(2)
+    lows = [metrics(*rng.standard_normal((2, 60)), seed=seed, resamples=200)["r2_ci95"][0] for seed in range(100)]
+    assert 0.88 <= np.mean(np.equal(lows, 0)) < 1
 
 
 def test_bootstrap_of_badly_scaled_values():
@@ -305,16 +323,17 @@ def test_the_interval_of_the_mean_is_that_of_resampled_genes():
     """Against a plain loop that draws genes with all their labels."""
     y, p = several()
     y[:20, 1] = np.nan
-    rng, means = np.random.default_rng(5), []
+    rng, roots = np.random.default_rng(5), []
     for _ in range(200):
         rows = rng.integers(len(y), size=len(y))
         each = []
         for n in range(3):
             known = rows[~np.isnan(y[rows, n])]
             each.append(np.corrcoef(y[known, n], p[known, n])[0, 1] ** 2)
-        means.append(np.mean(each))
-    found = label_metrics(y, p, "abc", seed=5, resamples=200)["r2_ci95"]
-    assert found == pytest.approx(np.percentile(means, [2.5, 97.5]).tolist())
+        roots.append(np.arctanh(np.mean(each) ** 0.5))
+    found = label_metrics(y, p, "abc", seed=5, resamples=200)
+    z, half = np.arctanh(found["r2"] ** 0.5), scipy.stats.t(len(y) - 20 - 2).ppf(0.975) * np.std(roots)
+    assert found["r2_ci95"] == pytest.approx(np.tanh([z - half, z + half]) ** 2)
 
 
 def test_a_label_of_few_genes_leaves_the_interval_open():
