@@ -23,7 +23,7 @@ from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
 from genexp.evaluation.comparison_report import LISTED, as_markdown, groups_frame, runs_frame, tables, tests_frame
 from genexp.evaluation.metrics import by_label, mean_r2, r2
-from genexp.evaluation.repeats import plain, summaries
+from genexp.evaluation.repeats import means, plain, summaries
 from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
 from genexp.run import RunDirectory, damage, read_metrics, unreadable
@@ -93,19 +93,12 @@ class Row:
         """Return the metrics of each run; of a cross-validation the means of the runs of each fold."""
         if self.genes[0].fold is None:
             return list(self.metrics)
-        return [_means(summaries([self.metrics[n] for n in places])) for places in self.by_fold()]
+        return [means([self.metrics[n] for n in places]) for places in self.by_fold()]
 
 
 def folds_of(genes: Iterable[Genes]) -> tuple[Genes, ...]:
     """Return the genes of each fold, once, in the order of the folds."""
     return tuple(sorted(dict.fromkeys(genes), key=lambda each: each.fold or 0))
-
-
-def _means(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the means of what `summaries` returns."""
-    labels = found.get("labels", {})
-    means: dict[str, Any] = {name: value.mean for name, value in found.items() if name != "labels"}
-    return means | ({"labels": {name: _means(of_label) for name, of_label in labels.items()}} if labels else {})
 
 
 @dataclass(frozen=True)

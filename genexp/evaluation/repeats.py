@@ -73,6 +73,25 @@ def summaries(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return result
 
 
+def means(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean of each metric of one split over several runs, also by label."""
+    every = summaries(found)
+    result: dict[str, Any] = {name: value.mean for name, value in every.items() if name != "labels"}
+    if "labels" in every:
+        result["labels"] = {name: means([each["labels"][name] for each in found]) for name in every["labels"]}
+    return result
+
+
+def over_folds(found: Sequence[Mapping[str, Any]], folds: Sequence[int | None]) -> list[Mapping[str, Any]]:
+    """Return the metrics of each run; of a cross-validation, where each run has its fold, the means of each fold."""
+    of_fold: dict[int, list[Mapping[str, Any]]] = {}
+    for metrics, fold in zip(found, folds, strict=True):
+        if fold is None:
+            return list(found)
+        of_fold.setdefault(fold, []).append(metrics)
+    return [means(of_fold[fold]) for fold in sorted(of_fold)]
+
+
 def plain(found: Any) -> Any:
     """Return nested mappings, such as `summaries` returns, with each `Summary` as a dict."""
     if isinstance(found, Summary):

@@ -69,6 +69,21 @@ def test_each_seed_has_its_out_of_fold_metrics(folds, tmp_path):
     assert [*found.pooled["seeds"]] == ["4", "5"]
 
 
+def test_the_seeds_of_a_fold_are_averaged_first(folds, tmp_path):
+    """As in a comparison: the folds are the sample, not the runs."""
+    folds((1.0, 1.0, 1.0), seeds=(4, 5))
+    of_fold = {1: (0.2, 0.4), 2: (0.5, 0.5), 3: (0.1, 0.9)}
+    for fold, values in of_fold.items():
+        for seed, value in zip((4, 5), values, strict=True):
+            path = tmp_path / f"{fold}-{seed}" / "metrics.json"
+            content = json.loads(path.read_text())
+            content["best"]["test"]["r2"] = value
+            path.write_text(json.dumps(content))
+    r2 = found_in(tmp_path).metrics["best"]["test"]["r2"]
+    means = [np.mean(values) for values in of_fold.values()]
+    assert (r2.n, r2.mean, r2.sd) == (3, pytest.approx(np.mean(means)), pytest.approx(np.std(means, ddof=1)))
+
+
 def test_a_damaged_run_hides_no_other(folds, tmp_path, capsys):
     folds((1.0,) * 5)
     (tmp_path / "2-0" / "config.yaml").write_text("{")
