@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 #: Version of the files in a run directory; later versions of genexp keep opening earlier formats.
 FORMAT = 1
 
-#: What a run writes; a directory with any of it is taken.
+#: The record of a sweep, in its directory.
+SWEEP = "sweep.yaml"
+#: What a run or a sweep writes; a directory with any of it is taken.
 CONTENT = (
     *(".hydra", "config.yaml", "environment.json", "train.log", "history.csv", "checkpoints", "metrics.json"),
     *("predictions.csv", "baselines.csv", "plots", "embedding", "training_genes.npz", "training_features.csv"),
-    *("tensorboard", "multirun.yaml"),
+    *("tensorboard", "multirun.yaml", SWEEP),
 )
 #: What may be left of a process that died before it wrote config.yaml; a directory with nothing else is free.
 JOB_LOG = "job.log"
@@ -55,6 +57,8 @@ PACKAGES = (
 TOKEN = "XXXX"
 #: How runs end whose training reached its end, or took place elsewhere.
 WITH_RESULTS = ("completed", "imported")
+#: The status, among others, of a run that cannot be read, or whose place is taken.
+UNUSABLE = "unusable"
 COPY_AGAIN = "copy the run directory again, or train again"
 UNREADABLE = "a file of the run directory cannot be read"
 
@@ -186,14 +190,14 @@ def _not_writable(wanted: str | Path, reason: str, kind: str = "run", key: str =
 
 def _occupied(path: Path) -> UserError:
     found = ", ".join(sorted(p.name for p in path.iterdir())[:6])
-    run = RunDirectory(path)
-    resume = f"resume the run ({resume_command(path)}), " * run.config.is_file()
+    run, kind = RunDirectory(path), "sweep" if (path / SWEEP).is_file() else "run"
+    resume = f"resume the {kind} ({resume_command(path)}), " * (run.config.is_file() or kind == "sweep")
     hint = f"choose another directory, {resume}or delete it first"
     if run.metrics.is_file() and '"imported"' in run.metrics.read_text("utf-8", "replace"):
         hint = "choose another directory (name=... of genexp import), or delete it first"
     if is_being_written(run):
         found, hint = f"{found}; a process is writing it", "choose another directory, or wait until that run ends"
-    what = "this directory holds a run already; it is not overwritten"
+    what = f"this directory holds a {kind} already; it is not overwritten"
     return UserError(what, where=path, expected="a new or empty directory", received=found, hint=hint)
 
 

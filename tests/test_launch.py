@@ -104,10 +104,10 @@ def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli, 
     done = cli(*words, "repeats=3", "seed=5", "jobs=2", cwd=tmp_path)
     assert done.returncode == 2
     assert "3 jobs, 2 at a time" in done.stdout
-    assert "1-xpresso-PH failed: this directory holds a run already" in done.stdout
+    assert "1-xpresso-PH unusable: this directory holds a run already" in done.stdout
     assert f"genexp train resume={sweep}" in done.stdout or "genexp train resume=sweep" in done.stdout
     assert [metrics(sweep / f"{n}-xpresso-PH")["seed"] for n in (0, 2)] == [5, 7]
-    assert json.loads((sweep / "summary.json").read_text())["without_result"]["1-xpresso-PH"]["status"] == "failed"
+    assert json.loads((sweep / "summary.json").read_text())["without_result"]["1-xpresso-PH"]["status"] == "unusable"
 
     shutil.rmtree(sweep / "1-xpresso-PH")
     two = sweep / "2-xpresso-PH"
@@ -226,6 +226,29 @@ def test_folds_of_simulated_genes_are_refused(tmp_path, cli):
     assert (done.returncode, "simulated genes have no folds" in done.stderr) == (2, True)
 
 
+def test_unusable_members_are_named_and_done_again_without_their_directories(words, tmp_path, cli, instantly):
+    """What the closing line says is enough, whatever the member's directory holds."""
+    sweep = tmp_path / "sweep"
+    assert cli(*words, "repeats=5", cwd=tmp_path).returncode == 0
+    members = [sweep / f"{n}-xpresso-PH" for n in range(5)]
+    (members[0] / "config.yaml").write_text("a: [")
+    (members[1] / "metrics.json").write_text("{")
+    (members[2] / "config.yaml").unlink()
+    shutil.rmtree(members[3])
+    members[3].write_text("a file")
+    for _ in range(2):
+        done = cli("train", f"resume={sweep}", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "1 of 5 runs completed" in done.stdout
+        for member in members[:4]:
+            assert f"{member.name} unusable: " in done.stdout
+        assert "holds a run already" in done.stdout, "why the third cannot be made"
+        assert "4 left; delete the directory of each that is unusable; then" in " ".join(done.stdout.split())
+    for member in members[:4]:
+        shutil.rmtree(member) if member.is_dir() else member.unlink()
+    assert cli("train", f"resume={sweep}", cwd=tmp_path).returncode == 0
+
+
 def test_a_sweep_directory_has_one_process_and_no_run_of_its_own(words, tmp_path, cli):
     from genexp.api import sweeps
 
@@ -234,6 +257,12 @@ def test_a_sweep_directory_has_one_process_and_no_run_of_its_own(words, tmp_path
         assert sweeps.lock(file)
         done = cli(*words, "repeats=2", cwd=tmp_path)
         assert "another process is running this sweep" in done.stderr
+    (tmp_path / "swept").mkdir()
+    (tmp_path / "swept" / "sweep.yaml").touch()
+    alone = [word for word in words if not word.startswith("hydra.sweep.dir")]
+    done = cli(*alone, f"hydra.run.dir={tmp_path / 'swept'}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "this directory holds a sweep already" in done.stderr
     (tmp_path / "sweep" / "config.yaml").touch()
     done = cli(*words, "repeats=2", cwd=tmp_path)
     assert "this directory holds a run" in done.stderr

@@ -21,7 +21,7 @@ from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import mean_and_sd, plain, summaries
-from genexp.run import WITH_RESULTS, damage, find_run, runs_inside
+from genexp.run import WITH_RESULTS, check_checkpoint, damage, find_run, runs_inside
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -181,6 +181,7 @@ def _status(run: Run, *, among_many: bool) -> str:
         status = str(run.metrics.get("status", "not finished"))
         if status in WITH_RESULTS:
             _made_for(run)
+            check_checkpoint(run.files, "best")
         return status
     except UserError as error:
         if among_many:

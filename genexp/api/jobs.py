@@ -22,7 +22,7 @@ from typing import Literal
 from genexp import memory, resources
 from genexp.config.words import quoted
 from genexp.errors import UserError
-from genexp.run import JOB_LOG, RunDirectory, busy, is_being_written, read_metrics, read_overrides
+from genexp.run import JOB_LOG, UNUSABLE, RunDirectory, busy, check_free, is_being_written, read_metrics, read_overrides
 
 #: Tells a job that its standard input ends with the process that started it.
 PARENT = "GENEXP_PARENT"
@@ -70,7 +70,7 @@ class Job:
     def left(self) -> list[str] | None:
         """Return the overrides of what is left to do: all, or to resume; None if the run has its result.
 
-        A UserError is raised if the directory holds another run, or if a process is writing it.
+        A UserError is raised if the directory holds another run, or something else, or if a process is writing it.
         """
         if self.directory is None:
             return list(self.words)
@@ -78,6 +78,7 @@ class Job:
         if is_being_written(run):
             raise busy(run)
         if not run.config.is_file():
+            check_free(run.path)
             return [*self.words, f"hydra.run.dir={quoted(run.path)}"]
         self._check_same(run)
         if (read_metrics(run) or {}).get("status") in DONE:
@@ -145,12 +146,12 @@ def _terminated_with_this(process: subprocess.Popen[bytes]) -> Iterator[None]:
 def outcome_of(directory: Path) -> tuple[str, str]:
     """Return how a run ended, and the message of one that failed, from its metrics.json or else its log.
 
-    The status is "not started" where nothing says more.
+    The status is "not started" where nothing says more, and `UNUSABLE` of a run that cannot be read.
     """
     try:
         found = read_metrics(RunDirectory(directory)) or {}
     except UserError as error:
-        return "failed", str(error)
+        return UNUSABLE, str(error)
     message = str(found.get("reason") or "") or last_error(directory / JOB_LOG)
     status = str(found.get("status") or ("failed" if message else "not started"))
     return status, "" if status == "completed" else message
@@ -263,7 +264,7 @@ def _ends_at_once(
         processes[slot] = job.start(words or [], shares.variables(slot))
         state.running[slot] = job, time.monotonic()
     except UserError as error:
-        state.ended.append(Ended(job, 2, "failed", str(error)))
+        state.ended.append(Ended(job, 2, "failed" if job.is_busy() else UNUSABLE, str(error)))
         return True
     return False
 

@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 from genexp import console, resources
 from genexp.api import sweeps
 from genexp.api.jobs import DONE, Job, Shares, ended, outcome_of
-from genexp.api.sweeps import RECORD, Sweep, SweepRecord
+from genexp.api.sweeps import Sweep, SweepRecord
 from genexp.api.training import relative
 from genexp.api.watching import ended_line
 from genexp.config.compose import store_block_options
@@ -33,7 +33,7 @@ from genexp.config.conf import CONF_DIR
 from genexp.config.words import quoted
 from genexp.errors import UserError
 from genexp.files import in_short
-from genexp.run import RunDirectory, read_metrics, resume_command
+from genexp.run import SWEEP, RunDirectory, read_metrics, resume_command
 
 #: Exit code of a job that was interrupted.
 INTERRUPTED = 130
@@ -63,7 +63,7 @@ def run_one(directory: Path, number: int, at_once: int = 1) -> int:
 
     `at_once` jobs share the cores that this process was granted.
     """
-    job = Sweep(SweepRecord.read(directory / RECORD), directory, Shares(at_once, at_once)).jobs(directory)[number]
+    job = Sweep(SweepRecord.read(directory / SWEEP), directory, Shares(at_once, at_once)).jobs(directory)[number]
     console.say(f"job {number}: {job.name}: {' '.join(job.words)}", style="bold")
     began = time.monotonic()
     found = ended(job, job.run(resources.share(resources.cores(), at_once)), time.monotonic() - began)

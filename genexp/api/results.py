@@ -15,11 +15,11 @@ from genexp.api.training import relative
 from genexp.dataset.scaling import scales_of
 from genexp.errors import UserError
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.repeats import Summary, plain, summaries
+from genexp.evaluation.repeats import Summary, over_folds, plain, summaries
 from genexp.evaluation.sweep import groups_table, metrics_table, sweep_table
 from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, in_short, write_atomically, write_csv, write_json
-from genexp.run import CHECKPOINTS, HELD_OUT, read_json, read_table, resume_command, unreadable
+from genexp.run import CHECKPOINTS, HELD_OUT, UNUSABLE, read_json, read_table, resume_command, unreadable
 from genexp.training.config import read_description
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def _found(group: Group) -> Found:
     for checkpoint in CHECKPOINTS:
         each = [member.metrics.get(checkpoint, {}) for member in group.completed]
         splits = [split for split in HELD_OUT if all(split in found for found in each)]
-        metrics[checkpoint] = {split: summaries([found[split] for found in each]) for split in splits}
+        folds = [member.fold for member in group.completed]
+        metrics[checkpoint] = {split: summaries(over_folds([one[split] for one in each], folds)) for split in splits}
     predictions = out_of_fold(group)
     return Found(group, metrics, predictions, None if predictions is None else _pooled(group, predictions))
 
@@ -175,7 +176,7 @@ def report(
                 _of_fold(member)
             members.append(member)
         except UserError as error:  # a damaged file of one run hides no other run
-            outcomes[job] = "failed", str(error)
+            outcomes[job] = UNUSABLE, str(error)
     failed = {job: outcome for job, outcome in outcomes.items() if outcome[0] != "completed"}
     if shown := failed if len(jobs) > MOST_ROWS else outcomes:
         console.table(sweep_table({job: status for job, (status, _) in shown.items()}))
@@ -187,9 +188,12 @@ def report(
         console.warn(f"{place} {outcome['status']}" + (f": {outcome['error']}" if outcome["error"] else ""))
     completed = f"{len(jobs) - len(failed)} of {len(jobs)} runs completed"
     console.say(f"{completed}, see {SUMMARY} and {TABLE}: {relative(directory)}")
-    if left := sum(status not in DONE for status, _ in failed.values()):
-        console.warn(f"{left} left; do what is missing with: {resume or resume_command(relative(directory))}")
-    return max([each.code for each in ended if each.job.directory in failed], default=2) if failed else 0
+    left = [status for status, _ in failed.values() if status not in DONE]
+    if left:
+        first = "delete the directory of each that is unusable; then " * (UNUSABLE in left)
+        again = resume or resume_command(relative(directory))
+        console.warn(f"{len(left)} left; {first}do what is missing with: {again}")
+    return max([each.code or 2 for each in ended if each.job.directory in failed], default=2) if failed else 0
 
 
 def _print_means(found: Sequence[Found]) -> None:
@@ -199,8 +203,11 @@ def _print_means(found: Sequence[Found]) -> None:
         console.table(groups_table([(each.group.name, each.metrics["best"]) for each in several]))
     for each in several:
         if len(several) <= MOST_TABLES:
-            runs = f"{each.group.name}: mean of {len(each.group.completed)} runs, best checkpoint"
-            console.table(metrics_table(runs, each.metrics["best"]))
+            runs = len(each.group.completed)
+            folds = len({member.fold for member in each.group.completed} - {None})
+            several_each = f" ({folds} folds, each with the mean of its runs)" * (1 < folds < runs)
+            title = f"{each.group.name}: mean of {runs} runs{several_each}, best checkpoint"
+            console.table(metrics_table(title, each.metrics["best"]))
         if each.pooled:
             genes = max(of_seed["n"] for of_seed in each.pooled["seeds"].values())
             folds, r2 = len(each.pooled["folds"]), each.pooled["r2"].mean

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from genexp import console
 from genexp.api.jobs import Ended, Job, Shares, run_jobs
 from genexp.api.records import Record
-from genexp.api.training import TRAIN, TrainConfig, relative
+from genexp.api.training import MANY, TRAIN, TrainConfig, relative
 from genexp.api.watching import Board
 from genexp.config.compose import Command, Composed, compose_parsed, compose_words, composed
 from genexp.config.conf import groups
@@ -26,15 +26,13 @@ from genexp.dataset.config import DatasetConfig
 from genexp.dataset.folds import no_folds, number_of_folds
 from genexp.errors import UserError
 from genexp.files import lock
-from genexp.run import CONTENT, check_writable, make_directory, resume_command
+from genexp.run import CONTENT, SWEEP, check_writable, make_directory, resume_command
 
-#: The record of a sweep directory, and the file that its process has locked.
-RECORD, LOCK = "sweep.yaml", ".lock"
+#: The file in a sweep directory that its process has locked.
+LOCK = ".lock"
 
 #: What the names of job directories may hold without a composition of the config for each job.
 NAMED_BY = {"hydra.job.num", "model.name", "data.name"}
-#: Keys of ``genexp train`` that say how many runs are made, and how; no run has them.
-MANY = ("repeats", "folds", "jobs", "job")
 
 
 class RecordedJob(BaseModel):
@@ -91,7 +89,7 @@ class Sweep:
 
 def is_sweep(directory: str | Path) -> bool:
     """Tell whether a directory holds a sweep that can be resumed."""
-    return (Path(directory).expanduser() / RECORD).is_file()
+    return (Path(directory).expanduser() / SWEEP).is_file()
 
 
 def asked(
@@ -123,8 +121,6 @@ def expanded(composed: Composed[TrainConfig]) -> Words:
     """Return the words of ``genexp train`` with ``repeats`` and ``folds`` as sweeps over seed and fold."""
     config, words, add, drop = composed.config, composed.words, [], list(MANY)
     swept = {override.key_or_group for override in words.overrides if override.is_sweep_override()}
-    if clash := sorted(swept & {*MANY}):
-        raise UserError(f"{clash[0]} has one value", received=", ".join(clash), hint=f"for example {clash[0]}=10")
     if config.folds:
         if "dataset.fold" in words.keys:
             raise UserError("folds runs each fold", received="dataset.fold beside folds", hint="leave one of them out")
@@ -237,7 +233,7 @@ def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
         what, hint = "a resumed sweep keeps its own settings", "leave them out"
         raise UserError(what, expected=expected, received=", ".join(others), hint=hint)
     path = Path(directory).expanduser().resolve()
-    record = SweepRecord.read(path / RECORD)
+    record = SweepRecord.read(path / SWEEP)
     if record.raw is not None:
         command = shlex.join(["genexp", record.command, *record.typed])
         hint = "give its own command again, with its hydra.sweep.dir; genexp tune can be resumed"
@@ -262,7 +258,7 @@ def opened(sweep: Sweep) -> Iterator[Path]:
     """Make the directory of a sweep, or take up the same sweep in it; hold its lock, and write its record."""
     check_writable(sweep.directory, "sweep", "hydra.sweep.dir")
     path = make_directory(sweep.directory)
-    taken = [name for name in CONTENT if name not in (".hydra", "multirun.yaml") and (path / name).exists()]
+    taken = [name for name in CONTENT if name not in (".hydra", "multirun.yaml", SWEEP) and (path / name).exists()]
     if taken:
         what, hint = "this directory holds a run; a sweep needs one of its own", "choose another hydra.sweep.dir"
         raise UserError(what, where=path, received=", ".join(taken), hint=hint)
@@ -271,8 +267,8 @@ def opened(sweep: Sweep) -> Iterator[Path]:
             hint = "wait until that process ends, or stop it first"
             raise UserError("another process is running this sweep", where=path, hint=hint)
         if is_sweep(path):
-            _check_same(SweepRecord.read(path / RECORD), sweep.record, path)
-        sweep.record.write(path / RECORD)
+            _check_same(SweepRecord.read(path / SWEEP), sweep.record, path)
+        sweep.record.write(path / SWEEP)
         yield path
 
 

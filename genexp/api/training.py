@@ -68,6 +68,8 @@ class TrainConfig(RunConfig):
     job: Index | None = Field(description="number of the one job of a resumed sweep that is run; null: all")
 
 
+#: Keys that say how many runs are made, and how; no run has them.
+MANY = ("repeats", "folds", "jobs", "job")
 #: What may be given beside resume=DIR; everything else is the run's own.
 BESIDE_RESUME = ("training.epochs", "training.patience", "hardware", "jobs", "job", "hydra/launcher")
 
@@ -79,11 +81,11 @@ def _check_words(words: Words) -> None:
             what, received = f"{override.key_or_group} is what was published, no setting", override.input_line
             raise UserError(what, received=received, hint="leave it out; write a preset of your own (--config-dir)")
     given = {o.key_or_group: o.value() for o in words.overrides if not o.is_sweep_override()}
-    preset = CONF_DIR / "experiment" / f"{given.get('experiment')}.yaml"
-    model = load_conf(preset).get("experiment", {}).get("model")
-    if model and given.get("model", model) != model:
-        what, received = f"{preset.stem} is a result of model={model}", f"model={given['model']}"
-        raise UserError(what, where=f"experiment={preset.stem}", received=received, hint="leave one of the two out")
+    for name in words.values("experiment"):
+        model = load_conf(CONF_DIR / "experiment" / f"{name}.yaml").get("experiment", {}).get("model")
+        if model and given.get("model", model) != model:
+            what, received = f"{name} is a result of model={model}", f"model={given['model']}"
+            raise UserError(what, where=f"experiment={name}", received=received, hint="leave one of the two out")
     if given.get("resume") in ("", None):
         return
     refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
@@ -101,6 +103,7 @@ TRAIN = Command(
     implied={"dataset.root": "dataset=files"},
     before=_check_words,
     settle=automatic,
+    one_value=(*MANY, "resume"),
 )
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from genexp import console
 from genexp.api.jobs import Ended, Job, State
 from genexp.errors import UserError
-from genexp.run import RunDirectory, read_config_yaml, read_epochs, read_metrics, seconds_of
+from genexp.run import UNUSABLE, RunDirectory, read_config_yaml, read_epochs, read_metrics, seconds_of
 from genexp.units import clock, duration
 
 #: Rows of the live table; of more jobs only those that run are shown.
@@ -115,8 +115,8 @@ class Board:
 
 def ended_line(ended: Ended) -> str:
     """Return a line on a job that has ended: how, after what time, and its validation r2 or its error."""
-    time_spent = "before" if ended.seconds is None else f"in {duration(ended.seconds)}"
-    line = f"{ended.job.name} {ended.status} {time_spent}"
+    when = " before" * (ended.status != UNUSABLE) if ended.seconds is None else f" in {duration(ended.seconds)}"
+    line = f"{ended.job.name} {ended.status}{when}"
     if ended.code == 0 and ended.job.directory:
         best = (read_metrics(RunDirectory(ended.job.directory)) or {}).get("best", {})
         found = [f"{split} r2 {best[split]['r2']:.3f}" for split in ("valid", "test") if split in best]

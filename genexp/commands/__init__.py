@@ -4,7 +4,8 @@ A command's file has a docstring whose first line is ````genexp NAME``: summary`
 ``EXAMPLES``, command lines with their meaning; ``Config``, the schema of ``conf/NAME.yaml``; ``check(config)``, a quick
 look at everything that can be wrong, without TensorFlow; and ``run(composed)``, which may return an exit code. A
 command without a config has ``run_words(words)`` instead. Optional: ``SHORT_FORMS``, ``IMPLIED``, ``REPLACED``,
-``before`` and ``settle`` (`genexp.config.compose.Command`), and ``MAKES_RUNS`` where its jobs have run directories.
+``ONE_VALUE``, ``before`` and ``settle`` (`genexp.config.compose.Command`), and ``MAKES_RUNS`` where its jobs have run
+directories.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def command_of(name: str) -> Any:
     from genexp.config.compose import Command
 
     module = load(name)
-    names = {name: name.upper() for name in ("short_forms", "implied", "replaced")} | {
+    names = {name: name.upper() for name in ("short_forms", "implied", "replaced", "one_value")} | {
         "before": "before",
         "settle": "settle",
     }

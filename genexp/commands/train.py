@@ -26,7 +26,8 @@ EXAMPLES = (
 )
 
 Config = TrainConfig
-SHORT_FORMS, IMPLIED, before, settle = TRAIN.short_forms, TRAIN.implied, TRAIN.before, TRAIN.settle
+SHORT_FORMS, IMPLIED, ONE_VALUE = TRAIN.short_forms, TRAIN.implied, TRAIN.one_value
+before, settle = TRAIN.before, TRAIN.settle
 
 
 def check(config: TrainConfig) -> None:

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genexp.blocks import combinations
 from genexp.config.conf import BLOCK_GROUP, CONF_DIR, groups
-from genexp.config.keys import fields
+from genexp.config.keys import fields, is_list
 from genexp.config.validation import check_shown, unknown_key, validate
 from genexp.config.words import COMMAND_LINE, Words, check, parse, parse_override
 from genexp.errors import UserError
@@ -33,7 +33,8 @@ class Command(Generic[S]):
 
     For `short_forms` and `implied` see `genexp.config.words.parse`. `before` is called with the parsed words before
     anything is composed; it may raise a UserError. `settle` returns values, by dotted key, that follow from a
-    config and the words, and replace its own. Below the key `replaced`, an override replaces a value of any type.
+    config and the words, and replace its own. Below the key `replaced`, an override replaces a value of any type. No
+    sweep goes over the keys `one_value`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Command(Generic[S]):
     before: Callable[[Words], None] = lambda words: None
     settle: Callable[[S, Words], Mapping[str, Any]] = lambda config, words: {}
     replaced: str | None = None
+    one_value: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def checked_words(command: Command[Any], words: Sequence[str]) -> Words:
     """Parse the words behind a subcommand, and check what can be checked before composing."""
     parsed = parse(words, command.short_forms, command.implied)
     command.before(parsed)
-    check(parsed, groups(command.name, parsed.config_dir))
+    lists = [key for key, field in fields(command.schema, {}) if is_list(field)]
+    check(parsed, groups(command.name, parsed.config_dir), command.name, command.one_value, lists)
     return parsed
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -41,6 +41,15 @@ def group_class(field: FieldInfo, name: str | None = None) -> type[Schema] | Non
 def is_path(field: FieldInfo) -> bool:
     """Tell whether a key is a path."""
     return PATH in _metadata(field)
+
+
+def is_list(field: FieldInfo) -> bool:
+    """Tell whether a key takes a list."""
+
+    def holds_list(kind: Any) -> bool:
+        return get_origin(kind) is list or any(map(holds_list, get_args(kind)))
+
+    return holds_list(field.annotation)
 
 
 def _metadata(field: FieldInfo) -> list[Any]:

@@ -67,6 +67,11 @@ class Words:
         """Return the overrides, with the first value of each sweep."""
         return [first_value(o) if o.is_sweep_override() else str(o.input_line) for o in self.overrides]
 
+    def values(self, key: str) -> list[str]:
+        """Return the values, as text, that overrides give a key: several of a sweep, none where it is not named."""
+        mine = [o for o in self.overrides if o.key_or_group == key]
+        return [v for o in mine for v in (o.sweep_string_iterator() if o.is_sweep_override() else [str(o.value())])]
+
     def each_value_once(self) -> Iterator[list[str]]:
         """Yield overrides that try every value of every sweep once, the other sweeps at their first value."""
         single = self.single()
@@ -272,10 +277,43 @@ def first_value(override: Override) -> str:
     return f"{override.get_key_element()}={first}"
 
 
-def check(words: Words, options: Mapping[str, Sequence[str]]) -> None:
-    """Raise a UserError at the first override that Hydra would not accept, or would accept with another meaning."""
+def check(
+    words: Words,
+    options: Mapping[str, Sequence[str]],
+    command: str = "COMMAND",
+    one_value: Collection[str] = (),
+    lists: Collection[str] = (),
+) -> None:
+    """Raise a UserError at the first override that Hydra would not accept, or would accept with another meaning.
+
+    `options` are those of each group, `one_value` the keys of the command that no sweep goes over, and `lists` those
+    that take a list.
+    """
     for override in words.overrides:
+        if override.is_sweep_override():
+            _check_sweep(override, words, command, one_value, lists)
         _check_override(override, words, options.get(override.key_or_group))
+
+
+def _check_sweep(
+    override: Override, words: Words, command: str, one_value: Collection[str], lists: Collection[str]
+) -> None:
+    """Raise a UserError unless a sweep is asked for, of a key that may have several values."""
+    key, text = override.key_or_group, str(override.input_line)
+    whole = text.partition("=")[2].strip("'\"")
+    of_hydra = key.startswith(("hydra.", "hydra/")) and not key.startswith("hydra.sweeper.")
+    if of_hydra or key in one_value:
+        raise UserError(
+            f"{key} has one value", where=COMMAND_LINE, received=text, hint=f"for example {first_value(override)}"
+        )
+    if words.multirun:
+        return
+    expected = "one value, or -m for a sweep; a list stands in brackets: key=[a,b]"
+    hint = f"{key}=[{whole}]" if key in lists else f"genexp {command} -m {text}"
+    comma = "" if key in lists else f"; a comma within one value is quoted: '{key}=\"{whole}\"'"
+    raise UserError(
+        f"{key} has several values", where=COMMAND_LINE, expected=expected, received=text, hint=hint + comma
+    )
 
 
 def _check_override(override: Override, words: Words, options: Sequence[str] | None) -> None:
@@ -286,11 +324,6 @@ def _check_override(override: Override, words: Words, options: Sequence[str] | N
 
     if override.is_delete():
         refuse(f"{key} cannot be removed", "key=value", "give it another value, or omit it for the default")
-    if sweep and not words.multirun:
-        expected = "one value, or -m for a sweep; a list stands in brackets: key=[a,b]"
-        whole = text.partition("=")[2].strip("'\"")
-        hint = f"genexp COMMAND -m {text}; a comma within one value is quoted: '{key}=\"{whole}\"'"
-        refuse(f"{key} has several values", expected, hint)
     if override.is_interval_sweep() and "hydra/sweeper" not in words.keys:
         hint = f"list the values ({key}=1,2,3), or search for the best ones with genexp tune"
         refuse("an interval needs a sweeper that searches", "values", hint)

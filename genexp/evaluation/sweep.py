@@ -12,7 +12,7 @@ from rich.table import Table
 from genexp.errors import UserError
 from genexp.evaluation.metrics import METRICS, TITLES, as_text
 from genexp.evaluation.repeats import Summary
-from genexp.run import HELD_OUT, RunDirectory, read_metrics, read_overrides
+from genexp.run import HELD_OUT, UNUSABLE, RunDirectory, read_metrics, read_overrides
 
 #: Widest that the column of the jobs may be, so that the table fits 80 columns; longer text is folded.
 JOB_WIDTH = 24
@@ -33,7 +33,7 @@ def sweep_table(statuses: Mapping[Path, str]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     swept = swept_values(list(statuses))
     for number, (job, status) in enumerate(statuses.items()):
-        found = _metrics(job)
+        found = {} if status == UNUSABLE else _metrics(job)
         values = [f"  {key}={given[number]}" for key, given in swept.items() if given[number]]
         cells = [status, found.get("seed", ""), found.get("epochs_run", "")]
         if {*HELD_OUT} <= {*found.get("best", {})}:

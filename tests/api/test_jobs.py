@@ -162,7 +162,7 @@ def test_how_a_run_ended_is_read_from_its_directory(job):
     write(job, metrics='{"status": "collapsed", "reason": "why"}')
     assert outcome_of(job.directory) == ("collapsed", "why")
     write(job, metrics="{")
-    assert outcome_of(job.directory)[0] == "failed"
+    assert outcome_of(job.directory)[0] == "unusable"
     (job.directory / "metrics.json").unlink()
     (job.directory / "job.log").write_text("error: first\nepoch 1\nerror: the last\n  hint: one\n")
     assert outcome_of(job.directory) == ("failed", "the last\n  hint: one")
