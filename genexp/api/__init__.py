@@ -165,7 +165,7 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
     UserError
         For whatever the user can correct, before training starts wherever possible.
     """
-    from genexp.api.training import TRAIN, decided, start
+    from genexp.api.training import TRAIN, check_one, decided, start, without_effect
     from genexp.config.compose import compose_words
 
     words = [word for word in config if isinstance(word, str)]
@@ -178,10 +178,13 @@ def train(*config: RunConfig | str, directory: str | Path | None = None, progres
         raise UserError("train starts a new run", hint=f"genexp.open_run({composed.config.resume!r}).resume()")
     if composed.config.repeats or composed.config.folds:
         raise UserError("train makes one run", received=shlex.join(words), hint="genexp.train_many makes several")
+    check_one(composed)
     chosen = whole[0] if whole else decided(composed)
     place = directory or composed.run_dir_of(chosen.model.name, chosen.data.name)
     console.forget()
     with console.quiet(not progress):
+        for sentence in without_effect(composed):
+            console.warn(sentence)
         run = start(chosen, place, command=f"genexp.train({shlex.join(words)})")
     return Run(run.path)
 

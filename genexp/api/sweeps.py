@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from genexp import console
 from genexp.api.jobs import Ended, Job, Shares, run_jobs
 from genexp.api.records import Record
-from genexp.api.training import MANY, TRAIN, TrainConfig, relative
+from genexp.api.training import MANY, TRAIN, TrainConfig, relative, without_effect
 from genexp.api.watching import Board
 from genexp.config.compose import Command, Composed, compose_parsed, compose_words, composed
 from genexp.config.conf import groups
@@ -151,8 +151,13 @@ def plan(
     composed: Composed[TrainConfig], words: Words, check: Callable[[TrainConfig], Any], directory: str | Path | None
 ) -> Sweep:
     """Check every value of a sweep of ``genexp train``, and return what is to be run; nothing is written."""
+    sentences: dict[str, None] = {}
     for overrides in words.each_value_once():
-        check(compose_parsed(TRAIN, words, overrides).config)
+        one = compose_parsed(TRAIN, words, overrides)
+        check(one.config)
+        sentences |= dict.fromkeys(without_effect(one))
+    for sentence in sentences:
+        console.warn(sentence)
     launcher, searches = launcher_words(composed), _choices(composed)["sweeper"] != "basic"
     combinations = [] if any(o.is_interval_sweep() for o in words.overrides) else list(words.combinations())
     if twice := [found for found, times in Counter(combinations).items() if times > 1]:

@@ -107,6 +107,20 @@ TRAIN = Command(
 )
 
 
+def check_one(composed: Composed[TrainConfig]) -> None:
+    """Raise a UserError if a key is given that is for several runs."""
+    if "jobs" in composed.words.keys:
+        what, hint = "jobs is for several runs", "add repeats=10 or -m, or leave jobs out"
+        raise UserError(what, received=f"jobs={composed.config.jobs}", hint=hint)
+
+
+def without_effect(composed: Composed[TrainConfig]) -> list[str]:
+    """Return a sentence for each key given that has no effect."""
+    chosen, given = decided(composed), composed.words.keys
+    causes = {**chosen.model.idle(given), **chosen.training.idle(given)}
+    return [f"{key} has no effect with {cause}" for key, cause in causes.items()]
+
+
 def decided(composed: Composed[Any]) -> RunConfig:
     """Return the config of a run with every ``auto`` of the model decided by the keys that were given."""
     config: RunConfig = composed.config.run()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from genexp import console
 from genexp.api.sweeps import Sweep, asked
-from genexp.api.training import TRAIN, TrainConfig, decided, resume, start
+from genexp.api.training import TRAIN, TrainConfig, check_one, decided, resume, start, without_effect
 from genexp.api.training import check as check_run
 from genexp.config.compose import Composed, compose_words
 from genexp.config.words import quoted
@@ -45,6 +45,7 @@ def run(composed: Composed[TrainConfig]) -> None:
     if composed.config.resume and (words := died_early(composed.config.resume)):
         console.say("the run was stopped before it began: it is started again")
         composed = again(composed, words)
+    check_one(composed)
     config, given = composed.config, composed.words.keys
     if config.resume:
         resume(
@@ -56,11 +57,10 @@ def run(composed: Composed[TrainConfig]) -> None:
             verbose=composed.verbose,
         )
         return
-    chosen = decided(composed)
-    for key in (*chosen.model.idle(given), *chosen.training.idle(given)):
-        console.warn(f"{key} has no effect beside the other keys of its group")
+    for sentence in without_effect(composed):
+        console.warn(sentence)
     start(
-        chosen,
+        decided(composed),
         composed.run_dir,
         command=composed.command,
         verbose=composed.verbose,

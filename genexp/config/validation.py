@@ -22,8 +22,11 @@ SHOWN = 8
 EXPECTED = {
     "int_type": "an integer",
     "int_from_float": "an integer",
+    "int_parsing": "an integer",
     "float_type": "a number",
+    "float_parsing": "a number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "string_type": "text",
     "list_type": "a list in brackets",
     "dict_type": "a group of keys",

@@ -88,6 +88,7 @@ def read_folds(table: str) -> FoldTable:
 def _numbers(rows: pd.DataFrame, where: str) -> dict[str, int]:
     """Return the fold of each gene, from 0."""
     genes, texts = (rows[name].str.strip() for name in (GENE, FOLD))
+    texts = texts.str.replace(r"\.0+$", "", regex=True)  # pandas writes 4.0 where other genes have no fold
     bad = (texts != "") & ~texts.str.fullmatch("[1-9][0-9]{0,5}")
     if bad.any():
         row = int(bad.to_numpy().argmax())
@@ -108,7 +109,10 @@ def _numbers(rows: pd.DataFrame, where: str) -> dict[str, int]:
 def check_fold(
     table: FoldTable, fold: int | None, names: Mapping[str, np.ndarray]
 ) -> tuple[dict[str, int], str | None]:
-    """Return the number of genes in each split of a fold, and a sentence on those left out, from the names by file."""
+    """Return the number of genes in each split of a fold, from the names by file.
+
+    Also return what is to be said of genes that the table or the dataset lacks, or None.
+    """
     if fold is None or fold > table.folds:
         hint = f"dataset.fold=1, or folds={table.folds} of genexp train for a run on each"
         raise wrong("which fold is tested is not known", "dataset.fold", f"1 to {table.folds}", fold, hint)
@@ -121,8 +125,12 @@ def check_fold(
         received = f"{', '.join([*table.fold_of][:3])} ..."
         what, hint = f"the table of folds leaves no gene in the split '{empty}'", "use the names of the dataset"
         raise wrong(what, f"{KEY}={table.path}", expected, received, hint)
-    out = int((codes < 0).sum())
-    return sizes, f"Left out {out:,} gene{'s' * (out > 1)} that are in no fold of {table.path.name}." if out else None
+    out, there = int((codes < 0).sum()), {gene for genes in names.values() for gene in genes.tolist()}
+    absent = [gene for gene in table.fold_of if gene not in there]
+    said = [f"Left out {out:,} gene{'s' * (out > 1)} that are in no fold of {table.path.name}."] if out else []
+    if absent:
+        said.append(f"Of {table.path.name}, {len(absent):,} names are not in the dataset, such as {absent[0]}.")
+    return sizes, " ".join(said) or None
 
 
 def refold(read: Mapping[str, Marked], table: FoldTable, fold: int) -> dict[str, Marked]:

@@ -116,9 +116,9 @@ class ModelConfig(Schema):
         """Return the config with every ``auto`` decided; `given` are the dotted keys of the command line."""
         return self
 
-    def idle(self, given: Collection[str]) -> list[str]:
-        """Return those of the keys given that have no effect beside the others."""
-        return []
+    def idle(self, given: Collection[str]) -> dict[str, str]:
+        """Return those of the keys given that have no effect, each with the setting that it does not go with."""
+        return {}
 
     def check(self, shapes: InputShapes) -> None:
         """Raise a UserError if the network cannot be built for these inputs; imports no TensorFlow."""

@@ -64,19 +64,29 @@ class TrainingConfig(Schema):
     restarts: Index = Field(description="new attempts with another seed when the network collapses")
     start_from: PathText | None = Field(description="run directory whose best checkpoint gives the initial weights")
 
-    def idle(self, given: Collection[str]) -> list[str]:
-        """Return those of the dotted keys given that have no effect beside the others."""
+    def idle(self, given: Collection[str]) -> dict[str, str]:
+        """Return those of the dotted keys given that have no effect, each with the setting that it does not go with."""
         schedule = schedule_name(self)
-        needs = {
+        of_schedule = {
             **dict.fromkeys(("milestone", "milestone_factor"), schedule == "milestone"),
             **dict.fromkeys(("plateau_patience", "plateau_factor"), schedule == "plateau"),
             **dict.fromkeys(("warmup_steps", "d_model"), schedule == "noam"),
             "warmup": schedule in ("cosine", "one_cycle"),
             "learning_rate": schedule != "noam",
+        }
+        of_optimizer = {
             "momentum": self.optimizer in ("sgd", "sgdw"),
             "weight_decay": self.optimizer in ("adamw", "sgdw"),
         }
-        return [f"training.{key}" for key, read in needs.items() if not read and f"training.{key}" in given]
+        causes = {
+            **{f"training.{key}": f"training.schedule={schedule}" for key, read in of_schedule.items() if not read},
+            **{
+                f"training.{key}": f"training.optimizer={self.optimizer}"
+                for key, read in of_optimizer.items()
+                if not read
+            },
+        }
+        return {key: cause for key, cause in causes.items() if key in given}
 
 
 class HardwareConfig(Schema):

@@ -136,7 +136,7 @@ def test_in_python_and_other_settings_are_another_study(words, tmp_path):
         (["space.training.learning_rat=[1]"], "did you mean 'training.learning_rate'?"),
         (["space.seed=[1,2]"], "seed is no setting that can be searched"),
         (["trials=0"], "at least 1"),
-        (["time_limit=90"], "time_limit has the wrong type"),
+        (["time_limit=90"], "expected: a number and one of the units s, m, h, d"),
         (["time_limit=1w"], "expected: a number and one of the units s, m, h, d"),
         (["objective=test"], "expected: one of r2, loss"),
         (["model=fc_net", "data=HT", "objective=loss"], "losses of different kinds cannot be compared"),

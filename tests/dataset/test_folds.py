@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import write_xpresso_set
 from hypothesis import given
@@ -38,6 +39,19 @@ def read(root, **settings):
     loaded = load(source, "PH", (0, 400))
     assert loaded.description.genes == {name: len(split) for name, split in loaded.splits.items()}
     return loaded
+
+
+def test_a_table_that_pandas_wrote_is_read_and_names_it_alone_has_are_said(xpresso_root, table, tmp_path):
+    """Where some genes have no fold, pandas writes the folds of the others as 1.0, 2.0 ..."""
+    folds = pd.read_csv(table, sep="\t", usecols=["Gene", "Fold"], index_col="Gene")
+    folds = folds.reindex([*folds.index, names_in(xpresso_root, "test")[-1], "unheard", "of"])
+    folds.loc[["unheard", "of"]] = 2
+    folds.to_csv(tmp_path / "floats.csv")
+    assert "1.0" in (tmp_path / "floats.csv").read_text()
+    found = read(xpresso_root, folds=str(tmp_path / "floats.csv"), fold=1)
+    same = read(xpresso_root, folds=str(table), fold=1)
+    assert found.splits["test"].genes.tolist() == same.splits["test"].genes.tolist()
+    assert any("Of floats.csv, 2 names are not in the dataset, such as unheard." in line for line in found.warnings)
 
 
 def test_every_gene_is_tested_once_with_its_own_values(xpresso_root, table):
@@ -79,7 +93,7 @@ def test_one_fold_tests_and_the_next_one_validates(fold_of, fold):
         ("name,fold\na,1\n", "one column gene"),
         ("gene,fold\na,1\na,2\n", "in the table twice"),
         ("gene,fold\na,0\n", "no number of a fold"),
-        ("gene,fold\na,1.0\n", "no number of a fold"),
+        ("gene,fold\na,1.5\n", "no number of a fold"),
         ("gene,fold\na,1\nb,2\n", "at least three folds"),
         ("gene,fold\na,1\nb,2\nc,5\nd,3\n", "no gene in fold 4"),
         ("gene,fold\na,1\nb,2\nc,3\n", "leaves no gene in the split"),

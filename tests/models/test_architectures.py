@@ -102,10 +102,11 @@ def test_auto_is_the_best_embedding_of_the_model_unless_word2vec_is_asked_for() 
 def test_keys_without_effect_are_named() -> None:
     given = ["model.embedding.seed", "model.embedding.epochs", "model.embedding.kind", "seed"]
     for kind, idle in (("word2vec", []), ("random", given[1:2]), ("learned", given[:2]), ("counts", given[:2])):
-        assert sorted(model_config("biolstm", embedding={"kind": kind}).idle(given)) == sorted(idle)
+        found = model_config("biolstm", embedding={"kind": kind}).idle(given)
+        assert found == dict.fromkeys(idle, f"model.embedding.kind={kind}")
     from_file = model_config("biolstm", embedding={"kind": "random", "vectors": "v.npz"})
-    assert sorted(from_file.idle(given)) == sorted(given[:3])
-    assert model_config("xpresso").idle(given) == []
+    assert from_file.idle(given) == dict.fromkeys(given[:3], "model.embedding.vectors")
+    assert model_config("xpresso").idle(given) == {}
 
 
 def test_windows_divide_into_parts_and_chunks() -> None:

@@ -79,7 +79,10 @@ def test_without_a_choice_the_optimizer_or_the_milestone_decides():
 def test_keys_that_have_no_effect_are_found():
     given = {"training.milestone", "training.warmup", "training.weight_decay", "training.momentum", "training.epochs"}
     found = training("training.schedule=cosine", "training.optimizer=adamw").idle(given)
-    assert found == ["training.milestone", "training.momentum"]
+    assert found == {
+        "training.milestone": "training.schedule=cosine",
+        "training.momentum": "training.optimizer=adamw",
+    }
 
 
 def test_the_config_file_lists_every_schedule():

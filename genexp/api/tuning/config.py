@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from genexp.api.training import TRAIN
 from genexp.config.compose import Command
@@ -29,8 +29,10 @@ def seconds(span: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-def _checked(span: str) -> str:
-    seconds(span)
+def _checked(span: object) -> object:
+    """Refuse what is no time span; a number alone has no unit."""
+    if span is not None:
+        seconds(str(span))
     return span
 
 
@@ -38,7 +40,7 @@ class TuneConfig(RunConfig):
     """The whole config of ``genexp tune``."""
 
     trials: Count = Field(description="number of settings that are tried, by all processes together")
-    time_limit: Annotated[str, AfterValidator(_checked)] | None = Field(
+    time_limit: Annotated[str | None, BeforeValidator(_checked)] = Field(
         description="time after which this process begins no trial and stops those that run: 30m, 8h, 2d; null: none"
     )
     jobs: Count | Literal["auto"] = Field(description="trials at once; auto: one for each core or GPU that was granted")

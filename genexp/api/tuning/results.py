@@ -27,7 +27,13 @@ from genexp.training.config import RunConfig, read_config
 
 #: The folder of the plots, and the name of the preset.
 PLOTS, PRESET = "plots", "tuned"
-STATES = {"COMPLETE": "completed", "PRUNED": "pruned", "FAIL": "failed", "RUNNING": "running", "WAITING": "waiting"}
+STATES = {
+    "COMPLETE": "completed",
+    "PRUNED": "pruned",
+    "FAIL": "failed",
+    "RUNNING": "interrupted",  # results are written when no process runs trials any more
+    "WAITING": "waiting",
+}
 
 
 def trials_of(study: Study) -> list[dict[str, Any]]:

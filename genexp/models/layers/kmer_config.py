@@ -61,11 +61,12 @@ class KmerConfig(CountConfig):
         kind = "word2vec" if asked else self.best_embedding
         return self.model_copy(update={"embedding": self.embedding.model_copy(update={"kind": kind})})
 
-    def idle(self, given: Collection[str]) -> list[str]:
+    def idle(self, given: Collection[str]) -> dict[str, str]:
         names, kind = ("kind", "seed", *WORD2VEC_SETTINGS), self.embedding.kind
         read = names[: {"word2vec": len(names), "random": 2}.get(kind, 1)]
         unused = [f"model.embedding.{name}" for name in names if self.embedding.vectors or name not in read]
-        return [key for key in unused if key in given]
+        cause = "model.embedding.vectors" if self.embedding.vectors else f"model.embedding.kind={kind}"
+        return {key: cause for key in unused if key in given}
 
     def check(self, shapes: InputShapes) -> None:
         """Raise a UserError if the promoter, the vectors and the settings of the embedding do not fit each other."""
