@@ -244,9 +244,13 @@ def _is_evaluation(folder: Path, named: str) -> bool:
 
 
 def _difference(stored: Mapping[str, Any], found: Mapping[str, Any]) -> float:
-    """Return the largest difference between the metrics that two results have in common."""
+    """Return the largest difference between the metrics that two results have in common.
+
+    Intervals are left out: earlier versions computed them in another way.
+    """
     largest = 0.0
-    for ours, theirs in ((stored[name], found[name]) for name in found if name in stored):
+    common = [name for name in found if name in stored and name != "r2_ci95"]
+    for ours, theirs in ((stored[name], found[name]) for name in common):
         if isinstance(ours, dict) and isinstance(theirs, dict):
             largest = max(largest, _difference(ours, theirs))
         elif not isinstance(ours, dict) and not isinstance(theirs, dict):
