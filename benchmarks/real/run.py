@@ -94,7 +94,8 @@ def rows_of(name: str, comparison: Path) -> list[dict]:
             network = group["kind"] == "runs"
             about = {
                 "dataset": name,
-                "model": group["model"],
+                # Baselines of another window are "beside" a network.
+                "model": group["model"] if network else group["name"].replace(f" {group['data']}", "", 1),
                 "data": group["data"],
                 "n": len(runs) if network else "",
                 "collapsed": len(collapsed.pop(group["name"], [])) if network else "",
