@@ -250,7 +250,8 @@ echo "${{COMPREPLY[@]}}"
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train", "seed=0,1"], "genexp COMMAND -m seed=0,1"),
+        (["train", "seed=0,1"], "genexp train -m seed=0,1"),
+        (["compare", "runs=a,b"], "hint: runs=[a,b]"),
         (["train", "training.learning_rate=inf"], "expected: a finite number"),
         (["train", "~model"], "model cannot be removed"),
         (["train", "hydra.run.dri=x"], "did you mean 'hydra.run.dir'?"),
