@@ -35,7 +35,10 @@ prediction of the runs (ensemble). Settings are those that genexp takes by defau
 [Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)). Times
 are those of training alone, on a machine of two cores that other work shared. `6 of 10` runs: the others collapsed, in
 every attempt. The commands are in `benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT` runs them and
-writes this page. Models and blocks of the plan that a table lacks have not been run."""
+writes this page. Models and blocks of the plan that a table lacks have not been run.
+
+The interval is about other seeds on the same test genes; with other genes, r² varies more. `genexp compare` tests
+differences over both. The highest of many rows, picked by test genes, is somewhat too high."""
 
 
 def genexp(*words: str) -> int:
