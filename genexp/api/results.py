@@ -203,10 +203,9 @@ def _print_means(found: Sequence[Found]) -> None:
         console.table(groups_table([(each.group.name, each.metrics["best"]) for each in several]))
     for each in several:
         if len(several) <= MOST_TABLES:
-            runs = len(each.group.completed)
-            folds = len({member.fold for member in each.group.completed} - {None})
-            several_each = f" ({folds} folds, each with the mean of its runs)" * (1 < folds < runs)
-            title = f"{each.group.name}: mean of {runs} runs{several_each}, best checkpoint"
+            runs, of = len(each.group.completed), {member.fold for member in each.group.completed}
+            averaged = f" ({len(of)} folds, each with the mean of its runs)" * (None not in of and 1 < len(of) < runs)
+            title = f"{each.group.name}: mean of {runs} runs{averaged}, best checkpoint"
             console.table(metrics_table(title, each.metrics["best"]))
         if each.pooled:
             genes = max(of_seed["n"] for of_seed in each.pooled["seeds"].values())

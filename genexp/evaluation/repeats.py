@@ -75,21 +75,22 @@ def summaries(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def means(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the mean of each metric of one split over several runs, also by label."""
-    every = summaries(found)
-    result: dict[str, Any] = {name: value.mean for name, value in every.items() if name != "labels"}
-    if "labels" in every:
-        result["labels"] = {name: means([each["labels"][name] for each in found]) for name in every["labels"]}
+
+    def mean_of(every: Any) -> Any:
+        return every.mean if isinstance(every, Summary) else {name: mean_of(each) for name, each in every.items()}
+
+    result: dict[str, Any] = mean_of(summaries(found))
     return result
 
 
 def over_folds(found: Sequence[Mapping[str, Any]], folds: Sequence[int | None]) -> list[Mapping[str, Any]]:
-    """Return the metrics of each run; of a cross-validation, where each run has its fold, the means of each fold."""
+    """Return the metrics of each run; of a cross-validation, where runs have several folds, the means of each fold."""
     of_fold: dict[int, list[Mapping[str, Any]]] = {}
     for metrics, fold in zip(found, folds, strict=True):
         if fold is None:
             return list(found)
         of_fold.setdefault(fold, []).append(metrics)
-    return [means(of_fold[fold]) for fold in sorted(of_fold)]
+    return [means(of_fold[fold]) for fold in sorted(of_fold)] if len(of_fold) > 1 else list(found)
 
 
 def plain(found: Any) -> Any:

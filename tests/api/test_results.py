@@ -84,6 +84,11 @@ def test_the_seeds_of_a_fold_are_averaged_first(folds, tmp_path):
     assert (r2.n, r2.mean, r2.sd) == (3, pytest.approx(np.mean(means)), pytest.approx(np.std(means, ddof=1)))
 
 
+def test_seeds_on_one_fold_are_the_sample(folds, tmp_path):
+    folds((1.0,), seeds=(4, 5))
+    assert found_in(tmp_path).metrics["best"]["test"]["r2"].n == 2
+
+
 def test_a_damaged_run_hides_no_other(folds, tmp_path, capsys):
     folds((1.0,) * 5)
     (tmp_path / "2-0" / "config.yaml").write_text("{")
