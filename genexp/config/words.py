@@ -280,9 +280,9 @@ def first_value(override: Override) -> str:
 def check(
     words: Words,
     options: Mapping[str, Sequence[str]],
-    command: str = "COMMAND",
-    one_value: Collection[str] = (),
-    lists: Collection[str] = (),
+    command: str,
+    one_value: Collection[str],
+    lists: Collection[str],
 ) -> None:
     """Raise a UserError at the first override that Hydra would not accept, or would accept with another meaning.
 
@@ -309,11 +309,10 @@ def _check_sweep(
     if words.multirun:
         return
     expected = "one value, or -m for a sweep; a list stands in brackets: key=[a,b]"
-    hint = f"{key}=[{whole}]" if key in lists else f"genexp {command} -m {text}"
-    comma = "" if key in lists else f"; a comma within one value is quoted: '{key}=\"{whole}\"'"
-    raise UserError(
-        f"{key} has several values", where=COMMAND_LINE, expected=expected, received=text, hint=hint + comma
-    )
+    hint = f"genexp {command} -m {text}; a comma within one value is quoted: '{key}=\"{whole}\"'"
+    if key in lists:
+        hint = f"{key}=[{whole}]"
+    raise UserError(f"{key} has several values", where=COMMAND_LINE, expected=expected, received=text, hint=hint)
 
 
 def _check_override(override: Override, words: Words, options: Sequence[str] | None) -> None:

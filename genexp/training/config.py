@@ -78,15 +78,11 @@ class TrainingConfig(Schema):
             "momentum": self.optimizer in ("sgd", "sgdw"),
             "weight_decay": self.optimizer in ("adamw", "sgdw"),
         }
-        causes = {
-            **{f"training.{key}": f"training.schedule={schedule}" for key, read in of_schedule.items() if not read},
-            **{
-                f"training.{key}": f"training.optimizer={self.optimizer}"
-                for key, read in of_optimizer.items()
-                if not read
-            },
+        causes = {f"schedule={schedule}": of_schedule, f"optimizer={self.optimizer}": of_optimizer}
+        idle = {
+            f"training.{k}": f"training.{cause}" for cause, of in causes.items() for k, read in of.items() if not read
         }
-        return {key: cause for key, cause in causes.items() if key in given}
+        return {key: cause for key, cause in idle.items() if key in given}
 
 
 class HardwareConfig(Schema):
