@@ -22,6 +22,8 @@ class Config(ModelConfig):
 
     filters: Annotated[list[Count], Field(min_length=2)] = Field(description="Filters of the stem and of each stage")
     pools: list[Count] = Field(description="Size of the max-pooling after each stage; 1 for none")
+    # It has a default, as the config.yaml of earlier runs has no such key.
+    stem_pool: Count = Field(default=1, description="Size of the max-pooling after the stem; 1 for none")
     kernel: Count = Field(description="Kernel size of every convolution but those of one base")
     expansion: Count = Field(description="Factor by which a block widens its input")
     group: Count = Field(description="Channels per group of the grouped convolution")
@@ -30,10 +32,11 @@ class Config(ModelConfig):
     dropout: Rate = Field(description="Dropout after the hidden layer")
 
     def shortest(self) -> int:
-        return prod(self.pools)
+        return self.stem_pool * prod(self.pools)
 
     def smaller(self, window: int) -> str:
-        return pools_within(self.pools, window)
+        stem = "model.stem_pool=1 " if self.stem_pool > 1 else ""
+        return stem + pools_within(self.pools, window)
 
     def check(self, shapes: InputShapes) -> None:
         stages = len(self.filters) - 1
@@ -53,6 +56,8 @@ class Config(ModelConfig):
 
         promoter, x = common.one_hot_promoter(shapes)
         x = _convolved(x, self.filters[0], self.kernel, "stem")
+        if self.stem_pool > 1:
+            x = layers.MaxPooling1D(self.stem_pool, name="stem_pool")(x)
         for n, (filters, pool) in enumerate(zip(self.filters[1:], self.pools, strict=True), 1):
             x = layers.Concatenate(name=f"stage_{n}_residual")([x, _block(x, self, f"stage_{n}")])
             x = _convolved(x, filters, self.kernel, f"stage_{n}_local")

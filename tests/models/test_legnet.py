@@ -53,7 +53,7 @@ def convolved(x: np.ndarray, w: dict[str, np.ndarray], name: str) -> np.ndarray:
 
 
 def forward(config: Any, genes: dict[str, np.ndarray], w: dict[str, np.ndarray]) -> np.ndarray:
-    x = convolved(one_hot(genes["P"], 4), w, "stem")
+    x = pooled(convolved(one_hot(genes["P"], 4), w, "stem"), config.stem_pool, np.max)
     for n, pool in enumerate(config.pools, 1):
         stage = f"stage_{n}"
         inner = convolved(x, w, f"{stage}_expand")
@@ -72,6 +72,7 @@ def forward(config: Any, genes: dict[str, np.ndarray], w: dict[str, np.ndarray])
         ("P", {}),
         ("PHTM", {}),
         ("PT", {"group": 3, "expansion": 3, "pools": [1, 2]}),
+        ("PT", {"stem_pool": 3}),
         ("PH", {"group": 1, "kernel": 7, "expansion": 3}),
     ],
 )
@@ -114,7 +115,12 @@ def test_the_parameters_are_those_of_the_description(data: str, features: int) -
 
 @pytest.mark.parametrize(
     ("changes", "window", "named"),
-    [({"pools": [4, 4]}, 100, "model.pools"), ({"group": 3}, 100, "model.group"), ({}, 63, "64 nt")],
+    [
+        ({"pools": [4, 4]}, 100, "model.pools"),
+        ({"group": 3}, 100, "model.group"),
+        ({}, 63, "64 nt"),
+        ({"stem_pool": 2}, 127, "128 nt"),
+    ],
 )
 def test_what_cannot_be_built_is_refused(changes: dict[str, Any], window: int, named: str) -> None:
     with pytest.raises(UserError, match=named.replace(".", r"\.")):
