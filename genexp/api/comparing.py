@@ -23,7 +23,7 @@ from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
 from genexp.evaluation.comparison_report import LISTED, as_markdown, groups_frame, runs_frame, tables, tests_frame
 from genexp.evaluation.metrics import by_label, mean_r2, r2
-from genexp.evaluation.repeats import means, plain, summaries
+from genexp.evaluation.repeats import over_folds, plain, summaries
 from genexp.evaluation.tables import prediction_columns
 from genexp.files import damage_reported, free_folder, in_short, whole_or_nothing, write_atomically, write_json
 from genexp.run import RunDirectory, damage, read_metrics, unreadable
@@ -91,9 +91,7 @@ class Row:
 
     def values(self) -> list[Mapping[str, Any]]:
         """Return the metrics of each run; of a cross-validation the means of the runs of each fold."""
-        if self.genes[0].fold is None:
-            return list(self.metrics)
-        return [means([self.metrics[n] for n in places]) for places in self.by_fold()]
+        return over_folds(self.metrics, [genes.fold for genes in self.genes])
 
 
 def folds_of(genes: Iterable[Genes]) -> tuple[Genes, ...]:
@@ -375,7 +373,7 @@ def _group(row: Row) -> dict[str, Any]:
     values, config = row.values(), row.members[0].config
     published = None if row.baseline or not config.experiment else config.experiment.model_dump(mode="json")
     ensemble: dict[str, float] = {}
-    if row.genes[0].fold is None and len(row.predictions) > 1:
+    if len(folds_of(row.genes)) == 1 and len(row.predictions) > 1:
         pairs = by_label(row.labels[row.genes[0]], np.mean(row.predictions, axis=0))
         ensemble = {name: r2(*pair) for name, pair in zip(row.genes[0].labels, pairs, strict=True)}
     return {
@@ -403,10 +401,10 @@ def _group(row: Row) -> dict[str, Any]:
 def _tests(genes: tuple[Genes, ...], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the tests between each two rows of which one at least is a group of runs, adjusted label by label."""
     numbers = [dict(each.numbers) for each in genes]
-    folds = genes[0].fold is not None
+    folds = len(genes) > 1
     tested = [row for row in rows if folds or row.predictions]
     pairs = [p for p in combinations(range(len(tested)), 2) if not all(tested[place].baseline for place in p)]
-    if not pairs or numbers[0]["test"] < FEWEST_GENES or (folds and len(genes) == 1):
+    if not pairs or numbers[0]["test"] < FEWEST_GENES:
         return []
     if folds:
         held_out = float(np.mean([number["test"] / number["train"] for number in numbers]))
@@ -447,9 +445,9 @@ def _about_t(number: int, rows: Sequence[Row]) -> Iterator[str]:
 def _words_of(row: Row) -> list[str]:
     """Return the overrides that give another model the dataset, folds and repeats of a group."""
     config, folds = row.members[0].config, row.by_fold()
-    many = {"folds": len(folds) if row.genes[0].fold is not None else 1, "repeats": len(folds[0])}
-    dataset = config.dataset
-    content = dataset.model_dump(mode="json", exclude_none=True, exclude={"fold"}) if dataset else {}
+    many = {"folds": len(folds), "repeats": len(folds[0])}
+    dataset, apart = config.dataset, {"fold"} if len(folds) > 1 else set()
+    content = dataset.model_dump(mode="json", exclude_none=True, exclude=apart) if dataset else {}
     chosen = {"dataset": content.pop("name", "")} | {f"dataset.{key}": value for key, value in content.items()}
     labels = {"data.labels": f"[{','.join(config.data.labels)}]"} if config.data.labels else {}
     chosen |= labels | {key: number for key, number in many.items() if number > 1}

@@ -83,15 +83,20 @@ def described(of_set: Content) -> str:
     """Return in words on which genes a set of groups was tested."""
     numbers = [genes["test"] for genes in of_set["genes"]]
     genes = f"{sum(numbers):,} test genes of {of_set['dataset']}"
-    folds = f" in {len(numbers)} folds" if of_set["folds"] else ""
+    folds = f" in {len(numbers)} folds" if _crossed(of_set) else "".join(f" in fold {n}" for n in of_set["folds"] or ())
     labels = f", {len(of_set['labels'])} labels: {listed(of_set['labels'])}" if len(of_set["labels"]) > 1 else ""
     return f"{genes}{folds}{labels}"
+
+
+def _crossed(of_set: Content) -> bool:
+    """Tell whether the runs are those of a cross-validation; one fold is a split like another."""
+    return len(of_set["folds"] or ()) > 1
 
 
 def _groups(of_set: Content) -> Cells:
     """Return the table of groups; of several labels r2 is the mean, and below each group stand those of the labels."""
     several = len(of_set["labels"]) > 1
-    unit = "folds" if of_set["folds"] else "runs"
+    unit = "folds" if _crossed(of_set) else "runs"
     columns = ["group", unit, "r²", "sd", "95 % interval", "ensemble", "- T alone"]
     rows, numbers = [], _numbers(of_set)
     for group in of_set["groups"]:
@@ -153,7 +158,7 @@ def _tests(of_set: Content) -> Iterator[Cells | str]:
             for test in own
         ]
         of = f", {label}" if len(of_set["labels"]) > 1 else ""
-        across = "folds" if of_set["folds"] else "genes" if all(map(_single, own)) else "genes and runs"
+        across = "folds" if _crossed(of_set) else "genes" if all(map(_single, own)) else "genes and runs"
         title = f"differences of mean r²{of}: tests across {across}"
         yield Cells(title, ("groups", "r²", "95 % interval", "p", "p (Holm)"), rows, PAIR_WIDTH)
     if any(map(_single, found)):

@@ -252,6 +252,29 @@ def test_folds_are_paired(make):
     assert any("folds 1, 2, 3, 4, 5" in note for note in content["notes"])
 
 
+def test_one_fold_alone_is_a_split_like_another(make):
+    for seed in range(3):
+        make(f"t-{seed}", *T, fold=2, seed=seed, noise=0.5)
+        make(f"pht-{seed}", *PHT, fold=2, seed=seed, noise=0.9)
+    content = genexp.compare(make.root).content
+    (found,) = content["sets"]
+    assert [group["metrics"]["r2"]["n"] for group in found["groups"]] == [3, 3]
+    assert all(group["ensemble_r2"] for group in found["groups"])
+    assert [test["across"] for test in found["tests"]] == ["genes, runs"]
+    shown = text_of(content)
+    assert f"{GENES} test genes of /set in fold 2" in shown
+    assert "tests across genes and runs" in shown
+
+
+def test_the_command_that_adds_t_alone_names_the_fold(make):
+    for seed in range(2):
+        make(f"{seed}", *PHT, fold=2, seed=seed)
+    (note,) = genexp.compare(make.root).content["notes"]
+    assert "dataset.fold=2" in note
+    assert "repeats=2" in note
+    assert "folds=" not in note
+
+
 def test_baselines_stand_beside_the_runs_and_are_tested_against_them(make):
     baselines = (("ridge", "PHT", 1.5), ("boosting", "T", 0.4))
     for seed in range(3):
