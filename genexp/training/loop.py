@@ -23,9 +23,10 @@ from genexp.models import InputShapes, build_model
 from genexp.models.layers.strands import both_strands
 from genexp.run import HISTORY_COLUMNS, RunDirectory
 from genexp.training.augmentation import augmentation_of
+from genexp.training.averages import Averages
 from genexp.training.loggers import Log, open_loggers
 from genexp.training.losses import Loss, loss_of
-from genexp.training.optimizers import averaged, build_optimizer
+from genexp.training.optimizers import build_optimizer
 from genexp.training.schedules import epoch_rate
 from genexp.training.start import take_weights
 from genexp.training.state import Progress, read_progress, restore_variables, save_state
@@ -86,14 +87,9 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
         if state.epoch:
             restore_variables(run.state, model)
             say(f"resuming after epoch {state.epoch}")
-            if state.best_epoch == state.epoch:  # the crash may have come between state and checkpoint
-                with averaged(model):
-                    save_model(predictor, run, "best")
         augmentation = augmentation_of(config, shapes)
         with open_loggers(config, run, state.attempt) as log:
             fit(model, config.training, dataset, hardware, run, state, seed, log, predictor, augmentation)
-        with averaged(model):
-            save_model(predictor, run, "last")
         collapsed = state.collapsed
         if not collapsed or state.attempt >= config.training.restarts:
             return Fitted(model, state, seed, collapsed)
@@ -139,7 +135,7 @@ def fit(
     predictor: keras.Model | None = None,
     augmentation: Augmentation | None = None,
 ) -> None:
-    """Run the epochs that are left, updating `state` and the run directory after each.
+    """Run the epochs that are left, updating `state` and the run directory after each, and save the last model.
 
     `predictor` has the weights of `model`, and predicts and is saved in its place.
     """
@@ -149,7 +145,12 @@ def fit(
         genes, training.batch_size, seed, shuffle=training.shuffle, static=static, augmentation=augmentation
     )
     valid_batches = inference_batches(valid, min(training.batch_size, len(valid)))
+    batches.epoch = max(state.epoch - 1, 0)  # whose batches the averages are measured on
+    averages = Averages(model, batches.dataset, hardware.strategy)
     first, distinct = state.epoch, valid.distinct()
+    if first and state.best_epoch == first:  # the crash may have come between state and checkpoint
+        with averages.used():
+            save_model(predictor, run, "best")
     with progress("epochs", training.epochs, "epochs", plain=False) as epochs_done:
         while state.epoch < training.epochs and state.flat < DEAD_AFTER and state.nearly_flat < NEARLY_DEAD_AFTER:
             if training.patience is not None and state.waited >= training.patience:
@@ -159,7 +160,7 @@ def fit(
             estimate = Estimate(training.epochs - first, batches.steps, len(valid) / len(genes))
             callbacks = [estimate] if state.epoch == first else []
             trained = train_epoch(model, training, batches.dataset, state.history, callbacks)
-            with averaged(model):
+            with averages.used():
                 row, predictions = validated(predictor, training, valid, valid_batches, trained, state.epoch + 1)
             nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])
             state.watch(all(collapsed_labels(valid.labels, predictions)), all(nearly))
@@ -167,7 +168,7 @@ def fit(
 
             save_state(run.state, state, model)
             if state.waited == 0:
-                with averaged(model):
+                with averages.used():
                     save_model(predictor, run, "best")
             write_csv(run.history, HISTORY_COLUMNS, [list(r.values()) for r in state.history])
             log(row)
@@ -180,6 +181,8 @@ def fit(
             if state.epoch - first == 2 and fast and not static:
                 loss, jit = loss_of(training.loss, genes.labels), hardware.jit
                 model.compile(model.optimizer, loss=loss, jit_compile=jit, steps_per_execution=FUSED_STEPS)
+    with averages.used():
+        save_model(predictor, run, "last")
 
 
 def train_epoch(

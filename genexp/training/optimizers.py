@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from genexp.training.schedules import SCHEDULES, Noam, schedule_name
 
 if TYPE_CHECKING:
-    import keras
     from keras.optimizers import Optimizer
 
     from genexp.training.config import TrainingConfig
@@ -99,23 +95,3 @@ def clipped_over_replicas(clip: Callable[[list[Any]], list[Any]]) -> Callable[[l
         return [gradient / context.num_replicas_in_sync for gradient in whole]
 
     return clipped
-
-
-@contextmanager
-def averaged(model: keras.Model) -> Iterator[None]:
-    """Give a compiled model the averages of its weights, where its optimizer keeps any, for a while.
-
-    Batch normalisation keeps its own statistics, which are averages already.
-    """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)  # that of a loss scale
-    if not optimizer.use_ema or not np.asarray(optimizer.iterations):
-        yield
-        return
-    weights = [np.array(v) for v in model.trainable_variables]
-    for variable, average in zip(model.trainable_variables, optimizer._model_variables_moving_average, strict=True):
-        variable.assign(np.array(average))
-    try:
-        yield
-    finally:
-        for variable, value in zip(model.trainable_variables, weights, strict=True):
-            variable.assign(value)

@@ -143,7 +143,11 @@ STATEFUL = (
 )
 
 
-@pytest.mark.parametrize("words", [(), STATEFUL], ids=["published", "today"])
+#: Batch normalisation, whose statistics are measured anew for averages of the weights.
+NORMALISED = (*STATEFUL, "model=legnet", "model.filters=[6,4]", "model.pools=[4]", "model.dropout=0.3")
+
+
+@pytest.mark.parametrize("words", [(), STATEFUL, NORMALISED], ids=["published", "today", "normalised"])
 def test_a_resumed_run_is_the_uninterrupted_run(run, xpresso_root, tmp_path, monkeypatch, words):
     """Stopped in the second epoch and resumed: the same history, the same predictions, to the last digit."""
     from genexp.training import loop

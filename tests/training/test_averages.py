@@ -11,7 +11,8 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.models import InputShapes, load_model
 from genexp.run import RunDirectory
 from genexp.training import loop
-from genexp.training.optimizers import averaged, build_optimizer
+from genexp.training.averages import Averages
+from genexp.training.optimizers import build_optimizer
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware
 
@@ -66,11 +67,54 @@ def test_the_averages_are_evaluated_and_saved_and_training_goes_on_from_the_weig
 
 def test_the_weights_are_back_after_the_averages_were_used(dataset, tmp_path):
     model, _, _ = fitted(dataset, tmp_path, "training.ema=0.8")
+    averages = Averages(model, tf.data.Dataset.from_tensors(0), HARDWARE.strategy)
     before = model.get_weights()
-    with averaged(model):
+    with averages.used():
         assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def promoters():
+    random = np.random.default_rng(0)
+    tokens = random.integers(0, 4, (80, 40), dtype=np.uint8)
+    labels = (tokens == 2).mean(axis=1, keepdims=True).astype(np.float32) * 10
+    split = Split(np.arange(80).astype(str), labels, {"P": tokens})
+    described = DatasetDescription(source="", layout="", genes={}, promoter="bases", promoter_length=40)
+    return Dataset(described, {"train": split, "valid": split, "test": split})
+
+
+def normalised(promoters, folder, batches):
+    """Return a network with batch normalisation, trained with averages, those averages, and its progress."""
+    words = ("model=legnet", "data=P", "model.filters=[6,4]", "model.pools=[2]", "training.batch_size=16")
+    words = (*words, "training.optimizer=adam", "training.learning_rate=0.02", "training.ema=0.9")
+    config = compose(*words, "training.epochs=2", "model.dropout=0.5")
+    model = loop.compiled_model(config, InputShapes((40,)), HARDWARE, 1, steps=5)
+    state = Progress()
+    loop.fit(model, config.training, promoters, HARDWARE, RunDirectory(folder), state, 1, lambda row: None)
+    return model, Averages(model, batches, HARDWARE.strategy), state
+
+
+def test_batch_normalisation_has_the_statistics_of_the_averaged_weights(promoters, tmp_path):
+    split = promoters.splits["train"]
+    batches = tf.data.Dataset.from_tensor_slices(({"promoter": split.blocks["P"]}, split.labels)).batch(16)
+    model, averages, state = normalised(promoters, tmp_path, batches)
+    before = [np.array(v) for v in model.variables]
+    last, stem = model.get_layer("stem_norm"), model.get_layer("stem_conv")
+    with averages.used():
+        convolved = keras.Model(model.input, stem.output)
+        of_batches = [convolved(inputs).numpy() for inputs, _ in batches]
+        weight = [last.momentum ** (len(of_batches) - 1 - n) for n in range(len(of_batches))]
+        expected = np.average([x.mean(axis=(0, 1)) for x in of_batches], axis=0, weights=weight)
+        np.testing.assert_allclose(last.moving_mean, expected, rtol=1e-4, atol=1e-6)
+        expected = np.average([x.var(axis=(0, 1)) for x in of_batches], axis=0, weights=weight)
+        np.testing.assert_allclose(last.moving_variance, expected, rtol=1e-4)
+    # The dropout of the measurement draws numbers too.
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    losses = [row["val_loss"] for row in state.history]
+    assert max(losses) < 2 * np.mean(split.labels**2), losses
 
 
 def test_the_norm_of_the_whole_gradient_is_clipped():
