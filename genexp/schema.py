@@ -26,13 +26,14 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, protected_namespaces=())
 
 
-def repeated(length: int) -> BeforeValidator:
-    """Let one number stand for `length` equal ones: ``model.dropout=0.2`` where there are two dropouts."""
+def repeated(length: int, number: Any) -> BeforeValidator:
+    """Let one `number` stand for `length` equal ones: ``model.dropout=0.2`` where there are two dropouts."""
 
     def widen(value: Any) -> Any:
         return [value] * length if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    return BeforeValidator(widen)
+    several = Annotated[list[number], Field(min_length=length, max_length=length)]
+    return BeforeValidator(widen, json_schema_input_type=number | several)
 
 
 #: A positive integer; a share of one; a rate at which units are dropped.
@@ -93,8 +94,18 @@ class ByName:
         return core_schema.no_info_plain_validator_function(self.validate, serialization=dump)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: JsonHandler) -> JsonSchemaValue:
-        classes = dict.fromkeys(self.choose(name) for name in self.names())
-        return {"anyOf": [handler(found.__pydantic_core_schema__) for found in classes if found is not None]}
+        classes: dict[type[Schema], list[str]] = {}
+        for name in self.names():
+            if found := self.choose(name):
+                classes.setdefault(found, []).append(name)
+        closed = self.choose("") is None  # whether there are no other names
+        choices = []
+        for found, names in classes.items():
+            choice = dict(handler.resolve_ref_schema(handler(found.__pydantic_core_schema__)))
+            if closed:
+                choice["properties"] = {**choice["properties"], "name": {"enum": names}}
+            choices.append(choice)
+        return {"anyOf": choices}
 
 
 def combination(what: str, where: str, expected: str, received: object, hint: str) -> PydanticCustomError:

@@ -14,7 +14,7 @@ import yaml
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.config.validation import to_yaml
 from genexp.dataset.description import DatasetDescription, listed
-from genexp.evaluation.metrics import METRICS, TITLES, as_text
+from genexp.evaluation.metrics import TITLES, as_text, in_all
 from genexp.evaluation.pages import render
 from genexp.files import write_atomically, write_json
 from genexp.prepare.opening import checksum
@@ -121,7 +121,7 @@ def model_card(
 def _result_rows(results: Mapping[str, Any]) -> list[list[str]]:
     """Return the rows of the table of metrics, a cell for each split."""
     each = list(results.values())
-    rows = [[TITLES.get(name, name), *(as_text(found[name]) for found in each)] for name in METRICS]
+    rows = [[TITLES.get(name, name), *(as_text(found[name]) for found in each)] for name in in_all(each)]
     rows.insert(1, ["95 % interval", *("{:.3f} to {:.3f}".format(*found["r2_ci95"]) for found in each)])
     return [["genes", *(f"{found['n']:,}" for found in each)], *rows]
 
@@ -159,7 +159,7 @@ def limits_of(
         low, high = test["r2_ci95"]
         yield (
             f"Pearson r² on {test['n']:,} test genes: {test['r2']:.3f} (95 % interval {low:.3f} to {high:.3f}); "
-            f"RMSE of a gene: {test['rmse']:.2f} in the unit of the output."
+            f"RMSE of a gene: {test['mse'] ** 0.5:.2f} in the unit of the output."
         )
     if described.window and described.tss is not None and PROMOTER in config.data.name:
         left, right = (edge - described.tss for edge in described.window)
@@ -194,10 +194,10 @@ def _model_index(title: str, described: DatasetDescription, results: Mapping[str
         return {}
     several = " (mean of the labels)" if len(described.labels) > 1 else ""
     dataset, task = described.name, {"type": "regression", "name": "gene expression prediction"}
-    found = []
+    found, names = [], in_all(results.values())
     for split, values in results.items():
         args = {"genes": values["n"], "fingerprint": described.fingerprint}
-        named = [(HUB_METRICS.get(name, name), TITLES.get(name, name) + several, values[name]) for name in METRICS]
+        named = [(HUB_METRICS.get(name, name), TITLES.get(name, name) + several, values[name]) for name in names]
         found.append(
             {
                 "task": dict(task),
@@ -205,5 +205,5 @@ def _model_index(title: str, described: DatasetDescription, results: Mapping[str
                 "metrics": [{"type": kind, "name": name, "value": value} for kind, name, value in named],
             }
         )
-    metrics = [HUB_METRICS.get(name, name) for name in METRICS]
+    metrics = [HUB_METRICS.get(name, name) for name in names]
     return {"metrics": metrics, "model-index": [{"name": title, "results": found}]}

@@ -24,7 +24,7 @@ from genexp.config.words import unquoted
 from genexp.dataset.description import DatasetDescription
 from genexp.errors import UserError
 from genexp.evaluation.comparison_report import Cells, described, tables
-from genexp.evaluation.metrics import METRICS, TITLES, as_text
+from genexp.evaluation.metrics import TITLES, as_text, in_all
 from genexp.evaluation.pages import render
 from genexp.evaluation.pages.charts import Chart, Row, curves, forest
 from genexp.evaluation.plots import MOST_LABELS, loss_limits
@@ -149,7 +149,7 @@ def _results(run: Run, found: Mapping[str, Any], results: Mapping[str, Any]) -> 
     """Return the metrics as a table, and r2 beside that of baselines, ceiling and published result."""
     splits = list(results.items())
     rows = [["genes", *(f"{each['n']:,}" for _, each in splits)]]
-    for name in METRICS:
+    for name in in_all(results.values()):
         rows.append([TITLES.get(name, name), *(as_text(each[name]) for _, each in splits)])
         if name == "r2":
             rows.append(["95 % interval", *("{:.3f} to {:.3f}".format(*each["r2_ci95"]) for _, each in splits)])

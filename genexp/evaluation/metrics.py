@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -76,6 +76,12 @@ METRICS: dict[str, Callable[[Vector, Vector], float]] = {
     "mae": lambda labels, predictions: float(np.abs(labels - predictions).mean()),
     "rmse": lambda labels, predictions: _mse(labels, predictions) ** 0.5,
 }
+
+
+def in_all(results: Collection[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the metrics that all of these results have; those of earlier versions lack later ones."""
+    return [name for name in METRICS if all(name in found for found in results)]
+
 
 #: Names as a reader of tables and plots knows them, where they differ from those in metrics.json.
 TITLES = {"r2": "Pearson r²", "cod": "R² (determination)"}

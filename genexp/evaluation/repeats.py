@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genexp.evaluation.metrics import METRICS
+from genexp.evaluation.metrics import in_all
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def summaries(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     dict
         A `Summary` for each of `METRICS` that all runs have; of several labels also ``labels``, with the same by label.
     """
-    result: dict[str, Any] = {
-        name: summary(each[name] for each in found) for name in METRICS if all(name in each for each in found)
-    }
+    result: dict[str, Any] = {name: summary(each[name] for each in found) for name in in_all(found)}
     labels = [name for name in found[0].get("labels", {}) if all(name in each.get("labels", {}) for each in found)]
     if labels:
         result["labels"] = {name: summaries([each["labels"][name] for each in found]) for name in labels}

@@ -15,7 +15,7 @@ from genexp.dataset.batches import inference_batches
 from genexp.dataset.description import listed
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
-from genexp.evaluation.metrics import METRICS, TITLES, Metrics, as_text, by_label, label_metrics, tied
+from genexp.evaluation.metrics import TITLES, Metrics, as_text, by_label, in_all, label_metrics, tied
 from genexp.evaluation.plots import Panel, label_scale, plot_density, plot_scatter
 from genexp.evaluation.tables import prediction_columns, write_predictions
 from genexp.files import in_short
@@ -162,7 +162,7 @@ def results_table(found: Mapping[str, Any], checkpoints: Sequence[str] = CHECKPO
     for title, _ in named:
         table.add_column(title, justify="right")
     table.add_row("genes", *(f"{values['n']:,}" for values in columns))
-    for name in METRICS:
+    for name in in_all(columns):
         table.add_row(TITLES.get(name, name), *(as_text(values[name]) for values in columns))
         if f"{name}_ci95" in columns[0]:
             table.add_row("95 % interval", *("{:.3f}-{:.3f}".format(*values[f"{name}_ci95"]) for values in columns))

@@ -67,6 +67,7 @@ PER_BASE = tuple(name for name, method in METHODS.items() if method.explains == 
 OF_BASES = tuple(name for name, method in METHODS.items() if method.explains != "features")
 
 Texts = Annotated[list[str], Field(min_length=1)]
+_Method = Annotated[str, OneOf(tuple(METHODS))]
 
 
 def _list(value: Any) -> Any:
@@ -80,13 +81,14 @@ class Settings(Schema):
 
     checkpoint: Checkpoint
     methods: Annotated[
-        Annotated[list[Annotated[str, OneOf(tuple(METHODS))]], Field(min_length=1)] | None, BeforeValidator(_list)
+        Annotated[list[_Method], Field(min_length=1)] | None,
+        BeforeValidator(_list, json_schema_input_type=_Method | list[_Method] | None),
     ] = Field(description=f"{', '.join(METHODS)}; null: those that the blocks of the run and motifs= allow")
     label: str | None = Field(description="the label to explain, of a run that has several")
     split: Literal["train", "valid", "test"] = Field(description="the genes to choose from")
-    genes: Annotated[Texts | None, BeforeValidator(_list)] = Field(
-        description="names of the genes whose promoters are explained; null: the first of the split"
-    )
+    genes: Annotated[
+        Texts | None, BeforeValidator(_list, json_schema_input_type=str | int | list[str | int] | None)
+    ] = Field(description="names of the genes whose promoters are explained; null: the first of the split")
     most: Count = Field(description="genes whose promoters are explained, unless genes names them")
     region: Annotated[list[int], Field(min_length=2, max_length=2)] | None = Field(
         description="slice [left,right) around the TSS in which bases are replaced; null: the window"

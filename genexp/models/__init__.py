@@ -28,7 +28,7 @@ PromoterKind = Literal["bases", "kmers", "embedded"]
 
 #: Two sizes, one for each of two layers; two dropout rates, or one number for both.
 Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
-RatePair = Annotated[list[Rate], Field(min_length=2, max_length=2), repeated(2)]
+RatePair = Annotated[list[Rate], Field(min_length=2, max_length=2), repeated(2, Rate)]
 #: Keras' initializers by name.
 Initializer = Literal[
     "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal",

@@ -18,8 +18,8 @@ def _as_text(value: object) -> object:
 
 
 #: Text that YAML may read as a number: a chromosome, a sample, a folder.
-Name = Annotated[str, BeforeValidator(_as_text)]
-File = Annotated[str, BeforeValidator(_as_text), PATH]
+Name = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float)]
+File = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float), PATH]
 Absence = Literal["zero", "drop"]
 Bases = Annotated[int, Field(ge=0, le=10_000_000)]
 #: How much is held out: a number of genes, a part below 1, or chromosomes.
@@ -51,7 +51,11 @@ class TargetsConfig(Schema):
 
 #: A table of targets; a file alone stands for its binary targets.
 Targets = Annotated[
-    TargetsConfig, BeforeValidator(lambda value: {"file": value} if isinstance(value, str | None) else value)
+    TargetsConfig,
+    BeforeValidator(
+        lambda value: {"file": value} if isinstance(value, str | None) else value,
+        json_schema_input_type=TargetsConfig | str | None,
+    ),
 ]
 
 

@@ -30,7 +30,27 @@ def test_each_config_file_refers_to_its_schema_and_fulfils_it(path, schemas):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"training": {"epoch": 3}}, {"training": {"epochs": 0}}, {"hardware": {"name": "x"}}]
+    "wrong",
+    [
+        {"training": {"epoch": 3}},
+        {"training": {"epochs": 0}},
+        {"hardware": {"name": "x"}},
+        {"model": {"name": "nonsense"}},
+        {"model": {"name": "xpresso", "expansion": 4}},
+    ],
 )
 def test_errors_are_found_by_the_schema(wrong, schemas):
     assert not jsonschema.Draft202012Validator(schemas["train.json"]).is_valid(wrong)
+
+
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [
+        ("train", {"model": {"name": "xpresso", "dropout": 0.3}}),
+        ("train", {"dataset": {"name": "of_my_own", "root": "/set"}}),
+        ("explain", {"methods": "mutagenesis", "genes": 7}),
+        ("prepare", {"tf": "targets.tsv", "genes": {"skip_chromosomes": [2]}}),
+    ],
+)
+def test_short_forms_fulfil_the_schema(command, content, schemas):
+    jsonschema.Draft202012Validator(schemas[f"{command}.json"]).validate(content)

@@ -40,7 +40,7 @@ class TuneConfig(RunConfig):
     """The whole config of ``genexp tune``."""
 
     trials: Count = Field(description="number of settings that are tried, by all processes together")
-    time_limit: Annotated[str | None, BeforeValidator(_checked)] = Field(
+    time_limit: Annotated[str | None, BeforeValidator(_checked, json_schema_input_type=str | None)] = Field(
         description="time after which this process begins no trial and stops those that run: 30m, 8h, 2d; null: none"
     )
     jobs: Count | Literal["auto"] = Field(description="trials at once; auto: one for each core or GPU that was granted")
