@@ -22,7 +22,7 @@ CONF = Path(__file__).parents[1] / "conf" / "model"
 WIDTHS = {"H": 8, "T": 5, "M": 7}
 WIDTHS |= {letter: 9 + n for n, letter in enumerate(feature_blocks()) if letter not in WIDTHS}
 
-#: Windows short enough for NumPy, that leave bases over in every pooling; any other model gets `WINDOW`.
+#: Windows short enough for NumPy, that leave bases over in every pooling; others get `WINDOW` or a little more.
 WINDOWS = {"xpresso": 1237, "divide_et_impera": 590, "biolstm": 250, "transformer": 300, "token_transformer": 1237}
 WINDOWS |= {"kmer_net": 1000}
 WINDOW = 600
@@ -41,7 +41,9 @@ def readable(models: Iterable[str]) -> list[tuple[str, str]]:
 
 def window_of(name: str) -> int:
     """Return the window, in nt, of the small model of an architecture."""
-    return 0 if name in WITHOUT_PROMOTER else WINDOWS.get(name, WINDOW)
+    config = model_config(name)
+    whole = -(-WINDOW // config.multiple()) * config.multiple()
+    return 0 if name in WITHOUT_PROMOTER else WINDOWS.get(name, whole)
 
 
 def model_config(name: str, **changes: Any) -> Any:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from genexp.evaluation.metrics import METRICS
+from genexp.models import names
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 
@@ -70,3 +73,13 @@ def test_every_command_has_a_page_with_its_keys(hooks):
     assert "| `training.learning_rate` | `0.0005` | number, above 0 |" in page
     assert "### `model=transformer`" in page
     assert "| `model.heads` | `4` | integer, at least 1 |" in page
+
+
+def test_the_readme_has_every_model():
+    table = (ROOT / "README.md").read_text("utf-8").partition("| model | input |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == names()
+
+
+def test_the_page_of_formats_has_every_metric():
+    described = "\n".join(re.findall(r"^\| (`.*?) \|", (DOCS / "formats.md").read_text("utf-8"), re.MULTILINE))
+    assert METRICS.keys() <= set(re.findall(r"`(\w+)`", described))

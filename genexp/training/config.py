@@ -19,7 +19,7 @@ from genexp.run import RunDirectory, read_config_yaml, read_environment, unreada
 from genexp.schema import ByName, Count, Index, Lower, OneOf, PathText, Positive, Rate, Schema, Share, combination
 from genexp.training.loggers import LOGGERS
 from genexp.training.optimizers import LOSSES, OPTIMIZERS
-from genexp.training.schedules import SCHEDULES, schedule_name
+from genexp.training.schedules import ANNEALED, SCHEDULES, schedule_name
 
 #: The groups ``model`` and ``dataset`` of a config, as the class that belongs to their name.
 AnyModel = Annotated[ModelConfig, ByName("model", lambda name: config_class(name) if name in names() else None, names)]
@@ -45,7 +45,7 @@ class TrainingConfig(Schema):
     schedule: Annotated[str, OneOf(tuple(SCHEDULES))] | None = Field(
         description="schedule of the learning rate; null: noam for the original optimizer, else milestone"
     )
-    warmup: Rate = Field(description="share of all updates in which the rate of cosine and one_cycle rises")
+    warmup: Rate = Field(description=f"share of all updates in which the rate of {' and '.join(ANNEALED)} rises")
     plateau_patience: Count = Field(description="epochs without a lower validation loss before plateau lowers the rate")
     plateau_factor: Rate = Field(description="factor of the learning rate at each plateau")
     warmup_steps: Count = Field(description="warm-up steps of the noam schedule")
@@ -71,7 +71,7 @@ class TrainingConfig(Schema):
             **dict.fromkeys(("milestone", "milestone_factor"), schedule == "milestone"),
             **dict.fromkeys(("plateau_patience", "plateau_factor"), schedule == "plateau"),
             **dict.fromkeys(("warmup_steps", "d_model"), schedule == "noam"),
-            "warmup": schedule in ("cosine", "one_cycle"),
+            "warmup": schedule in ANNEALED,
             "learning_rate": schedule != "noam",
         }
         of_optimizer = {

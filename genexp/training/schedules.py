@@ -21,7 +21,7 @@ class Annealing:
     Attributes
     ----------
     start, end
-        Rates of the first and the last update, as parts of ``training.learning_rate``, the highest.
+        Rates before the first and after the last update, as parts of ``training.learning_rate``, the highest.
     cosine_rise
         Whether the rate rises along half a cosine, in place of a line; it always falls along one.
     """
@@ -63,6 +63,10 @@ SCHEDULES: dict[str, ByEpoch | Annealing | Noam] = {
     "one_cycle": Annealing(start=1 / 25, end=1 / 250_000, cosine_rise=True),
     "noam": Noam(),
 }
+
+
+#: Those of them that ``training.warmup`` belongs to.
+ANNEALED = tuple(name for name, schedule in SCHEDULES.items() if isinstance(schedule, Annealing))
 
 
 def schedule_name(config: TrainingConfig) -> str:

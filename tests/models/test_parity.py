@@ -6,6 +6,7 @@ the parity tests let pass, they do not pin.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -25,7 +26,7 @@ from small_models import (
     window_of,
 )
 
-from genexp.models import InputShapes, build_model
+from genexp.models import InputShapes, build_model, names
 
 TOLERANCE = 1e-5
 
@@ -45,6 +46,11 @@ def difference(config: Any, shapes: InputShapes, model: keras.Model, window: int
 def small_difference(name: str, data: str) -> float:
     config, shapes, model = small_model(name, data)
     return difference(config, shapes, model, window_of(name))
+
+
+def test_every_model_has_a_numpy_forward_pass() -> None:
+    of_their_own = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
+    assert set(names()) <= {*numpy_forward.ENCODERS, "fc_net", *of_their_own}
 
 
 @pytest.mark.parametrize(("name", "data"), readable([*numpy_forward.ENCODERS, "fc_net"]))

@@ -1,4 +1,4 @@
-"""Optimisers by name, the and parity with plain Keras."""
+"""Optimizers by name, and parity with plain Keras."""
 
 import re
 

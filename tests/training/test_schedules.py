@@ -8,7 +8,7 @@ import pytest
 from genexp.api import compose
 from genexp.config.conf import CONF_DIR
 from genexp.training.optimizers import build_optimizer
-from genexp.training.schedules import SCHEDULES, epoch_rate, schedule_name
+from genexp.training.schedules import ANNEALED, SCHEDULES, epoch_rate, schedule_name
 
 EPOCHS, STEPS = 5, 7
 WORDS = (f"training.epochs={EPOCHS}", "training.learning_rate=2e-3", "training.warmup=0.2", "training.warmup_steps=9")
@@ -83,6 +83,16 @@ def test_keys_that_have_no_effect_are_found():
         "training.milestone": "training.schedule=cosine",
         "training.momentum": "training.optimizer=adamw",
     }
+
+
+def test_every_schedule_by_update_has_its_formula_here():
+    assert BY_UPDATE.keys() == {name for name, schedule in SCHEDULES.items() if not callable(schedule)}
+
+
+@pytest.mark.parametrize("name", ANNEALED)
+def test_the_warmup_of_an_annealed_schedule_has_an_effect(name):
+    assert not training(f"training.schedule={name}").idle({"training.warmup"})
+    assert training("training.schedule=milestone").idle({"training.warmup"})
 
 
 def test_the_config_file_lists_every_schedule():

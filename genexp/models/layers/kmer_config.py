@@ -9,7 +9,7 @@ from pydantic import Field
 
 from genexp.errors import UserError
 from genexp.features.config import KmerLength, Word2VecConfig
-from genexp.models import InputShapes, ModelConfig
+from genexp.models import InputShapes, ModelConfig, PromoterKind
 from genexp.schema import Count, PathText
 
 #: Keys of ``model.embedding`` that only Word2Vec reads.
@@ -32,6 +32,9 @@ class CountConfig(ModelConfig):
 
     reads: ClassVar[Literal["kmers"]] = "kmers"
 
+    #: Kinds of promoters that the network can be built for; see `InputShapes`.
+    kinds: ClassVar[tuple[PromoterKind, ...]] = ("kmers",)
+
     k: KmerLength = Field(description="Length of a k-mer")
     chunk: Count = Field(description="Length in nt of a chunk, in which the k-mers are counted")
 
@@ -39,13 +42,15 @@ class CountConfig(ModelConfig):
         return self.chunk
 
     def check(self, shapes: InputShapes) -> None:
-        """Raise a UserError if the promoter does not fit; a TypeError if it is none of k-mers."""
-        if shapes.promoter is None or shapes.promoter_kind not in ("kmers", "embedded"):
-            raise TypeError(f"model={self.name} reads k-mer counts or embedded promoters, not {shapes}")
+        """Raise a TypeError if the promoter is of another kind."""
+        if shapes.promoter is None or shapes.promoter_kind not in self.kinds:
+            raise TypeError(f"model={self.name} reads promoters as {' or '.join(self.kinds)}, not {shapes}")
 
 
 class KmerConfig(CountConfig):
     """The keys of the models that represent a chunk by the mean of the vectors of its k-mers."""
+
+    kinds = ("kmers", "embedded")
 
     #: What ``model.embedding=auto`` is, unless Word2Vec is asked for.
     best_embedding: ClassVar[Literal["word2vec", "random"]] = "word2vec"
