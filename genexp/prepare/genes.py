@@ -15,7 +15,7 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
-from genexp.prepare.tables import is_heading
+from genexp.prepare.table_lines import is_heading
 
 if TYPE_CHECKING:
     from genexp.prepare.records import Transcript

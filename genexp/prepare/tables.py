@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import datetime
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,19 +17,15 @@ import pandas as pd
 
 from genexp.errors import UserError
 from genexp.prepare.opening import bad_line, few, first_bytes, open_text
+from genexp.prepare.table_lines import Line, cells_of, first_lines, is_heading, is_titled, separator_of
+from genexp.prepare.workbooks import arrow_frame, is_workbook, sheet_as_csv
 
-#: Words that occur in headings of gene columns.
-_HEADING_WORDS = frozenset(
-    {"gene", "genes", "geneid", "genename", "genesymbol", "id", "ids", "ensid", "ensembl", "name", "names", "symbol"}
-    | {"locus", "locustag", "transcript", "transcriptid", "probe", "feature", "target", "row", "rownames", "unnamed"}
-)
 MISSING = ("", "NA", "N/A", "#N/A", "na", "nan", "NaN", "null", "NULL", "None", "-nan")
 #: A number with a decimal comma; with commas between thousands; with either.
 _DECIMAL = r"[-+]?\d*,\d+([eE][-+]?\d+)?"
 _THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
 _COMMA = r"[-+]?[\d.]*(,\d+)+(\.\d+)?([eE][-+]?\d+)?"
 _COPY_AGAIN = "correct the row, or copy or download the file again"
-_AS_CSV = "save the sheet that holds the table as CSV, and use that"
 #: How Parquet, Feather and two kinds of workbooks begin.
 _ARROW = (b"PAR1", b"ARROW1", b"FEA1")
 _OLE, _ZIP = b"\xd0\xcf\x11\xe0", b"PK\x03\x04"
@@ -103,7 +97,7 @@ class Table:
 
     def _cells(self, number: int, line: str, more: Iterator[str]) -> int:
         if self.separator == " ":
-            return len(_split(re.sub('"[^"]*"', "x", line.rstrip("\r\n")), " "))
+            return len(cells_of(re.sub('"[^"]*"', "x", line.rstrip("\r\n")), " "))
         if '"' not in line:
             return line.count(self.separator) + 1
         try:
@@ -267,12 +261,13 @@ def look_at(path: Path, key: str) -> Table:
     """Find separator and header of a table, or raise a UserError if it has no rows, or the first does not fit."""
     where, head = f"{key}={path}", first_bytes(path)
     if head.startswith(_ARROW):
-        return _arrow(path, key)
+        frame = arrow_frame(path, where)
+        return Table(path, key, [str(name) for name in frame.columns], skip=-1, frame=frame)
     table = Table(path, key, [])
-    if head.startswith(_OLE) or (head.startswith(_ZIP) and _is_book(path)):
-        table = Table(path, key, [], content=_sheet(path, where))
+    if head.startswith(_OLE) or (head.startswith(_ZIP) and is_workbook(path)):
+        table = Table(path, key, [], content=sheet_as_csv(path, where))
     with table._open() as file:
-        lines, about = _first_lines(file)
+        lines, about = first_lines(file)
     first = lines[0][1] if lines else ""
     kind = next((what for begin, what in _NO_TABLES.items() if first.startswith(begin)), None)
     if kind or any("\0" in line for _, line in lines):
@@ -285,82 +280,14 @@ def look_at(path: Path, key: str) -> Table:
     return _with_header(table, lines, about)
 
 
-#: A line with its number.
-_Line = tuple[int, str]
-
-
-def _first_lines(file: TextIO) -> tuple[list[_Line], dict[str, Any]]:
-    """Return header and first rows, and what the lines before them say: fields of a Table."""
-    about: dict[str, Any] = {}
-    lines, comment = enumerate(file, 1), (0, "")
-    start: list[_Line] = []
-    for number, line in lines:
-        text = line.rstrip("\r\n")
-        if text.startswith("#"):
-            comment = number, text
-            about.setdefault("mark", text)
-            if re.match(r"#1\.[23]\b", text):  # GCT: the second line holds the numbers of rows and columns
-                words = next(lines, (0, ""))[1].split()
-                counts = [int(word) if re.fullmatch("[0-9]{1,9}", word) else 0 for word in words]
-                about["rows"] = next(iter(counts), 0) or None
-                if text.startswith("#1.3"):
-                    about |= dict(zip(("metadata", "between"), [*counts[2:4], 0, 0], strict=False))
-        elif _is_filled(text):
-            start = [(number, text), *((n, more.rstrip("\r\n")) for n, more in islice(lines, 60))]
-            break
-    found = _joined(start)
-    if _is_commented_header(comment[1], found):
-        found = [(comment[0], comment[1].lstrip("# ")), *found]
-    return found, about
-
-
-def _is_filled(line: str) -> bool:
-    """Whether a line holds more than separators, as spreadsheets write empty rows."""
-    return bool(line.strip(" \t,;"))
-
-
-def _joined(lines: list[_Line]) -> list[_Line]:
-    """Return the first rows; a row goes on where a quoted cell holds a line end."""
-    rows: list[_Line] = []
-    while lines and len(rows) < 4:
-        number = 1
-        if lines[0][1].count('"') % 2:
-            number += next((n for n, (_, text) in enumerate(lines[1:], 1) if text.count('"') % 2), 0)
-        row = " ".join(text for _, text in lines[:number])
-        rows += [(lines[0][0], row)] if _is_filled(row) else []
-        lines = lines[number:]
-    return rows
-
-
-def _is_commented_header(comment: str, lines: list[_Line]) -> bool:
-    """Whether the header stands behind a #: a comment has as many cells as the line after it, which is no header."""
-    separator = next((s for s in "\t,;" if lines and s in lines[0][1]), None)
-    if separator is None or is_heading(_split(lines[0][1], separator)[0]):
-        return False
-    return len(_split(comment, separator)) == len(_split(lines[0][1], separator)) > 1
-
-
-def _is_titled(lines: Sequence[str]) -> bool:
-    """Whether the first line is a title: one cell above rows of several, and not the one sample of R's header."""
-    own, below = _separator(lines), _separator(lines[1:]) if len(lines) > 2 else " "
-    if below == " " or len(_split(lines[0], own)) == len(_split(lines[1], own)) == len(_filled(lines[0], own)):
-        return False
-    title, header, row = (_filled(line, below) for line in lines[:3])
-    return len(title) == 1 < len(header) == len(row) and (len(header) > 2 or " " in lines[0].strip())
-
-
-def _filled(line: str, separator: str) -> list[str]:
-    return [cell for cell in _split(line, separator) if cell]
-
-
-def _with_header(table: Table, numbered: list[_Line], about: dict[str, Any]) -> Table:
+def _with_header(table: Table, numbered: list[Line], about: dict[str, Any]) -> Table:
     """Return the table with separator and columns, from its header and first rows."""
-    if _is_titled([line for _, line in numbered]):
+    if is_titled([line for _, line in numbered]):
         table.remarks.append(f"line {numbered[0][0]} is a title")
         numbered = numbered[1:]
     numbers, lines = zip(*numbered, strict=True)
-    found = _separator(lines)
-    header, *rows = (_split(line, found) for line in lines)
+    found = separator_of(lines)
+    header, *rows = (cells_of(line, found) for line in lines)
     longer = len(rows[0]) == len(header) + 1
     if longer and any(row[-1] for row in rows) and not is_heading(header[0]):
         header = ["gene", *header]  # R names no column for the names of rows
@@ -377,109 +304,6 @@ def _with_header(table: Table, numbered: list[_Line], about: dict[str, Any]) -> 
     return Table(columns=columns, separator=found, skip=numbers[0] - 1, dangling=dangling, **rest, **about)
 
 
-def _separator(lines: Sequence[str]) -> str:
-    """Return the separator that gives header and first row as many cells; a header may lack one name."""
-    counts = {s: [len(_split(line, s)) for line in lines[:2]] for s in "\t;,"}
-    for separator, (header, row) in counts.items():
-        if header == row > 1:
-            return separator
-    for separator, (header, row) in counts.items():
-        if row == header + 1 and not (header == 1 and re.search(r"[\s,;]", lines[0].strip())):
-            return separator
-    words = [len(_split(line, " ")) for line in lines[:2]]
-    if not any("\t" in line for line in lines) and 0 <= words[1] - words[0] <= 1 < words[1]:
-        return " "
-    return next((s for line in lines[:2] for s in "\t,;" if s in line), " ")
-
-
-def _split(line: str, separator: str) -> list[str]:
-    try:
-        blank = separator == " "  # as pandas, which knows no other white space than blanks and tabs
-        cells = re.split("[ \t]+", line.strip(" \t")) if blank else next(csv.reader([line], delimiter=separator))
-    except csv.Error:  # a cell longer than any heading
-        cells = line.split(separator)
-    return [name.strip().strip('"') for name in cells]
-
-
-def _is_book(path: Path) -> bool:
-    """Whether a zip archive is a workbook of Excel or OpenDocument."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return not {"[Content_Types].xml", "mimetype"}.isdisjoint(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return path.suffix.lower() in (".xlsx", ".xlsm", ".xlsb", ".ods")
-
-
-def _sheet(path: Path, where: str) -> str:
-    """Return the one sheet of a workbook that holds a table, as CSV; line numbers are those of its rows."""
-    from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum
-
-    tables: dict[str, list[list[Any]]] = {}
-    try:
-        with CalamineWorkbook.from_path(str(path)) as book:
-            hidden = {sheet.name for sheet in book.sheets_metadata if sheet.visible != SheetVisibleEnum.Visible}
-            for name in book.sheet_names:
-                rows = [] if name in hidden else book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-                if sum(sum(cell != "" for cell in row) > 1 for row in rows) > 1:
-                    tables[name] = rows
-    except (CalamineError, OSError, ValueError, OverflowError, MemoryError) as error:
-        what, hint = "this workbook cannot be read", "open it in a spreadsheet and save it again, or as CSV"
-        raise UserError(what, where=where, received=str(error) or type(error).__name__, hint=hint) from None
-    if len(tables) > 1:
-        what, expected = "several sheets of this workbook hold tables", "one sheet"
-        raise UserError(what, where=where, expected=expected, received=few(tables), hint=_AS_CSV)
-    text = io.StringIO()
-    for rows in tables.values():
-        csv.writer(text, lineterminator="\n").writerows([_cell(cell) for cell in row] for row in rows)
-    return text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    """Return a cell of a workbook as text; Excel holds every number as a real one."""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float):
-        return repr(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
-    if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
-        return str(value)
-    return " ".join(str(value).split())
-
-
-def _arrow(path: Path, key: str) -> Table:
-    """Read a Parquet or Feather file; names of rows that pandas kept are the first column."""
-    import pyarrow as pa
-    from pyarrow import feather, parquet
-
-    try:
-        parquet_file = first_bytes(path).startswith(b"PAR1")
-        found = parquet.read_table(path) if parquet_file else feather.read_table(path)
-        found.validate(full=True)  # damage may point outside of the file
-        index = [n for n in (found.schema.pandas_metadata or {}).get("index_columns", []) if n in found.column_names]
-        found = found.select([*index, *(name for name in found.column_names if name not in index)])
-        columns = {str(n): _plain_column(found.column(n)) for n in range(found.num_columns)}
-    except (pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OSError, MemoryError) as error:
-        what, received = "this Parquet or Feather file cannot be read", " ".join(str(error).split())[:200]
-        raise UserError(what, where=f"{key}={path}", received=received, hint="copy or download it again") from None
-    names = [re.sub("^__index_level_0__$", "", name) for name in found.column_names]
-    if not len(found) or not names:
-        raise UserError("this table has no rows", where=f"{key}={path}", expected="rows", received="none")
-    frame = pd.DataFrame(columns)
-    frame.columns = pd.Index(names)
-    return Table(path, key, names, skip=-1, frame=frame)
-
-
-def _plain_column(column: Any) -> pd.Series[Any]:
-    """Return a column of Arrow as numbers or text."""
-    import pyarrow as pa
-
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_decimal(kind):
-        return pd.Series(column.cast(pa.float64()).to_pandas())
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind):
-        return pd.Series(column.to_pandas())
-    return pd.Series([None if cell is None else str(cell) for cell in column.to_pylist()], dtype=object)
-
-
 def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
     """Return a column as text; whole numbers, such as Entrez ids, without a point."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
@@ -492,11 +316,6 @@ def is_numeric(values: pd.Series[Any]) -> bool:
     if pd.api.types.is_numeric_dtype(values):
         return not pd.api.types.is_bool_dtype(values)
     return bool(values.dropna().astype(str).str.fullmatch(r"\s*[-+]?[\d.,]+([eE][-+]?\d+)?\s*").any())
-
-
-def is_heading(name: str) -> bool:
-    """Return whether a name is one that is given to columns of genes."""
-    return not name.strip() or not _HEADING_WORDS.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
 
 
 def text_columns(table: pd.DataFrame) -> list[str]:
