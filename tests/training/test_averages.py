@@ -1,5 +1,10 @@
 """The average of the weights and the clipping of the gradient, against NumPy."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -75,8 +80,7 @@ def test_the_weights_are_back_after_the_averages_were_used(dataset, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.fixture(scope="module")
-def promoters():
+def promoter_set():
     random = np.random.default_rng(0)
     tokens = random.integers(0, 4, (80, 40), dtype=np.uint8)
     labels = (tokens == 2).mean(axis=1, keepdims=True).astype(np.float32) * 10
@@ -85,21 +89,27 @@ def promoters():
     return Dataset(described, {"train": split, "valid": split, "test": split})
 
 
-def normalised(promoters, folder, batches):
-    """Return a network with batch normalisation, trained with averages, those averages, and its progress."""
+@pytest.fixture(scope="module")
+def promoters():
+    return promoter_set()
+
+
+def normalised(promoters, folder, hardware=HARDWARE):
+    """Return a network with batch normalisation, trained with averages, and its progress."""
     words = ("model=legnet", "data=P", "model.filters=[6,4]", "model.pools=[2]", "training.batch_size=16")
     words = (*words, "training.optimizer=adam", "training.learning_rate=0.02", "training.ema=0.9")
     config = compose(*words, "training.epochs=2", "model.dropout=0.5")
-    model = loop.compiled_model(config, InputShapes((40,)), HARDWARE, 1, steps=5)
+    model = loop.compiled_model(config, InputShapes((40,)), hardware, 1, steps=5)
     state = Progress()
-    loop.fit(model, config.training, promoters, HARDWARE, RunDirectory(folder), state, 1, lambda row: None)
-    return model, Averages(model, batches, HARDWARE.strategy), state
+    loop.fit(model, config.training, promoters, hardware, RunDirectory(folder), state, 1, lambda row: None)
+    return model, state
 
 
 def test_batch_normalisation_has_the_statistics_of_the_averaged_weights(promoters, tmp_path):
     split = promoters.splits["train"]
     batches = tf.data.Dataset.from_tensor_slices(({"promoter": split.blocks["P"]}, split.labels)).batch(16)
-    model, averages, state = normalised(promoters, tmp_path, batches)
+    model, state = normalised(promoters, tmp_path)
+    averages = Averages(model, batches, HARDWARE.strategy)
     before = [np.array(v) for v in model.variables]
     last, stem = model.get_layer("stem_norm"), model.get_layer("stem_conv")
     with averages.used():
@@ -115,6 +125,31 @@ def test_batch_normalisation_has_the_statistics_of_the_averaged_weights(promoter
         np.testing.assert_array_equal(variable, value)
     losses = [row["val_loss"] for row in state.history]
     assert max(losses) < 2 * np.mean(split.labels**2), losses
+
+
+#: Trains in a process of its own, where one CPU is two devices, and prints the validation losses.
+ON_TWO_REPLICAS = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from test_averages import Hardware, normalised, promoter_set
+devices = ("CPU:0", "CPU:1")
+hardware = Hardware(tf.distribute.MirroredStrategy(devices), devices, True, False)
+_, state = normalised(promoter_set(), Path(sys.argv[1]), hardware)
+print(json.dumps([row["val_loss"] for row in state.history]))
+"""
+
+
+def test_two_replicas_measure_batch_normalisation_too(promoters, tmp_path):
+    _, state = normalised(promoters, tmp_path / "one")
+    words = [sys.executable, "-c", ON_TWO_REPLICAS, str(tmp_path / "two")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    assert done.returncode == 0, done.stderr[-2000:]
+    # Each replica normalises its own half of a batch, and draws its own dropout.
+    expected = [row["val_loss"] for row in state.history]
+    np.testing.assert_allclose(json.loads(done.stdout.splitlines()[-1]), expected, rtol=0.3)
 
 
 def test_the_norm_of_the_whole_gradient_is_clipped():
