@@ -9,9 +9,7 @@ import io
 import json
 import os
 import shutil
-import signal
 import struct
-import threading
 import time
 import tokenize
 import warnings
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from genexp.errors import UserError
+from genexp.interrupts import sigterm_interrupts
 
 #: What libraries raise when they read a damaged file: each of these was met in a file with a few bytes changed.
 DAMAGE: tuple[type[Exception], ...] = (
@@ -167,59 +166,6 @@ def _name_limit(path: Path) -> int:
 def _partial(out: Path) -> Path:
     """Return where something is written until it is complete."""
     return out.with_name(f".{out.name}.{os.getpid()}.partial")
-
-
-#: What asks a process to stop, beside Ctrl-C.
-STOPPING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM, which Slurm and Kubernetes send before they kill a process.
-
-    The same on SIGUSR1 and SIGUSR2, with which a batch system announces that it will (``sbatch --signal``); and on
-    SIGHUP, when a terminal is closed, unless ``nohup`` ignores it. Only the first signal counts: some senders signal a
-    process and then its group, and the second signal would interrupt the clean-up after the first. Ctrl-C counts each
-    time. An error that a signal has led to is raised as KeyboardInterrupt, see `was_interrupted`.
-    """
-    # Python allows handlers in the main thread only; in another one, as of a notebook, signals are left alone.
-    numbers = (*STOPPING, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        if handler != signal.SIG_IGN:
-            signal.signal(number, _interrupt if number in STOPPING else _ctrl_c)
-    try:
-        yield
-    except Exception:
-        if was_interrupted():
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if before and _interrupt not in before.values():
-            _INTERRUPTED.clear()
-
-
-_INTERRUPTED = threading.Event()
-
-
-def was_interrupted() -> bool:
-    """Tell whether a signal asked this process to stop.
-
-    Compiled code in which the KeyboardInterrupt is raised, as TensorFlow's, can make another error of it.
-    """
-    return _INTERRUPTED.is_set()
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    if not _INTERRUPTED.is_set():
-        _ctrl_c(signum, frame)
-
-
-def _ctrl_c(signum: int, frame: object) -> None:
-    _INTERRUPTED.set()
-    raise KeyboardInterrupt
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from genexp.api.launchers import hydra_main, run_sweep
 from genexp.config.compose import Command, Composed, checked_words, compose_parsed, show
 from genexp.config.words import Words
 from genexp.errors import UserError
-from genexp.files import sigterm_interrupts
+from genexp.interrupts import sigterm_interrupts
 
 
 def launch(module: ModuleType, command: Command[Any], words: Sequence[str]) -> int:

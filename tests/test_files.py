@@ -1,7 +1,6 @@
 """Files and folders appear whole or not at all, and places that cannot be written are reported beforehand."""
 
 import json
-import os
 import signal
 import struct
 import threading
@@ -58,59 +57,6 @@ def test_a_file_may_be_made_as_well(tmp_path):
         assert path.name == "model.onnx"
         path.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
-def test_what_a_batch_system_sends_is_an_interrupt_that_leaves_nothing(tmp_path, number):
-    before = signal.getsignal(number)
-
-    def work():
-        with files.whole_or_nothing(tmp_path / "out") as folder:
-            folder.mkdir()
-            os.kill(os.getpid(), number)
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert list(tmp_path.iterdir()) == []
-    assert signal.getsignal(number) is before
-
-
-def test_only_the_first_signal_interrupts():
-    """`timeout` sends SIGTERM to a process and again to its group."""
-    cleaned = []
-
-    def work():
-        with files.sigterm_interrupts():
-            try:
-                with files.sigterm_interrupts():
-                    os.kill(os.getpid(), signal.SIGTERM)
-            except KeyboardInterrupt:
-                os.kill(os.getpid(), signal.SIGTERM)
-                cleaned.append("a message")
-                raise
-
-    for _ in range(2):  # and the next work can be interrupted again
-        with pytest.raises(KeyboardInterrupt):
-            work()
-    assert len(cleaned) == 2
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_another_error_that_an_interrupt_became_is_an_interrupt(number):
-    """Compiled code that calls Python can raise SystemError in place of KeyboardInterrupt."""
-
-    def work():
-        with files.sigterm_interrupts():
-            try:
-                os.kill(os.getpid(), number)
-            except KeyboardInterrupt:
-                raise SystemError("returned a result with an exception set") from None
-
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert not files.was_interrupted()
-    with pytest.raises(SystemError), files.sigterm_interrupts():
-        raise SystemError("of another cause")
 
 
 def test_in_another_thread_signals_are_left_alone(tmp_path):

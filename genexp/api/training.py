@@ -26,7 +26,8 @@ from genexp.dataset.overlap import TrainingGenes
 from genexp.dataset.ranges import write_ranges
 from genexp.dataset.sources import choose_window, inspect, load
 from genexp.errors import UserError
-from genexp.files import disk_full, is_full, was_interrupted, write_atomically, write_json
+from genexp.files import disk_full, is_full, write_atomically, write_json
+from genexp.interrupts import was_interrupted
 from genexp.models import check_model, inputs
 from genexp.resources import threads
 from genexp.run import (

@@ -14,7 +14,8 @@ import numpy as np
 
 from genexp import console
 from genexp.errors import UserError
-from genexp.files import open_npz, sigterm_interrupts, write_atomically
+from genexp.files import open_npz, write_atomically
+from genexp.interrupts import sigterm_interrupts
 from genexp.run import RunDirectory, package_versions
 from genexp.training.config import RunConfig
 
