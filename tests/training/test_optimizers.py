@@ -15,6 +15,15 @@ def training(*overrides):
     return compose(*overrides).training
 
 
+@pytest.mark.parametrize("key", ["momentum", "weight_decay"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_key_has_an_effect_unless_it_is_said_to_have_none(name, key):
+    words = [(f"training.optimizer={name}", f"training.{key}={value}") for value in (0.1, 0.2)]
+    one, other = (build_optimizer(training(*each)).get_config() | {"name": ""} for each in words)
+    idle = training(*words[0]).idle({f"training.{key}"})
+    assert (one == other) == bool(idle)
+
+
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns(name):
     optimizer = build_optimizer(training(f"training.optimizer={name}", "training.learning_rate=0.01"))
