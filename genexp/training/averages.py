@@ -40,12 +40,13 @@ class Averages:
             yield
             return
         before = _values(self._model.variables)
-        if updates != self._updates:
-            _assign(self._model.trainable_variables, _values(self._optimizer._model_variables_moving_average))
-            self._measure()
-            self._values, self._updates = _values(self._model.variables), updates
-        _assign(self._model.variables, self._values)
         try:
+            if updates == self._updates:
+                _assign(self._model.variables, self._values)
+            else:
+                _assign(self._model.trainable_variables, _values(self._optimizer._model_variables_moving_average))
+                self._measure()
+                self._values, self._updates = _values(self._model.variables), updates
             yield
         finally:
             _assign(self._model.variables, before)
