@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -24,9 +25,12 @@ from rich.text import Text
 from genexp.units import clock, per_second
 from genexp.units import duration as duration
 
+#: Names of labels, genes and files are printed as they are: "[/min]" is no markup, and ":dna:" no emoji.
+_AsIs = partial(Console, highlight=False, markup=False, emoji=False)
+
 #: They neither wrap nor crop: `wrapped` does.
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = _AsIs(soft_wrap=True)
+err = _AsIs(stderr=True, soft_wrap=True)
 
 _quiet = ContextVar("quiet", default=False)
 _log_files: list[TextIO] = []
@@ -76,7 +80,7 @@ def table(content: Table) -> None:
     width = Measurement.get(out, out.options.update(max_width=10_000), content).maximum
     text = io.StringIO()
     for file in (None, text) if not _quiet.get() else (text,):
-        Console(file=file, highlight=False, width=width).print(content)
+        _AsIs(file=file, width=width).print(content)
     for line in text.getvalue().splitlines():
         _log(line.rstrip())
 
@@ -158,7 +162,13 @@ def progress(what: str, total: int, unit: str, *, plain: bool = True) -> Iterato
     ``PLAIN_EVERY_S`` seconds, unless `plain` is False because the job prints its own lines.
     """
     if out.is_terminal and not _quiet.get():
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=out, transient=True) as bar:
             task = bar.add_task(what, total=total, unit=unit)
             yield lambda done, total=total: bar.update(task, completed=done, total=total)

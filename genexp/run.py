@@ -10,7 +10,7 @@ import shlex
 import string
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -215,6 +215,8 @@ def find_run(directory: str | Path, key: str = "run_dir") -> RunDirectory:
             what = f"this directory holds {'several runs' if len(inside) > 1 else 'a run'}, and is none itself"
             hint = f"name one of them: {key}={shlex.quote(str(inside[0]))}"
             raise UserError(what, where=f"{key}={directory}", hint=hint)
+        elif (run.path / SWEEP).is_file():
+            raise UserError("this sweep has no run yet", where=f"{key}={directory}", hint=resume_command(run.path))
         raise UserError("this is not a run directory", where=f"{key}={directory}", received=found, hint=hint)
     return run
 
@@ -351,12 +353,18 @@ def _printable(content: Any) -> Any:
     return content
 
 
-def read_table(path: Path, **options: Any) -> pd.DataFrame:
-    """Return a CSV table of a run, with options of `pandas.read_csv`."""
+def read_table(path: Path, names: Collection[str] | None = ("gene", "split"), separator: str = ",") -> pd.DataFrame:
+    """Return a table of a run or its dataset.
+
+    Columns of `names`, None for all, are text, in which ``NA`` or ``nan`` is a name like another.
+    """
     import pandas as pd
 
     with damage_reported(lambda error: unreadable(path, in_short(error))):
-        table: pd.DataFrame = pd.read_csv(path, **options)
+        columns = list(map(str, pd.read_csv(path, sep=separator, nrows=0).columns))
+        text = dict.fromkeys(columns if names is None else names, str)
+        missing = {column: ("nan", "") for column in columns if column not in text}
+        table: pd.DataFrame = pd.read_csv(path, sep=separator, dtype=text, keep_default_na=False, na_values=missing)
     return table
 
 

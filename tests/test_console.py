@@ -37,6 +37,17 @@ def test_a_table_is_never_cut_however_narrow_the_terminal(capsys, monkeypatch, t
     assert "0.456" in shown
 
 
+def test_names_are_printed_as_they_are(capsys, tmp_path):
+    """Square brackets are no markup, and colons no emoji: a label may be called "decay [/min]"."""
+    table = Table("sd [tpm]", title="a [/run]")
+    table.add_row("decay [/min] of gene:dna:x")
+    with console.log_to(tmp_path / "train.log"):
+        console.table(table)
+        console.say("[/min] :dna:")
+    for text in (capsys.readouterr().out, (tmp_path / "train.log").read_text(encoding="utf-8")):
+        assert all(part in text for part in ("sd [tpm]", "a [/run]", "decay [/min] of gene:dna:x", "[/min] :dna:"))
+
+
 def test_long_lines_wrap_at_80_columns_with_an_indent(capsys, tmp_path):
     words = "two three " * 12
     with console.log_to(tmp_path / "log"):

@@ -88,9 +88,7 @@ class Run(Using):
         if not path.is_file():
             status = self.metrics.get("status", "not finished")
             raise UserError(f"this run has no {path.name}", where=self.path, received=f"status: {status}")
-        columns = map(str, read_table(path, nrows=0).columns)
-        missing = {column: ("nan", "") for column in columns if column not in ("gene", "split")}
-        return read_table(path, dtype={"gene": str}, keep_default_na=False, na_values=missing)
+        return read_table(path)
 
     @cached_property
     def model(self) -> keras.Model:

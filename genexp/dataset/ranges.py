@@ -59,7 +59,8 @@ def read_ranges(path: Path, widths: Mapping[str, int]) -> dict[str, Ranges]:
     hint = "copy the run directory again, or delete this file"
     what = "the record of the training features cannot be read"
     with damage_reported(lambda error: UserError(what, where=path, received=in_short(error), hint=hint)):
-        table = pd.read_csv(path, dtype={"feature": str, **dict.fromkeys(_STATISTICS, np.float64)})
+        text = {"feature": str, "block": str}  # a feature may be called NA
+        table = pd.read_csv(path, dtype={**text, **dict.fromkeys(_STATISTICS, np.float64)}, keep_default_na=False)
         found = {letter: table.loc[table["block"] == letter, list(_STATISTICS)].to_numpy() for letter in widths}
         if any(found[letter].shape[0] != width or np.isnan(found[letter]).any() for letter, width in widths.items()):
             raise ValueError("not the features of the run")

@@ -99,6 +99,6 @@ def gene_table(described: DatasetDescription) -> pd.DataFrame:
     path = Path(described.source) / "genes.tsv"
     if not path.is_file():
         return pd.DataFrame(index=pd.Index([], name="gene"))
-    found = read_table(path, sep="\t", dtype=str, keep_default_na=False).rename(columns={"Name": "gene_name"})
+    found = read_table(path, None, "\t").rename(columns={"Name": "gene_name"})
     wanted = [column for column in ("gene_name", "chromosome") if column in found]
     return found.drop_duplicates("gene").set_index("gene")[wanted]
