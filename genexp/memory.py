@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,12 +16,10 @@ from numpy.typing import DTypeLike
 from rich.filesize import decimal
 
 from genexp.errors import UserError
+from genexp.resources import own_cgroups
 
 #: Bytes at whose multiples an array has to begin for TensorFlow to use its memory in place.
 ALIGNMENT = 64
-
-#: Files that state the memory limit of a container (control groups, version 2 and 1).
-LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def allocate(shape: tuple[int, ...], dtype: DTypeLike, *, on_disk: bool = False) -> np.ndarray:
@@ -80,12 +77,27 @@ def aligned(array: np.ndarray) -> np.ndarray:
 
 
 def available() -> int:
-    """Return the bytes of memory that this process may use: those of the machine, or of its container."""
-    found = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for path in LIMITS:
+    """Return the bytes of memory that this process may use.
+
+    The smallest of the memory of the machine, the limits of its control group and those above it, and what Slurm
+    granted.
+    """
+    return min([os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits(), *_granted_by_slurm()])
+
+
+def _limits() -> Iterator[int]:
+    """Yield the limits of this process's control group and of those above it."""
+    for folder, version in own_cgroups("memory"):
         with suppress(OSError, ValueError):  # not there, or "max": no limit
-            found.append(int(path.read_text()))
-    return min(found)
+            yield int((folder / ("memory.max" if version == 2 else "memory.limit_in_bytes")).read_text())
+
+
+def _granted_by_slurm() -> Iterator[int]:
+    """Yield the memory that Slurm granted on this machine, and to each task; it gives MB, and 0 for all there is."""
+    for names in (("SLURM_MEM_PER_NODE",), ("SLURM_MEM_PER_CPU", "SLURM_CPUS_PER_TASK")):
+        with suppress(KeyError, ValueError):
+            if (megabytes := math.prod(int(os.environ[name]) for name in names)) > 0:
+                yield megabytes << 20
 
 
 def check_size(size: int, where: object, hint: str) -> None:

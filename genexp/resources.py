@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 #: Where control groups are mounted, and which of them this process is in.
@@ -33,21 +34,27 @@ def cores() -> int:
 
 def _quotas() -> Iterator[float]:
     """Yield the limits, in cores, of this process's control group (version 2, then 1) and of those above it."""
+    for folder, version in own_cgroups("cpu"):
+        with suppress(OSError, ValueError):
+            if version == 1:
+                quota, period = ((folder / f"cpu.cfs_{x}_us").read_text() for x in ("quota", "period"))
+            else:
+                quota, period = (folder / "cpu.max").read_text().split()
+            if quota != "max" and int(quota) > 0:
+                yield int(quota) / int(period)
+
+
+def own_cgroups(controller: str) -> Iterator[tuple[Path, int]]:
+    """Yield the folders of this process's control group and of those above it, with their version, 1 or 2."""
     with suppress(OSError, ValueError):
         for line in OWN_CGROUP.read_text().splitlines():
             _, controllers, path = line.split(":", 2)
-            if controllers and "cpu" not in controllers.split(","):
+            if controllers and controller not in controllers.split(","):
                 continue
-            root = CGROUPS / "cpu" if controllers else CGROUPS
+            root = CGROUPS / controller if controllers else CGROUPS
             own = root / path.lstrip("/")
             for folder in (own, *own.parents):  # inside a container, its own group is the root
-                with suppress(OSError, ValueError):
-                    if controllers:
-                        quota, period = ((folder / f"cpu.cfs_{x}_us").read_text() for x in ("quota", "period"))
-                    else:
-                        quota, period = (folder / "cpu.max").read_text().split()
-                    if quota != "max" and int(quota) > 0:
-                        yield int(quota) / int(period)
+                yield folder, 1 if controllers else 2
                 if folder == root:
                     break
 
@@ -58,8 +65,8 @@ def gpus() -> tuple[str, ...]:
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         names = [name.strip() for name in given.split(",")]
-        # CUDA itself ignores what follows a number below zero.
-        return tuple(names[: next((n for n, name in enumerate(names) if name in ("", "-1")), len(names))])
+        # CUDA itself ignores what follows a name that is none, such as -1, or NoDevFiles in jobs of Slurm without GPUs.
+        return tuple(takewhile(lambda name: name.isdecimal() or name.startswith(("GPU-", "MIG-")), names))
     with suppress(OSError, subprocess.SubprocessError):
         command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
         listed = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout

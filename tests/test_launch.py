@@ -97,6 +97,12 @@ def metrics(directory):
     return json.loads((directory / "metrics.json").read_text())
 
 
+def test_help_names_the_directory_of_a_sweep_and_the_launchers(cli):
+    for command, there in (("train", True), ("tune", False), ("import", False)):
+        flags = cli(command, "--help").stdout.partition("Flags\n")[2]
+        assert [word in flags for word in ("hydra.sweep.dir=DIR", "hydra/launcher=NAME")] == [there, there]
+
+
 def test_repeats_fail_alone_and_resume_where_they_stopped(words, tmp_path, cli, instantly):
     """One command, over and over: a job that cannot work, one that was deleted, one that died early."""
     sweep = tmp_path / "sweep"
@@ -196,8 +202,12 @@ def test_a_sweep_that_is_killed_goes_on_with_the_same_command(words, tmp_path, g
         (["job=0,1"], "job has one value"),
         (["-m", "seed=0,1", "hydra.sweep.dir=a,b"], "hydra.sweep.dir has one value"),
         (["jobs=0"], "jobs is for several runs"),
+        (["hydra/launcher=submitit_local"], "hydra/launcher is for several runs|not installed"),
+        (["hydra/sweeper=optuna"], "hydra/sweeper"),
+        (["repeats=2", "hydra/launcher=slurmm"], "did you mean 'slurm'?"),
         (["-m", "model=fc_net", "data=H", "experiment=fc_net_T,xpresso_P"], "xpresso_P is a result of model=xpresso"),
         (["-m", "seed=0,1", "hydra.sweep.subdir=run"], "two jobs would have one directory"),
+        (["repeats=2", "hydra.sweep.subdir='../${hydra.job.num}'"], "the directory of a job is outside the sweep"),
         (["-m", "seed=0,1", "hydra/launcher=joblib", "jobs=2"], "jobs has no effect|joblib"),
         (["repeats=0"], "repeats is impossible"),
         (["jobs=-1"], "jobs is impossible"),
@@ -282,6 +292,38 @@ def test_a_resumed_sweep_keeps_its_settings(tmp_path, cli):
     done = cli("train", f"resume={tmp_path}", cwd=tmp_path)
     assert "sweep.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_sweep_without_runs_is_called_one(tmp_path, cli):
+    sweep = tmp_path / "sweep"
+    assert cli("train", "repeats=2", "jobs=0", f"hydra.sweep.dir={sweep}", cwd=tmp_path).returncode == 0
+    for command in (["compare", f"runs={sweep}"], ["evaluate", f"run_dir={sweep}"], ["report", f"runs={sweep}"]):
+        done = cli(*command, cwd=tmp_path)
+        assert done.returncode == 2
+        assert "this sweep has no run yet" in done.stderr
+        assert f"genexp train resume={sweep}" in done.stderr
+
+
+@pytest.mark.parametrize("changed", [{"command": "export"}, {"jobs": [{"directory": "../x", "words": []}]}])
+def test_the_record_of_a_stranger_starts_training_in_its_directory_alone(tmp_path, cli, changed):
+    sweep = tmp_path / "sweep"
+    assert cli("train", "repeats=2", "jobs=0", f"hydra.sweep.dir={sweep}", cwd=tmp_path).returncode == 0
+    record = yaml.safe_load((sweep / "sweep.yaml").read_text())
+    (sweep / "sweep.yaml").write_text(yaml.safe_dump(record | changed))
+    done = cli("train", f"resume={sweep}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "a file of the run directory cannot be read" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep"]
+
+
+def test_a_sweep_is_told_how_it_grows(tmp_path, cli):
+    words = ("train", f"hydra.sweep.dir={tmp_path / 'sweep'}", "jobs=0")
+    assert cli(*words, "repeats=2", cwd=tmp_path).returncode == 0
+    done = cli("train", f"resume={tmp_path / 'sweep'}", "repeats=4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "expected: at most jobs, job, hydra/launcher beside resume" in done.stderr
+    assert "give its own command again, with repeats=N" in " ".join(done.stderr.split())
+    assert cli(*words, "repeats=4", cwd=tmp_path).returncode == 0
 
 
 def test_a_resume_takes_up_what_the_first_command_gave(words, tmp_path, cli, instantly):

@@ -54,7 +54,15 @@ def test_slurm_and_affinity_limit_too(granted, monkeypatch):
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [("0,1", ("0", "1")), ("", ()), ("-1", ()), ("2,-1,3", ("2",)), ("MIG-1234, GPU-5", ("MIG-1234", "GPU-5"))],
+    [
+        ("0,1", ("0", "1")),
+        ("", ()),
+        ("-1", ()),
+        ("2,-1,3", ("2",)),
+        ("MIG-1234, GPU-5", ("MIG-1234", "GPU-5")),
+        ("NoDevFiles", ()),
+        ("0,none,1", ("0",)),
+    ],
 )
 def test_gpus_are_those_that_cuda_is_told(monkeypatch, given, expected):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)

@@ -7,6 +7,7 @@ after its process, or its machine, was lost; a launcher of Hydra's, in whatever 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +37,10 @@ JOB_BYTES = 2 << 30
 
 #: How runs end that give the same result again.
 DONE = ("completed", "collapsed")
+#: Exit code of a job that was interrupted.
+INTERRUPTED = 130
+#: The line in ``job.log`` before the output of each process, with the time of metrics.json before that process.
+STARTED = re.compile(r"^started .* \(metrics\.json: (\d+|none)\)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -97,15 +103,19 @@ class Job:
         """Start its process on what is `left`; its output goes to ``job.log`` in its directory.
 
         The process has a session of its own, as it would otherwise receive Ctrl-C in a terminal twice. It ends with
-        this one, however that ends: its standard input is a pipe that nothing else keeps open.
+        this one, however that ends: its standard input is a pipe that nothing else keeps open. It imports nothing from
+        `cwd`, which is that of sweep.yaml, perhaps by someone else (`import_paths`).
         """
         command = [sys.executable, "-m", "genexp", self.command, *words, *self.flags]
         cwd = self.cwd if self.cwd.is_dir() else None
-        environment = {**os.environ, **(variables or {}), PARENT: "1"}
+        environment = {**os.environ, **(variables or {}), **import_paths(), PARENT: "1"}
         if self.directory is None:
             return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, cwd=cwd, start_new_session=True)
         self.directory.mkdir(parents=True, exist_ok=True)
-        with (self.directory / JOB_LOG).open("ab") as log:
+        with (self.directory / JOB_LOG).open("ab", buffering=0) as log:
+            written, blank = _written(RunDirectory(self.directory)), "\n" * (log.tell() > 0)
+            with suppress(OSError):  # on a full disk the job itself fails, and no other one
+                log.write(f"{blank}started {datetime.now():%Y-%m-%d %H:%M:%S} (metrics.json: {written})\n".encode())
             streams = {"stdout": log, "stderr": subprocess.STDOUT, "stdin": subprocess.PIPE}
             return subprocess.Popen(command, env=environment, cwd=cwd, start_new_session=True, **streams)  # type: ignore[call-overload,no-any-return]
 
@@ -130,6 +140,20 @@ class Job:
         return self.directory is not None and is_being_written(RunDirectory(self.directory))
 
 
+def import_paths() -> dict[str, str]:
+    """Return the environment variables with which Python imports in any folder what this process does.
+
+    ``python -m`` and ``python -c`` would otherwise import first from the folder that they are started in, and relative
+    entries of PYTHONPATH would be looked for there.
+    """
+    given, root = os.environ.get("PYTHONPATH"), Path(__file__).parents[2]
+    folders = [Path(entry).absolute() for entry in given.split(os.pathsep)] if given else []
+    if root.name not in ("site-packages", "dist-packages"):  # a checkout, perhaps one that is not installed
+        folders.append(root)
+    path = {"PYTHONPATH": os.pathsep.join(map(str, dict.fromkeys(folders)))} if folders else {}
+    return {"PYTHONSAFEPATH": "1", **path}
+
+
 @contextmanager
 def _terminated_with_this(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """Pass SIGTERM on to a process; submitit, for one, only notes that it came."""
@@ -143,23 +167,47 @@ def _terminated_with_this(process: subprocess.Popen[bytes]) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def outcome_of(directory: Path) -> tuple[str, str]:
+def outcome_of(directory: Path, code: int | None = None) -> tuple[str, str]:
     """Return how a run ended, and the message of one that failed, from its metrics.json or else its log.
 
-    The status is "not started" where nothing says more, and `UNUSABLE` of a run that cannot be read.
+    The status is "not started" where nothing says more, and `UNUSABLE` of a run that cannot be read. What metrics.json
+    says does not count if it is older than the latest process of the job, and that one has failed: its log has an error
+    message, or `code`, its exit code where that is known, is not 0.
     """
+    run = RunDirectory(directory)
     try:
-        found = read_metrics(RunDirectory(directory)) or {}
+        found = read_metrics(run) or {}
     except UserError as error:
         return UNUSABLE, str(error)
-    message = str(found.get("reason") or "") or last_error(directory / JOB_LOG)
+    printed = ""
+    if found.get("status") not in DONE:
+        before, output = _latest(directory / JOB_LOG)
+        printed = last_error(output)
+        if before == _written(run) and (printed or code):
+            found = {}
+    message = str(found.get("reason") or "") or printed
     status = str(found.get("status") or ("failed" if message else "not started"))
     return status, "" if status == "completed" else message
 
 
-def last_error(log: Path) -> str:
-    """Return the error message at the end of a log, or an empty string."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.is_file() else []
+def _written(run: RunDirectory) -> str:
+    """Return when metrics.json was written, or "none"; each time it is written, it is a new file."""
+    return str(run.metrics.stat().st_mtime_ns) if run.metrics.is_file() else "none"
+
+
+def _latest(log: Path) -> tuple[str, str]:
+    """Return what `_written` said before the latest process of a job, and the output of that process.
+
+    The first is empty, and the output is the whole log, where the log does not tell its processes apart.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    starts = [*STARTED.finditer(text)]
+    return (starts[-1][1], text[starts[-1].end() :]) if starts else ("", text)
+
+
+def last_error(output: str) -> str:
+    """Return the error message at the end of the output of a process, or an empty string."""
+    lines = output.splitlines()
     starts = [n for n, line in enumerate(lines) if line.startswith("error: ")]
     return "\n".join(lines[starts[-1] :][:ERROR_LINES]).removeprefix("error: ") if starts else ""
 
@@ -285,10 +333,12 @@ def closed(process: subprocess.Popen[bytes]) -> int:
 
 def ended(job: Job, code: int, seconds: float) -> Ended:
     """Return how a job ended whose process had this exit code, or was killed by the signal -code."""
-    status, error = outcome_of(job.directory) if job.directory else ("failed" if code else "done", "")
+    status, error = outcome_of(job.directory, code) if job.directory else ("done", "")
     if code < 0:
         status, error = "killed", f"killed by {signal.Signals(-code).name}; perhaps there was not enough memory"
-    elif code and status not in ("collapsed", "interrupted"):
+    elif code == INTERRUPTED:
+        status, error = "interrupted", "stopped by a signal"
+    elif code and status != "collapsed":
         status, error = "failed", error or f"exit code {code}"
     return Ended(job, code if code >= 0 else 1, status, error, seconds)
 

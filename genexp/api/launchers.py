@@ -7,7 +7,7 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 
 from genexp import console, resources
 from genexp.api import sweeps
-from genexp.api.jobs import DONE, Job, Shares, ended, outcome_of
+from genexp.api.jobs import DONE, INTERRUPTED, Job, Shares, ended, import_paths, outcome_of
 from genexp.api.sweeps import Sweep, SweepRecord
 from genexp.api.training import relative
 from genexp.api.watching import ended_line
@@ -35,9 +35,6 @@ from genexp.errors import UserError
 from genexp.files import in_short
 from genexp.run import SWEEP, RunDirectory, read_metrics, resume_command
 
-#: Exit code of a job that was interrupted.
-INTERRUPTED = 130
-
 
 def run_sweep(many: Sweep) -> tuple[Path, int]:
     """Make many runs, or the one of them that is asked for; return their directory and the exit code."""
@@ -47,15 +44,23 @@ def run_sweep(many: Sweep) -> tuple[Path, int]:
         return Path(many.directory), run_one(Path(many.directory), many.job)
     if not many.shares.at_once:
         with sweeps.opened(many) as directory:
-            resume, last = resume_command(relative(directory)), len(many.record.jobs) - 1
-            console.say(f"{last + 1} jobs are recorded, and none is run; {resume} job=N runs one, N from 0 to {last}")
+            console.say(_recorded_line(len(many.record.jobs), resume_command(relative(directory))))
         return directory, 0
     if many.launcher:
-        return _launched(many)
+        with _environment(import_paths()):  # launchers start processes with python -m
+            return _launched(many)
     if many.record.raw is None:
         directory, ended = sweeps.run(many)
         return directory, report(directory, many.places(directory), many.command_line, ended)
-    return _searched(many)
+    with _environment(import_paths()):
+        return _searched(many)
+
+
+def _recorded_line(jobs: int, resume: str) -> str:
+    """Return what is said of a sweep that was only recorded."""
+    if jobs == 1:
+        return f"1 job is recorded, and not run; {resume} job=0 runs it"
+    return f"{jobs} jobs are recorded, and none is run; {resume} job=N runs one, N from 0 to {jobs - 1}"
 
 
 def run_one(directory: Path, number: int, at_once: int = 1) -> int:
@@ -108,7 +113,8 @@ def _launched(many: Sweep) -> tuple[Path, int]:
             console.warn(f"interrupted; jobs that a cluster has taken go on there; resume with: {resume}")
             raise KeyboardInterrupt("reported") from None
         except Exception as error:
-            what, hint = "the launcher stopped", f"see hydra.launcher; when no job runs any more: {resume}"
+            settings = shlex.join(["genexp", many.record.command, *many.launcher, "--cfg", "hydra"])
+            what, hint = "the launcher stopped", f"its settings: {settings}; when no job runs any more: {resume}"
             failed = UserError(what, where=many.launcher[0], received=in_short(error), hint=hint)
             if not any(place.exists() for place in many.places(directory)):
                 raise failed from error
@@ -208,13 +214,27 @@ def hydra_main(command: str, task: Callable[[], Any], words: Sequence[str]) -> N
 
 
 @contextmanager
-def _command_line(words: Sequence[str]) -> Iterator[None]:
-    """Let Hydra, which reads sys.argv, see these words; and let errors arrive unchanged."""
-    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["genexp", *words], "1"
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        sys.argv = before[0]
-        if before[1] is None:
-            del os.environ["HYDRA_FULL_ERROR"]
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _command_line(words: Sequence[str]) -> Iterator[None]:
+    """Let Hydra, which reads sys.argv, see these words; and let errors arrive unchanged."""
+    before = sys.argv
+    sys.argv = ["genexp", *words]
+    try:
+        with _environment({"HYDRA_FULL_ERROR": "1"}):
+            yield
+    finally:
+        sys.argv = before

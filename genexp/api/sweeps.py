@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from genexp import console
 from genexp.api.jobs import Ended, Job, Shares, run_jobs
@@ -35,12 +35,23 @@ LOCK = ".lock"
 NAMED_BY = {"hydra.job.num", "model.name", "data.name"}
 
 
+def _is_below(directory: str) -> bool:
+    """Tell whether the directory of a job is below that of its sweep; sweep.yaml may come from someone else."""
+    return not Path(directory).is_absolute() and ".." not in Path(directory).parts
+
+
+def _below(directory: str) -> str:
+    if not _is_below(directory):
+        raise ValueError("a directory outside the sweep")
+    return directory
+
+
 class RecordedJob(BaseModel):
     """A job in sweep.yaml: its directory below that of the sweep, and its overrides."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    directory: str
+    directory: Annotated[str, AfterValidator(_below)]
     words: list[str]
 
 
@@ -52,7 +63,7 @@ class SweepRecord(Record):
     shell.
     """
 
-    command: str
+    command: Literal["train"]
     raw: list[str] | None
     at_once: int | Literal["auto"] = "auto"
     jobs: list[RecordedJob]
@@ -167,7 +178,7 @@ def plan(
     jobs = [RecordedJob(directory=name, words=list(kept(c))) for name, c in zip(names, combinations, strict=True)]
     raw = list(words.raw) if searches else None
     at_once, hardware = composed.config.jobs, composed.config.hardware
-    record = SweepRecord(**Record.of(words), command=TRAIN.name, raw=raw, at_once=at_once, jobs=jobs)
+    record = SweepRecord(**Record.of(words), command="train", raw=raw, at_once=at_once, jobs=jobs)
     shares = Shares.of(len(jobs), at_once, hardware.name, hardware.devices)
     return Sweep(record, directory or str(composed.whole.hydra.sweep.dir), shares, () if searches else launcher)
 
@@ -188,7 +199,7 @@ def launcher_words(composed: Composed[TrainConfig]) -> tuple[str, ...]:
     choices, words = _choices(composed), composed.words
     for kind, chosen in choices.items():
         if chosen != "basic" and "jobs" in words.keys:
-            hint = f"leave it out, and see hydra.{kind}"
+            hint = f"leave jobs out; the keys of hydra.{kind}: genexp train hydra/{kind}={chosen} --cfg hydra"
             raise UserError(f"jobs has no effect on a {kind} of Hydra's", received=composed.config.jobs, hint=hint)
     if (chosen := choices["launcher"]) == "basic":
         return ()
@@ -219,6 +230,9 @@ def _directories(command: Command[Any], words: Words, combinations: Sequence[tup
         OmegaConf.set_readonly(whole.hydra, False)
         whole.hydra.job.num, whole.hydra.job.id = number, str(number)
         names.append(str(whole.hydra.sweep.subdir))
+    if outside := next((name for name in names if not _is_below(name)), None):
+        what, hint = "the directory of a job is outside the sweep", "name a directory below hydra.sweep.dir"
+        raise UserError(what, where="hydra.sweep.subdir", received=outside, hint=hint)
     twice = next((name for name, times in Counter(names).items() if times > 1), None)
     if twice is not None:
         hint = "begin it with the number of the job: 'hydra.sweep.subdir=${hydra.job.num}-...'"
@@ -236,6 +250,8 @@ def recorded(composed: Composed[TrainConfig], directory: str | Path) -> Sweep:
     if others := sorted(key for key in keys if key not in ("resume", *BESIDE_RESUME) and not key.startswith("hydra.")):
         expected = f"at most {', '.join(BESIDE_RESUME)} beside resume"
         what, hint = "a resumed sweep keeps its own settings", "leave them out"
+        if "repeats" in others:
+            hint = f"more repeats: give its own command again, with repeats=N and hydra.sweep.dir={quoted(directory)}"
         raise UserError(what, expected=expected, received=", ".join(others), hint=hint)
     path = Path(directory).expanduser().resolve()
     record = SweepRecord.read(path / SWEEP)

@@ -33,6 +33,7 @@ from genexp.resources import threads
 from genexp.run import (
     CHECKPOINTS,
     HELD_OUT,
+    SWEEP,
     RunDirectory,
     check_free,
     created,
@@ -87,7 +88,8 @@ def _check_words(words: Words) -> None:
         if model and given.get("model", model) != model:
             what, received = f"{name} is a result of model={model}", f"model={given['model']}"
             raise UserError(what, where=f"experiment={name}", received=received, hint="leave one of the two out")
-    if given.get("resume") in ("", None):
+    resumed = given.get("resume")
+    if resumed in ("", None) or (Path(str(resumed)).expanduser() / SWEEP).is_file():  # sweeps take other keys
         return
     refused = sorted(key for key in words.keys if not key.startswith((*BESIDE_RESUME, "resume", "hydra.")))
     if refused:
@@ -109,10 +111,12 @@ TRAIN = Command(
 
 
 def check_one(composed: Composed[TrainConfig]) -> None:
-    """Raise a UserError if a key is given that is for several runs."""
-    if "jobs" in composed.words.keys:
-        what, hint = "jobs is for several runs", "add repeats=10 or -m, or leave jobs out"
-        raise UserError(what, received=f"jobs={composed.config.jobs}", hint=hint)
+    """Raise a UserError if a key is given that is for several runs, the command line's or a launcher of Hydra's."""
+    for override in composed.words.overrides:
+        key = override.key_or_group
+        if key in ("jobs", "hydra/launcher", "hydra/sweeper") and override.value() != "basic":
+            hint = f"add repeats=10 or -m, or leave {key} out"
+            raise UserError(f"{key} is for several runs", received=override.input_line, hint=hint)
 
 
 def without_effect(composed: Composed[TrainConfig]) -> list[str]:
@@ -251,37 +255,35 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
     for line in plan.notes:
         console.say(line)
     known, seen = _training_genes(plan, read_genes)
-    with directory as run, console.log_to(run.log), reported_status(run, config):
-        write_atomically(run.config, to_yaml(config))  # first: a run that is interrupted from here on can be resumed
-        devices, precision = list(hardware.devices), config.hardware.precision
-        made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}
-        # The number of threads decides the last digits.
-        made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
-        write_json(run.environment, made)
-        known.save(run.training_genes)
-        write_ranges(run.training_features, read_genes)
-        console.say(f"run directory: {relative(run.path)}")
-        baselines = _baselines(config, read_genes, record["fingerprint"], run)
-        from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
+    with directory as run, console.log_to(run.log):
+        with reported_status(run, config):
+            write_atomically(run.config, to_yaml(config))  # first: from here on the run can be resumed
+            devices, precision = list(hardware.devices), config.hardware.precision
+            made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}
+            # The number of threads decides the last digits.
+            made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
+            write_json(run.environment, made)
+            known.save(run.training_genes)
+            write_ranges(run.training_features, read_genes)
+            console.say(f"run directory: {relative(run.path)}")
+            baselines = _baselines(config, read_genes, record["fingerprint"], run)
+            from genexp.training.loop import train  # imports Keras, so not before config.yaml is written
 
-        with console.progress("Word2Vec", 1, "epochs") as done:
-            inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
-        dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
-        shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
-        training = config.training
-        console.say(
-            f"model: {config.model.name} on {config.data.name}, input: {inputs.describe(config.model, shapes)}; "
-            f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, at most "
-            f"{training.epochs} epochs; {', '.join(devices)}, {precision}"
-        )
-        fitted = train(config, dataset, shapes, hardware, run)
-        if fitted.collapsed:
-            what = "the network collapsed in every attempt: it predicts the same value for all, or nearly all, genes"
-            where = f"model={config.model.name}, training.restarts={config.training.restarts}"
-            hint = "lower training.learning_rate, try another seed or model.initializer, widen model.dense, or choose "
-            hint += "another model: docs/benchmark.md"
-            raise Collapsed(what, where=where, hint=hint)
-        _write_results(config, dataset, fitted, run, seen, baselines)
+            with console.progress("Word2Vec", 1, "epochs") as done:
+                inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
+            dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
+            shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
+            training = config.training
+            console.say(
+                f"model: {config.model.name} on {config.data.name}, input: {inputs.describe(config.model, shapes)}; "
+                f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, at most "
+                f"{training.epochs} epochs; {', '.join(devices)}, {precision}"
+            )
+            fitted = train(config, dataset, shapes, hardware, run)
+            if fitted.collapsed:
+                raise _collapsed(config)
+            metrics = _write_results(config, dataset, fitted, run, seen, baselines)
+        _show_results(run, metrics)
     return run
 
 
@@ -321,11 +323,10 @@ def _write_results(
     run: RunDirectory,
     seen: Mapping[str, Seen],
     baselines: Baselines | None,
-) -> None:
-    """Write metrics, predictions and plots of the best and the last checkpoint, as read back from disk."""
-    from genexp.api.simple_models import verdict
+) -> dict[str, Any]:
+    """Write metrics, predictions and plots of both checkpoints, as read back from disk; return the metrics."""
     from genexp.evaluation.plots import plot_history
-    from genexp.evaluation.report import evaluate_checkpoint, results_table, tied_predictions, write_report
+    from genexp.evaluation.report import evaluate_checkpoint, tied_predictions, write_report
 
     progress, batch_size = fitted.progress, config.training.batch_size
     splits = HELD_OUT if config.test else HELD_OUT[:1]
@@ -360,12 +361,20 @@ def _write_results(
         plot_history(where, progress.history, progress.best_epoch, whole, level, loss=loss, formats=config.plots)
     write_report(best, run.predictions, run.plots, title, beside, config.plots)
     write_json(run.metrics, metrics)  # last: a run with metrics is complete
+    return metrics
+
+
+def _show_results(run: RunDirectory, metrics: Mapping[str, Any]) -> None:
+    """Print what a completed run found."""
+    from genexp.api.simple_models import verdict
+    from genexp.evaluation.report import results_table
+
     console.table(results_table(metrics))
-    if difference:
-        console.say(verdict(difference, best.metrics["test"]["r2"]))
-    for line in tied:
+    if difference := metrics.get("above_baseline"):
+        console.say(verdict(difference, metrics["best"]["test"]["r2"]))
+    for line in metrics.get("warnings", ()):
         console.warn(line)
-    console.say(f"done in {console.duration(progress.seconds)}: {relative(run.path)}")
+    console.say(f"done in {console.duration(metrics['train_seconds'])}: {relative(run.path)}")
 
 
 def identity(config: RunConfig) -> dict[str, Any]:
@@ -377,6 +386,13 @@ class Collapsed(UserError):
     """A run in which every attempt collapsed."""
 
 
+def _collapsed(config: RunConfig) -> Collapsed:
+    what = "the network collapsed in every attempt: it predicts the same value for all, or nearly all, genes"
+    where = f"model={config.model.name}, training.restarts={config.training.restarts}"
+    hint = "lower training.learning_rate, try another seed or model.initializer, widen model.dense, or choose "
+    return Collapsed(what, where=where, hint=f"{hint}another model: docs/benchmark.md")
+
+
 @contextmanager
 def reported_status(run: RunDirectory, config: RunConfig) -> Iterator[None]:
     """Leave a metrics.json that holds how the run ended, whatever ends it."""
@@ -385,9 +401,9 @@ def reported_status(run: RunDirectory, config: RunConfig) -> Iterator[None]:
     before = read_metrics(run) or {}
     former = before if "best" in before else before.get("former")
 
-    def write_status(status: str, reason: str) -> None:
+    def write_status(status: str, reason: str, **more: str) -> None:
         epochs = read_progress(run.state).epoch
-        found = {"status": status, **identity(config), "epochs_run": epochs, "reason": reason}
+        found = {"status": status, **identity(config), "epochs_run": epochs, "reason": reason, **more}
         if former:  # a finished run that was to be trained further: its results stay
             found["former"] = former
         write_json(run.metrics, found)
@@ -405,7 +421,7 @@ def reported_status(run: RunDirectory, config: RunConfig) -> Iterator[None]:
         if is_full(error):  # so no status can be written either
             hint = f"free some space, then {resume_command(relative(run.path))}"
             raise disk_full(error, run.path, hint) from None
-        write_status("failed", f"{type(error).__name__}: {error}")
+        write_status("failed", f"{type(error).__name__}: {error}", error=type(error).__name__)
         raise
 
 

@@ -13,16 +13,6 @@ from genexp.version import __version__
 
 WIDTH = 80
 
-FLAGS = """Flags
-  -m, --multirun      a sweep: each combination of comma-separated values
-  --cfg job           print the config that would be used, and stop
-  --config-dir DIR    config files of your own: DIR/model/mine.yaml: model=mine
-{run_dir}  hydra.verbose=true  tracebacks, and TensorFlow's own messages
-  --help              this text"""
-
-
-RUN_DIR_FLAG = "  hydra.run.dir=DIR   the run directory\n"
-
 
 def overview(commands: Mapping[str, str]) -> str:
     """Return what ``genexp --help`` prints, from the commands with one line each."""
@@ -62,8 +52,28 @@ def command_help(
         settings = conf.CONF_DIR / "auto" / f"{chosen.get('model')}.yaml"
         if "experiment" in chosen and settings.is_file():
             parts.append(f"What settings=auto changes for this model\n{_keys(settings)}")
-        parts.append(FLAGS.format(run_dir=RUN_DIR_FLAG if makes_runs else ""))
+        parts.append(f"Flags\n{columns(_flags(command, makes_runs=makes_runs, sweeps=_makes_sweeps(path)))}")
     return "\n\n".join(part for part in parts if part)
+
+
+def _flags(command: str, *, makes_runs: bool, sweeps: bool) -> dict[str, str]:
+    """Return the flags of a command, and keys of Hydra's own, with their meaning."""
+    run_dir = "the directory of the study" if command == "tune" else "the run directory"
+    launcher = "joblib, slurm or ray runs the jobs (keys: --cfg hydra)"
+    return {
+        "-m, --multirun": "a sweep: each combination of comma-separated values",
+        "--cfg job": "print the config that would be used, and stop",
+        "--config-dir DIR": "config files of your own: DIR/model/mine.yaml: model=mine",
+        **({"hydra.run.dir=DIR": run_dir} if makes_runs else {}),
+        **({"hydra.sweep.dir=DIR": "the directory of a sweep", "hydra/launcher=NAME": launcher} if sweeps else {}),
+        "hydra.verbose=true": "tracebacks, and TensorFlow's own messages",
+        "--help": "this text",
+    }
+
+
+def _makes_sweeps(path: Path) -> bool:
+    """Tell whether a command, given by its config file, has a directory for sweeps."""
+    return "sweep" in (yaml.safe_load(path.read_text(encoding="utf-8")).get("hydra") or {})
 
 
 def _broken(example: str) -> str:

@@ -165,7 +165,7 @@ def _check_heaps(path: Path, changed: int, size: int, up_to: int | None) -> None
 def _is_read(path: Path) -> bool:
     """Tell whether all names and texts of a file are read, in a process that may crash or be stopped."""
     try:
-        words = [sys.executable, "-c", READ_TEXTS, str(path), str(SECONDS)]
+        words = [sys.executable, "-P", "-c", READ_TEXTS, str(path), str(SECONDS)]
         return subprocess.run(words, capture_output=True, timeout=60 * SECONDS, check=False).returncode == 0
     except subprocess.TimeoutExpired:
         return False

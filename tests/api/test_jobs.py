@@ -166,7 +166,105 @@ def test_how_a_run_ended_is_read_from_its_directory(job):
     (job.directory / "metrics.json").unlink()
     (job.directory / "job.log").write_text("error: first\nepoch 1\nerror: the last\n  hint: one\n")
     assert outcome_of(job.directory) == ("failed", "the last\n  hint: one")
-    assert last_error(job.directory / "absent") == ""
+    assert last_error("") == ""
+
+
+# --- a job that is resumed ---
+
+
+def write_metrics(**found):
+    """Return a line of a shell script that writes the metrics of a run."""
+    return f"echo '{json.dumps(found)}' > $DIRECTORY/new && mv $DIRECTORY/new $DIRECTORY/metrics.json"
+
+
+BEFORE = [
+    {"status": "interrupted", "reason": "stopped by a signal"},
+    {"status": "failed", "reason": "an old error"},
+    None,
+]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("before", BEFORE)
+@pytest.mark.parametrize(
+    ("script", "expected", "read"),
+    [
+        ("echo 'error: no such folder'; exit 2", ("failed", "no such folder"), ("failed", "no such folder")),
+        ("exit 1", ("failed", "exit code 1"), None),
+        ("exit 130", ("interrupted", "stopped by a signal"), None),
+        (
+            write_metrics(status="failed", reason="new") + "; echo 'error: other words'; exit 1",
+            ("failed", "new"),
+            ("failed", "new"),
+        ),
+        (
+            write_metrics(status="interrupted", reason="stopped by a signal") + "; exit 130",
+            ("interrupted", "stopped by a signal"),
+            ("interrupted", "stopped by a signal"),
+        ),
+        (
+            write_metrics(status="collapsed", reason="the same value") + "; echo 'error: the same value'; exit 2",
+            ("collapsed", "the same value"),
+            ("collapsed", "the same value"),
+        ),
+        (write_metrics(status="completed") + "; echo 'error: is printed'", ("completed", ""), ("completed", "")),
+    ],
+)
+def test_what_an_earlier_process_has_left_does_not_count(job, monkeypatch, before, script, expected, read):
+    """Neither metrics.json, if the process that has ended did not write it, nor the errors in the log before it."""
+    write(job, config="seed: 3", words=yaml.safe_dump(list(job.words)))
+    (job.directory / "job.log").write_text("started 2026-01-31 12:00:00 (metrics.json: none)\nerror: the first\nepo")
+    if before:
+        write(job, metrics=json.dumps(before))
+        os.utime(job.directory / "metrics.json", (1, 1))
+    python = job.directory.parent / "python"
+    python.write_text(f"#!/bin/sh\nDIRECTORY='{job.directory}'\n{script}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    (ended,) = run_jobs([job], Shares(1, 1))
+    assert (ended.status, ended.error) == expected
+    if read:  # what a launcher, or the command after an array, finds
+        assert outcome_of(job.directory) == read
+
+
+# --- where a job imports from ---
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("given", [None, ".", os.pathsep])
+def test_a_job_imports_nothing_from_the_folder_that_it_is_started_in(job, monkeypatch, tmp_path, given):
+    """That folder is named by sweep.yaml, which may come from someone else."""
+    other, here = tmp_path / "other", tmp_path / "here"
+    (other / "genexp").mkdir(parents=True)
+    here.mkdir()
+    for name in ("genexp/__init__", "genexp/__main__", "csv", "types", "traceback", "textwrap"):
+        (other / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
+    monkeypatch.chdir(here)
+    if given is None:
+        monkeypatch.delenv("PYTHONPATH", raising=False)
+    else:
+        monkeypatch.setenv("PYTHONPATH", given)
+    assert Job(0, ("model=xpreso",), job.directory, cwd=other).run() == 2
+    assert "did you mean 'xpresso'" in (job.directory / "job.log").read_text()
+    assert not (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "expected"),
+    [
+        ("/env/lib/site-packages/genexp/api/jobs.py", "", None),
+        ("/env/lib/site-packages/genexp/api/jobs.py", "lib:/else:", "{here}/lib:/else:{here}"),
+        ("/checkout/genexp/api/jobs.py", "", "/checkout"),
+        ("/checkout/genexp/api/jobs.py", "/checkout:/else", "/checkout:/else"),
+    ],
+)
+def test_jobs_import_what_their_command_does(monkeypatch, tmp_path, file, given, expected):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(jobs, "__file__", file)
+    monkeypatch.setenv("PYTHONPATH", given)
+    found = jobs.import_paths()
+    assert found["PYTHONSAFEPATH"] == "1"
+    assert found.get("PYTHONPATH") == (expected and expected.format(here=tmp_path))
 
 
 # --- shares ---

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from genexp.api.launchers import run_one
+from genexp.api.results import report
 from genexp.config.words import LAUNCHERS
 
 WORDS = ["model=fc_net", "data=H", "dataset.genes=100", "training.patience=null", "hardware=cpu"]
@@ -52,6 +53,12 @@ def test_a_sweep_is_recorded_without_a_run(tmp_path, cli):
     assert [job["words"][-1] for job in jobs] == [f"seed={n}" for n in range(1000)]
     assert len({job["directory"] for job in jobs}) == 1000
     assert {path.name for path in sweep.iterdir()} == {"sweep.yaml", ".lock"}
+
+
+def test_a_sweep_of_one_job_is_recorded(tmp_path, cli):
+    done = cli("train", *WORDS, "repeats=1", "jobs=0", f"hydra.sweep.dir={tmp_path / 'sweep'}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 job is recorded, and not run; genexp train resume=sweep job=0 runs it" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(
@@ -96,6 +103,21 @@ def test_one_job_runs_by_its_number_in_its_own_directory(tmp_path, cli):
     assert done.returncode == 0
     assert "job 2: 2-job: seed=2" in done.stdout
     assert not (sweep / "2-job" / "job.log").exists(), "nothing was left to do"
+
+
+@pytest.mark.integration
+def test_a_resumed_job_that_fails_at_once_says_why(tmp_path, cli):
+    """Its metrics.json still has the status of an earlier process."""
+    sweep = write_record(tmp_path / "sweep", ["seed=0"])
+    end_as(sweep / "0-job", status="interrupted", reason="stopped by a signal")
+    (sweep / "0-job" / "config.yaml").write_text("nonsense")
+    done = cli("train", f"resume={sweep}", "job=0", cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.search("0-job failed in .*: .*cannot be read", done.stdout), done.stdout
+    assert report(sweep, [sweep / "0-job"], "") == 2
+    found = json.loads((sweep / "summary.json").read_text())["without_result"]["0-job"]
+    assert found["status"] == "failed"
+    assert "no group of keys" in found["error"]
 
 
 # --- through launchers ---
@@ -143,6 +165,21 @@ def test_a_launcher_runs_the_jobs_that_are_left(extra, tmp_path, genexp):
     assert f"resume=sweep {LOCAL[extra][0]}" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("extra", [pytest.param(name, marks=needs(name)) for name in ("joblib", "submitit")])
+@pytest.mark.integration
+def test_a_launcher_imports_nothing_from_the_current_folder(extra, tmp_path):
+    sweep, here = write_record(tmp_path / "sweep", ["seed=1"], ["model=xpreso"]), tmp_path / "here"
+    end_as(sweep / "0-job", status="completed")
+    here.mkdir()
+    for name in ("csv", "json", "traceback", "socket"):
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')\n")
+    command = [sys.executable, "-P", "-m", "genexp", "train", f"resume={sweep}", *LOCAL[extra]]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=300, check=False)
+    assert not (tmp_path / "mark").exists()
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "did you mean 'xpresso'" in (sweep / "1-job" / "job.log").read_text()
+
+
 @needs("submitit")
 @pytest.mark.integration
 def test_a_launcher_that_cannot_start_is_one_message(tmp_path, genexp):
@@ -153,6 +190,7 @@ def test_a_launcher_that_cannot_start_is_one_message(tmp_path, genexp):
     done = genexp("train", f"resume={sweep}", "hydra/launcher=slurm", cwd=tmp_path)
     assert done.returncode == 2
     assert "the launcher stopped" in done.stderr
+    assert "genexp train hydra/launcher=slurm --cfg hydra" in done.stderr
     assert "srun" in done.stderr
 
 
