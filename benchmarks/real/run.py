@@ -28,12 +28,16 @@ COLUMNS = (
     *("parameters", "minutes", "commit"),
 )
 
+#: Digits behind the point in results.csv; the page rounds to three, and must not round a rounded number.
+DIGITS = 6
+
 HEAD = """# Benchmark
 
 Pearson r² on test genes: mean over runs with different seeds, 95 % t interval of this mean, and r² of the mean
 prediction of the runs (ensemble). Settings are those that genexp takes by default (`settings=auto`,
-[Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)). Times
-are those of training alone, on a machine of two cores that other work shared. `6 of 10` runs: the others collapsed, in
+[Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)), and the
+same window: where models see different windows, a row names the model that the baseline stands beside. Times are those
+of training alone, on a machine of two cores that other work shared. `6 of 10` runs, if any: the others collapsed, in
 every attempt. The commands are in `benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT` runs them and
 writes this page. Models and blocks of the plan that a table lacks have not been run.
 
@@ -109,10 +113,10 @@ def rows_of(name: str, comparison: Path) -> list[dict]:
             labels = group["metrics"].get("labels") or {each["labels"][0]: group["metrics"]}
             for label, metrics in labels.items():
                 r2 = metrics["r2"]
-                interval = {key: "" if r2[key] is None else round(r2[key], 4) for key in ("low", "high")}
-                alone = group["ensemble_labels"].get(label, group["ensemble_r2"])
-                ensemble = "" if alone is None else round(alone, 4)
-                rows.append({**about, "label": label, "r2": round(r2["mean"], 4), **interval, "ensemble": ensemble})
+                r2s = {"r2": r2["mean"], "low": r2["low"], "high": r2["high"]}
+                r2s["ensemble"] = group["ensemble_labels"].get(label, group["ensemble_r2"])
+                rounded = {key: "" if value is None else round(value, DIGITS) for key, value in r2s.items()}
+                rows.append({**about, "label": label, **rounded})
     for group, runs in collapsed.items():
         about = dict(zip(("model", "data"), group.split(), strict=True))
         counts = {"n": 0, "collapsed": len(runs), "commit": commits_of(runs)}

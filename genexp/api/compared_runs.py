@@ -92,7 +92,7 @@ def folds_of(genes: Iterable[Genes]) -> tuple[Genes, ...]:
 
 
 def grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], list[dict[str, str]]]:
-    """Return the runs that have results, in groups, and the others; two runs with one seed count once."""
+    """Return the runs that have results, in groups, and the others."""
     runs, begun = find_runs(named)
     left_out = [{"directory": str(path), "status": "not started", "group": ""} for path in begun]
     completed = []
@@ -112,26 +112,27 @@ def grouped(named: str | Path | Iterable[str | Path]) -> tuple[list[Group], list
             status = "without predictions.csv" if tested else "not tested"
         of = " ".join(str(metrics[key]) for key in ("model", "data") if key in metrics)
         left_out.append({"directory": str(run.path), "status": status, "group": of})
-    groups = []
-    for group in group_members(completed):
-        by_seed: dict[tuple[int, int | None], Member] = {}
-        for member in group.members:
-            if by_seed.setdefault((member.config.seed, member.fold), member) is not member:
-                status = f"with seed {member.config.seed} a second time"
-                left_out.append({"directory": str(member.run.path), "status": status, "group": group.name})
-        groups.append(replace(group, members=tuple(by_seed.values())))
-    return groups, left_out
+    return group_members(completed), left_out
 
 
 def read_row(group: Group, left_out: list[dict[str, str]]) -> Row | None:
-    """Return a group with its predictions; members that cannot be read are left out, and None if all are."""
+    """Return a group with its predictions; None if no member can be read.
+
+    Members that cannot be read are left out, and those with the seed and fold of another.
+    """
     members, genes, predictions, labels, beside = [], [], [], {}, []
+    known: set[tuple[int, int | None]] = set()
     for member in group.members:
+        if (member.config.seed, member.fold) in known:
+            status = f"with seed {member.config.seed} a second time"
+            left_out.append({"directory": str(member.run.path), "status": status, "group": group.name})
+            continue
         try:
             found, mine, values, others = _read(member)
         except UserError as error:
             left_out.append({"directory": str(member.run.path), "status": damage(error), "group": group.name})
             continue
+        known.add((member.config.seed, member.fold))
         members.append(member)
         genes.append(found)
         predictions.append(values)

@@ -15,6 +15,7 @@ import numpy as np
 
 from genexp import console
 from genexp.api.compared_runs import Genes, Row, baselines, folds_of, grouped, read_row
+from genexp.config.words import as_value, unquoted
 from genexp.errors import UserError
 from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
@@ -117,7 +118,8 @@ def _warnings(row: Row) -> Iterator[str]:
     """Yield a sentence if runs of a group warn of themselves."""
     warned = [member.metrics["warnings"] for member in row.members if member.metrics.get("warnings")]
     if warned:
-        yield f"{row.name}: {len(warned)} of {len(row.members)} runs have warnings, the first: {warned[0][0]}"
+        have = "has" if len(warned) == 1 else "have"
+        yield f"{row.name}: {len(warned)} of {len(row.members)} runs {have} warnings, the first: {warned[0][0]}"
 
 
 def _apart(sets: Sequence[tuple[Genes, ...]]) -> Iterator[str]:
@@ -143,6 +145,7 @@ def _set(genes: tuple[Genes, ...], rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "dataset": read_description(ordered[0].members[0].run).source,
         "folds": folds or None,
+        "over": "folds" if len(genes) > 1 else "runs",  # one fold is a split like another
         "genes": [dict(each.numbers) for each in genes],
         "labels": list(genes[0].labels),
         "T_alone": alone["name"] if alone else None,
@@ -188,20 +191,20 @@ def _group(row: Row) -> dict[str, Any]:
 
 def _tests(genes: tuple[Genes, ...], rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the tests between each two rows of which one at least is a group of runs, adjusted label by label."""
-    numbers = [dict(each.numbers) for each in genes]
     folds = len(genes) > 1
     tested = [row for row in rows if folds or row.predictions]
     pairs = [p for p in combinations(range(len(tested)), 2) if not all(tested[place].baseline for place in p)]
-    if not pairs or numbers[0]["test"] < FEWEST_GENES:
+    quantities = _tested_labels(genes, rows[0].labels)
+    if not pairs or not quantities:
         return []
     if folds:
+        numbers = [dict(each.numbers) for each in genes]
         held_out = float(np.mean([number["test"] / number["train"] for number in numbers]))
         found = compare_folds([_quantities(row.values()) for row in tested], held_out)
     else:
         found = compare_runs(tested[0].labels[genes[0]], [np.stack(row.predictions) for row in tested])
-    names = [*(["mean"] if len(genes[0].labels) > 1 else []), *genes[0].labels]
     content = []
-    for place, name in enumerate(names):
+    for place, name in quantities.items():
         adjusted = holm([found[pair][place].p for pair in pairs])
         for (one, other), p in zip(pairs, adjusted, strict=True):
             test, both = found[one, other][place], (tested[one], tested[other])
@@ -210,6 +213,18 @@ def _tests(genes: tuple[Genes, ...], rows: Sequence[Row]) -> list[dict[str, Any]
                 | {"across": "folds" if folds else _across(both)}
             )
     return content
+
+
+def _tested_labels(genes: Sequence[Genes], labels: Mapping[Genes, np.ndarray]) -> dict[int, str]:
+    """Return the labels that enough test genes have in each fold, by the place of their r2 in `Difference` lists.
+
+    Of several labels the mean over them comes first, and has the name ""; it is tested if each of them is.
+    """
+    names = genes[0].labels
+    known = np.min([(~np.isnan(labels[fold])).sum(axis=0) for fold in genes], axis=0)
+    if len(names) > 1:
+        names, known = ("", *names), np.array([known.min(), *known])
+    return {place: name for place, name in enumerate(names) if known[place] >= FEWEST_GENES}
 
 
 def _quantities(values: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -226,17 +241,24 @@ def _about_t(number: int, rows: Sequence[Row]) -> Iterator[str]:
     """Yield a sentence if runs with T stand without T alone, which is hard to exceed."""
     with_t = [row for row in rows if "T" in row.data]
     if with_t and not any(_is_alone(row.data, row.model) for row in with_t):
-        words = ["model=fc_net", "data=T", *_words_of(with_t[0])]
+        several = ["-m"] * (len(with_t[0].by_fold()) > 1)
+        words = [*several, "model=fc_net", "data=T", *_words_of(with_t[0])]
         yield f"set {number} has no run on T alone to compare with; to add one: genexp train {shlex.join(words)}"
 
 
 def _words_of(row: Row) -> list[str]:
     """Return the overrides that give another model the dataset, folds and repeats of a group."""
     config, folds = row.members[0].config, row.by_fold()
-    many = {"folds": len(folds), "repeats": len(folds[0])}
     dataset, apart = config.dataset, {"fold"} if len(folds) > 1 else set()
     content = dataset.model_dump(mode="json", exclude_none=True, exclude=apart) if dataset else {}
     chosen = {"dataset": content.pop("name", "")} | {f"dataset.{key}": value for key, value in content.items()}
-    labels = {"data.labels": f"[{','.join(config.data.labels)}]"} if config.data.labels else {}
-    chosen |= labels | {key: number for key, number in many.items() if number > 1}
-    return [f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in chosen.items()]
+    chosen |= {"data.labels": list(config.data.labels)} if config.data.labels else {}
+    words = [_word(key, value) for key, value in chosen.items()]
+    if len(folds) > 1:  # those that are there: a collapsed one may be missing
+        words.append(f"dataset.fold={','.join(str(row.genes[places[0]].fold) for places in folds)}")
+    return [*words, *([f"repeats={len(folds[0])}"] * (len(folds[0]) > 1))]
+
+
+def _word(key: str, value: Any) -> str:
+    """Return ``key=value`` in Hydra's grammar, with quotes where they are needed alone."""
+    return f"{key}={value}".lower() if isinstance(value, bool | int | float) else unquoted(f"{key}={as_value(value)}")

@@ -57,6 +57,8 @@ class Ensemble(Using):
 
     def __init__(self, runs: str | Path | Iterable[str | Path]) -> None:
         named = [runs] if isinstance(runs, str | Path) else list(runs)
+        if not named:
+            raise UserError("an ensemble needs at least two runs", where="run_dir", received="none")
         found, begun = find_runs(named, "run_dir")
         every = {run: _status(run, among_many=len(named) == 1) for run in map(Run, found)}
         usable = [run for run, status in every.items() if status in WITH_RESULTS]

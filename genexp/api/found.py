@@ -9,7 +9,7 @@ from pathlib import Path
 from genexp import console
 from genexp.errors import UserError
 from genexp.prepare.opening import few
-from genexp.run import LEFT_BEHIND
+from genexp.run import LEFT_BEHIND, SWEEP, resume_command
 
 
 def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tuple[list[Path], list[Path]]:
@@ -34,8 +34,10 @@ def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tu
     again: list[Path] = []
     for given in [named] if isinstance(named, str | Path) else named:
         places = _places(str(given), key)
-        found = [(path, is_run) for place in places for path, is_run in _below(place)]
+        found = [(path, is_run) for place in places for path, is_run in _below(place, set())]
         if not any(is_run for _, is_run in found):
+            if waiting := next((place for place in places if (place / SWEEP).is_file()), None):
+                raise UserError("this sweep has no run yet", where=f"{key}={given}", hint=resume_command(waiting))
             expected = "a run directory, or a directory with some in it"
             hint = "runs are written to outputs/DATE/TIME-MODEL-DATA-XXXX unless hydra.run.dir says otherwise"
             what = "there is no run here" if places else "nothing matches this pattern"
@@ -65,14 +67,23 @@ def _natural(path: Path) -> tuple[list[tuple[int, str]], ...]:
     return tuple([(int(head) if (head := part.split("-")[0]).isdigit() else -1, part)] for part in path.parts)
 
 
-def _below(place: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield the run directories at or below a place, and whether each has a config."""
+def _below(place: Path, above: set[Path]) -> Iterator[tuple[Path, bool]]:
+    """Yield the run directories at or below a place, and whether each has a config.
+
+    Links are followed, but to none of the directories `above`.
+    """
+    place = place.resolve()
     if (place / "config.yaml").is_file():
         yield place, True
         return
+    if place in above:
+        return
     folders = [path for path in place.iterdir() if path.is_dir()] if place.is_dir() else []
     inside = [
-        found for folder in sorted(folders, key=_natural) if not folder.name.startswith(".") for found in _below(folder)
+        found
+        for folder in sorted(folders, key=_natural)
+        if not folder.name.startswith(".")
+        for found in _below(folder, above | {place})
     ]
     if inside or not any((place / name).exists() for name in LEFT_BEHIND):
         yield from inside

@@ -97,6 +97,8 @@ class Plan:
 
 def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> None:
     """Look at the run, or ensemble, at the files that it needs, and at the table to write."""
+    if request.out:
+        check_table(Path(request.out))
     check_usable(run, checkpoint)
     source = _source(request, run)
     if source != "dataset":
@@ -107,8 +109,6 @@ def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> No
     for key in (*_FILES, "features"):
         if (path := getattr(request, key)) not in (None, MEAN):
             existing(path, key)
-    if request.out:
-        check_table(Path(request.out))
 
 
 def _source(request: Request, run: Run | Ensemble) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -30,7 +31,8 @@ def check_table(path: Path, key: str = "out", others: Sequence[str] = ()) -> Non
     where = f"{key}={path}"
     if path.suffix not in SUFFIXES:
         expected = f"a name that ends in {' or '.join([*SUFFIXES, *others])}"
-        raise UserError("the suffix of the table tells no format", where=where, expected=expected, received=path.suffix)
+        what, hint = "the suffix of the table tells no format", f"{key}={shlex.quote(str(path.with_suffix('.tsv')))}"
+        raise UserError(what, where=where, expected=expected, received=path.suffix, hint=hint)
     if reason:
         hint = "choose another name"
         raise UserError("the table cannot be written", where=where, received=reason, hint=hint)

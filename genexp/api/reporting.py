@@ -244,7 +244,7 @@ def _compared(content: Mapping[str, Any]) -> dict[str, Any]:
     sets = list(map(_with_short_names, content["sets"]))
     groups = [group for each in sets for group in each["groups"] if group["kind"] == "runs"]
     runs, first = sum(len(group["runs"]) for group in groups), groups[0]
-    r2, over = first["metrics"]["r2"], "folds" if sets[0]["folds"] else "runs"
+    r2, over = first["metrics"]["r2"], sets[0]["over"]
     interval = "" if r2["low"] is None else f"; 95 % interval over {over} {r2['low']:.3f} to {r2['high']:.3f}"
     best = f" of the best group, {first['name']}" if len(groups) > 1 else ""
     tiles = [(f"{r2['mean']:.3f}", f"mean Pearson r²{best}{interval}")]
@@ -295,8 +295,7 @@ def _groups(of_set: Mapping[str, Any]) -> Chart:
         css = "c1" if group["kind"] == "runs" else "grey"
         rows.append(Row(group["name"], r2["mean"], r2["low"], r2["high"], f"{r2['mean']:.3f}", own, css))
     several = "mean of the labels; " if len(of_set["labels"]) > 1 else ""
-    over = "folds" if of_set["folds"] else "runs"
-    note = f"Large points: means, with 95 % intervals over {over}. Small points: {over}. Grey: baselines."
+    note = f"Large points: means, with 95 % intervals over {of_set['over']}. Small points: runs. Grey: baselines."
     return forest("Pearson r² on the test genes", rows, f"{several}Pearson r²", note=note)
 
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: What is written into a sweep directory beside the runs.
 SUMMARY, TABLE, OUT_OF_FOLD = "summary.json", "summary.csv", "out_of_fold.csv"
 COLUMNS = ("group", "checkpoint", "split", "label", "metric", "n", "mean", "sd", "low", "high")
+#: Columns that hold names, by table.
+NAMES = {TABLE: COLUMNS[:5], OUT_OF_FOLD: ("group", "gene")}
 #: Rows of the closing table, tables of means and error messages that are shown at most.
 MOST_ROWS, MOST_TABLES, MOST_ERRORS = 40, 3, 10
 #: The split of `OUT_OF_FOLD` in the summary.
@@ -36,7 +38,10 @@ POOLED = "out_of_fold"
 
 @dataclass(frozen=True)
 class Found:
-    """What a group of runs found, by checkpoint and split, then by metric; and its out-of-fold predictions, if any."""
+    """What a group of runs found, by checkpoint and split, then by metric; and its out-of-fold predictions, if any.
+
+    Runs that repeat seed and fold of another, on other hardware perhaps, are in no mean.
+    """
 
     group: Group
     metrics: Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -47,9 +52,9 @@ class Found:
 def _found(group: Group) -> Found:
     metrics = {}
     for checkpoint in CHECKPOINTS:
-        each = [member.metrics.get(checkpoint, {}) for member in group.completed]
+        each = [member.metrics.get(checkpoint, {}) for member in group.distinct]
         splits = [split for split in HELD_OUT if all(split in found for found in each)]
-        folds = [member.fold for member in group.completed]
+        folds = [member.fold for member in group.distinct]
         metrics[checkpoint] = {split: summaries(over_folds([one[split] for one in each], folds)) for split in splits}
     predictions = out_of_fold(group)
     return Found(group, metrics, predictions, None if predictions is None else _pooled(group, predictions))
@@ -63,7 +68,7 @@ def out_of_fold(group: Group) -> pd.DataFrame | None:
     """
     import pandas as pd
 
-    members = [member for member in group.completed if member.fold is not None and member.run.predictions.is_file()]
+    members = [member for member in group.distinct if member.fold is not None and member.run.predictions.is_file()]
     if len({member.fold for member in members}) < 2:
         return None
     members.sort(key=lambda member: (member.config.seed, member.fold or 0))
@@ -100,13 +105,20 @@ def _scales(member: Member) -> list[tuple[float, float]] | None:
     return None if scales is None else [(scale.mean, scale.sd) for scale in scales]
 
 
-def _pooled(group: Group, predictions: pd.DataFrame) -> dict[str, Any]:
-    """Return the metrics of out-of-fold predictions of each seed, and their summary over seeds."""
+def _pooled(group: Group, predictions: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the metrics of out-of-fold predictions of each seed that has all folds, and their summary over seeds.
+
+    None if no seed has all.
+    """
     names = _labels(group.completed[0])
-    both = {str(seed): mine[prediction_columns(names)].to_numpy(float) for seed, mine in predictions.groupby("seed")}
-    n = len(names)
+    n, columns, folds = len(names), prediction_columns(names), sorted({int(fold) for fold in predictions["fold"]})
+    of_seed = {str(seed): mine for seed, mine in predictions.groupby("seed")}
+    both = {seed: m[columns].to_numpy(float) for seed, m in of_seed.items() if m["fold"].nunique() == len(folds)}
+    if not both:
+        return None
     each = {seed: label_metrics(values[:, :n], values[:, n:], names) for seed, values in both.items()}
-    return {"folds": sorted({int(fold) for fold in predictions["fold"]}), "seeds": each, **summaries([*each.values()])}
+    partial = [seed for seed in of_seed if seed not in both]
+    return {"folds": folds, "seeds": each, "seeds_without_some_folds": partial, **summaries([*each.values()])}
 
 
 def write_results(
@@ -198,19 +210,27 @@ def report(
 
 def _print_means(found: Sequence[Found]) -> None:
     """Print means and intervals of groups that have several runs."""
-    several = [each for each in found if len(each.group.completed) > 1]
+    several = [each for each in found if len(each.group.distinct) > 1]
     if len(several) > MOST_TABLES:
         console.table(groups_table([(each.group.name, each.metrics["best"]) for each in several]))
     for each in several:
         if len(several) <= MOST_TABLES:
-            runs, of = len(each.group.completed), {member.fold for member in each.group.completed}
+            runs, of = len(each.group.distinct), {member.fold for member in each.group.distinct}
             averaged = f" ({len(of)} folds, each with the mean of its runs)" * (None not in of and 1 < len(of) < runs)
             title = f"{each.group.name}: mean of {runs} runs{averaged}, best checkpoint"
             console.table(metrics_table(title, each.metrics["best"]))
         if each.pooled:
             genes = max(of_seed["n"] for of_seed in each.pooled["seeds"].values())
             folds, r2 = len(each.pooled["folds"]), each.pooled["r2"].mean
-            console.say(f"out of fold: {genes:,} genes of {folds} folds, Pearson r² {r2:.3f}, see {OUT_OF_FOLD}")
+            partial = len(each.pooled["seeds_without_some_folds"])
+            without = f" ({partial} seed{'s' * (partial > 1)} without some folds left out)" if partial else ""
+            console.say(
+                f"out of fold: {genes:,} genes of {folds} folds, Pearson r² {r2:.3f}{without}, see {OUT_OF_FOLD}"
+            )
+        if again := len(each.group.completed) - len(each.group.distinct):
+            console.warn(
+                f"{each.group.name}: {again} of its runs repeat seed and fold of another, and count in no mean"
+            )
 
 
 class Runs:
@@ -261,4 +281,4 @@ class Runs:
         if not path.is_file():
             hint = "it is written for the folds of a dataset"
             raise UserError(f"this sweep has no {name}", where=self.path, hint=hint)
-        return read_table(path, dtype={"gene": str} if name == OUT_OF_FOLD else {"label": str})
+        return read_table(path, NAMES[name])

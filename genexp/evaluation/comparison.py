@@ -12,6 +12,8 @@ from genexp.evaluation.metrics import bootstrap_r2, r2
 
 #: Bootstrap resamples of the genes, and their seed: the same runs always give the same p.
 RESAMPLES, SEED = 2000, 0
+#: A smaller difference of r2 is rounding error: predictions that differ in scale alone have one.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,13 @@ def compare_runs(labels: np.ndarray, groups: Sequence[np.ndarray]) -> dict[tuple
     every = np.concatenate(groups)
     found, resampled = _r2(labels, every)
     results: dict[tuple[int, int], list[Difference]] = {pair: [] for pair in combinations(range(len(groups)), 2)}
-    for quantity in range(found.shape[1]):
+    known = (~np.isnan(labels)).sum(axis=0)
+    genes = [*known] if len(known) == 1 else [known.min(), *known]
+    for quantity, number in enumerate(genes):
         covariance = np.atleast_2d(np.cov(resampled[:, :, quantity], rowvar=False))
         for pair, differences in results.items():
             rows = [np.arange(ends[place], ends[place + 1]) for place in pair]
-            differences.append(_difference(found[:, quantity], rows, covariance, len(labels)))
+            differences.append(_difference(found[:, quantity], rows, covariance, int(number)))
     return results
 
 
@@ -144,7 +148,8 @@ def _tested(difference: float, parts: Sequence[tuple[float, int]]) -> Difference
     The degrees of freedom of the sum: Satterthwaite 1946, Biometrics Bulletin 2, 110-114, doi 10.2307/3002019.
     """
     variance = sum(part for part, _ in parts)
-    if variance == 0:  # the same predictions
+    difference = difference if abs(difference) > _ROUNDING else 0.0
+    if variance <= _ROUNDING**2:  # the same predictions, up to scale
         return Difference(difference, difference, difference, 1.0 if difference == 0 else 0.0)
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
     from scipy import special  # not at start-up; stats.t takes ten times as long

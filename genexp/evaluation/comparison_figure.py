@@ -20,7 +20,8 @@ Content = Mapping[str, Any]
 
 #: Inches: two columns of a journal; the height of a group, and of what stands around the groups of a panel.
 _WIDTH, _ROW, _AROUND = 7.2, 0.24, 0.75
-_NAME = 34
+#: Characters of a line of a name, and of a title.
+_NAME, _TITLE = 34, 90
 
 _STYLE: dict[str, Any] = {
     "font.size": 8,
@@ -91,7 +92,7 @@ def _panel(axes: Axes, of_set: Content, label: str | None, several: bool) -> Non
     quantity = "mean of the labels" if label is None and several_labels else label or ""
     axes.set_xlabel("Pearson r² on the test genes")
     titles = [f"set {of_set['set']}: {of_set['dataset']}"] * several + [quantity] * bool(quantity)
-    axes.set_title(", ".join(titles), loc="left", parse_math=False)
+    axes.set_title(textwrap.fill(", ".join(titles), _TITLE), loc="left", parse_math=False)
 
 
 def _draw_group(
@@ -127,7 +128,11 @@ def _legend(content: Content) -> list[Line2D]:
         (any(len(g["runs"]) > 1 for g in groups), "runs", {"marker": "o", "color": BLUE, "alpha": 0.4} | plain),
         (any(g["ensemble_r2"] is not None for g in groups), "ensemble of the runs", hollow),
         (any(g["kind"] == "baseline" for g in groups), "baseline", {"marker": "s", "color": GREY} | plain),
-        (any(g["published"] for g in groups), "published, 95 % interval", {"color": "#cccccc", "linewidth": 5}),
+        (
+            any(g["published"] and g["published"]["r2"] is not None for g in groups),
+            "published, 95 % interval",
+            {"color": "#cccccc", "linewidth": 5},
+        ),
         (any(s["T_alone"] for s in content["sets"]), "T alone", {"color": ORANGE, "linestyle": "--", "linewidth": 0.9}),
     ]
     return [Line2D([], [], label=label, **{"markersize": 4, **style}) for shown, label, style in entries if shown]

@@ -83,21 +83,16 @@ def described(of_set: Content) -> str:
     """Return in words on which genes a set of groups was tested."""
     numbers = [genes["test"] for genes in of_set["genes"]]
     genes = f"{sum(numbers):,} test genes of {of_set['dataset']}"
-    folds = f" in {len(numbers)} folds" if _crossed(of_set) else "".join(f" in fold {n}" for n in of_set["folds"] or ())
+    one = "".join(f" in fold {n}" for n in of_set["folds"] or ())
+    folds = f" in {len(numbers)} folds" if of_set["over"] == "folds" else one
     labels = f", {len(of_set['labels'])} labels: {listed(of_set['labels'])}" if len(of_set["labels"]) > 1 else ""
     return f"{genes}{folds}{labels}"
-
-
-def _crossed(of_set: Content) -> bool:
-    """Tell whether the runs are those of a cross-validation; one fold is a split like another."""
-    return len(of_set["folds"] or ()) > 1
 
 
 def _groups(of_set: Content) -> Cells:
     """Return the table of groups; of several labels r2 is the mean, and below each group stand those of the labels."""
     several = len(of_set["labels"]) > 1
-    unit = "folds" if _crossed(of_set) else "runs"
-    columns = ["group", unit, "r²", "sd", "95 % interval", "ensemble", "- T alone"]
+    columns = ["group", of_set["over"], "r²", "sd", "95 % interval", "ensemble", "- T alone"]
     rows, numbers = [], _numbers(of_set)
     for group in of_set["groups"]:
         ensemble, above = group["ensemble_r2"], group["above_T"]
@@ -157,8 +152,9 @@ def _tests(of_set: Content) -> Iterator[Cells | str]:
             ]
             for test in own
         ]
-        of = f", {label}" if len(of_set["labels"]) > 1 else ""
-        across = "folds" if _crossed(of_set) else "genes" if all(map(_single, own)) else "genes and runs"
+        of = f", {label or 'mean of the labels'}" if len(of_set["labels"]) > 1 else ""
+        across = "genes" if all(map(_single, own)) else "genes and runs"
+        across = "folds" if of_set["over"] == "folds" else across
         title = f"differences of mean r²{of}: tests across {across}"
         yield Cells(title, ("groups", "r²", "95 % interval", "p", "p (Holm)"), rows, PAIR_WIDTH)
     if any(map(_single, found)):
@@ -180,7 +176,7 @@ def as_markdown(content: Content) -> str:
 
 
 def groups_frame(content: Content) -> pd.DataFrame:
-    """Return a row for each set, group, label and metric; the label of the mean over several labels is ``mean``.
+    """Return a row for each set, group, label and metric; the label of the mean over several labels is "".
 
     ``ensemble`` is r2 of the mean prediction.
     """
@@ -188,7 +184,7 @@ def groups_frame(content: Content) -> pd.DataFrame:
     for of_set in content["sets"]:
         for group in of_set["groups"]:
             found = group["metrics"]
-            of_label = {"mean": found} | found["labels"] if "labels" in found else {of_set["labels"][0]: found}
+            of_label = {"": found} | found["labels"] if "labels" in found else {of_set["labels"][0]: found}
             head = {"set": of_set["set"]} | {key: group[key] for key in ("name", "model", "data", "kind")}
             for label, metrics in of_label.items():
                 own = {name: summary for name, summary in metrics.items() if name != "labels"}
@@ -197,9 +193,13 @@ def groups_frame(content: Content) -> pd.DataFrame:
     return _frame(rows)
 
 
+#: The columns of `tests_frame`.
+TESTS = ["set", "label", "first", "second", "difference", "low", "high", "p", "p_holm", "across"]
+
+
 def tests_frame(content: Content) -> pd.DataFrame:
-    """Return a row for each set, label and pair of groups."""
-    return _frame([{"set": of_set["set"], **test} for of_set in content["sets"] for test in of_set["tests"]])
+    """Return a row for each set, label and pair of groups; the label of the mean over several labels is ""."""
+    return _frame([{"set": of_set["set"], **test} for of_set in content["sets"] for test in of_set["tests"]], TESTS)
 
 
 def runs_frame(content: Content) -> pd.DataFrame:
@@ -215,9 +215,9 @@ def runs_frame(content: Content) -> pd.DataFrame:
     return _frame([*rows, *content["left_out"]])
 
 
-def _frame(rows: Sequence[Content]) -> pd.DataFrame:
+def _frame(rows: Sequence[Content], columns: list[str] | None = None) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame(rows)
+    frame = pd.DataFrame(rows, columns=columns)
     whole = {name: "Int64" for name in ("set", "n", "seed", "fold") if name in frame}
     return frame.astype(whole)

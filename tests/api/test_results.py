@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from genexp.api.groups import group_members, read_member
-from genexp.api.results import _found, report
+from genexp.api.results import Runs, _found, report
 
 
 @pytest.fixture
@@ -67,6 +67,44 @@ def test_each_seed_has_its_out_of_fold_metrics(folds, tmp_path):
     assert (found.pooled["r2"].n, found.pooled["r2"].mean) == (2, mean)
     assert found.pooled["r2"].sd == pytest.approx(np.std(r2s, ddof=1))
     assert [*found.pooled["seeds"]] == ["4", "5"]
+
+
+def test_a_seed_without_some_folds_is_not_pooled(folds, tmp_path, capsys):
+    raw, predicted = folds((1.0, 1.0, 1.0), seeds=(4, 5))
+    shutil.rmtree(tmp_path / "2-5")
+    found = found_in(tmp_path)
+    assert found.pooled["r2"].n == 1
+    assert found.pooled["r2"].mean == pytest.approx(np.corrcoef(raw, predicted[0])[0, 1] ** 2)
+    assert found.pooled["seeds_without_some_folds"] == ["5"]
+    assert report(tmp_path, sorted(path for path in tmp_path.iterdir() if path.is_dir()), "genexp train ...") == 0
+    assert "1 seed without some folds left out" in " ".join(capsys.readouterr().out.split())
+    shutil.rmtree(tmp_path / "1-4")
+    assert found_in(tmp_path).pooled is None
+
+
+def test_a_run_that_repeats_another_is_in_no_mean(folds, tmp_path, capsys):
+    """The same seeds on other hardware say the same; as independent runs they would make the interval too narrow."""
+    folds((1.0,), seeds=(4, 5))
+    shutil.copytree(tmp_path / "1-5", tmp_path / "again")
+    config = yaml.safe_load((tmp_path / "again" / "config.yaml").read_text())
+    config["hardware"]["name"] = "gpu"
+    (tmp_path / "again" / "config.yaml").write_text(yaml.safe_dump(config))
+    jobs = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    assert found_in(tmp_path).metrics["best"]["test"]["r2"].n == 2
+    assert report(tmp_path, jobs, "genexp train ...") == 0
+    assert "1 of its runs repeat seed and fold of another" in " ".join(capsys.readouterr().out.split())
+    assert len(Runs(tmp_path).runs) == 3
+
+
+def test_names_that_look_like_missing_values_are_names(folds, tmp_path):
+    folds((1.0, 1.0, 1.0))
+    path = tmp_path / "1-0" / "predictions.csv"
+    path.write_text(path.read_text().replace("\n00,test", "\nnan,test").replace("\n03,test", "\nNA,test"))
+    report(tmp_path, sorted(path for path in tmp_path.iterdir() if path.is_dir()), "genexp train ...")
+    table = Runs(tmp_path).out_of_fold
+    assert {"nan", "NA", "01"} <= set(table["gene"])
+    assert table["label"].dtype == np.float64
+    assert Runs(tmp_path).summary()["label"].tolist()[0] == ""
 
 
 def test_the_seeds_of_a_fold_are_averaged_first(folds, tmp_path):

@@ -3,18 +3,22 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from rich.console import Console
 from scipy import stats
 
 import genexp
+from genexp.api import comparing
+from genexp.api.found import find_runs
 from genexp.config.validation import to_yaml
 from genexp.dataset.description import DatasetDescription
 from genexp.evaluation.comparison_figure import draw
-from genexp.evaluation.comparison_report import tables
+from genexp.evaluation.comparison_report import described, tables
 from genexp.evaluation.metrics import label_metrics
 from genexp.files import write_csv, write_json
 
@@ -155,6 +159,26 @@ def test_a_run_that_was_repeated_with_its_seed_counts_once(make):
     assert "in no mean and no test: 1 with seed 0 a second time of fc_net T" in text_of(content)
 
 
+def test_a_second_run_with_a_seed_stands_in_for_one_that_cannot_be_read(make):
+    paths = [make(name, *T, seed=seed) for name, seed in (("a", 0), ("b", 1), ("c", 0))]
+    (paths[0] / "predictions.csv").write_text("")
+    content = genexp.compare(paths).content
+    assert content["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
+    assert [entry["directory"] for entry in content["left_out"]] == [str(paths[0])]
+
+
+def test_a_run_that_a_link_names_again_counts_once(make, capsys):
+    for seed in range(2):
+        make(f"day/{seed}", *T, seed=seed)
+    (make.root / "latest").symlink_to(make.root / "day")
+    (make.root / "day" / "round").symlink_to(make.root)  # and a link to a folder above ends
+    assert find_runs(make.root) == ([make.root / "day" / "0", make.root / "day" / "1"], [])
+    assert "named twice, and count once" in capsys.readouterr().out
+    content = genexp.compare(make.root).content
+    assert content["sets"][0]["groups"][0]["metrics"]["r2"]["n"] == 2
+    assert content["left_out"] == []
+
+
 def test_runs_without_results_are_in_no_mean(make):
     for seed, status in enumerate(("completed", "completed", "collapsed", "failed", "interrupted")):
         make(f"{seed}", *T, seed=seed, status=status)
@@ -275,6 +299,17 @@ def test_the_command_that_adds_t_alone_names_the_fold(make):
     assert "folds=" not in note
 
 
+def test_the_command_that_adds_t_alone_can_be_typed_whatever_the_dataset_is_called(make):
+    for fold in (1, 3, 4):  # the run of fold 2 has collapsed
+        make(f"{fold}", *PHT, 'dataset.root="/data/my, Gène [2]"', fold=fold)
+    (note,) = genexp.compare(make.root).content["notes"]
+    flag, *words = shlex.split(re.search(r"genexp train (.*)$", note)[1])
+    assert flag == "-m"
+    assert "dataset.fold=1,3,4" in words
+    config = genexp.compose(*(word for word in words if not word.startswith("dataset.fold=")))
+    assert config.dataset.root == "/data/my, Gène [2]"
+
+
 def test_baselines_stand_beside_the_runs_and_are_tested_against_them(make):
     baselines = (("ridge", "PHT", 1.5), ("boosting", "T", 0.4))
     for seed in range(3):
@@ -309,7 +344,7 @@ def test_each_label_has_its_own_tests_and_panel(make):
         make(f"t-{seed}", *T, seed=seed, labels=("liver", "heart"), noise=0.5)
         make(f"pht-{seed}", *PHT, seed=seed, labels=("liver", "heart"))
     found = genexp.compare(make.root)
-    assert found.tests["label"].tolist() == ["mean", "liver", "heart"]
+    assert found.tests["label"].tolist() == ["", "liver", "heart"]
     group = found.content["sets"][0]["groups"][0]
     tables = [genexp.open_run(run["directory"]).predictions.query("split == 'test'") for run in group["runs"]]
     ensemble = {}
@@ -318,15 +353,78 @@ def test_each_label_has_its_own_tests_and_panel(make):
         mean = np.mean([table[f"prediction_{label}"] for table in tables], axis=0)
         ensemble[label] = np.corrcoef(tables[0][f"label_{label}"][known], mean[known])[0, 1] ** 2
     assert group["ensemble_labels"] == pytest.approx(ensemble)
-    ensemble = {"mean": group["ensemble_r2"], **ensemble}
+    ensemble = {"": group["ensemble_r2"], **ensemble}
     assert group["ensemble_r2"] == pytest.approx((ensemble["liver"] + ensemble["heart"]) / 2)
     rows = found.groups.query("metric == 'r2' and model == 'fc_net'")
     assert dict(zip(rows["label"], rows["ensemble"], strict=True)) == pytest.approx(ensemble)
     assert found.groups.query("metric != 'r2'")["ensemble"].isna().all()
     assert re.search(rf"  heart .* {ensemble['heart']:.3f}", text_of(found.content))
-    assert set(found.groups.query("metric == 'r2'")["label"]) == {"mean", "liver", "heart"}
+    assert set(found.groups.query("metric == 'r2'")["label"]) == {"", "liver", "heart"}
     text = draw(found.content, "svg").decode()
     assert text.count("Pearson r² on the test genes") == 3
+
+
+def test_labels_may_have_any_name(make, capsys, tmp_path):
+    labels = ("mean", "decay [/min]", ":dna: [tpm]")
+    for seed in range(2):
+        make(f"t-{seed}", *T, seed=seed, labels=labels, noise=0.5)
+        make(f"pht-{seed}", *PHT, seed=seed, labels=labels)
+    found = genexp.compare(make.root)
+    assert found.tests["label"].tolist() == ["", *labels]
+    rows = found.groups.query("metric == 'r2' and model == 'fc_net'").set_index("label")["mean"]
+    assert rows[""] == pytest.approx(np.mean([rows[name] for name in labels]))
+    found.show()
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in labels)
+    found.write(tmp_path / "out")
+    assert pd.read_csv(tmp_path / "out" / "tests.csv", keep_default_na=False)["label"].tolist() == ["", *labels]
+
+
+def test_a_label_that_few_test_genes_have_is_not_tested(make, monkeypatch):
+    monkeypatch.setattr(comparing, "FEWEST_GENES", GENES)  # of every label but the first a third is missing
+    for seed in range(2):
+        make(f"t-{seed}", *T, seed=seed, labels=("liver", "heart"))
+        make(f"pht-{seed}", *PHT, seed=seed, labels=("liver", "heart"))
+    assert genexp.compare(make.root).tests["label"].tolist() == ["liver"]
+
+
+def test_without_tests_the_table_has_its_columns(make, tmp_path):
+    make("0", *PHT)
+    found = genexp.compare(make.root)
+    assert found.tests["p"].tolist() == []
+    found.write(tmp_path / "out")
+    assert [*pd.read_csv(tmp_path / "out" / "tests.csv").columns] == [*found.tests.columns]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"unit": "log10(TPM + 0.1)"}, {"made_from": "other.gtf"}, {"labels": ["rate"]}, {"promoter_length": 9}]
+)
+@pytest.mark.parametrize("fold", [None, 1])
+def test_runs_on_other_datasets_are_another_group_even_where_the_genes_agree(make, changed, fold):
+    """A run of an earlier version may lack the unit; the folder of a fold may be prepared anew between two runs."""
+    for seed in range(3):
+        path = make(f"{seed}", *T, seed=seed, fold=fold) / "environment.json"
+        if seed == 2:
+            content = json.loads(path.read_text())
+            content["dataset"] |= changed
+            path.write_text(json.dumps(content))
+    found = genexp.compare(make.root)
+    groups = [group for each in found.content["sets"] for group in each["groups"]]
+    assert sorted(len(group["runs"]) for group in groups) == [1, 2]
+    assert len({group["name"] for group in groups}) == 2
+    assert all(next(iter(changed)) in group["name"] for group in groups)
+    assert [described(each) for each in found.content["sets"]] == [
+        f"{GENES} test genes of /set" + (f" in fold {fold}" if fold else "") for _ in found.content["sets"]
+    ]
+
+
+def test_precision_makes_another_group_and_the_device_does_not(make):
+    for seed in range(2):
+        for precision in ("float32", "mixed_bfloat16"):
+            make(f"{precision}-{seed}", *T, f"hardware.precision={precision}", seed=seed)
+    make("gpu", *T, "hardware.name=gpu", "hardware.precision=float32", seed=2)
+    (found,) = genexp.compare(make.root).content["sets"]
+    assert sorted(group["metrics"]["r2"]["n"] for group in found["groups"]) == [2, 3]
 
 
 def test_a_group_of_one_run_is_marked(make):

@@ -188,3 +188,12 @@ def test_a_collapsed_run_is_refused(made, tmp_path, capsys):
     (copy / "metrics.json").write_text(json.dumps(metrics | {"status": "collapsed"}))
     assert main(["predict", f"run_dir={copy}", "split=test", f"out={tmp_path / 'out.tsv'}"]) == 2
     assert "this run has collapsed" in capsys.readouterr().err
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_the_run_is_looked_at(made, tmp_path, capsys):
+    place = tmp_path / "my runs"
+    assert main(["predict", f"run_dir={made[0] / 'run'}", "split=all", f"out={place / 'p.csv'}"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "expected: a name that ends in .tsv or .txt or .parquet" in shown.err
+    assert f"out='{place}/p.tsv'" in shown.err

@@ -41,6 +41,14 @@ def test_the_variance_is_that_of_runs_and_that_of_the_genes_they_share():
     assert found.p == pytest.approx(2 * stats.t.sf(abs(found.difference) / variance**0.5, freedom), abs=0.02)
 
 
+def test_predictions_that_differ_in_scale_alone_do_not_differ():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        labels, (group, _) = runs_on(rng.normal(size=(2, 60)), 1, 0.6, rng)
+        found = compare_runs(labels, [group, 1.7 * group - 0.3])[0, 1][0]
+        assert (found.difference, found.p) == (0.0, 1.0)
+
+
 def test_of_single_runs_the_variance_is_that_of_the_genes():
     rng = np.random.default_rng(1)
     labels, groups = runs_on(rng.normal(size=(2, 400)), 1, 0.6, rng)
