@@ -6,6 +6,7 @@ from genexp.api.tuning.config import TUNE, TuneConfig
 from genexp.config.compose import Composed
 
 ORDER = 15
+MAKES_RUNS = True
 
 EXAMPLES = (
     ("genexp tune model=fc_net data=HT trials=20", "20 settings of a small model on the demo genes"),

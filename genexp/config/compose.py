@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,8 +20,8 @@ from genexp.blocks import combinations
 from genexp.config.conf import BLOCK_GROUP, CONF_DIR, groups
 from genexp.config.keys import fields, is_list
 from genexp.config.validation import check_shown, unknown_key, validate
-from genexp.config.words import COMMAND_LINE, Words, check, parse, parse_override
-from genexp.errors import UserError
+from genexp.config.words import COMMAND_LINE, Words, check, parse, parse_override, quoted
+from genexp.errors import UserError, nearest
 from genexp.schema import Schema
 
 S = TypeVar("S", bound=Schema)
@@ -139,7 +139,7 @@ def composed(command: Command[Any], overrides: Sequence[str], config_dir: str | 
     own = [key not in known and not key.startswith(("hydra.", "hydra/")) for key in keys]
     forced = ["++" + word.lstrip("+") if is_own else word for word, is_own in zip(overrides, own, strict=True)]
     if config_dir:
-        forced.append(f"hydra.searchpath=['file://{Path(config_dir).resolve()}']")
+        forced.append(f"hydra.searchpath=[{quoted(f'file://{Path(config_dir).resolve()}')}]")
     store_block_options()
     try:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3", job_name=command.name):
@@ -166,6 +166,12 @@ def _explained(
     error: Exception, command: Command[Any], overrides: list[str], known_groups: Collection[str]
 ) -> UserError:
     """Return what Hydra found wrong; it stops at a group of keys that is given one value."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, option = error.missing_cfg_file.rpartition("/")
+        received = next((word for word in overrides if word.startswith(f"{group}=")), option)
+        what, expected = f"there is no {group} {option}", f"one of {', '.join(error.options)}"
+        hint = nearest(option, error.options).strip() or None
+        return UserError(what, where=COMMAND_LINE, expected=expected, received=received, hint=hint)
     known = [key for key, _ in fields(command.schema, {})]
     for word in overrides:
         key = word.partition("=")[0].lstrip("+")

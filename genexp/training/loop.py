@@ -151,6 +151,8 @@ def fit(
     if first and state.best_epoch == first:  # the crash may have come between state and checkpoint
         with averages.used():
             save_model(predictor, run, "best")
+    if first:  # nor is the history written, perhaps, and there may be no epoch left
+        write_csv(run.history, HISTORY_COLUMNS, [list(r.values()) for r in state.history])
     with progress("epochs", training.epochs, "epochs", plain=False) as epochs_done:
         while state.epoch < training.epochs and state.flat < DEAD_AFTER and state.nearly_flat < NEARLY_DEAD_AFTER:
             if training.patience is not None and state.waited >= training.patience:

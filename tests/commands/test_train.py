@@ -177,6 +177,39 @@ def test_a_resumed_run_is_the_uninterrupted_run(run, xpresso_root, tmp_path, mon
     assert metrics(tmp_path / "stopped")["status"] == "completed"
 
 
+def test_a_run_that_is_killed_while_it_writes_its_last_epoch_has_its_whole_history(
+    run, xpresso_root, tmp_path, monkeypatch
+):
+    """The state is written before the history."""
+    from genexp.training import loop
+
+    calls, real = [], loop.write_csv
+
+    def stop_in_last_epoch(*args):
+        calls.append(args)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        real(*args)
+
+    monkeypatch.setattr(loop, "write_csv", stop_in_last_epoch)
+    assert train(xpresso_root, tmp_path / "stopped") == 130
+    assert len(history(tmp_path / "stopped")) == 2
+    assert main(["train", f"resume={tmp_path / 'stopped'}"]) == 0
+    assert history(tmp_path / "stopped") == history(run)
+    assert (tmp_path / "stopped" / "predictions.csv").read_text() == (run / "predictions.csv").read_text()
+
+
+def test_an_error_that_is_no_users_is_called_by_its_type(run, tmp_path):
+    """genexp tune tells it by this from an error of the settings."""
+    files = RunDirectory(shutil.copytree(run, tmp_path / "copy"))
+    config = read_config(files)
+    for error, expected in ((MemoryError("5 GiB"), "MemoryError"), (UserError("training diverged"), None)):
+        with pytest.raises(type(error)), reported_status(files, config):
+            raise error
+        assert metrics(files.path)["status"] == "failed"
+        assert metrics(files.path).get("error") == expected
+
+
 def test_a_complete_run_is_trained_on_with_more_epochs(run, xpresso_root, tmp_path, capsys):
     assert train(xpresso_root, tmp_path / "short", "training.epochs=2") == 0
     assert main(["train", f"resume={tmp_path / 'short'}"]) == 2

@@ -21,6 +21,7 @@ from genexp.api.tuning.space import changed
 from genexp.api.tuning.study import opened, plan
 from genexp.config.compose import compose_words
 from genexp.config.validation import to_yaml
+from genexp.config.words import quoted
 from genexp.run import RunDirectory
 from genexp.training.config import read_config
 
@@ -75,12 +76,89 @@ def test_a_search_ends_with_tested_runs_and_a_preset_that_works_as_printed(cli, 
     same = {"test": False, "seed": 4, "training": tuned.training.model_copy(update={"restarts": 0})}
     assert tuned.model_copy(update=same) == best
 
-    assert cli(*typed).returncode == 0
+    again = cli(*typed)
+    assert again.returncode == 0
+    assert "nothing is searched: 3 trials are done, and trials=3; raise it to search on" in again.stdout
     assert len(started) == 5, "the same command again finds everything done"
     more = cli(*typed, "trials=4")
     assert more.returncode == 0
     assert len(started) == 5 + 1 + 2, "one more trial, which is the best now"
     assert "the test genes were used for 2 settings of this study: winner-0002, winner-0003" in more.stdout
+    for winner in ("winner-0002", "winner-0003"):  # a better trial changes no settings of runs that are tested
+        assert f"experiment={winner}" in (study.path / winner / "sweep.yaml").read_text()
+        assert (study.path / "experiment" / f"{winner}.yaml").is_file()
+
+
+def done(study):
+    return library.open_study(study).results["states"]["completed"]
+
+
+def test_the_same_command_searches_on_after_the_time_limit_until_there_are_enough_trials(cli, words, tmp_path):
+    given, started = words
+    place = tmp_path / "it's [a] study"
+    typed = ("tune", *given, "trials=1000", "repeats=1", "time_limit=3s", f"hydra.run.dir={place}")
+    first = cli(*typed)
+    assert first.returncode == 0, first.stderr
+    before = done(place)
+    assert f"the time limit of 3s is reached after {before} trials; search on with: genexp tune" in first.stdout
+    printed = first.stdout.partition("search on with:")[2].strip().splitlines()[0]
+    again = cli(*shlex.split(printed)[1:])
+    assert again.returncode == 0, again.stderr
+    after = done(place)
+    assert before < after < 1000
+    begun = len(started)
+    ended = cli(*typed, f"trials={after}")
+    assert f"nothing is searched: {after} trials are done" in ended.stdout
+    assert len(started) == begun
+
+
+def test_an_interrupted_training_of_the_best_settings_is_continued_without_a_search(cli, words, tmp_path, monkeypatch):
+    given, started = words
+    start = Job.start
+
+    def interrupted(job, *others):
+        if "winner" in str(job.directory):
+            raise KeyboardInterrupt
+        return start(job, *others)
+
+    monkeypatch.chdir(tmp_path)
+    typed = ("tune", *given, "trials=1000", "repeats=1", "time_limit=2s", "hydra.run.dir=study")
+    with monkeypatch.context() as patch:
+        patch.setattr(Job, "start", interrupted)
+        stopped = cli(*typed)
+    assert stopped.returncode == 130
+    before, trials = len(started), done("study")
+    printed = stopped.stdout.partition("interrupted; continue with:")[2].strip().splitlines()[0]
+    assert f"trials={trials} " in printed + " "
+    assert cli(*shlex.split(printed)[1:]).returncode == 0
+    assert [job.directory.parent.name for job in started[before:]] == [f"winner-{trials - 1:04}"]
+
+
+def test_fewer_repeats_keep_the_runs_that_were_tested(cli, words, tmp_path):
+    given, started = words
+    typed = ("tune", *given, f"hydra.run.dir={tmp_path / 'study'}")
+    assert cli(*typed, "trials=1", "repeats=2").returncode == 0
+    fewer = cli(*typed, "trials=1", "repeats=1")
+    assert (fewer.returncode, fewer.stderr) == (0, "")
+    assert "repeats=1 has no effect: winner-0000 was begun with 2, which are kept" in fewer.stdout
+    assert len(started) == 1 + 2
+    assert cli(*typed, "trials=2", "repeats=1").returncode == 0
+    assert len(started) == 1 + 2 + 1 + 1, "other settings were not tested before"
+    assert cli(*typed, "trials=2", "repeats=3").returncode == 0
+    assert len(library.open_study(tmp_path / "study").winner) == 3
+
+
+def test_a_dataset_of_any_name(cli, words, xpresso_root, tmp_path):
+    given, started = words
+    root = tmp_path / 'Gène d\'été, [1] $x ${y} "z" \\ä'
+    shutil.copytree(xpresso_root, root)
+    escaped = str(root).replace("${", "\\${")
+    typed = ("tune", *given[:-1], f"dataset.root={quoted(escaped)}", "trials=1", "repeats=2")
+    done = cli(*typed, f"hydra.run.dir={tmp_path / 'study'}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {read_config(RunDirectory(job.directory)).dataset.root for job in started} == {str(root)}
+    printed = done.stdout.partition("to train with the best settings:")[2].strip().splitlines()[0]
+    assert compose_words(TRAIN, shlex.split(printed)[2:]).config.dataset.root == str(root)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +182,7 @@ def test_the_printed_command_has_the_settings_of_the_trial_whatever_the_dataset_
         run = RunDirectory(study.run_dir(0))
         run.path.mkdir(parents=True)
         run.config.write_text(to_yaml(best))
-        write_preset(study, 0)
+        write_preset(study, 0, "tuned")
         tuned = decided(compose_words(TRAIN, command(study)[2:]))
     same = {"test": True, "experiment": None, "settings": "published"}
     assert tuned.model_dump(mode="json") == best.model_copy(update=same).model_dump(mode="json")
@@ -142,7 +220,8 @@ def test_in_python_and_other_settings_are_another_study(words, tmp_path):
         (["model=fc_net", "data=HT", "objective=loss"], "losses of different kinds cannot be compared"),
         (["tune=fc_nte"], "did you mean 'fc_net'?"),
         (["dataset.root=nowhere"], "dataset.root"),
-        (["resume=x"], "there is no key resume"),
+        (["resume=x"], "a study is continued by its own command"),
+        (["space.data.windo=null"], "did you mean 'space.data.window'?"),
         (["-m", "seed=0,1", "hydra.run.dir=x"], "the studies of a sweep land in outputs/"),
         (["model=fc_net", "data=HT", "hydra.run.dir=/dev/full"], "the study directory cannot be made"),
     ],
@@ -161,6 +240,27 @@ def test_a_folder_with_something_else_is_left_alone(cli, tmp_path):
     assert done.returncode == 2
     assert "holds something that is no study" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [["tune.log"], ["tune.log", "claims.lock2c5.rename", ".study.yaml.77.tmp", ".environment.json.77.tmp"]],
+)
+def test_what_a_process_leaves_that_was_killed_before_it_wrote_the_record_is_no_obstacle(cli, words, tmp_path, left):
+    given, _ = words
+    for name in left:
+        (tmp_path / name).write_text("")
+    done = cli("tune", *given, "trials=1", "repeats=0", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("there", [["tune.log", "mine.txt"], ["environment.json"]])
+def test_a_folder_with_something_else_beside_is_left_alone_too(cli, tmp_path, there):
+    for name in there:
+        (tmp_path / name).write_text("x")
+    done = cli("tune", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 2
+    assert f"received: {there[-1]}\n" in done.stderr
 
 
 def test_without_the_package_the_message_says_what_to_install(cli, tmp_path, monkeypatch):

@@ -176,8 +176,10 @@ def test_a_model_that_does_not_exist_is_named():
         validate(content, RunConfig, "file")
 
 
-def test_a_user_folder_of_configs_is_found(tmp_path):
-    (tmp_path / "dataset").mkdir()
+@pytest.mark.parametrize("name", ["mine", "Bob's study", 'a "b", [c]', "été\\"])
+def test_a_user_folder_of_configs_is_found(tmp_path, name):
+    tmp_path = tmp_path / name
+    (tmp_path / "dataset").mkdir(parents=True)
     (tmp_path / "dataset" / "mine.yaml").write_text("name: mine\nroot: /data/mine\n")
     text = (CONF_DIR / "dataset" / "files.yaml").read_text().replace("name: files", "name: mine")
     (tmp_path / "dataset" / "mine.yaml").write_text(text.replace("root: ???", "root: /data/mine"))

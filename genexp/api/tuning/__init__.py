@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from genexp import console
-from genexp.api.tuning.results import close, has_ended, retrain, write_results
+from genexp.api.tuning.results import close, retrain, write_results
 from genexp.api.tuning.study import LOCK, Plan, again, opened, search
 from genexp.files import lock
 
@@ -26,7 +26,7 @@ def tune(plan: Plan) -> tuple[Path, int]:
         The directory, and the exit code: 0 if all runs of the best settings are completed.
     """
     with opened(plan) as study:
-        alone = has_ended(study, plan.config) or search(study)
+        alone = search(study)
         with (study.path / LOCK).open("a", encoding="utf-8") as file:
             if not alone or not lock(file):
                 console.say("other processes of this study are still at work; the last one reports the result")
@@ -35,7 +35,8 @@ def tune(plan: Plan) -> tuple[Path, int]:
             try:
                 code = retrain(study, plan.config)
             except KeyboardInterrupt:
-                console.warn(f"interrupted; continue with: {again(study)}")
+                # With as many trials as are done, nothing is searched before.
+                console.warn(f"interrupted; continue with: {again(study, study.journal.done())}")
                 raise
             close(study, plan.config)
         return study.path, code

@@ -60,6 +60,9 @@ OWN = (*(name for name in TuneConfig.model_fields if name not in RunConfig.model
 
 def _check_words(words: Words) -> None:
     """Refuse what `genexp.api.training.TRAIN` refuses, and one directory for several studies."""
+    if "resume" in words.keys:
+        hint = "give its own command again, with the same hydra.run.dir"
+        raise UserError("a study is continued by its own command", received="resume", hint=hint)
     TRAIN.before(words)
     if words.multirun and "hydra.run.dir" in words.keys:
         hint = "leave it out, or give one command for each study"

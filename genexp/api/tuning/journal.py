@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import math
 import os
 import secrets
 import socket
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,8 @@ WORKER, REASON, SECONDS = "worker", "reason", "seconds"
 #: Seconds without a touch of its file after which a process of another machine is dead, and those between two
 #: touches.
 DEAD_AFTER_S, TOUCH_EVERY_S = 120.0, 15.0
+#: Seconds between two looks of a process with trials of its own for others that have died.
+LOOK_EVERY_S = 5.0
 #: Completed trials before the first is judged by them.
 JUDGED_FROM = 4
 
@@ -142,21 +146,23 @@ class Journal:
         with Worker(self.directory / WORKERS) as worker:
             yield worker
 
-    def claim(self, worker: Worker, total: int) -> Trial | None:
+    def claim(self, worker: Worker, total: int, *, look: bool = True) -> Trial | None:
         """Return a trial to be run: that of a dead process, or a new one; None if there are `total` trials.
 
-        Trials are numbered from 0, and each is run by one process at a time.
+        Trials are numbered from 0, and each is run by one process at a time. Without `look`, processes that have died
+        since the last look are not found, and where there is nothing to be run, no other process has to wait.
         """
         from optuna.trial import Trial as Asked
 
+        if not look and not self._has_room(worker, total):
+            return None
         with alone(self.directory):
-            trials = self.study.get_trials(deepcopy=False)
-            left = (trial for trial in trials if trial.state == self.states.RUNNING and self._is_left(trial, worker))
-            taken = next(left, None)
-            waiting = any(trial.state == self.states.WAITING for trial in trials)
-            if taken is None and self.counted(trials) >= total and not waiting:
+            if look:
+                worker.look(self._workers())
+            if not self._has_room(worker, total):
                 return None
-            asked = self.study.ask() if taken is None else Asked(self.study, self._id(taken.number))
+            left = self._left(worker)
+            asked = Asked(self.study, self._id(left.number)) if left else self.study.ask()
             values = {key: dimension.suggest(asked, key) for key, dimension in self.space.items()}
             asked.set_user_attr(WORKER, worker.name)
             return Trial(self, asked, values)
@@ -166,20 +172,35 @@ class Journal:
         study = self.storage.get_study_id_from_name(STUDY)
         return int(self.storage.get_trial_id_from_study_id_trial_number(study, number))
 
-    def counted(self, trials: Sequence[FrozenTrial]) -> int:
-        """Return how many trials there are; one that failed tells nothing, and another one takes its place."""
-        return sum(trial.state != self.states.FAIL for trial in trials)
+    def _has_room(self, worker: Worker, total: int) -> bool:
+        """Tell whether a trial can be begun or taken over; one that failed tells nothing, and is replaced."""
+        trials = self.trials()
+        waiting = any(trial.state == self.states.WAITING for trial in trials)
+        counted = sum(trial.state != self.states.FAIL for trial in trials)
+        return counted < total or waiting or self._left(worker) is not None
 
-    def _is_left(self, trial: FrozenTrial, worker: Worker) -> bool:
-        """Tell whether the process of a running trial is dead."""
-        name = trial.user_attrs.get(WORKER)
-        return name is None or (name != worker.name and worker.is_dead(name))
+    def _running(self) -> list[FrozenTrial]:
+        return [trial for trial in self.trials() if trial.state == self.states.RUNNING]
+
+    def _workers(self) -> set[str]:
+        """Return the processes that run trials, or ran them when they died."""
+        return {trial.user_attrs[WORKER] for trial in self._running() if WORKER in trial.user_attrs}
+
+    def _left(self, worker: Worker) -> FrozenTrial | None:
+        """Return the first trial of a process that is known to be dead, or that died before it wrote its name."""
+        left = (trial for trial in self._running() if trial.user_attrs.get(WORKER, "") in {"", *worker.dead})
+        return next(left, None)
 
     def others(self, worker: Worker) -> int:
         """Return the number of trials that other processes run."""
-        running = [trial for trial in self.trials() if trial.state == self.states.RUNNING]
-        theirs = [trial for trial in running if trial.user_attrs.get(WORKER) != worker.name]
-        return sum(not self._is_left(trial, worker) for trial in theirs)
+        with alone(self.directory):  # else a trial may be there whose process has not written its name yet
+            worker.look(self._workers())
+            nobodys = {"", worker.name, *worker.dead}
+            return sum(trial.user_attrs.get(WORKER, "") not in nobodys for trial in self._running())
+
+    def done(self) -> int:
+        """Return the number of trials that tell something of their settings: completed, or pruned."""
+        return sum(trial.state in (self.states.COMPLETE, self.states.PRUNED) for trial in self.trials())
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number, as they are now."""
@@ -261,6 +282,8 @@ class Worker:
     def __init__(self, folder: Path) -> None:
         self.folder, self.host = folder, socket.gethostname().replace("_", "-")
         self.name = f"{self.host}_{os.getpid()}_{secrets.token_hex(2)}"
+        self.dead: set[str] = set()
+        self._looked = -math.inf
 
     def __enter__(self) -> Worker:
         self.folder.mkdir(exist_ok=True)
@@ -281,17 +304,31 @@ class Worker:
             self._touched = time.monotonic()
             os.utime(self.folder / self.name)
 
+    def is_due(self) -> bool:
+        """Tell whether it is time to `look` again."""
+        return time.monotonic() - self._looked > LOOK_EVERY_S
+
+    def look(self, names: Iterable[str]) -> None:
+        """Find out which processes are `dead`; to be called under the study's mutex."""
+        self._looked = time.monotonic()
+        self.dead = {name for name in names if name != self.name and self.is_dead(name)}
+
     def is_dead(self, name: str) -> bool:
         """Tell whether another process of the study has ended."""
         path = self.folder / name
         try:
-            with path.open("a+", encoding="utf-8") as file:
-                if not lock(file):
-                    return False
-        except OSError:
-            return not path.exists()
-        if self.has_locks and name.partition("_")[0] == self.host:
+            with path.open("r+", encoding="utf-8") as file:
+                # Tried once: no other process looks at the same time, and there may be hundreds of files.
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:  # removed by the process when it ended
             return True
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError:  # without locks the time tells it
+            pass
+        else:
+            if self.has_locks and name.partition("_")[0] == self.host:
+                return True
         os.utime(self.folder / self.name)  # so that both times are those of the file server
         return (self.folder / self.name).stat().st_mtime - path.stat().st_mtime > DEAD_AFTER_S
 

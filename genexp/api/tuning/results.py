@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
 from genexp import console
 from genexp.api.studies import RESULTS, TRIALS, winner
-from genexp.api.sweeps import asked
+from genexp.api.sweeps import SweepRecord, asked, is_sweep
 from genexp.api.training import TRAIN, check, relative
 from genexp.api.tuning.config import TuneConfig
 from genexp.api.tuning.journal import REASON, SECONDS
@@ -22,7 +21,7 @@ from genexp.config.compose import compose_words
 from genexp.config.conf import CONF_DIR, default_options, groups, load, option_files
 from genexp.errors import UserError
 from genexp.files import write_atomically, write_csv, write_json
-from genexp.run import RunDirectory, read_json
+from genexp.run import SWEEP, RunDirectory
 from genexp.training.config import RunConfig, read_config
 
 #: The folder of the plots, and the name of the preset.
@@ -84,10 +83,11 @@ def write_results(study: Study, config: TuneConfig) -> None:
         "importance": importance,
     }
     write_json(study.path / RESULTS, content)
-    write_preset(study, best.number)
+    for name in (PRESET, winner(best.number)):  # the runs that are tested keep theirs, if a better trial follows
+        write_preset(study, best.number, name)
 
 
-def write_preset(study: Study, number: int) -> None:
+def write_preset(study: Study, number: int, name: str) -> None:
     """Write the settings of a trial as a preset, complete, so that no default of another dataset gets in between."""
     config = read_config(RunDirectory(study.run_dir(number)))
     content = config.model_dump(mode="json", include={"model", "training"})
@@ -96,16 +96,17 @@ def write_preset(study: Study, number: int) -> None:
     chosen = [{"override /model": config.model.name}, {"override /data": config.data.name}]
     text = yaml.safe_dump({"defaults": chosen, **({"data": data} if data else {}), **content}, sort_keys=False)
     head = f"# @package _global_\n# The best settings of a search: trial {number}, chosen by the validation genes.\n#\n"
-    write_atomically(study.path / "experiment" / f"{PRESET}.yaml", f"{head}#   {shlex.join(command(study))}\n{text}")
+    words = shlex.join(command(study, name))
+    write_atomically(study.path / "experiment" / f"{name}.yaml", f"{head}#   {words}\n{text}")
 
 
-def command(study: Study) -> list[str]:
-    """Return the command that trains with the preset on the dataset of the study, from any folder."""
+def command(study: Study, preset: str = PRESET) -> list[str]:
+    """Return the command that trains with a preset on the dataset of the study, from any folder."""
     base = study.plan.base
     chosen = [*group_words(base, "dataset"), *group_words(base, "hardware")]
     defaults = load(CONF_DIR / "base" / "run.yaml")
     chosen += [word(key, value) for key in ("baseline", "logger") if (value := value_of(base, key)) != defaults[key]]
-    return ["genexp", "train", "--config-dir", str(study.path), f"experiment={PRESET}", *chosen]
+    return ["genexp", "train", "--config-dir", str(study.path), f"experiment={preset}", *chosen]
 
 
 def group_words(config: RunConfig, group: str) -> list[str]:
@@ -120,13 +121,6 @@ def group_words(config: RunConfig, group: str) -> list[str]:
     return [*chosen, *(word(f"{group}.{key}", value) for key, value in differ.items())]
 
 
-def has_ended(study: Study, config: TuneConfig) -> bool:
-    """Tell whether an earlier process has searched for as long, so that what is left comes after the search."""
-    path = study.path / RESULTS
-    found: Mapping[str, Any] = read_json(path) if path.is_file() else {}
-    return all(found.get(key, 0) == getattr(config, key) for key in ("trials", "time_limit"))
-
-
 def retrain(study: Study, config: TuneConfig) -> int:
     """Train the best settings on several new seeds and test them; return the exit code."""
     from genexp.api.launchers import run_sweep
@@ -136,11 +130,16 @@ def retrain(study: Study, config: TuneConfig) -> int:
     if best is None or not config.repeats:
         return 0
     place = study.path / winner(best.number)
-    words = [*command(study)[2:], f"seed={config.seed + 1}", f"repeats={config.repeats}", word("jobs", config.jobs)]
+    before = len(SweepRecord.read(place / SWEEP).jobs) if is_sweep(place) else 0
+    repeats = max(config.repeats, before)  # runs that were tested cannot be taken back
+    repeated = [f"seed={config.seed + 1}", f"repeats={repeats}", word("jobs", config.jobs)]
+    words = [*command(study, place.name)[2:], *repeated]
     many = asked(compose_words(TRAIN, words), lambda config: check(config.run()), place)
     if many is None:
         raise TypeError("repeats are a sweep")
-    console.say(f"the best settings, trained {config.repeats} times and tested", style="bold")
+    if repeats > config.repeats:
+        console.say(f"repeats={config.repeats} has no effect: {place.name} was begun with {repeats}, which are kept")
+    console.say(f"the best settings, trained {repeats} times and tested", style="bold")
     _, code = run_sweep(many)
     tested = sorted(path.parent.name for path in study.path.glob(f"{winner('*')}/{SUMMARY}"))
     if len(tested) > 1:

@@ -114,17 +114,19 @@ class Search:
     def _fill(self) -> bool:
         """Begin trials while there is room; return whether one was begun."""
         begun = False
-        for slot in range(self.shares.at_once):
-            if slot not in self.running and (trial := self.journal.claim(self.worker, self.total)):
-                begun = True
-                try:
-                    self.check(trial.values)
-                except UserError as error:
-                    trial.prune(f"impossible: {error.what}", 0)
-                    self.show(self, trial.number)
-                else:
-                    judged = max(trial.reported - 1, 0)  # the last one perhaps without a consequence
-                    self.running[slot] = Running(trial, self.job(trial.number, trial.values), judged=judged)
+        for slot in (slot for slot in range(self.shares.at_once) if slot not in self.running):
+            trial = self.journal.claim(self.worker, self.total, look=not self.running or self.worker.is_due())
+            if trial is None:
+                break
+            begun = True
+            try:
+                self.check(trial.values)
+            except UserError as error:
+                trial.prune(f"impossible: {error.what}", 0)
+                self.show(self, trial.number)
+            else:
+                judged = max(trial.reported - 1, 0)  # the last one perhaps without a consequence
+                self.running[slot] = Running(trial, self.job(trial.number, trial.values), judged=judged)
         return begun
 
     def _look(self, slot: int, each: Running) -> None:
@@ -170,7 +172,7 @@ class Search:
             each.trial.complete(self._value(rows, metrics), spent)
         elif status == "collapsed":
             each.trial.prune("collapsed", spent)
-        elif status == "failed" and how and how.code == 2:  # an error that other settings do not have
+        elif status == "failed" and how and how.code == 2 and "error" not in metrics:  # other settings may not have it
             each.trial.prune(str(metrics["reason"]).splitlines()[0], spent)
         else:
             self._failed(each, how, spent)

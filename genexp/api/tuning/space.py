@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from genexp.config.keys import leaves, value_at
-from genexp.config.validation import validate
+from genexp.config.validation import unknown_key, validate
+from genexp.config.words import quoted
 from genexp.errors import UserError
 from genexp.schema import Schema
 from genexp.training.config import RunConfig
@@ -102,7 +104,16 @@ def _same(one: Any, other: Any) -> bool:
 
 def word(key: str, value: Any) -> str:
     """Return ``key=value`` in the grammar of the command line."""
-    return f"{key}={json.dumps(value, separators=(',', ':'))}"
+    return f"{key}={_in_grammar(value)}"
+
+
+def _in_grammar(value: Any) -> str:
+    """Return a plain value in Hydra's grammar, texts in quotes and with every ``${`` escaped."""
+    if isinstance(value, str):
+        return quoted(re.sub(r"(\\*)\$\{", r"\1\1\\${", value), '"')
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_grammar, value))}]"
+    return json.dumps(value)
 
 
 def parse_space(tree: Mapping[str, Any], base: RunConfig) -> dict[str, Dimension]:
@@ -121,7 +132,12 @@ def parse_space(tree: Mapping[str, Any], base: RunConfig) -> dict[str, Dimension
     UserError
         For a key or value that the schema does not allow.
     """
-    return {key: _dimension(key, node, base) for key, node in leaves(tree, _is_range) if node is not None}
+    found = dict(leaves(tree, _is_range))
+    known = [key for key, _ in leaves(base.model_dump(mode="json"))]
+    for key, node in found.items():
+        if node is None and not any(f"{name}.".startswith(f"{key}.") for name in known):
+            raise unknown_key(f"space.{key}", [f"space.{name}" for name in known], "the search space")
+    return {key: _dimension(key, node, base) for key, node in found.items() if node is not None}
 
 
 def _is_range(node: Mapping[str, Any]) -> bool:

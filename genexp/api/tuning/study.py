@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from genexp.api.jobs import Job, Shares
 from genexp.api.records import Record
 from genexp.api.training import relative
 from genexp.api.tuning.config import TuneConfig, is_own, seconds
-from genexp.api.tuning.journal import Journal, alone, import_optuna
+from genexp.api.tuning.journal import CLAIMS, Journal, Worker, alone, import_optuna
 from genexp.api.tuning.search import OBJECTIVES, Search
 from genexp.api.tuning.showing import Board
 from genexp.api.tuning.space import Space, changed, parse_space, value_of, word
 from genexp.config.compose import Composed
 from genexp.config.keys import leaves
+from genexp.config.words import unquoted
 from genexp.errors import UserError
 from genexp.files import write_json
 from genexp.run import check_writable, make_directory, provenance
@@ -30,6 +32,8 @@ from genexp.training.config import RunConfig
 
 #: What a study directory holds, beside its journal.
 RECORD, TRIALS, LOG, LOCK, ENVIRONMENT = "study.yaml", "trials", "tune.log", ".lock", "environment.json"
+#: What a process writes before the record, and leaves where it is killed.
+BEGUN = (LOG, ENVIRONMENT, f"{CLAIMS}.lock*", ".*.tmp")
 #: What each trial is given: no second attempt after a collapse, and no look at the test genes.
 OF_TRIALS = ("training.restarts=0", "test=false")
 #: Keys of the record that two commands must share to mean the same study.
@@ -121,8 +125,11 @@ def plan(composed: Composed[TuneConfig], directory: str | Path | None = None) ->
 def _check_directory(path: Path) -> None:
     """Raise a UserError if a directory cannot hold a study."""
     check_writable(path, "study")
-    if path.is_dir() and any(path.iterdir()) and not (path / RECORD).is_file():
-        received = ", ".join(sorted(found.name for found in path.iterdir())[:6])
+    there = sorted(found.name for found in path.iterdir()) if path.is_dir() else []
+    others = [name for name in there if not any(fnmatch(name, pattern) for pattern in BEGUN)]
+    begun = LOG in there and not others
+    if there and not begun and not (path / RECORD).is_file():  # looked for last: another process may be writing it
+        received = ", ".join((others or there)[:6])
         hint = "choose a new one with hydra.run.dir=..."
         raise UserError("the directory holds something that is no study", where=path, received=received, hint=hint)
 
@@ -197,13 +204,23 @@ def _journal(path: Path, plan: Plan) -> Journal:
 
 def search(study: Study) -> bool:
     """Run trials in this process until there are enough or the time is up; return whether no other process runs any."""
+    total = study.plan.config.trials
+    with study.journal.worker() as worker:
+        if (done := study.journal.done()) < total:
+            _search(study, worker)
+        else:
+            console.say(f"nothing is searched: {done} trials are done, and trials={total}; raise it to search on")
+        return not study.journal.others(worker)
+
+
+def _search(study: Study, worker: Worker) -> None:
     config = study.plan.config
     hardware = study.plan.base.hardware
     shares = Shares.of(config.trials, config.jobs, hardware.name, hardware.devices)
     limit = seconds(config.time_limit) if config.time_limit else math.inf
     console.say(f"study: {relative(study.path)}")
     console.say(f"{config.trials} trials, {shares}; searched: {', '.join(study.plan.space)}")
-    with study.journal.worker() as worker, console.live() as update:
+    with console.live() as update:
         board = Board(update, study.plan.base.training.epochs)
         deadline, objective = time.monotonic() + limit, config.objective
         run = Search(study.journal, worker, study.job, study.check, objective, shares, config.trials, deadline, board)
@@ -213,11 +230,14 @@ def search(study: Study) -> bool:
             console.warn(f"interrupted; continue with: {again(study)}")
             raise KeyboardInterrupt("reported") from None
         if not whole:
-            console.say(f"the time limit of {config.time_limit} is reached")
-        return not study.journal.others(worker)
+            reached = f"the time limit of {config.time_limit} is reached after {study.journal.done()} trials"
+            console.say(f"{reached}; search on with: {again(study)}")
 
 
-def again(study: Study) -> str:
-    """Return the command that continues a study."""
-    typed = [word for word in study.plan.composed.words.typed if not word.startswith("hydra.run.dir=")]
-    return shlex.join(["genexp", "tune", *typed, f"hydra.run.dir={relative(study.path)}"])
+def again(study: Study, trials: int | None = None) -> str:
+    """Return the command that continues a study, perhaps with another number of trials."""
+    other = {"hydra.run.dir": unquoted(word("hydra.run.dir", relative(study.path)))}
+    if trials is not None:
+        other["trials"] = f"trials={trials}"
+    typed = [each for each in study.plan.composed.words.typed if each.partition("=")[0].lstrip("+") not in other]
+    return shlex.join(["genexp", "tune", *typed, *other.values()])

@@ -4,7 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ pytest.importorskip("optuna", minversion="5", reason="needs the extra tune")
 
 from trying import SPACE, journal, search
 
-from genexp.api.tuning.journal import REASON
+from genexp.api.tuning import journal as journals
+from genexp.api.tuning.journal import REASON, WORKER, Worker, alone
 from genexp.api.tuning.space import Choices
 from genexp.errors import UserError
 
@@ -52,6 +55,7 @@ def test_a_study_ends_with_the_best_and_tries_the_given_settings_first(tmp_path)
         ("collapsed", "PRUNED", "collapsed"),
         ("failed", "PRUNED", "failed: as asked"),  # training diverged, say: other settings may not
         ("killed", "FAIL", "killed by SIGKILL; perhaps there was not enough memory"),
+        ("memory", "FAIL", "MemoryError: 5 GiB"),
         ("crashed", "FAIL", "out of order"),
     ],
 )
@@ -120,6 +124,82 @@ def test_the_trial_of_a_living_process_is_left_alone(tmp_path):
         process.kill()
         process.wait()
         assert study.others(worker) == 0
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A journal with a worker, and a function that begins a trial of another worker."""
+    study = journal(tmp_path / "s", first={})
+
+    def begin(name):
+        study.study.ask().set_user_attr(WORKER, name)
+
+    with study.worker() as worker:
+        yield study, worker, begin
+
+
+def test_a_look_at_many_processes_takes_no_time(begun, monkeypatch):
+    """All others wait meanwhile; one that waits for half a minute breaks the lock."""
+    study, worker, begin = begun
+    looked = []
+    monkeypatch.setattr(
+        Worker, "is_dead", lambda self, name, is_dead=Worker.is_dead: looked.append(name) or is_dead(self, name)
+    )
+    with ExitStack() as stack:
+        others = [stack.enter_context(Worker(worker.folder)) for _ in range(3)]
+        for _ in range(4):
+            for other in others:
+                begin(other.name)
+        monkeypatch.setattr("genexp.files.time.sleep", lambda seconds: pytest.fail("it waits for a lock"))
+        assert study.claim(worker, 12) is None
+        assert sorted(looked) == sorted(other.name for other in others)
+        assert study.others(worker) == 12
+
+
+def test_no_process_waits_for_one_that_has_nothing_to_begin(begun, monkeypatch):
+    study, worker, begin = begun
+    with Worker(worker.folder) as other:
+        begin(other.name)
+        assert study.claim(worker, 1) is None
+        assert not worker.is_due()
+        monkeypatch.setattr(journals, "alone", lambda directory: pytest.fail("the mutex is taken"))
+        assert study.claim(worker, 1, look=False) is None
+
+
+def test_one_look_finds_all_trials_of_a_dead_process(begun):
+    study, worker, begin = begun
+    for _ in range(2):
+        begin(f"{worker.host}_1_dead")
+    begin("elsewhere_1_ended")  # it has removed its file
+    taken = [study.claim(worker, 3, look=number == 0).number for number in range(3)]
+    assert taken == [0, 1, 2]
+    assert study.claim(worker, 3) is None
+    assert [path.name for path in worker.folder.iterdir()] == [worker.name]
+
+
+def test_a_trial_whose_process_is_about_to_write_its_name_is_anothers(begun):
+    study, worker, _ = begun
+    asked = threading.Event()
+
+    def begin():
+        theirs = journal(study.directory, first={})
+        with Worker(worker.folder) as other:
+            with alone(study.directory):
+                trial = theirs.study.ask()
+                asked.set()
+                time.sleep(0.3)
+                trial.set_user_attr(WORKER, other.name)
+            ended.wait(60)
+
+    ended = threading.Event()
+    thread = threading.Thread(target=begin)
+    thread.start()
+    assert asked.wait(60)
+    try:
+        assert study.others(worker) == 1
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_the_time_limit_stops_trials_which_are_resumed_later(tmp_path):

@@ -3,8 +3,9 @@
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from genexp import api, models
 from genexp.api.training import decided
@@ -78,6 +79,7 @@ def test_an_override_replaces_a_range_by_choices_and_leaves_keys_out():
         ({"training": {"epochs": {"x": [1]}}}, "training.epochs"),
         ({"seed": [1, 2]}, "seed is no setting that can be searched"),
         ({"dataset": {"genes": [300]}}, "no setting that can be searched"),
+        ({"data": {"windo": None}}, "did you mean 'space.data.window'?"),
     ],
 )
 def test_what_is_wrong_is_one_message(tree, said):
@@ -105,10 +107,29 @@ def test_a_value_is_the_same_on_the_command_line(value):
     assert parse_override(word("key", value)).value() == value
 
 
-@pytest.mark.parametrize("value", ["adam", None, "two words", [64, 2]])
+#: Every character of a path that has a meaning in Hydra's or OmegaConf's grammar, and some others.
+NAMES = st.text(st.sampled_from("ab 5,:=()[]{}'\"\\\\$$/~é日"), min_size=1, max_size=10) | st.text(
+    st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=10
+)
+
+
+@given(st.one_of(st.none(), NAMES, st.lists(st.one_of(NAMES, st.integers(), st.booleans()), max_size=3)))
+@example("${seed}")
+@example("\\${seed}\\")
+@example("/tmp/Gène d'été, [1]")
 def test_names_and_lists_too(value):
-    assert parse_override(word("key", value)).value() == value
-    assert shlex.split(shlex.quote(word("key", value))) == [word("key", value)]
+    """Also as a job of a sweep gets them, whose overrides are Hydra's texts of the parsed ones."""
+    (typed,) = shlex.split(shlex.quote(word("key", value)))
+    override = parse_override(typed)
+    again = parse_override(f"key={override.get_value_element_as_str()}")
+    for found in (override, again):
+        config = OmegaConf.create({"seed": 1})
+        OmegaConf.update(config, "key", found.value())
+        assert OmegaConf.to_container(config, resolve=True)["key"] == value
+
+
+def test_null_leaves_out_a_key_that_is_not_searched_anyway():
+    assert parse_space({"training": {"momentum": None}, "model": None}, api.compose()) == {}
 
 
 def test_changed_values_are_held_to_the_schema():

@@ -39,6 +39,8 @@ if how == "killed":
 if how == "crashed":
     sys.exit("error: out of order")
 found = {"status": how, "reason": f"{how}: as asked", "best": {"valid": {"r2": x}} if how == "completed" else {}}
+if how == "memory":
+    found |= {"status": "failed", "reason": "MemoryError: 5 GiB", "error": "MemoryError"}
 (place / "metrics.json").write_text(json.dumps(found))
 sys.exit(0 if how == "completed" else 2)
 """
