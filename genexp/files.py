@@ -58,13 +58,13 @@ def open_npz(path: Path, report: Callable[[Exception], UserError]) -> Iterator[M
 LOCK_TRIES, LOCK_WAIT_S = 5, 0.05
 
 
-def lock(file: TextIO) -> bool:
+def lock(file: TextIO, tries: int = LOCK_TRIES) -> bool:
     """Lock an open file until it is closed, or the process ends; return False if another process has the lock."""
-    for _ in range(LOCK_TRIES):
+    for left in reversed(range(tries)):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # the latter of a lock on NFS; perhaps one that only looks has it
-            time.sleep(LOCK_WAIT_S)
+            time.sleep(LOCK_WAIT_S if left else 0)
         except OSError as error:  # a network file system without locks is no reason not to run
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import secrets
@@ -318,17 +317,12 @@ class Worker:
         path = self.folder / name
         try:
             with path.open("r+", encoding="utf-8") as file:
-                # Tried once: no other process looks at the same time, and there may be hundreds of files.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not lock(file, tries=1):  # nobody else looks at the same time, and there may be hundreds of files
+                    return False
         except FileNotFoundError:  # removed by the process when it ended
             return True
-        except (BlockingIOError, PermissionError):
-            return False
-        except OSError:  # without locks the time tells it
-            pass
-        else:
-            if self.has_locks and name.partition("_")[0] == self.host:
-                return True
+        if self.has_locks and name.partition("_")[0] == self.host:
+            return True
         os.utime(self.folder / self.name)  # so that both times are those of the file server
         return (self.folder / self.name).stat().st_mtime - path.stat().st_mtime > DEAD_AFTER_S
 
