@@ -83,3 +83,10 @@ def test_the_readme_has_every_model():
 def test_the_page_of_formats_has_every_metric():
     described = "\n".join(re.findall(r"^\| (`.*?) \|", (DOCS / "formats.md").read_text("utf-8"), re.MULTILINE))
     assert METRICS.keys() <= set(re.findall(r"`(\w+)`", described))
+
+
+@pytest.mark.parametrize("path", sorted({*ROOT.glob("*.md"), *DOCS.rglob("*.md")}), ids=lambda path: path.name)
+def test_lines_of_text_are_at_most_140_characters_long(path):
+    """So that a change of one sentence is a change of few lines; tables and commands cannot be broken."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in text.splitlines() if len(line) > 140 and not line.startswith(("|", "!["))] == []
