@@ -55,8 +55,6 @@ PACKAGES = (
 
 #: Replaced, at the end of a directory's name, by four characters that no other run has.
 TOKEN = "XXXX"
-#: How runs end whose training reached its end, or took place elsewhere.
-WITH_RESULTS = ("completed", "imported")
 #: The status, among others, of a run that cannot be read, or whose place is taken.
 UNUSABLE = "unusable"
 COPY_AGAIN = "copy the run directory again, or train again"

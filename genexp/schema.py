@@ -120,6 +120,14 @@ PATH = AfterValidator(lambda path: str(Path(path).expanduser().resolve()) if pat
 PathText = Annotated[str, PATH]
 
 
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+#: Text that YAML may read as a number: a chromosome, a sample, a label.
+Name = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float)]
+
+
 def listed_text(value: Any) -> Any:
     """Let one text stand for a list of it."""
     return [value] if isinstance(value, str) else value

@@ -21,7 +21,7 @@ from genexp.errors import UserError
 from genexp.evaluation.figure_formats import known
 from genexp.evaluation.metrics import label_metrics
 from genexp.evaluation.repeats import mean_and_sd, plain, summaries
-from genexp.run import WITH_RESULTS, check_checkpoint, damage, find_run, runs_inside
+from genexp.run import check_checkpoint, damage, find_run, runs_inside
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -61,7 +61,7 @@ class Ensemble(Using):
             raise UserError("an ensemble needs at least two runs", where="run_dir", received="none")
         found, begun = find_runs(named, "run_dir")
         every = {run: _status(run, among_many=len(named) == 1) for run in map(Run, found)}
-        usable = [run for run, status in every.items() if status in WITH_RESULTS]
+        usable = [run for run, status in every.items() if status == "completed"]
         unusable = dict.fromkeys(begun, "not started")
         unusable |= {run.path: status for run, status in every.items() if run not in usable}
         for path, status in unusable.items():
@@ -181,7 +181,7 @@ def _status(run: Run, *, among_many: bool) -> str:
     """Return how a run ended, or, `among_many` in a directory, why it cannot be read; else that is an error."""
     try:
         status = str(run.metrics.get("status", "not finished"))
-        if status in WITH_RESULTS:
+        if status == "completed":
             _made_for(run)
             check_checkpoint(run.files, "best")
         return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +80,7 @@ def _chosen_dataset(run: RunDirectory, config: RunConfig, changes: Mapping[str, 
     """Return the run's own dataset with what is changed."""
     own = config.dataset
     if own is None and "root" not in changes:
-        hint = f"genexp evaluate run_dir={run.path} dataset.root=DIR"
+        hint = f"genexp evaluate run_dir={shlex.quote(str(run.path))} dataset.root=DIR"
         raise UserError("this run was imported, and has no dataset of its own", where="dataset.root", hint=hint)
     exported = run.checkpoint("best").name == EXPORTED
     if exported and isinstance(own, DatasetConfig) and "root" not in changes:
@@ -232,14 +233,19 @@ def results_folder(named: str, checkpoint: str, split: str | None, root: str | N
     other = f"-{Path(root).name}" if root else ""
     own = Path(named) / f"evaluation-{checkpoint}-{split or 'valid-test'}{other}"
     folder = Path(out).expanduser().resolve() if out else own
-    return folder if _is_evaluation(folder, named) else free_folder(str(folder))
+    return folder if _is_evaluation(folder, named, root) else free_folder(str(folder))
 
 
-def _is_evaluation(folder: Path, named: str) -> bool:
-    """Tell whether a folder holds an evaluation of a run, wherever the run was then, and nothing else."""
+def _is_evaluation(folder: Path, named: str, root: str | None = None) -> bool:
+    """Tell whether a folder holds an evaluation of a run, wherever the run was then, and nothing else.
+
+    Where `root` is a dataset, it must be an evaluation on this one.
+    """
     if not (folder / "metrics.json").is_file() or {path.name for path in folder.iterdir()} - RESULTS:
         return False
     found = read_metrics(RunDirectory(folder)) or {}
+    if root and found.get("dataset") != str(Path(root).expanduser().resolve()):
+        return False
     return folder.parent == Path(named) or found.get("run_dir") == named
 
 

@@ -158,7 +158,9 @@ def _draw(folder: Path, found: Explanation, chosen: Settings) -> None:
         for row in range(min(chosen.logos, len(found.genes))):
             each = {name: values[row] for name, values in found.contributions.items()}
             gene = str(found.genes[row])
-            path = folder / "genes" / (re.sub(r"[^\w.-]", "_", gene) + ".png")
+            name = re.sub(r"[^\w.-]", "_", gene)
+            name += f"-{row}" * ((folder / "genes" / f"{name}.{formats[0]}").exists() if formats else False)
+            path = folder / "genes" / f"{name}.png"
             beside = f"{title}\n{gene}, predicted {found.predictions[row]:.3g}"
             figures.plot_gene(path, found.tokens[row], each, found.start, beside, formats)
     if found.insertion is not None:

@@ -81,8 +81,14 @@ def check(
         what, expected = "this is no name of a licence", "a name as model hubs have them: mit, apache-2.0, cc-by-4.0"
         raise UserError(what, where="license", expected=expected, received=license)
     target = Path(out).expanduser().resolve() if out else run.path / "export" / chosen.file
-    if target.suffix != Path(chosen.file).suffix and target.suffix not in (".keras", ".onnx"):
-        target = target.with_name(target.name + Path(chosen.file).suffix)
+    suffix, others = Path(chosen.file).suffix, {Path(each.file).suffix: name for name, each in FORMATS.items()}
+    if target.suffix != suffix:
+        if target.suffix and target.suffix in others:
+            hint = f"format={others[target.suffix]}, or another name"
+            raise UserError(
+                "the name is that of another format", where=f"out={out}", received=f"format={format}", hint=hint
+            )
+        target = target.with_name(target.name + suffix)
     if target.exists():
         raise UserError("this exists already; it is not overwritten", where=f"out={target}")
     warn_if_unfinished(run.path, (read_metrics(run) or {}).get("status", "unfinished"))

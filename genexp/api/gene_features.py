@@ -119,8 +119,9 @@ def read_table(path: str, key: str) -> pd.DataFrame:
         table = table.set_index(source.columns[0])
     table.columns = ["sequence" if plain(name) in HEADINGS["sequence"] else name for name in table.columns]
     twice = table.index[table.index.duplicated()]
-    if len(twice) or not len(table):
-        received = f"{twice[0]} twice" if len(twice) else "no rows"
+    empty = np.flatnonzero(table.index == "")
+    if len(twice) or not len(table) or len(empty):
+        received = f"{twice[0]} twice" if len(twice) else f"none in row {empty[0] + 1}" if len(empty) else "no rows"
         raise UserError("ids of a table must be there, each once", where=f"{key}={path}", received=received)
     return table
 
@@ -213,13 +214,15 @@ def _scaled(
     """Return the numbers of a block scaled as in the dataset of the run, (rows, width) float32; NaN where allowed."""
     import pandas as pd
 
+    from genexp.prepare.tables import MISSING
+
     def wrong(what: str, at: np.ndarray, hint: str | None = None) -> UserError:
         row, column = np.argwhere(at)[0]
         place = f"{where}, {cells.index[row]}, column {cells.columns[column]}"
         return UserError(what, where=place, received=repr(cells.iat[row, column]), hint=hint)
 
     values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
-    empty = ((cells == "") | cells.isna()).to_numpy()
+    empty = (cells.isin(MISSING) | cells.isna()).to_numpy()
     if (bad := ~np.isfinite(values) & ~empty).any():
         raise wrong("a feature is no finite number", bad)
     if empty.any() and missing == "error":

@@ -12,19 +12,18 @@ from typing import Any
 import yaml
 
 from genexp.blocks import BLOCKS, PROMOTER
-from genexp.config.validation import to_yaml
 from genexp.dataset.description import DatasetDescription, listed
 from genexp.evaluation.metrics import TITLES, as_text, in_all
 from genexp.evaluation.pages import render
 from genexp.files import write_atomically, write_json
 from genexp.prepare.opening import checksum
-from genexp.run import WITH_RESULTS, RunDirectory, read_environment, read_metrics, read_yaml
+from genexp.run import RunDirectory, read_environment, read_metrics, read_yaml
 from genexp.training.config import RunConfig, read_config, read_description
 from genexp.version import CITATION, __version__
 
 #: Names that model hubs have for metrics, where they have one.
 HUB_METRICS = {"pearson": "pearsonr", "spearman": "spearmanr", "cod": "r_squared", "r2": "squared_pearson"}
-#: Where weights come from, by the status of their run or the checkpoint.
+#: Where weights come from: by the checkpoint, unless they were imported.
 _ORIGINS = {
     "imported": "Its weights were imported from a published checkpoint by",
     "best": "Its weights are those of the epoch with the lowest validation loss of a training by",
@@ -32,13 +31,16 @@ _ORIGINS = {
 }
 #: The folders of an absolute path, up to its last name.
 _FOLDERS = re.compile(r"(?<![\w/.:])(?:/[\w.+@~-]+)+/")
+#: Keys below which texts are names or units as the dataset has them, perhaps "decay (/kb/min)", and no paths.
+_NAMES = ("labels", "feature_names", "unit", "scaling")
 
 
 def write_beside(run: RunDirectory, checkpoint: str, license: str | None, folder: Path) -> None:
     """Write what belongs beside the model of a run to a folder that holds it already."""
     config, described, environment = read_config(run), read_description(run), read_environment(run)
     metrics, card = read_metrics(run) or {}, dataset_card(described)
-    write_atomically(folder / "config.yaml", without_folders(to_yaml(config)))
+    plain = _each_text(config.model_dump(mode="json"))
+    write_atomically(folder / "config.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     kept = {key: value for key, value in environment.items() if key != "directory"}
     write_json(folder / "environment.json", _each_text(kept))
     write_json(folder / "metrics.json", _each_text(metrics))
@@ -67,7 +69,7 @@ def without_folders(text: str) -> str:
 
 def _each_text(content: Any) -> Any:
     if isinstance(content, Mapping):
-        return {key: _each_text(value) for key, value in content.items()}
+        return {key: value if key in _NAMES else _each_text(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
         return [_each_text(value) for value in content]
     return without_folders(content) if isinstance(content, str) else content
@@ -102,7 +104,7 @@ def model_card(
         title=title,
         intended_use=use,
         version=environment.get("packages", {}).get("genexp", __version__),
-        origin=_ORIGINS.get(metrics.get("status", ""), _ORIGINS[checkpoint]),
+        origin=_ORIGINS["imported" if "imported" in metrics else checkpoint],
         command=predict_command(config.data.name),
         inputs=list(_inputs(config, described)),
         labels=len(described.labels),
@@ -110,7 +112,9 @@ def model_card(
         splits=list(results),
         rows=_result_rows(results),
         baselines=[f"{b['name']} on {b['data']} r² {as_text(b['best']['test']['r2'])}" for b in tested(metrics)],
-        dataset=without_folders(str(described)) if described.genes else "Not recorded",
+        dataset=str(described.model_copy(update={"source": Path(described.source).name}))
+        if described.genes
+        else "Not recorded",
         fingerprint=described.fingerprint or "unknown",
         card=", and the card that `genexp prepare` wrote" if has_card else "",
         limits=limits,
@@ -149,7 +153,7 @@ def limits_of(
 ) -> Iterator[str]:
     """Yield sentences: on which genes the model is known to work, and how well."""
     status = metrics.get("status", "unfinished")
-    if status not in WITH_RESULTS:
+    if status != "completed":
         how = status if status in ("failed", "collapsed") else "was interrupted"
         done = f"after {metrics['epochs_run']:,}" if "epochs_run" in metrics else "before the end"
         yield f"The training {how} {done} of {config.training.epochs:,} epochs."

@@ -19,7 +19,7 @@ from genexp.dataset.problems import FOR_BASES, misnumbered
 from genexp.errors import UserError
 from genexp.features.tokens import N_TOKEN, numbering_of, other_numbering, tokens_from_text
 from genexp.models import inputs
-from genexp.run import WITH_RESULTS, check_checkpoint
+from genexp.run import check_checkpoint
 from genexp.training.config import RunConfig
 from genexp.training.strategy import import_tensorflow
 
@@ -153,7 +153,7 @@ def check_usable(run: Run | Ensemble, checkpoint: str) -> None:
 
 def warn_if_unfinished(path: Path, status: str) -> None:
     """Warn of a run that did not complete."""
-    if status not in WITH_RESULTS:
+    if status != "completed":
         console.warn(f"{path.name} is {status}: its checkpoints are those of the epochs that it completed")
 
 

@@ -29,7 +29,7 @@ from genexp.evaluation.pages import render
 from genexp.evaluation.pages.charts import Chart, Row, curves, forest
 from genexp.evaluation.plots import MOST_LABELS, loss_limits
 from genexp.files import damage_reported, in_short, why_not_writable, write_atomically
-from genexp.run import WITH_RESULTS, read_environment, read_json, unreadable
+from genexp.run import read_environment, read_json, unreadable
 from genexp.training.optimizers import LOSSES
 from genexp.units import duration
 from genexp.version import __version__
@@ -113,7 +113,7 @@ def _single(run: Run) -> dict[str, Any]:
     results = found.get("best", {})
     status = found.get("status", "not finished")
     warnings = [*found.get("warnings", ())]
-    if status not in WITH_RESULTS:
+    if status != "completed":
         warnings.insert(0, f"This run is {status}; it has no results. {found.get('reason', '')}".strip())
     seen = found.get("seen_in_training", {})
     warnings += [f"{n['genes']:,} of the {n['of']:,} {split} genes were seen in training" for split, n in seen.items()]
@@ -371,11 +371,11 @@ def _made(run: Run) -> dict[str, Any]:
         ("git commit", f"{git['commit']}{dirty}" if git else ""),
     ]
     install = f"pip install genexp=={packages['genexp']}" if "genexp" in packages else ""
-    folder = f"cd {environment['directory']}" if "directory" in environment else ""
+    folder = f"cd {shlex.quote(environment['directory'])}" if "directory" in environment else ""
     command = environment.get("command", "")
     if command.startswith("genexp "):
         command = shlex.join(map(unquoted, shlex.split(command)))
-    commands = [install, folder, command, f"genexp evaluate run_dir={run.path}"]
+    commands = [install, folder, command, f"genexp evaluate run_dir={shlex.quote(str(run.path))}"]
     return {
         "commands": "\n".join(line for line in commands if line),
         "facts": [(name, value) for name, value in facts if value],

@@ -100,5 +100,7 @@ def gene_table(described: DatasetDescription) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(index=pd.Index([], name="gene"))
     found = read_table(path, None, "\t").rename(columns={"Name": "gene_name"})
+    if "gene" not in found:  # somebody else's table
+        return pd.DataFrame(index=pd.Index([], name="gene"))
     wanted = [column for column in ("gene_name", "chromosome") if column in found]
     return found.drop_duplicates("gene").set_index("gene")[wanted]

@@ -88,11 +88,11 @@ def _panel(axes: Axes, of_set: Content, label: str | None, several: bool) -> Non
     margin = max(0.01, 0.08 * float(np.ptp(values)))
     axes.set_xlim(max(-0.02, min(values) - margin), min(1.02, max(values) + margin))
     axes.set_ylim(len(groups) - 0.4, -0.6)
-    axes.set_yticks(range(len(groups)), [_name(group) for group in groups], parse_math=False)
+    axes.set_yticks(range(len(groups)), [_name(group) for group in groups])
     quantity = "mean of the labels" if label is None and several_labels else label or ""
     axes.set_xlabel("Pearson r² on the test genes")
     titles = [f"set {of_set['set']}: {of_set['dataset']}"] * several + [quantity] * bool(quantity)
-    axes.set_title(textwrap.fill(", ".join(titles), _TITLE), loc="left", parse_math=False)
+    axes.set_title(textwrap.fill(", ".join(titles), _TITLE), loc="left")
 
 
 def _draw_group(

@@ -27,8 +27,11 @@ Formats = Annotated[
     BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format]),
 ]
 
-#: Text as text, in fonts that journals and editors of figures can read; the same data give the same bytes.
-VECTOR_STYLE: dict[str, Any] = {"pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "genexp"}
+#: Text as text, names with $ included, in fonts that journals and editors of figures can read; the same data give the
+#: same bytes.
+VECTOR_STYLE: dict[str, Any] = {
+    **{"text.parse_math": False, "pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "genexp"},
+}
 
 
 def known(formats: str | Sequence[str]) -> list[str]:

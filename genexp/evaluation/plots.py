@@ -227,7 +227,7 @@ def figure(
         drawn = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(drawn)
         lines = (textwrap.fill(line, int(size[0] * 9)) for line in title.splitlines())
-        drawn.suptitle("\n".join(lines), parse_math=False)
+        drawn.suptitle("\n".join(lines))
         yield drawn
         files = {suffix: encoded(drawn, suffix) for suffix in formats}
     for suffix, content in files.items():

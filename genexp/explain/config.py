@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from genexp.dataset.config import OtherDataset
 from genexp.evaluation.figure_formats import Formats
-from genexp.schema import Checkpoint, Count, Index, OneOf, PathText, Schema
+from genexp.schema import Checkpoint, Count, Index, Name, OneOf, PathText, Schema
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Settings(Schema):
         Annotated[list[_Method], Field(min_length=1)] | None,
         BeforeValidator(_list, json_schema_input_type=_Method | list[_Method] | None),
     ] = Field(description=f"{', '.join(METHODS)}; null: those that the blocks of the run and motifs= allow")
-    label: str | None = Field(description="the label to explain, of a run that has several")
+    label: Name | None = Field(description="the label to explain, of a run that has several")
     split: Literal["train", "valid", "test"] = Field(description="the genes to choose from")
     genes: Annotated[
         Texts | None, BeforeValidator(_list, json_schema_input_type=str | int | list[str | int] | None)

@@ -10,16 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from genexp.errors import UserError
 from genexp.files import free_folder
 from genexp.prepare.opening import existing
-from genexp.schema import PATH, Count, Schema, Share
+from genexp.schema import PATH, Count, Name, Schema, Share
 
-
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
-#: Text that YAML may read as a number: a chromosome, a sample, a folder.
-Name = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float)]
-File = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float), PATH]
+#: A path that YAML may read as a number.
+File = Annotated[Name, PATH]
 Absence = Literal["zero", "drop"]
 Bases = Annotated[int, Field(ge=0, le=10_000_000)]
 #: How much is held out: a number of genes, a part below 1, or chromosomes.

@@ -32,7 +32,7 @@ _CHROMOSOMES = 30
 _LABELS, _FEATURES = 6, 20
 
 _STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "legend.frameon": False}
-_STYLE |= {"axes.spines.top": False, "axes.spines.right": False}
+_STYLE |= {"text.parse_math": False, "axes.spines.top": False, "axes.spines.right": False}
 
 
 def draw_dataset(path: Path, title: str, dataset: Dataset, plan: Plan, bases: Bases, ledger: Ledger) -> None:

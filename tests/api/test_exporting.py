@@ -79,12 +79,40 @@ def test_a_licence_that_cannot_be_written_is_refused(finished_run, tmp_path, for
 
 def test_the_card_of_imported_weights_claims_no_training(finished_run, tmp_path):
     run = shutil.copytree(finished_run, tmp_path / "run")
-    (run / "metrics.json").write_text(json.dumps({"status": "imported", "model": "xpresso", "data": "PH"}))
+    found = {"status": "completed", "model": "xpresso", "data": "PH", "imported": {"checkpoint": "x.h5"}}
+    (run / "metrics.json").write_text(json.dumps(found))
     card = (genexp.open_run(run).export("hub", tmp_path / "hub") / "README.md").read_text()
     assert "imported from a published checkpoint" in card
     assert "No results are recorded" in card
     assert "model-index" not in card
     assert "license: unknown" in card
+
+
+def test_names_of_labels_are_no_paths_and_no_markup(finished_run, tmp_path):
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    environment = json.loads((run / "environment.json").read_text())
+    name = "decay (/kb/min) <b>*"
+    environment["dataset"] |= {
+        "labels": [name],
+        "scaling": {"label": {name: {"mean": 0.0, "sd": 1.0}}},
+        "unit": "/kb/x",
+    }
+    environment["dataset"]["feature_names"]["H"][0] = "A | /kb/x"
+    (run / "environment.json").write_text(json.dumps(environment))
+    out = genexp.open_run(run).export("hub", tmp_path / "hub")
+    kept = json.loads((out / "environment.json").read_text())["dataset"]
+    assert (kept["labels"], kept["unit"], kept["feature_names"]["H"][0]) == ([name], "/kb/x", "A | /kb/x")
+    assert name in kept["scaling"]["label"]
+    page = (out / "README.md").read_text().split("---\n", 2)[2]
+    assert "decay (/kb/min) \\<b\\>\\*" in page
+    assert r"A \| /kb/x" in page
+
+
+@pytest.mark.parametrize(("format", "name"), [("keras", "m.onnx"), ("saved_model", "m.keras")])
+def test_a_name_of_another_format_is_refused(finished_run, tmp_path, format, name):
+    with pytest.raises(UserError, match="the name is that of another format"):
+        genexp.open_run(finished_run).export(format, tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_card_says_that_the_training_was_interrupted(finished_run, tmp_path, cli):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genexp.api.gene_features import far_outside, features_by_id, known_ranges
+from genexp.api.gene_features import far_outside, features_by_id, known_ranges, read_table
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.ranges import write_ranges
@@ -80,7 +80,7 @@ def test_the_training_mean_stands_for_what_is_missing_only_on_request(run, capsy
     for letter, values in features_by_id(run, ["a", "b"], "mean", scaled=False).items():
         np.testing.assert_allclose(values, [mean[letter]] * 2, rtol=1e-6)
     cells = TABLE.astype(object)
-    cells.loc["g1", "length"] = ""
+    cells.loc["g1", "length"] = "NA"  # as R writes it
     with pytest.raises(UserError, match=r"a feature is missing(.|\n)*g1, column length(.|\n)*missing=mean"):
         features_by_id(run, ["g1"], cells, scaled=False)
     with pytest.raises(UserError, match=r"1 of 2 ids have no features, first other(.|\n)*missing=mean"):
@@ -123,3 +123,9 @@ def test_a_run_without_a_record_has_no_mean(run):
     assert known_ranges(run) == {}
     with pytest.raises(UserError, match="not recorded with this run"):
         features_by_id(run, ["g1"], "mean", scaled=False)
+
+
+def test_a_row_without_an_id_is_refused(tmp_path):
+    (tmp_path / "features.csv").write_text("id,length\ng1,3\n,4\n")
+    with pytest.raises(UserError, match=r"ids of a table must be there(.|\n)*none in row 2"):
+        read_table(str(tmp_path / "features.csv"), "features")

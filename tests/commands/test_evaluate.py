@@ -71,6 +71,16 @@ def test_results_of_the_same_run_are_replaced_and_nothing_else_is(run, tmp_path,
     assert {path.name for path in out.iterdir()} == {"metrics.json", "predictions.csv", "plots", "mine.txt"}
 
 
+def test_results_on_another_dataset_of_the_same_name_are_not_replaced(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    first, second = (write_xpresso_set(tmp_path / place / "human", seed=n) for n, place in enumerate("ab"))
+    for _ in range(2):
+        assert main(["evaluate", f"run_dir={copy}", f"dataset.root={first}"]) == 0
+    assert main(["evaluate", f"run_dir={copy}", f"dataset.root={second}"]) == 2
+    assert "existing files are not overwritten" in capsys.readouterr().err
+    assert read(copy / "evaluation-best-valid-test-human" / "metrics.json")["dataset"] == str(first)
+
+
 def test_another_dataset_with_longer_promoters_keeps_the_window_around_the_tss(run, tmp_path):
     other = write_xpresso_set(tmp_path / "other", length=600, seed=5)
     assert main(["evaluate", f"run_dir={run}", f"dataset.root={other}", f"out={tmp_path / 'out'}"]) == 0

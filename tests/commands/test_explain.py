@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import genexp as package
-from genexp.api import explaining
+from genexp.api import explaining, explanation
 from genexp.api.requests import requested
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
@@ -126,6 +126,7 @@ def test_an_interrupted_command_goes_on_where_it_was(finished_run, tmp_path, cli
         (["region=[-500,10]"], "the region does not fit the window"),
         (["genes=[GENE00128,GENE99999]"], "there are no such genes in the dataset"),
         (["label=blood"], "the run has no such label"),
+        (["label=24"], "the run has no such label"),
         (["methods=[permutation]", "modisco=true"], "modisco=true needs contributions of bases"),
         (["methods=[mutagenese]"], "methods"),
         (["motifs=nothing.meme"], "this is no MEME file of motifs"),
@@ -160,6 +161,15 @@ def test_genes_are_named_in_another_way_or_are_in_another_split(tmp_path, capsys
         rows("two")
     with pytest.raises(package.UserError, match="no such genes in the dataset"):
         rows("nobody")
+    (tmp_path / "genes.tsv").write_text("id\tgene_name\nother\tTwo\n")  # a table of somebody else's
+    assert rows("other") == [0]
+
+
+def test_each_gene_has_a_figure_of_its_own(finished_run, tmp_path):
+    found = package.open_run(finished_run).explain(methods=["gradients"], most=3, progress=False)
+    found.genes[:] = ["a/b", "a:b", "a_b"]
+    explanation._draw(tmp_path, found, requested("explain", Settings, {"plots": ["png"], "logos": 3}))
+    assert len(list((tmp_path / "genes").iterdir())) == 3
 
 
 def test_a_collapsed_run_and_missing_blocks_are_refused(finished_run, tmp_path):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from genexp.evaluation import plots, scan_figure
+from genexp.evaluation import explain_figure, plots, scan_figure
 from genexp.evaluation.metrics import metrics
 from genexp.evaluation.plots import Panel, plot_density, plot_history, plot_scatter
 
@@ -352,3 +352,16 @@ def test_names_of_genes_in_a_scan_stand_between_the_curve_and_the_border(tmp_pat
         (name,) = axes.texts
         extent = name.get_window_extent()
         assert axes.transData.transform((0, 2))[1] < extent.y0 < extent.y1 < axes.bbox.y1 - 2
+
+
+def test_names_with_dollars_are_no_mathematics(tmp_path):
+    """Matplotlib would fail on some after hours of work, and draw others in italics."""
+    rows = {"start": [0, 100], "strand": ["+", "-"], "prediction": [1.0, 2.0]}
+    genes = [("g$_$", 50, "+")]
+    scan_figure.plot_scan(tmp_path / "scan.png", pd.DataFrame(rows), "prediction", genes, "$x^$", "log2($x^$)")
+    insertion = {"motif": ["m$^$"] * 2, "strand": ["+", "-"], "position": [0, 1], "mean": [0.1, 0.2]}
+    insertion |= {"low": [0.0, 0.1], "high": [0.2, 0.3]}
+    explain_figure.plot_insertion(tmp_path / "insertion.png", pd.DataFrame(insertion), "$^$", ["png"])
+    permutation = {"block": ["H"], "feature": ["a$x^$"], "loss": [0.1], "low": [0.0], "high": [0.2]}
+    explain_figure.plot_permutation(tmp_path / "permutation.png", pd.DataFrame(permutation), "", ["png"])
+    assert len(list(tmp_path.iterdir())) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 
 def render(template: str, **content: Any) -> str:
-    """Return a page; in HTML all text is escaped, and a name that the content lacks is an error."""
+    """Return a page; in HTML all text is escaped, in Markdown by the filter ``plain``.
+
+    A name that the content lacks is an error.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(["html"]),
@@ -18,4 +22,5 @@ def render(template: str, **content: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["plain"] = lambda text: re.sub(r"([\\`*<>|\[\]])", r"\\\1", text)
     return environment.get_template(template).render(content)
