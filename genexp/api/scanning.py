@@ -26,9 +26,9 @@ from genexp.files import free_folder, whole_or_nothing, write_json
 from genexp.genomes.genome import Genome
 from genexp.genomes.regions import Region, parse, region_in
 from genexp.genomes.tracks import FORMATS, Track, check_packages
-from genexp.prepare.config import Name, TranscriptRules
+from genexp.prepare.config import TranscriptRules
 from genexp.prepare.opening import existing
-from genexp.schema import Count, OneOf, PathText, Schema, listed_text
+from genexp.schema import Count, Name, OneOf, PathText, Schema, listed_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +57,9 @@ class Request(Schema):
     )
     gene: Name | None = Field(description="the gene whose features are taken at every position")
     scaled: bool = Field(description="features are scaled as in the dataset of the run")
-    gtf: PathText | None = Field(description="GTF or GFF3 of the genes that the plot shows")
+    gtf: PathText | None = Field(
+        description="GTF or GFF3 of the genes that the plot shows, and of what chromosomes are circular"
+    )
     genes: TranscriptRules
     label: Name | None = Field(description="of a run on several labels, the one that tracks and plot show")
     tracks: Annotated[list[_Format], BeforeValidator(listed_text, json_schema_input_type=_Format | list[_Format])] = (
@@ -107,10 +109,12 @@ def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Pl
         received = f"features={request.features} gene={request.gene}"
         raise UserError(what, where="gene", received=received, hint=hint)
     features = features_by_id(run, [request.gene or MEAN], request.features, scaled=request.scaled, gene=request.gene)
-    genome = Genome(existing(request.fasta, "fasta"), [written.chromosome], note=console.say)
-    region, genes = region_in(genome, written), None
+    fasta, genes = existing(request.fasta, "fasta"), None
+    circular: dict[str, int] = {}
     if request.gtf:
-        genes, _ = read_genes(existing(request.gtf, "gtf"), request.genes, console.say, console.warn)
+        genes, circular = read_genes(existing(request.gtf, "gtf"), request.genes, console.say, console.warn)
+    genome = Genome(fasta, [written.chromosome], circular, console.say)
+    region = region_in(genome, written)
     return Plan(run, checkpoint, request, window, features, genome, region, genes, shown, out)
 
 

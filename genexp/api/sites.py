@@ -102,8 +102,8 @@ def at_sites(sites: list[Site], genome: Genome, window: tuple[int, int], *, both
     columns = {
         "id": np.array([site.name for site in there]),
         "chromosome": np.array([genome.name(site.chromosome) for site in there]),
-        "start": np.maximum(begin, 0),
-        "end": np.minimum(begin + right - left, length),
+        "start": np.clip(begin, 0, length),
+        "end": np.clip(begin + right - left, 0, length),
         "strand": np.array([site.strand for site in there]),
     }
     return Genes(columns, tokens)

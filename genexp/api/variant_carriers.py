@@ -26,6 +26,7 @@ from genexp.genomes.variants import (
     exclude_each_other,
     in_window,
     is_sequence,
+    reach_of,
     read_sites,
 )
 from genexp.prepare.config import TranscriptRules
@@ -80,6 +81,9 @@ class Genes:
         starts = np.where(genes.strand == "+", genes.tss + window[0], genes.tss + 1 - window[1])
         names = np.array([genome.name(name) for name in genes.chromosome])
         order = np.argsort(starts, kind="stable")
+        turns = {str(name): genome.turns(str(name), max(map(abs, window))) for name in np.unique(names)}
+        self._turns = [turns[name] for name in names.tolist()]  # how far copies of a base of a circle are from it
+        self._start = starts.tolist()
         self._rows = {str(name): order[names[order] == name] for name in np.unique(names)}
         self._starts = {name: starts[rows] for name, rows in self._rows.items()}
 
@@ -90,8 +94,22 @@ class Genes:
     def near(self, chromosome: str, start: int, end: int) -> list[int]:
         """Return the genes whose windows [start, end) of a chromosome may touch."""
         name, length = self.genome.name(chromosome), self.window[1] - self.window[0]
-        first, last = np.searchsorted(self._starts[name], [start - length, end + 1])
-        return sorted(self._rows[name][first:last].tolist())
+        found: set[int] = set()
+        for turn in self._turns[self._rows[name][0]]:
+            first, last = np.searchsorted(self._starts[name], [start + turn - length, end + turn + 1])
+            found.update(self._rows[name][first:last].tolist())
+        return sorted(found)
+
+    def sees(self, gene: int, start: int, end: int) -> bool:
+        """Tell whether bases of [start, end) are in the window of a gene of the chromosome."""
+        first, last = self._start[gene], self._start[gene] + self.window[1] - self.window[0]
+        return any(start + turn < last and end + turn > first for turn in self._turns[gene])
+
+    def edits(self, gene: int, site: Site, alt: str) -> tuple[Edit, ...]:
+        """Return what an allele changes in the window of a gene, in which a small circular chromosome repeats."""
+        _, tss, strand = self.place(gene)
+        copies = (edit_of(site, alt, tss - turn, strand) for turn in self._turns[gene])
+        return tuple(sorted(edit for edit in copies if in_window(edit, self.window)))
 
 
 @dataclass(frozen=True)
@@ -135,8 +153,10 @@ def check(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Pl
     return Plan(run, checkpoint, request, genes, features, carriers, counts)
 
 
-#: By gene and sample: its variants, each with the edit of every allele that is a sequence.
-_Genotypes = dict[tuple[int, str], list[tuple[Site, Call, dict[int, Edit]]]]
+#: A site with what a sample carries, None where it is unknown, and the edits of the alleles that change what is seen.
+_Genotype = tuple[Site, Call, dict[int, tuple[Edit, ...]]]
+#: By gene and sample.
+_Genotypes = dict[tuple[int, str], list[_Genotype]]
 
 
 def _find_carriers(genes: Genes, request: Request, path: Path) -> tuple[list[Carrier], Counter[str]]:
@@ -153,19 +173,16 @@ def _find_carriers(genes: Genes, request: Request, path: Path) -> tuple[list[Car
             continue
         if site.chromosome not in called:
             called[site.chromosome] = genes.genome.name(site.chromosome)
+        usable = {n: alt for n, alt in enumerate(site.alts, 1) if is_sequence(alt)}
         if not _agrees(genes.genome, site):
             different.append(f"{site.chromosome}:{site.position + 1} {site.ref}")
+            usable = {}
         else:
-            usable = {n: alt for n, alt in enumerate(site.alts, 1) if is_sequence(alt)}
             counts["alleles that are no sequence"] += len(site.alts) - len(usable)
-            for gene in genes.near(site.chromosome, site.position, site.position + len(site.ref)):
-                _, tss, strand = genes.place(gene)
-                edits = {n: edit_of(site, alt, tss, strand) for n, alt in usable.items()}
-                edits = {n: edit for n, edit in edits.items() if in_window(edit, genes.window)}
-                if request.haplotypes:
-                    _add_calls(genotypes, gene, site, edits, {0, *usable})
-                else:
-                    carriers += [_single(gene, site, n, edit) for n, edit in edits.items()]
+        if request.haplotypes:
+            _add_calls(genotypes, genes, site, usable)
+        else:
+            carriers += _singles(genes, site, usable)
     if renamed := few([f"{ours} is {theirs}" for ours, theirs in called.items() if ours != theirs], 4):
         console.say(f"chromosomes of {path.name} in {genes.genome.path.name}: {renamed}")
     _check_reference(counts, different, path, genes.genome)
@@ -184,13 +201,22 @@ def _find_carriers(genes: Genes, request: Request, path: Path) -> tuple[list[Car
     return carriers, counts
 
 
-def _single(gene: int, site: Site, allele: int, edit: Edit) -> Carrier:
-    cells = (site.name, site.position + 1, site.ref, site.alts[allele - 1], edit.start)
-    return Carrier(gene, (edit,), cells, site.chromosome)
+def _singles(genes: Genes, site: Site, usable: Mapping[int, str]) -> Iterator[Carrier]:
+    """Yield the genes near a site, each with the alleles that change what is seen of it."""
+    for gene in genes.near(site.chromosome, site.position, site.position + len(site.ref)):
+        for alt in usable.values():
+            if edits := genes.edits(gene, site, alt):
+                distance = min((edit.start for edit in edits), key=abs)
+                yield Carrier(gene, edits, (site.name, site.position + 1, site.ref, alt, distance), site.chromosome)
 
 
 def _agrees(genome: Genome, site: Site) -> bool:
-    """Tell whether the reference allele is what the genome has there."""
+    """Tell whether the reference allele is what the genome has there.
+
+    N, which stands there for any base in lines whose alleles are all symbolic, agrees.
+    """
+    if site.ref.upper() == "N" and not any(map(is_sequence, site.alts)):
+        return True
     if not site.ref or set(site.ref.upper()) - set("ACGTNRYSWKMBDHV"):
         return False
     there = genome.fetch(site.chromosome, site.position, site.position + len(site.ref))
@@ -216,20 +242,23 @@ def _check_reference(counts: Counter[str], different: list[str], path: Path, gen
         console.warn(f"{share} differ from the genome; these variants are left out: {few(different, 3)}")
 
 
-def _add_calls(genotypes: _Genotypes, gene: int, site: Site, edits: dict[int, Edit], known: set[int]) -> None:
-    """Add what samples carry at a site near a gene; alleles that are no sequence are unknown.
+def _add_calls(genotypes: _Genotypes, genes: Genes, site: Site, usable: Mapping[int, str]) -> None:
+    """Add what samples carry at a site near genes; alleles that are not `usable` are unknown where they reach.
 
     ``*`` stands for a base that another variant of the same copy deletes: it changes nothing more.
     """
-    known |= {n for n, alt in enumerate(site.alts, 1) if alt == "*"}
-    for call in site.calls:
-        alleles = tuple(allele if allele in known else None for allele in call.alleles)
-        genotypes.setdefault((gene, call.sample), []).append((site, call._replace(alleles=alleles), edits))
+    alts = enumerate(site.alts or (".",), 1)  # a line without alternatives has missing calls
+    reach = {n: reach_of(site, alt) for n, alt in alts if n not in usable and alt != "*"}
+    starts, ends = zip((site.position, site.position + len(site.ref)), *reach.values(), strict=True)
+    for gene in genes.near(site.chromosome, min(starts), max(ends)):
+        edits = {n: each for n, alt in usable.items() if (each := genes.edits(gene, site, alt))}
+        unknown = {n for n, bases in reach.items() if genes.sees(gene, *bases)}
+        for call in site.calls if edits or unknown else ():
+            alleles = tuple(None if allele in unknown else allele for allele in call.alleles)
+            genotypes.setdefault((gene, call.sample), []).append((site, call._replace(alleles=alleles), edits))
 
 
-def _haplotypes(
-    gene: int, sample: str, found: list[tuple[Site, Call, dict[int, Edit]]], counts: Counter[str]
-) -> Iterator[Carrier]:
+def _haplotypes(gene: int, sample: str, found: list[_Genotype], counts: Counter[str]) -> Iterator[Carrier]:
     """Yield the haplotypes of one sample that change what is seen of one gene; count those that cannot be told."""
     seen = [(site, call, edits) for site, call, edits in found if edits or None in call.alleles]
     mixed = [call for _, call, _ in seen if len({*call.alleles}) > 1]
@@ -243,7 +272,7 @@ def _haplotypes(
             for site, call, edits in seen
             if copy < len(call.alleles) and (allele := call.alleles[copy]) and allele in edits
         )
-        edits = tuple(edit for edit, _ in own)
+        edits = tuple(sorted(edit for each, _ in own for edit in each))
         if exclude_each_other(edits):
             counts["haplotypes with alleles that exclude each other"] += 1
         elif edits:

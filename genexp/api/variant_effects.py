@@ -145,19 +145,19 @@ def write(plan: Plan, out: Path, command: str) -> None:
 
 
 def _annotate(plan: Plan, tables: Iterator[pd.DataFrame], path: Path, out: Path) -> None:
-    """Write a VCF again with an entry for each allele and gene."""
-    found: dict[Allele, list[str]] = {}
-    carriers, names = iter(plan.carriers), ""
+    """Write a VCF again with an entry for each allele and gene, also where several lines have the allele."""
+    found: dict[Allele, dict[int, list[str]]] = {}
+    carriers, names = iter(plan.carriers), [""]
     for rows in tables:
         shown = rows.drop(columns=["chromosome", "tss", "id", "position", "ref"])
         shown.insert(0, "alt", shown.pop("alt"))
-        names = "|".join(shown.columns)
+        names = [str(name) for name in shown.columns]
         for row, carrier in zip(shown.itertuples(index=False), carriers, strict=False):
-            entry = "|".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row)
+            cells = [f"{value:.6g}" if isinstance(value, float) else str(value) for value in row]
             _, position, ref, alt, _ = carrier.cells
-            found.setdefault((carrier.chromosome, position - 1, ref, alt), []).append(entry)
-    meaning = f"Effects of alleles on genes, predicted by genexp: {names}"
-    annotate(path, out, "GENEXP", meaning, found)
+            found.setdefault((carrier.chromosome, position - 1, ref, alt), {})[carrier.gene] = cells
+    entries = {allele: [*of_genes.values()] for allele, of_genes in found.items()}
+    annotate(path, out, "GENEXP", "Effects of alleles on genes, predicted by genexp", names, entries)
 
 
 def called(run: Run | Ensemble, checkpoint: str, keys: Mapping[str, Any]) -> pd.DataFrame:

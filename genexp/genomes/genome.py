@@ -104,6 +104,15 @@ class Genome:
         """Return the number of bases of a chromosome."""
         return len(self._tokens[self.name(chromosome)])
 
+    def turns(self, chromosome: str, reach: int) -> range:
+        """Return what is added to positions to find them up to `reach` beyond the ends of a chromosome.
+
+        It is 0 alone, and for a circular chromosome also its length times -1, 1 and so on.
+        """
+        name, length = self.name(chromosome), self.length(chromosome)
+        times = -(-reach // length) if name in self._circular else 0
+        return range(-times * length, times * length + 1, length)
+
     def fetch(self, chromosome: str, start: int, end: int) -> np.ndarray:
         """Return the bases from `start` to `end` of strand ``+``.
 

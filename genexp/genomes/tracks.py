@@ -38,7 +38,8 @@ class Format(NamedTuple):
 
 def _bedgraph(path: Path, track: Track) -> None:
     rows = zip(track.start.tolist(), track.end.tolist(), track.values, strict=True)
-    lines = [f'track type=bedGraph name="{track.name}"', *(f"{track.chromosome}\t{s}\t{e}\t{v!s}" for s, e, v in rows)]
+    name = track.name.replace('"', "'")  # the line cannot escape it
+    lines = [f'track type=bedGraph name="{name}"', *(f"{track.chromosome}\t{s}\t{e}\t{v!s}" for s, e, v in rows)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,12 @@ COLUMNS = ("chromosome", "position", "ref", "alt", "id")
 _IN_VCF = {"chrom": "chromosome", "pos": "position"}
 #: How files begin.
 VCF, BCF = b"##fileformat=VCF", b"BCF"
+#: Symbolic alleles whose SVLEN counts bases of the reference; that of an insertion counts new ones.
+_SPANNING = ("<DEL", "<DUP", "<INV", "<CNV")
+#: The other side of a breakend: its chromosome, and its position from 1.
+_MATE = re.compile(r"[\[\]](.+):(\d+)[\[\]]")
+#: Characters that have a meaning in INFO, in a description or in the entries of `annotate`, as VCF 4.3 encodes them.
+_ENCODED = str.maketrans({letter: f"%{ord(letter):02X}" for letter in '%;=,|" \\\t\r\n'})
 
 
 class Call(NamedTuple):
@@ -43,7 +50,10 @@ class Call(NamedTuple):
 
 
 class Site(NamedTuple):
-    """One line of a file of variants; `position` is that of the first base of `ref`, from 0."""
+    """One line of a file of variants; `position` is that of the first base of `ref`, from 0.
+
+    `stop` is the end of the bases that a line with symbolic alleles is about; 0: they end where `ref` does.
+    """
 
     name: str
     chromosome: str
@@ -51,6 +61,7 @@ class Site(NamedTuple):
     ref: str
     alts: tuple[str, ...]
     calls: tuple[Call, ...] = ()
+    stop: int = 0
 
 
 class Edit(NamedTuple):
@@ -106,9 +117,12 @@ def _vcf(path: Path, *, genotypes: bool) -> Iterator[Site]:
         ):
             if genotypes and not file.header.samples:
                 raise UserError("haplotypes need genotypes", where=f"vcf={path}", received="no samples")
+            for key, number in (("END", "1"), ("SVLEN", ".")):
+                if key not in file.header.info:  # htslib ignores them unless the header has them
+                    file.header.info.add(key, number, "Integer", "")
             for record in file:
-                calls = _calls(record) if genotypes else ()
-                yield Site(record.id or ".", record.chrom, record.start, record.ref or "", record.alts or (), calls)
+                alleles, calls = (record.ref or "", record.alts or ()), _calls(record) if genotypes else ()
+                yield Site(record.id or ".", record.chrom, record.start, *alleles, calls, _stop(record))
     finally:
         pysam.set_verbosity(before)
 
@@ -117,23 +131,41 @@ def _vcf(path: Path, *, genotypes: bool) -> Iterator[Site]:
 Allele = tuple[str, int, str, str]
 
 
-def annotate(path: Path, out: Path, field: str, meaning: str, found: Mapping[Allele, Sequence[str]]) -> None:
-    """Write a VCF again, plain or with bgzip (.gz), with what was found for its alleles in the INFO field `field`."""
+def annotate(
+    path: Path,
+    out: Path,
+    field: str,
+    meaning: str,
+    columns: Sequence[str],
+    found: Mapping[Allele, Sequence[Sequence[str]]],
+) -> None:
+    """Write a VCF again, plain or with bgzip (.gz), with entries for its alleles in the INFO field `field`.
+
+    Each entry has a cell for each of `columns`, separated by ``|``. An earlier field of that name is replaced.
+    """
     import pysam
 
-    described = f'##INFO=<ID={field},Number=.,Type=String,Description="{meaning}">'
+    described = f'##INFO=<ID={field},Number=.,Type=String,Description="{meaning}: {_entry(columns)}">'
+    earlier = re.compile(rf'##INFO=<([^"]*,)?ID={field}[,>]')
     packed = out.suffix == ".gz"
     with open_text(path) as source, pysam.BGZFile(str(out), "wb", None) if packed else out.open("wb") as file:
         for line in source:
-            columns = line.rstrip("\r\n").split("\t")
+            if earlier.match(line):
+                continue
+            cells = line.rstrip("\r\n").split("\t")
             if line.startswith("#CHROM"):
                 file.write(f"{described}\n".encode())
-            elif not line.startswith("#") and len(columns) > 7:
-                chromosome, position, _, ref, alts, _, _, info = columns[:8]
+            elif not line.startswith("#") and len(cells) > 7:
+                chromosome, position, _, ref, alts, _, _, info = cells[:8]
                 alleles = [(chromosome, int(position) - 1, ref, alt) for alt in alts.split(",")]
-                if entries := [entry for allele in alleles for entry in found.get(allele, ())]:
-                    columns[7] = ("" if info == "." else f"{info};") + f"{field}={','.join(entries)}"
-            file.write(("\t".join(columns) + "\n").encode())
+                entries = [_entry(each) for allele in alleles for each in found.get(allele, ())]
+                others = [each for each in info.split(";") if each.partition("=")[0] not in ("", ".", field)]
+                cells[7] = ";".join(others + [f"{field}={','.join(entries)}"] * bool(entries)) or "."
+            file.write(("\t".join(cells) + "\n").encode())
+
+
+def _entry(cells: Sequence[str]) -> str:
+    return "|".join(cell.translate(_ENCODED) for cell in cells)
 
 
 @contextmanager
@@ -157,6 +189,14 @@ def _calls(record: Any) -> tuple[Call, ...]:
         if any(alleles) or None in alleles:
             found.append(Call(name, alleles, call.phased, call.get("PS")))
     return tuple(found)
+
+
+def _stop(record: Any) -> int:
+    """Return the end of the bases that a line is about, by END, or by SVLEN, which not every htslib applies."""
+    lengths = record.info.get("SVLEN") if any(alt.startswith(_SPANNING) for alt in record.alts or ()) else ()
+    lengths = lengths if isinstance(lengths, tuple) else (lengths,)
+    ends = [record.start + 1 + abs(each) for each in lengths if isinstance(each, int)]
+    return int(max(record.stop, *ends, 0))
 
 
 def _rows(table: Table) -> Iterator[Site]:
@@ -202,6 +242,17 @@ def edit_of(site: Site, alt: str, tss: int, strand: str) -> Edit:
     if strand == "-":
         return Edit(tss + 1 - end, tss + 1 - start, tuple(reverse_complement(bases).tolist()))
     return Edit(start - tss, end - tss, tuple(bases.tolist()))
+
+
+def reach_of(site: Site, alt: str) -> tuple[int, int]:
+    """Return the bases [start, end) of its chromosome that an allele that is no sequence may change.
+
+    A symbolic allele reaches to the `stop` of its site, a breakend to its mate on the same chromosome.
+    """
+    start, end = site.position, max(site.stop, site.position + len(site.ref))
+    if (mate := _MATE.search(alt)) and mate[1] == site.chromosome:
+        start, end = min(start, int(mate[2]) - 1), max(end, int(mate[2]))
+    return start, end
 
 
 def in_window(edit: Edit, window: tuple[int, int]) -> bool:

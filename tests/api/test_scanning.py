@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_models import WINDOW, LinearPredictor, made_run
-from toy_organism import with_files
+from toy_organism import with_files, write_gff3
 
 from genexp.api import scanning
 from genexp.api.requests import requested
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
+from genexp.genomes.genome import Genome
 
 
 @pytest.fixture
@@ -54,6 +55,19 @@ def test_unknown_bases_are_counted(toy, tmp_path):
     table = scanning.scan(planned(made_run(tmp_path), region="2:1-200"), "test")
     first = table.groupby("strand").first()["unknown_bases"]
     assert first.to_dict() == {"+": -WINDOW[0], "-": WINDOW[1] - 1}
+
+
+def test_a_circular_chromosome_goes_on_as_in_predictions_of_its_genes(toy, tmp_path):
+    path = write_gff3(tmp_path / "g.gff3", toy)
+    path.write_text(path.read_text() + "2\ttoy\tregion\t1\t6000\t.\t+\t.\tID=2;Is_circular=true\n")
+    run = made_run(tmp_path)
+    table = scanning.scan(planned(run, region="2:1-200", gtf="g.gff3"), "test")
+    assert (table["unknown_bases"] == 0).all()
+    genome = Genome("g.fa", circular={"2": 6000})
+    for row in table.to_dict("records")[:40:9]:
+        promoter = genome.promoter("2", row["start"], row["strand"], WINDOW)
+        expected = LinearPredictor(run)(promoter[None], {})[:, 0, 0].astype(np.float64).mean()
+        assert row["prediction"] == np.float32(expected)
 
 
 def test_tracks_table_plot_and_record_are_written(toy, tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from toy_organism import Organism, reverse_complement, write, write_genome, write_gtf
 
 from genexp.api.promoters import Placement
-from genexp.api.sites import at_sites, from_annotation, from_bed
+from genexp.api.sites import Site, at_sites, from_annotation, from_bed
 from genexp.config import conf
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
@@ -49,6 +49,14 @@ def test_the_other_strand_has_its_own_promoter_around_the_same_base(files):
     genes, (own, other) = promoters(sites, genome, both=True)
     assert sorted(genes.columns["strand"]) == ["+", "-"]
     assert own[21:100] == reverse_complement(other)[:79]  # from 39 nt upstream of the TSS to 39 nt downstream
+
+
+@pytest.mark.parametrize("strand", ["+", "-"])
+def test_a_window_beyond_an_end_of_its_chromosome_is_empty(files, strand):
+    sites = [Site("first", "1", 100, strand), Site("last", "1", 5900, strand)]
+    genes = at_sites(sites, files[0], (-700, -200), both=False)
+    found = list(zip(genes.columns["start"].tolist(), genes.columns["end"].tolist(), strict=True))
+    assert found == ([(0, 0), (5200, 5700)] if strand == "+" else [(301, 801), (6000, 6000)])
 
 
 def bed(folder, *rows):

@@ -1,18 +1,23 @@
 """Effects of variants by linear models: those of whole chromosomes that carry them."""
 
+import gzip
 from copy import copy
+from types import SimpleNamespace
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pandas as pd
 import pytest
 from made_models import LinearPredictor, made_run
-from toy_organism import DOWNSTREAM, UPSTREAM, with_files, write
+from toy_organism import DOWNSTREAM, UPSTREAM, Organism, ToyGene, with_files, write, write_genome, write_gff3
 
 from genexp import console
 from genexp.api import variant_carriers, variant_effects
 from genexp.api.requests import requested
 from genexp.errors import UserError
 from genexp.features.tokens import tokens_from_text
+from genexp.genomes.genome import Genome
+from genexp.genomes.variants import Site, carrying
 
 SHIFTS = [-3, 0, 2]
 
@@ -152,6 +157,112 @@ def test_unknown_phase_and_alleles_that_exclude_each_other_are_left_out(toy, tmp
     assert plan.counts["haplotypes with alleles that exclude each other"] == 1
 
 
+@pytest.mark.parametrize(
+    ("offset", "alt", "info", "genotype", "known"),
+    [
+        (-150, "<DEL>", "END={tss+150}", "1|1", False),
+        (-150, "<DEL>", "SVLEN=-300", "0|1", False),
+        (-150, "<DUP:TANDEM>", "SVLEN=300", "1|1", False),
+        (-150, "<INV>", "END={tss+150}", "1|1", False),
+        (-150, "{ref}[chr2:{tss+150}[", ".", "1|1", False),
+        (150, "]chr2:{tss-150}]{ref}", ".", "1|1", False),
+        (-10, "{ref}[chr1:100[", ".", "1|1", False),
+        (-150, "<NON_REF>", "END={tss+150}", "./.", False),
+        (-150, ".", "END={tss+150}", "./.", False),
+        (-150, "{ref}[chr1:{tss+150}[", ".", "1|1", True),
+        (-150, "<DEL>", "SVLEN=-80", "1|1", True),
+        (-150, "<INS>", "SVLEN=300", "1|1", True),
+        (-150, "<DEL>", "END={tss+150}", "0|0", True),
+        (-61, "*,<NON_REF>", ".", "./.", True),
+    ],
+)
+@pytest.mark.parametrize("anchor", ["", "N"])
+def test_samples_with_alleles_that_reach_over_a_window_are_left_out(
+    toy, tmp_path, offset, alt, info, genotype, known, anchor
+):
+    pytest.importorskip("pysam", reason="needs the extra genome")
+    gene = next(gene for gene in toy.genes if gene.chromosome == "2" and gene.strand == "+" and gene.start > 900)
+    sequence, tss = toy.genome["2"], gene.place((0, 1))[0]
+
+    def row(offset, alt, info, *genotypes, ref=""):
+        ref = ref or sequence[tss + offset - 1]
+        named = {"ref": ref, "tss+150": tss + 150, "tss-150": tss - 150}
+        cells = ("chr2", tss + offset, ".", ref, alt.format(**named), ".", ".", info.format(**named), "GT", *genotypes)
+        return "\t".join(map(str, cells)) + "\n"
+
+    head = "\t".join(["#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO", "FORMAT", "S1", "S2"])
+    head = f'##fileformat=VCFv4.2\n##contig=<ID=chr2>\n##FORMAT=<ID=GT,Number=1,Type=String,Description="">\n{head}\n'
+    snp = row(-20, other(sequence[tss - 21]), ".", "0|1", "0|1")
+    write(tmp_path / "v.vcf", head + snp + row(offset, alt, info, genotype, "0|0", ref=anchor))
+    plan = planned(made_run(tmp_path), vcf="v.vcf", haplotypes=True)
+    ids = plan.genes.raw.names.ids
+    found = [carrier.cells[0] for carrier in plan.carriers if ids[carrier.gene] == gene.name]
+    assert found == (["S1", "S2"] if known else ["S2"])
+    assert plan.counts["reference alleles that differ from the genome"] == 0
+    single = planned(made_run(tmp_path), vcf="v.vcf")
+    assert {carrier.cells[1] for carrier in single.carriers} == {tss - 20}
+
+
+def test_alleles_whose_reference_differs_are_unknown_in_haplotypes(toy, tmp_path):
+    pytest.importorskip("pysam", reason="needs the extra genome")
+    toy.folder = tmp_path
+    vcf(toy, [(n, other, "0|0", "1|1") for n in range(-15, -4)] + [(-3, other, "1|1", "0|0")])
+    text = (tmp_path / "v.vcf").read_text().splitlines()
+    cells = text[-1].split("\t")
+    cells[3], cells[4] = cells[4], cells[3]
+    write(tmp_path / "v.vcf", "\n".join([*text[:-1], "\t".join(cells)]) + "\n")
+    plan = planned(made_run(tmp_path), vcf="v.vcf", haplotypes=True)
+    assert [carrier.cells[:2] for carrier in plan.carriers] == [("S2", 1), ("S2", 2)]
+    assert plan.counts["genes of samples with unknown phase or alleles"] == 1
+
+
+def circle(folder, turn=0):
+    """Write a chromosome of 1,000 nt that is circular, or as a linear one that begins elsewhere; return its bases."""
+    toy = Organism()
+    toy.genome = {"M": toy.genome["1"][:1000]}
+    toy.genes = [ToyGene("a", "a", "M", (5 + turn) % 1000, "+", 0.0), ToyGene("b", "b", "M", 696 - turn, "-", 0.0)]
+    if turn:
+        toy.genome["M"] = toy.genome["M"][-turn:] + toy.genome["M"][:-turn]
+        toy.genes[1] = ToyGene("b", "b", "M", 696 + turn - 1000, "-", 0.0)
+    write_genome(folder / "g.fa", toy, prefix="chr")
+    path = write_gff3(folder / "g.gff3", toy, "bacterium")
+    if not turn:
+        path.write_text(path.read_text() + "M\ttoy\tregion\t1\t1000\t.\t+\t.\tID=M;Is_circular=true\n")
+    return toy.genome["M"]
+
+
+def test_variants_across_the_origin_of_a_circular_chromosome(toy, tmp_path):
+    tables = []
+    for turn in (0, 400):
+        bases = circle(tmp_path, turn)
+        rows = []
+        for at, length, more in [(980, 1, "A"), (20, 1, ""), (990, 3, ""), (998, 4, ""), (1, 1, ""), (500, 1, "")]:
+            at = (at + turn) % 1000
+            ref = (bases * 2)[at : at + length]
+            rows.append(("chrM", at + 1, ref, ref[0] + more if length > 1 or more else other(ref)))
+        pd.DataFrame(rows, columns=["chromosome", "position", "ref", "alt"]).to_csv("v.tsv", sep="\t", index=False)
+        plan = planned(made_run(tmp_path), gtf="g.gff3")
+        tables.append(pd.concat(variant_effects.effects(plan), ignore_index=True).drop(columns=["position", "tss"]))
+    pd.testing.assert_frame_equal(*tables)
+    assert len(tables[0]) == 10  # each of five variants near both genes
+    assert tables[0]["distance"][0] == -24
+
+
+def test_a_circle_shorter_than_the_window_carries_a_variant_each_time_that_it_is_seen(tmp_path):
+    bases = "ACGTTGCATTAGCCATAGGACTTACCGATTGACAGTCCAT"
+    for name, text in (("g.fa", bases), ("h.fa", bases[:9] + "G" + bases[10:])):
+        write(tmp_path / name, f">p\n{text}\n")
+    genome, changed = (Genome(tmp_path / name, circular={"p": 40}) for name in ("g.fa", "h.fa"))
+    raw = SimpleNamespace(chromosome=np.array(["p", "p"]), tss=np.array([3, 38]), strand=np.array(["+", "-"]))
+    genes = variant_carriers.Genes(genome, raw, (-60, 40))
+    assert genes.near("p", 9, 10) == [0, 1]
+    for gene in (0, 1):
+        edits = genes.edits(gene, Site(".", "p", 9, "T", ("G",)), "G")
+        assert len(edits) in (2, 3)
+        found = carrying(genome, genes.place(gene), genes.window, edits)[0]
+        assert np.array_equal(found, changed.promoter(*genes.place(gene), genes.window))
+
+
 TABLE = "chromosome\tposition\tref\talt\n"
 
 
@@ -233,6 +344,9 @@ def test_a_vcf_is_written_again_with_the_results(toy, tmp_path):
     with pysam.VariantFile(str(out)) as file:
         names = file.header.info["GENEXP"].description.partition(": ")[2].split("|")
         records = [record.info.get("GENEXP") for record in file]
+    again = tmp_path / "again.vcf.gz"
+    variant_effects.write(planned(run, vcf="out.vcf.gz"), again, "the command")
+    assert gzip.decompress(again.read_bytes()) == gzip.decompress(out.read_bytes())
     assert names == ["alt", "gene", "strand", "distance", "reference", "alternative", "difference", "sd", "agreement"]
     assert [len(entries or ()) for entries in records] == [1, 1, 0]
     for (entry,), row in zip(records[:2], table.to_dict("records"), strict=True):
@@ -243,3 +357,25 @@ def test_a_vcf_is_written_again_with_the_results(toy, tmp_path):
         variant_effects.check_out(out, plan.request)
     with pytest.raises(UserError, match="only single variants of a VCF"):
         variant_effects.check_out(tmp_path / "b.vcf", plan.request.model_copy(update={"haplotypes": True}))
+
+
+def test_entries_of_a_vcf_are_one_for_each_allele_and_gene_whatever_they_are_called(toy, tmp_path):
+    pysam = pytest.importorskip("pysam", reason="needs the extra genome")
+    toy.folder, labels = tmp_path, ("a|b", 'c "d",e')
+    gene = vcf(toy, [(-5, other, "1|1", "0/0")] * 2)
+    name = "gene;1,2 x=3"
+    path = write_gff3(tmp_path / "g.gff3", toy)
+    path.write_text(path.read_text().replace(gene.name, quote(name)))
+    plan = planned(made_run(tmp_path, labels=labels), vcf="v.vcf", gtf="g.gff3")
+    assert plan.genes.raw.names.ids.tolist() == [name]
+    variant_effects.write(plan, tmp_path / "out.vcf", "the command")
+    table = pd.concat(variant_effects.effects(plan), ignore_index=True)
+    with pysam.VariantFile(str(tmp_path / "out.vcf")) as file:
+        columns = [unquote(each) for each in file.header.info["GENEXP"].description.partition(": ")[2].split("|")]
+        records = [record.info["GENEXP"] for record in file]
+    assert [len(entries) for entries in records] == [1, 1]
+    for (entry,) in records:
+        cells = dict(zip(columns, map(unquote, entry.split("|")), strict=True))
+        assert cells["gene"] == name
+        for label in labels:
+            np.testing.assert_allclose(float(cells[f"difference_{label}"]), table[f"difference_{label}"], rtol=1e-5)

@@ -2,6 +2,7 @@
 
 import gzip
 from itertools import pairwise
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import assume, given
@@ -10,7 +11,18 @@ from hypothesis import strategies as st
 from genexp.errors import UserError
 from genexp.features.tokens import text_from_tokens
 from genexp.genomes.genome import Genome
-from genexp.genomes.variants import Call, Edit, Site, carrying, edit_of, exclude_each_other, in_window, read_sites
+from genexp.genomes.variants import (
+    Call,
+    Edit,
+    Site,
+    annotate,
+    carrying,
+    edit_of,
+    exclude_each_other,
+    in_window,
+    reach_of,
+    read_sites,
+)
 
 COMPLEMENT = dict(zip("ACGTN", "TGCAN", strict=True))
 LETTERS = st.text("ACGT", max_size=4)
@@ -107,11 +119,72 @@ def test_vcf_is_read(tmp_path, pack):
     opener = {"": open, "bgzip": pysam.BGZFile, "gzip": gzip.open}[pack]
     with opener(path, "wb") as file:
         file.write(VCF.encode())
-    first = Site("rs1", "chr1", 2, "G", ("A", "<DEL>"))
-    assert list(read_sites(path)) == [first, Site(".", "chr1", 8, "TTA", ("T",))]
+    first = Site("rs1", "chr1", 2, "G", ("A", "<DEL>"), stop=3)
+    assert list(read_sites(path)) == [first, Site(".", "chr1", 8, "TTA", ("T",), stop=11)]
     calls = [site.calls for site in read_sites(path, genotypes=True)]
     assert calls[0] == (Call("S1", (0, 1), True, 7), Call("S2", (1, 1), False, None))
     assert [(call.sample, call.alleles) for call in calls[1]] == [("S1", (None, None)), ("S3", (1,))]
+
+
+DECLARED = (
+    '##INFO=<ID=END,Number=1,Type=Integer,Description="End">\n##INFO=<ID=SVLEN,Number=A,Type=Integer,Description="">\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "declared"),
+    [(".vcf", DECLARED), (".bcf", DECLARED), (".vcf", DECLARED.replace("=A", "=1")), (".vcf", "")],
+)
+@pytest.mark.parametrize(
+    ("alts", "info", "expected"),
+    [
+        ("<DEL>", "END=30", [(9, 30)]),
+        ("<DEL>", "SVLEN=-20", [(9, 30)]),
+        ("<INV>", "SVLEN=20", [(9, 30)]),
+        ("<DUP:TANDEM>", "END=25;SVLEN=.", [(9, 25)]),
+        ("<DEL>", "END=5", [(9, 10)]),
+        ("<INS:ME:ALU>", "SVLEN=20", [(9, 10)]),
+        ("<NON_REF>", "END=30", [(9, 30)]),
+        ("T[chr1:30[,T]chr2:30]", ".", [(9, 30), (9, 10)]),
+        ("[chr1:5[T,.T", ".", [(4, 10), (9, 10)]),
+    ],
+)
+def test_alleles_that_are_no_sequence_reach_to_their_ends(tmp_path, declared, suffix, alts, info, expected):
+    pysam = pytest.importorskip("pysam", reason="needs the extra genome")
+    path = tmp_path / "v.vcf"
+    header = HEADER.replace("##contig", f"{declared}##contig", 1)
+    path.write_text(f"{header}chr1\t10\t.\tT\t{alts}\t.\t.\t{info}\tGT\t0\t0\t0\n")
+    if suffix == ".bcf":
+        text, path = path, tmp_path / "v.bcf"
+        with pysam.VariantFile(str(text)) as file, pysam.VariantFile(str(path), "w", header=file.header) as out:
+            for record in file:
+                out.write(record)
+    (site,) = read_sites(path)
+    assert [reach_of(site, alt) for alt in site.alts] == expected
+
+
+def test_entries_replace_earlier_ones_and_are_encoded(tmp_path):
+    pysam = pytest.importorskip("pysam", reason="needs the extra genome")
+    paths = [tmp_path / name for name in ("v.vcf", "a.vcf", "b.vcf.gz")]
+    older = 'Number=1,ID=NEW,Type=Float,Description="x">\n##INFO=<ID=NEWER,Number=0,Type=Flag,Description="ID=NEW,">\n'
+    text = VCF.replace("##FORMAT", f"##INFO=<{older}##FORMAT", 1).replace(".\tGT", "NEW=5;NEWER\tGT")
+    paths[0].write_text(text)
+    cells = ["a", 'gene;1,2 x=3|50%\t"\\', "0.5"]
+    for path, out in pairwise(paths):
+        annotate(path, out, "NEW", "Effects", ["alt", 'b"c;|', "x y"], {("chr1", 2, "G", "A"): [cells, cells]})
+    with gzip.open(paths[2], "rt") as file:
+        assert file.read() == paths[1].read_text()
+    assert paths[1].read_text().count("ID=NEW,Number=.") == 1
+    with pysam.VariantFile(str(paths[1])) as file:
+        assert file.header.info["NEW"].description == "Effects: alt|b%22c%3B%7C|x%20y"
+        first, second = (dict(record.info) for record in file)
+    assert second == {"NEWER": True}
+    assert first.pop("NEWER")
+    assert [[unquote(cell) for cell in entry.split("|")] for entry in first.pop("NEW")] == [cells, cells]
+    annotate(paths[1], tmp_path / "c.vcf", "NEWER", "Effects", ["x"], {})
+    assert "\tNEW=a" in (tmp_path / "c.vcf").read_text()
+    annotate(tmp_path / "c.vcf", tmp_path / "d.vcf", "NEW", "Effects", ["x"], {})
+    assert "\t.\t.\t.\tGT" in (tmp_path / "d.vcf").read_text()
 
 
 def test_a_table_is_read_likewise(tmp_path):

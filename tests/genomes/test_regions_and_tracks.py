@@ -44,7 +44,7 @@ def test_tracks_are_read_back(tmp_path, name):
     path = tmp_path / f"t{FORMATS[name].suffix}"
     if FORMATS[name].package:
         pytest.importorskip(FORMATS[name].package, reason="needs the extra genome")
-    FORMATS[name].write(path, Track("mine", "chrI", 990, start, np.minimum(start + 100, 990), values))
+    FORMATS[name].write(path, Track('my "best"', "chrI", 990, start, np.minimum(start + 100, 990), values))
     if name == "bigwig":
         import pyBigWig
 
@@ -53,7 +53,7 @@ def test_tracks_are_read_back(tmp_path, name):
         assert lengths == {"chrI": 990}
     else:
         head, *lines = path.read_text().splitlines()
-        assert head == 'track type=bedGraph name="mine"'
+        assert head == "track type=bedGraph name=\"my 'best'\""
         found = [(int(a), int(b), float(v)) for c, a, b, v in (line.split("\t") for line in lines) if c == "chrI"]
     assert [row[:2] for row in found] == [(n, min(n + 100, 990)) for n in range(100, 1000, 100)]
     assert np.array_equal(np.float32([row[2] for row in found]), values)
