@@ -8,6 +8,7 @@ import fcntl
 import io
 import json
 import os
+import secrets
 import shutil
 import struct
 import time
@@ -79,10 +80,15 @@ def in_short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".replace("\n", " ")[:200]
 
 
+def _own_name() -> str:
+    """Return a part of a name that no other process has: containers that share a folder may have equal process ids."""
+    return f"{os.getpid()}.{secrets.token_hex(4)}"
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that readers see the old content or the new, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{_own_name()}.tmp")
     try:
         if isinstance(content, str):
             temporary.write_text(content, encoding="utf-8")
@@ -165,7 +171,7 @@ def _name_limit(path: Path) -> int:
 
 def _partial(out: Path) -> Path:
     """Return where something is written until it is complete."""
-    return out.with_name(f".{out.name}.{os.getpid()}.partial")
+    return out.with_name(f".{out.name}.{_own_name()}.partial")
 
 
 @contextmanager

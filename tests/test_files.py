@@ -5,6 +5,7 @@ import signal
 import struct
 import threading
 from contextlib import suppress
+from fnmatch import fnmatch
 from zipfile import ZipFile
 
 import pytest
@@ -22,6 +23,20 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         files.write_atomically(path, "\udc80")
     assert json.loads(path.read_text()) == {"r2": 0.5}
     assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_processes_with_the_same_number_do_not_share_temporary_files(tmp_path, monkeypatch):
+    """As in containers with a shared folder: the process in each of them may be number 7."""
+    monkeypatch.setattr(files.os, "getpid", lambda: 7)
+    with files.whole_or_nothing(tmp_path / "out") as one, suppress(UserError), files.whole_or_nothing(one) as other:
+        assert one.parent != other.parent
+        one.touch()
+    names, replace = [], files.Path.replace
+    monkeypatch.setattr(files.Path, "replace", lambda path, to: names.append(path.name) or replace(path, to))
+    for _ in range(2):
+        files.write_atomically(tmp_path / "a.txt", "x")
+    assert len(set(names)) == 2
+    assert all(fnmatch(name, ".a.txt.7.*.tmp") for name in names)
 
 
 def test_csv_keeps_all_digits(tmp_path):

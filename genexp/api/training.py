@@ -56,6 +56,7 @@ from genexp.training.start import KEY, OTHER_DATASET, check_same_dataset, check_
 if TYPE_CHECKING:
     from genexp.evaluation.baselines import Baselines
     from genexp.training.loop import Fitted
+    from genexp.training.strategy import Hardware
 
 
 class TrainConfig(RunConfig):
@@ -121,8 +122,7 @@ def check_one(composed: Composed[TrainConfig]) -> None:
 
 def without_effect(composed: Composed[TrainConfig]) -> list[str]:
     """Return a sentence for each key given that has no effect."""
-    chosen, given = decided(composed), composed.words.keys
-    causes = {**chosen.model.idle(given), **chosen.training.idle(given)}
+    causes = decided(composed).idle(composed.words.keys)
     return [f"{key} has no effect with {cause}" for key, cause in causes.items()]
 
 
@@ -170,6 +170,7 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
     check_model(config.model, shapes)
     check_augmentation(config.training, shapes, source.description)
+    source = inputs.with_encoded_size(source, config.model, shapes, augmented=moves(config.training))
     stretched = resumed and stretched_schedule(read_config(resumed).training, config.training)
     notes += [line for line in (note, stretched, described(config, source.description)) if line]
     return Plan(config, source, window, tuple(notes), resumed)
@@ -247,7 +248,9 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
 
     config = plan.config
     hardware = set_up_hardware(config.hardware, verbose=verbose)
+    hardware.batch_size(config.training.batch_size, plan.source.description.genes["train"])  # an error before reading
     read_genes = read(plan.source, config.data.name, plan.window)
+    shared = _shared_batch(config, hardware, len(read_genes.splits["train"]))
     record = read_genes.record().model_dump(mode="json")
     if plan.resumed is not None:
         check_same_dataset(plan.resumed, record["fingerprint"])
@@ -259,7 +262,8 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
         with reported_status(run, config):
             write_atomically(run.config, to_yaml(config))  # first: from here on the run can be resumed
             devices, precision = list(hardware.devices), config.hardware.precision
-            made_with = {"devices": devices, "strategy": type(hardware.strategy).__name__, "precision": precision}
+            strategy = type(hardware.strategy).__name__
+            made_with = {"devices": devices, "strategy": strategy, "precision": precision, **shared}
             # The number of threads decides the last digits.
             made = provenance(command, config.seed, record, **made_with, threads=threads(), **seen)
             write_json(run.environment, made)
@@ -273,10 +277,10 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
                 inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
             dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
             shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
-            training = config.training
+            training, batch = config.training, shared.get("batch_size", config.training.batch_size)
             console.say(
                 f"model: {config.model.name} on {config.data.name}, input: {inputs.describe(config.model, shapes)}; "
-                f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {training.batch_size}, at most "
+                f"{training.optimizer}, learning rate {training.learning_rate:g}, batch {batch}, at most "
                 f"{training.epochs} epochs; {', '.join(devices)}, {precision}"
             )
             fitted = train(config, dataset, shapes, hardware, run)
@@ -285,6 +289,16 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
             metrics = _write_results(config, dataset, fitted, run, seen, baselines)
         _show_results(run, metrics)
     return run
+
+
+def _shared_batch(config: RunConfig, hardware: Hardware, genes: int) -> dict[str, int]:
+    """Return what environment.json says of a batch that is smaller, so that all devices get equal shares; print it."""
+    wanted, size = min(config.training.batch_size, genes), hardware.batch_size(config.training.batch_size, genes)
+    if size == wanted:
+        return {}
+    each = f"{size // hardware.replicas:,} for each of {hardware.replicas} devices"
+    console.say(f"batches of {size:,} genes in place of {wanted:,}: {each}")
+    return {"batch_size": size}
 
 
 def _baselines(config: RunConfig, dataset: Dataset, fingerprint: str, run: RunDirectory) -> Baselines | None:

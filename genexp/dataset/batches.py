@@ -17,6 +17,9 @@ from genexp.dataset.genes import Split
 from genexp.features.tokens import COMPLEMENT, N_TOKEN
 from genexp.memory import aligned
 
+#: Numbers that are drawn at a time where they are not kept.
+SCRATCH = 2**16
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -42,12 +45,27 @@ class Augmentation:
     def draws(self, labels: np.ndarray, seed: int, epoch: int) -> list[np.ndarray]:
         """Return the noise (n, labels) float32, shifts (n,) int32 and strands (n,) bool of an epoch.
 
-        They follow from seed and epoch alone, and are drawn by gene, whatever the order of the genes.
+        They follow from seed and epoch alone, and are drawn by gene, whatever the order of the genes. Without noise
+        there are only shifts and strands.
         """
         random, n = np.random.default_rng((seed, epoch, 1)), len(labels)
-        noise = random.standard_normal(labels.shape) * self.noise * np.nanstd(labels, axis=0)
+        noise = []
+        if self.noise:
+            drawn = random.standard_normal(labels.shape)
+            drawn *= self.noise
+            drawn *= np.nanstd(labels, axis=0)
+            noise.append(drawn.astype(np.float32))
+        else:  # as many numbers are drawn, so that shifts and strands are the same with and without noise
+            scratch = np.empty(min(labels.size, SCRATCH))
+            for first in range(0, labels.size, SCRATCH):
+                random.standard_normal(out=scratch[: labels.size - first])
         shifts = random.integers(-self.shift, self.shift, n, np.int32, endpoint=True)
-        return [noise.astype(np.float32), shifts, random.random(n) < self.reverse / 2]
+        return [*noise, shifts, random.random(n) < self.reverse / 2]
+
+    @property
+    def types(self) -> list[tf.DType]:
+        """The types of what is drawn."""
+        return [*([tf.float32] if self.noise else []), tf.int32, tf.bool]
 
 
 class TrainingBatches:
@@ -55,8 +73,9 @@ class TrainingBatches:
 
     So a resumed run sees the genes in the order of an uninterrupted one: with `shuffle`, that of
     ``numpy.random.default_rng((seed, epoch)).shuffle(rows)``. With `static` every batch has the full size, as TPUs and
-    several replicas need it; the genes left over at the end of an epoch, others each time, are skipped. `epoch` is set
-    before each epoch; `steps` is the batches per epoch, and `dataset` one epoch of (inputs by name, (batch, labels)).
+    several replicas need it; the genes left over at the end of an epoch, others each time, are skipped: without
+    `shuffle` the next epoch begins with them. `epoch` is set before each epoch; `steps` is the batches per epoch, and
+    `dataset` one epoch of (inputs by name, (batch, labels)).
     """
 
     def __init__(
@@ -73,17 +92,18 @@ class TrainingBatches:
         self._genes, self._seed, self._shuffle = len(split), seed, shuffle
         size = min(batch_size, len(split))
         self.steps = steps_per_epoch(len(split), batch_size, static=static)
+        self._seen = self.steps * size if static else len(split)
 
         def draws() -> list[np.ndarray]:
             drawn = augmentation.draws(split.labels, self._seed, self.epoch) if augmentation else []
             return [self._order(), *drawn]
 
         def batches_of_rows(_: tf.Tensor) -> tf.data.Dataset:
-            types = [tf.int32, *([tf.float32, tf.int32, tf.bool] if augmentation else [])]
+            types = [tf.int32, *(augmentation.types if augmentation else [])]
             order, *drawn = tf.numpy_function(draws, [], types)  # the only Python, once an epoch
             order.set_shape((self._genes,))
-            for array, shape in zip(drawn, (split.labels.shape, len(split), len(split)), strict=False):
-                array.set_shape(shape)
+            for array in drawn:
+                array.set_shape(split.labels.shape if array.dtype == tf.float32 else (self._genes,))
             steps = tf.data.Dataset.range(self.steps)
             rows = steps.map(lambda step: order[step * size : (step + 1) * size])
             rows = rows.map(lambda batch: tf.ensure_shape(batch, (size,))) if static else rows
@@ -96,7 +116,8 @@ class TrainingBatches:
         order = np.arange(self._genes, dtype=np.int32)
         if self._shuffle:
             np.random.default_rng((self._seed, self.epoch)).shuffle(order)
-        return order
+            return order
+        return np.roll(order, -self.epoch * self._seen)
 
 
 def steps_per_epoch(genes: int, batch_size: int, *, static: bool) -> int:
@@ -127,10 +148,10 @@ def _gathered(
         known = tf.gather(labels, rows)
         if augmentation is None:
             return floats, known
-        noise, shifts, strands = drawn
+        *noise, shifts, strands = drawn
         if augmentation.shift or augmentation.reverse:
             floats[promoter] = _augmented(floats[promoter], shifts, strands, augmentation)
-        return floats, known + noise
+        return floats, known + noise[0] if noise else known
 
     return batches_of_rows.map(gather).apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
 

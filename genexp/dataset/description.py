@@ -116,7 +116,8 @@ class Source:
     sentence for each oddity. `label_columns` are the columns of the label array that are read, one for each of the
     description's labels; None for all. `columns` are likewise those of feature blocks, and `conversions` turn labels
     and blocks into the scale of a run (see `genexp.dataset.alignment`), which `notes` say. `folds` is the table by
-    which the genes are split anew.
+    which the genes are split anew. `encoded` is the bytes that the promoter of a gene takes as the model is fed with
+    it, beside its bases, by split.
     """
 
     description: DatasetDescription
@@ -128,3 +129,4 @@ class Source:
     conversions: Mapping[str, tuple[Conversion | None, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     folds: FoldTable | None = None
+    encoded: Mapping[str, int] = field(default_factory=dict)

@@ -54,10 +54,19 @@ class Split:
     def __len__(self) -> int:
         return len(self.genes)
 
-    def distinct(self) -> np.ndarray:
-        """Return the row of the first gene of each different input, (n,): equal inputs have equal predictions."""
+    def distinct_labels(self) -> np.ndarray:
+        """Return the labels, (n, labels), but NaN where an earlier gene with the same input has the label too.
+
+        Equal inputs have equal predictions, so that each different prediction counts once for each label.
+        """
         rows = (b"".join(values[row].tobytes() for values in self.blocks.values()) for row in range(len(self)))
-        return np.sort(np.unique(digests(rows), return_index=True)[1])
+        inputs = np.unique(digests(rows), return_inverse=True)[1]
+        labels = np.full_like(self.labels, np.nan)
+        for own, every in zip(labels.T, self.labels.T, strict=True):
+            known = np.flatnonzero(~np.isnan(every))
+            first = known[np.unique(inputs[known], return_index=True)[1]]
+            own[first] = every[first]
+        return labels
 
     def take(self, rows: np.ndarray) -> Split:
         """Return the genes selected by an index or boolean array; what is on disk stays there."""

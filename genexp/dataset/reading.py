@@ -68,7 +68,8 @@ def load_files(
     warnings = [*source.warnings, *checks.unlabelled_sentence(without_label, found.labels)]
     warnings += [*checks.ambiguous_sentence(with_n, looked_at, config.drop_ambiguous), *sentences]
     if on_disk and config.stream is None:
-        warnings.append(f"The promoters exceed half of the memory ({decimal(available())}): they stream from disk.")
+        what = "The promoters and their k-mer counts" if source.encoded else "The promoters"
+        warnings.append(f"{what} exceed half of the memory ({decimal(available())}): they stream from disk.")
     warnings += checks.oddities(kept, found.feature_names, found.labels)
     loaded = found.model_copy(update={"window": looked_at if PROMOTER in blocks else None})
     return Dataset(loaded, _one_type_per_block(kept), tuple(warnings))
@@ -80,9 +81,11 @@ def _streams(source: Source, blocks: str, window: Window | None, stream: bool | 
     genes = genes_in(source) * (2 if source.folds else 1)  # which are copied into other splits
     features = genes * sum(4 * width for block, width in found.widths.items() if block in blocks)
     floats = 4 * (found.promoter_length or 0) * (found.embed_dim or 0) if PROMOTER in blocks else 0
-    promoters = genes * (window[1] - window[0] if window else floats)
+    encoded = sum(found.genes[split] * size for split, size in source.encoded.items())
+    promoters = genes * (window[1] - window[0] if window else floats) + encoded
     on_disk = bool(promoters) and (features + promoters > STREAM_ABOVE * available() if stream is None else stream)
     fewer, shorter = "use fewer blocks or genes, or a machine with more memory", "choose a shorter data.window"
+    shorter += " or a smaller model.k" if encoded else ""
     hint = f"set dataset.stream=true, or {shorter}" if promoters and not on_disk else fewer
     columns = sum(map(_column_bytes, source.arrays.values()))
     check_size(columns + features + (0 if on_disk else promoters), found.source, hint)

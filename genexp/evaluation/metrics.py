@@ -17,6 +17,9 @@ Metrics = dict[str, Any]
 #: Bootstrap resamples held in memory at once: 16 x 18,000 genes are 2.3 MB.
 _CHUNK = 16
 
+#: Genes times labels that are resampled at once, as each takes 48 bytes: of more labels, groups.
+_MOST_VALUES = 4_000_000
+
 #: A difference smaller than this part of what it was taken from is rounding error.
 _ROUNDING = 1e-13
 
@@ -123,16 +126,15 @@ def label_metrics(
 
     Of one label the result is that of `metrics`. Of several it has the same keys: the number of genes, the mean of
     each metric over the labels, and the interval of the mean r2, for which genes are resampled with all their labels.
-    ``labels`` holds, by name, the `metrics` of each label on the genes that have it.
+    ``labels`` holds, by name, the `metrics` of each label on the genes that have it. The intervals of all labels are
+    from the same resamples, in which the number of genes that have a label varies; so that of a label with missing
+    values differs a little from that of `metrics`, whose resamples are of the genes that have it.
     """
-    pairs, there = [_checked(*pair) for pair in by_label(labels, predictions)], ~np.isnan(labels)
-    resampled = _bootstrap(pairs, there, seed, resamples)
-    each = [  # the resamples of all genes are those of a label that all have
-        _described(*pair, own[:, None]) if known.all() else metrics(*pair, seed=seed, resamples=resamples)
-        for pair, own, known in zip(pairs, resampled.T, there.T, strict=True)
-    ]
-    if len(each) == 1:
-        return each[0]
+    if labels.shape[1:] == (1,):
+        return metrics(*by_label(labels, predictions)[0], seed=seed, resamples=resamples)
+    pairs = [_checked(*pair) for pair in by_label(labels, predictions)]
+    resampled = _bootstrap(pairs, ~np.isnan(labels), seed, resamples)
+    each = [_described(*pair, own[:, None]) for pair, own in zip(pairs, resampled.T, strict=True)]
     means, tied = ({name: fmean(found[name] for found in each) for name in keys} for keys in (METRICS, SHARES))
     interval = _interval([found["pearson"] for found in each], resampled, min(found["n"] for found in each))
     return {"n": len(labels), **means, "r2_ci95": interval, **tied, "labels": dict(zip(names, each, strict=True))}
@@ -303,8 +305,16 @@ def _bootstrap(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: 
     """
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, received {resamples}")
+    size = max(_MOST_VALUES // len(there), 1)
+    groups = [slice(first, first + size) for first in range(0, len(pairs), size)]
+    return np.concatenate([_resampled(pairs[g], there[:, g], seed, resamples) for g in groups], axis=1)
+
+
+def _resampled(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: int, resamples: int) -> np.ndarray:
+    """Return what `_bootstrap` does for a group of labels; each group draws the same resamples."""
     n = len(there)
     moments = [_moments(*pair) for pair in pairs]
+    known = [None if every.all() else np.flatnonzero(every) for every in there.T]
     rng = np.random.default_rng(seed)
     counts = np.empty((min(_CHUNK, resamples), n))
     means = np.empty((len(pairs), resamples, 5))
@@ -312,9 +322,9 @@ def _bootstrap(pairs: Sequence[tuple[Vector, Vector]], there: np.ndarray, seed: 
         rows = counts[: min(_CHUNK, resamples - start)]
         for row in rows:
             row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
-        for mean, own, known in zip(means, moments, there.T, strict=True):
-            mine = rows if known.all() else rows[:, known]
-            drawn = n if known.all() else np.maximum(mine.sum(axis=1, keepdims=True), 1)
+        for mean, own, genes in zip(means, moments, known, strict=True):
+            mine = rows if genes is None else rows.take(genes, axis=1)
+            drawn = n if genes is None else np.maximum(mine.sum(axis=1, keepdims=True), 1)
             mean[start : start + len(rows)] = mine @ own / drawn
     mx, my, mxx, myy, mxy = np.moveaxis(means, 2, 0)
     vx, vy = mxx - mx * mx, myy - my * my

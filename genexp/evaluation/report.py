@@ -91,9 +91,8 @@ def tied_predictions(result: Evaluated) -> list[str]:
     """Return a sentence for each way in which many different genes get the same prediction."""
     names, found = result.dataset.description.labels, defaultdict[str, list[str]](list)
     for split, values in result.predictions.items():
-        genes = result.dataset.splits[split]
-        rows = genes.distinct()
-        for name, (labels, predictions) in zip(names, by_label(genes.labels[rows], values[rows]), strict=True):
+        distinct = result.dataset.splits[split].distinct_labels()
+        for name, (labels, predictions) in zip(names, by_label(distinct, values), strict=True):
             if sentence := tied(predictions, labels):
                 of = f", label {name}" if len(names) > 1 else ""
                 found[sentence[0]].append(f"{sentence[1]:.1%} of the {split} genes{of}")

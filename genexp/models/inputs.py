@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from genexp.blocks import PROMOTER
-from genexp.dataset.description import DatasetDescription
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
@@ -75,16 +78,29 @@ def input_shapes(
 def encode(dataset: Dataset, config: ModelConfig, warn: Report, *, augmented: bool = False) -> Dataset:
     """Return the dataset with promoters as k-mer counts where the model reads k-mers.
 
-    `warn` is called with a sentence if chunks hold no k-mer, because of N. The training promoters stay as they are if
-    they are `augmented` in each epoch.
+    `warn` is called with a sentence if chunks hold no k-mer, because of N. The training promoters stay as they are, and
+    are not counted in it, if they are `augmented` in each epoch.
     """
-    promoter = dataset.description.promoter
-    splits = {name: encode_split(split, config, promoter) for name, split in dataset.splits.items()}
+    promoter, splits = dataset.description.promoter, dataset.splits
+    encoded = {name: encode_split(splits[name], config, promoter) for name in _encoded(splits, augmented=augmented)}
     if _counted(config, promoter, "".join(splits["train"].blocks)):
-        empty = sum(empty_chunks(split.blocks[PROMOTER]) for split in splits.values())
+        empty = sum(empty_chunks(split.blocks[PROMOTER]) for split in encoded.values())
         if empty:
             warn(f"{empty:,} chunks contain no k-mer without N; the model is fed zeros there")
-    return replace(dataset, splits={**splits, "train": dataset.splits["train"]} if augmented else splits)
+    return replace(dataset, splits={**splits, **encoded})
+
+
+def _encoded(splits: Iterable[str], *, augmented: bool) -> list[str]:
+    """Return which splits are encoded once: not the training genes that are `augmented`, and encoded in each epoch."""
+    return [name for name in splits if not (augmented and name == "train")]
+
+
+def with_encoded_size(source: Source, config: ModelConfig, shapes: InputShapes, *, augmented: bool = False) -> Source:
+    """Return the dataset with the memory that `encode` takes, so that reading it takes that into account."""
+    if shapes.promoter_kind != "kmers" or shapes.promoter is None or not isinstance(config, CountConfig):
+        return source
+    size = math.prod(shapes.promoter) * np.min_scalar_type(config.chunk - config.k + 1).itemsize  # `chunk_counts`
+    return replace(source, encoded=dict.fromkeys(_encoded(source.description.genes, augmented=augmented), size))
 
 
 def encode_split(split: Split, config: ModelConfig, promoter: str | None) -> Split:

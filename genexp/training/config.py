@@ -95,6 +95,13 @@ class HardwareConfig(Schema):
     devices: Count | None = Field(description="number of GPUs; null: all")
     tpu: str = Field(description="name or address of the TPU")
 
+    def idle(self, given: Collection[str]) -> dict[str, str]:
+        """Return those of the dotted keys given that have no effect, each with the kind of device that ignores it."""
+        # XLA compiles every step on a TPU, to a program that is deterministic.
+        of_kind = {"cpu": ("tpu",), "gpu": ("tpu",), "tpu": ("jit", "deterministic")}
+        keys = (f"hardware.{key}" for key in of_kind.get(self.name, ()))
+        return {key: f"hardware={self.name}" for key in keys if key in given}
+
 
 class ExperimentConfig(Schema):
     """A published result, shown beside the measured one: mean test r2 and its 95 % interval."""
@@ -146,6 +153,11 @@ class RunConfig(Schema):
     def run(self) -> RunConfig:
         """Return what ``config.yaml`` of the run holds, without the keys that a command adds."""
         return RunConfig.model_validate({name: getattr(self, name) for name in RunConfig.model_fields})
+
+    def idle(self, given: Collection[str]) -> dict[str, str]:
+        """Return those of the dotted keys given that have no effect, each with the setting that it does not go with."""
+        untested = {"baseline": "test=false"} if "baseline" in given and self.baseline and not self.test else {}
+        return {**self.model.idle(given), **self.training.idle(given), **self.hardware.idle(given), **untested}
 
     @model_validator(mode="after")
     def _possible_together(self) -> Self:

@@ -76,9 +76,11 @@ def train(config: RunConfig, dataset: Dataset, shapes: InputShapes, hardware: Ha
         seed = (config.seed + state.attempt * SEED_STEP) % 2**31
         genes = dataset.splits["train"]
         loss = loss_of(config.training.loss, genes.labels)
-        steps = steps_per_epoch(len(genes), config.training.batch_size, static=hardware.static_batches)
+        size = hardware.batch_size(config.training.batch_size, len(genes))
+        steps = steps_per_epoch(len(genes), size, static=hardware.static_batches)
         model = compiled_model(config, shapes, hardware, seed, loss, steps)
-        predictor = both_strands(model) if config.training.both_strands else model
+        with hardware.strategy.scope():  # so that validation runs on all devices too
+            predictor = both_strands(model) if config.training.both_strands else model
         say(f"{model.count_params():,} parameters in {len(model.layers)} layers, seed {seed}")
         if config.training.start_from and not state.epoch:
             origin, initial = take_weights(model, config, shapes.vectors, dataset.description.labels)
@@ -141,13 +143,12 @@ def fit(
     """
     predictor = predictor or model
     genes, valid, static = dataset.splits["train"], dataset.splits["valid"], hardware.static_batches
-    batches = TrainingBatches(
-        genes, training.batch_size, seed, shuffle=training.shuffle, static=static, augmentation=augmentation
-    )
-    valid_batches = inference_batches(valid, min(training.batch_size, len(valid)))
+    size = hardware.batch_size(training.batch_size, len(genes))
+    batches = TrainingBatches(genes, size, seed, shuffle=training.shuffle, static=static, augmentation=augmentation)
+    valid_batches = inference_batches(valid, hardware.inference_batch_size(training.batch_size, len(valid)))
     batches.epoch = max(state.epoch - 1, 0)  # whose batches the averages are measured on
     averages = Averages(model, batches.dataset, hardware.strategy)
-    first, distinct = state.epoch, valid.distinct()
+    first, distinct = state.epoch, valid.distinct_labels()
     if first and state.best_epoch == first:  # the crash may have come between state and checkpoint
         with averages.used():
             save_model(predictor, run, "best")
@@ -164,7 +165,7 @@ def fit(
             trained = train_epoch(model, training, batches.dataset, state.history, callbacks)
             with averages.used():
                 row, predictions = validated(predictor, training, valid, valid_batches, trained, state.epoch + 1)
-            nearly = nearly_constant_labels(valid.labels[distinct], predictions[distinct])
+            nearly = nearly_constant_labels(distinct, predictions)
             state.watch(all(collapsed_labels(valid.labels, predictions)), all(nearly))
             state.advance(row)
 

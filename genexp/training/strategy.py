@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,31 @@ class Hardware:
     static_batches: bool
     #: The argument ``jit_compile`` of ``compile``: True, False or "auto".
     jit: bool | str
+
+    @property
+    def replicas(self) -> int:
+        """The number of copies of the model, among which each batch is divided."""
+        return int(self.strategy.num_replicas_in_sync)
+
+    def batch_size(self, wanted: int, genes: int) -> int:
+        """Return the genes per update: `wanted`, or all `genes` of fewer, rounded down to a multiple of the replicas.
+
+        The gradient is the mean over the replicas, which is that over the genes if all replicas have the same number.
+        """
+        most = min(wanted, genes)
+        if most < self.replicas:
+            what = "a batch has fewer genes than there are devices"
+            hint = f"choose hardware=cpu, or hardware.devices={most} of GPUs"
+            if genes >= self.replicas:
+                hint = f"set training.batch_size={self.replicas} or a multiple, or {hint}"
+            where = f"training.batch_size={wanted}, {genes:,} training genes"
+            raise UserError(what, where=where, expected=f"at least {self.replicas}", received=most, hint=hint)
+        return most - most % self.replicas
+
+    def inference_batch_size(self, wanted: int, genes: int) -> int:
+        """Return the genes that are predicted at once: as `batch_size`, but rounded up, as batches are filled up."""
+        most = min(wanted, genes)
+        return most + -most % self.replicas
 
 
 #: A strategy and the names of its devices.
@@ -106,12 +132,16 @@ def _cpu(config: HardwareConfig) -> Devices:
     import tensorflow as tf
 
     if (config.devices or 1) > 1:
-        where, hint = f"hardware.devices={config.devices}", "leave hardware.devices out, or choose hardware=gpu"
-        raise UserError("hardware.devices counts GPUs, and this run uses the CPU", where=where, hint=hint)
+        raise _no_gpus(config, "the CPU")
     if tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
     _keep_freed_memory()
     return tf.distribute.get_strategy(), ("CPU:0",)
+
+
+def _no_gpus(config: HardwareConfig, used: str) -> UserError:
+    where, hint = f"hardware.devices={config.devices}", "leave hardware.devices out, or choose hardware=gpu"
+    return UserError(f"hardware.devices counts GPUs, and this run uses {used}", where=where, hint=hint)
 
 
 def _keep_freed_memory() -> None:
@@ -147,18 +177,28 @@ def _gpus(config: HardwareConfig) -> Devices:
     names = tuple(f"GPU:{n}" for n in range(wanted))
     if wanted == 1:
         return tf.distribute.OneDeviceStrategy("GPU:0"), names
-    return tf.distribute.MirroredStrategy([f"/{name}" for name in names]), names
+    return _mirrored(names), names
+
+
+@cache
+def _mirrored(devices: tuple[str, ...]) -> tf.distribute.Strategy:
+    """Return the one strategy of these devices in this process.
+
+    Each new one numbers the exchanges between devices from the same start, where TensorFlow still knows the shapes of
+    the previous model.
+    """
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy([f"/{name}" for name in devices])
 
 
 def _tpu(config: HardwareConfig) -> Devices:
     import tensorflow as tf
 
+    if config.devices is not None:
+        raise _no_gpus(config, "all cores of a TPU")
     try:
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=config.tpu)
-        if config.tpu != "local":
-            tf.config.experimental_connect_to_cluster(resolver)
-        tf.tpu.experimental.initialize_tpu_system(resolver)
-        strategy = tf.distribute.TPUStrategy(resolver)
+        strategy = _of_tpu(config.tpu)
     except Exception as error:  # noqa: BLE001 - which error a missing TPU raises differs between releases
         received = f"{type(error).__name__}: {(str(error).splitlines() or ['no message'])[0][:200]}"
         if "No OpKernel was registered" in received:
@@ -171,6 +211,18 @@ def _tpu(config: HardwareConfig) -> Devices:
             hint="on a TPU VM: pip install 'genexp[tpu]'; elsewhere choose hardware=auto",
         ) from None
     return strategy, tuple(f"TPU:{n}" for n in range(strategy.num_replicas_in_sync))
+
+
+@cache
+def _of_tpu(name: str) -> tf.distribute.Strategy:
+    """Return the one strategy of a TPU in this process: to initialise it again would clear its memory."""
+    import tensorflow as tf
+
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=name)
+    if name != "local":
+        tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)
 
 
 def use_cpu(*, verbose: bool = False) -> Hardware:

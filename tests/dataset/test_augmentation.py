@@ -1,5 +1,6 @@
 """Training genes that change from epoch to epoch: shifts, strands and label noise follow from seed and epoch."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -66,6 +67,28 @@ def test_noise_has_the_scale_of_each_label_and_missing_labels_stay_missing(split
     assert np.isnan(labels[3, 1])
     noise = np.stack([Augmentation(noise=0.5).draws(split.labels, 0, n)[0] for n in range(60)])
     np.testing.assert_allclose(noise.std(axis=(0, 1)), 0.5 * np.nanstd(split.labels, axis=0), rtol=0.1)
+
+
+def test_without_noise_no_labels_are_made_and_shifts_and_strands_are_the_same():
+    labels = np.random.default_rng(1).normal(size=(5000, 40)).astype(np.float32)
+    every = Augmentation(noise=0.5, shift=3, reverse=True).draws(labels, 1, 2)
+    tracemalloc.start()
+    drawn = Augmentation(shift=3, reverse=True).draws(labels, 1, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    for array, expected in zip(drawn, every[1:], strict=True):
+        np.testing.assert_array_equal(array, expected)
+    assert peak < labels.size * 8 / 2
+
+
+def test_the_draws_are_the_documented_ones(split):
+    random = np.random.default_rng((3, 4, 1))
+    noise = random.standard_normal(split.labels.shape) * 0.5 * np.nanstd(split.labels, axis=0)
+    shifts = random.integers(-2, 2, GENES, np.int32, endpoint=True)
+    expected = [noise.astype(np.float32), shifts, random.random(GENES) < 0.5]
+    found = Augmentation(noise=0.5, shift=2, reverse=True).draws(split.labels, 3, 4)
+    for array, drawn in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(array, drawn)
 
 
 def test_all_of_it_follows_from_seed_and_epoch(split):

@@ -71,6 +71,15 @@ def test_static_batches_have_one_size_and_pass_over_other_genes_each_epoch():
     assert batches.dataset.element_spec[1].shape == (5, 1)
 
 
+def test_static_batches_without_shuffling_go_on_with_the_genes_that_were_left():
+    batches = TrainingBatches(split(), 5, 0, shuffle=False, static=True)
+    seen = []
+    for epoch in range(23):
+        batches.epoch = epoch
+        seen += flat(labels_of(batches.dataset))
+    assert seen == list(range(23)) * 20
+
+
 def test_a_batch_is_never_larger_than_the_split():
     batches = TrainingBatches(split(3), 256, 0, shuffle=True, static=True)
     assert [len(b) for b in labels_of(batches.dataset)] == [3]

@@ -1,6 +1,7 @@
 import os
 import re
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -450,6 +451,23 @@ def test_promoters_stream_when_they_exceed_half_of_the_memory(tmp_path, monkeypa
     dataset = read(tmp_path)
     assert set(on_disk(dataset).values()) == {True}
     assert any("stream from disk" in note for note in dataset.warnings)
+
+
+def test_kmer_counts_are_part_of_the_memory(tmp_path, monkeypatch):
+    write_xpresso(tmp_path, change=nameless)
+    plain = look(tmp_path, "P")
+    counted = replace(plain, encoded={"valid": 1000, "test": 500})
+    promoters, counts = sum(SIZES.values()) * LENGTH, SIZES["valid"] * 1000 + SIZES["test"] * 500
+    monkeypatch.setattr(reading, "available", lambda: promoters * 2)
+    assert set(on_disk(load(plain, "P", (0, LENGTH))).values()) == {False}
+    dataset = load(counted, "P", (0, LENGTH))
+    assert set(on_disk(dataset).values()) == {True}
+    assert any("promoters and their k-mer counts exceed" in note for note in dataset.warnings)
+    monkeypatch.setattr(reading, "available", lambda: (promoters + counts) * 2)
+    assert set(on_disk(load(counted, "P", (0, LENGTH))).values()) == {False}
+    monkeypatch.setattr(memory, "available", lambda: promoters + counts)
+    with pytest.raises(UserError, match=r"or a smaller model\.k"):
+        load(replace(counted, config=plain.config.model_copy(update={"stream": False})), "P", (0, LENGTH))
 
 
 def test_genes_that_neither_fit_nor_stream_are_refused(tmp_path, monkeypatch):

@@ -133,6 +133,18 @@ def test_a_label_that_is_missing_for_some_genes_is_fitted_to_the_others():
     assert described.predictions["test"].shape == (30, 6)
 
 
+def test_the_announced_time_grows_with_the_fits_of_ridge():
+    dataset = made(labels=3)
+    labels = dataset.splits["train"].labels.copy()
+    seconds = []
+    for missing in ([], [1], [1, 2]):
+        labels[missing, missing] = np.nan
+        task = Task(changed(dataset, "train", labels=labels.copy()), "PHT", False, "")
+        seconds.append(task.expected_seconds)
+    once = (task.genes * task.columns**2 + 20 * task.columns**3) * baselines.RIDGE_S
+    assert np.diff(seconds) == pytest.approx([once, once])
+
+
 def test_t_stands_alone_beside_what_includes_it():
     found = tasks(made(), "0", shuffled=True)
     assert [(t.blocks, t.shuffled) for t in found] == [("PHT", False), ("T", False), ("PHT", True)]

@@ -314,7 +314,12 @@ def test_each_label_has_the_metrics_of_the_genes_that_have_it(number, drawn):
     if number == 1:
         assert found == each[0]
         return
-    assert found.pop("labels") == dict(zip(names, each, strict=True))
+    of_labels = found.pop("labels")
+    assert list(of_labels) == names
+    for own, alone, some in zip(of_labels.values(), each, missing.T, strict=True):
+        assert list(own) == list(alone)
+        differ = {key for key in own if own[key] != alone[key]}
+        assert differ <= ({"r2_ci95"} if some.any() else set())
     assert list(found) == list(each[0])
     assert found["n"] == 60
     for name in METRICS:
@@ -337,6 +342,38 @@ def test_the_interval_of_the_mean_is_that_of_resampled_genes():
     found = label_metrics(y, p, "abc", seed=5, resamples=200)
     z, half = np.arctanh(found["r2"] ** 0.5), scipy.stats.t(len(y) - 20 - 2).ppf(0.975) * np.std(roots)
     assert found["r2_ci95"] == pytest.approx(np.tanh([z - half, z + half]) ** 2)
+
+
+def test_the_interval_of_a_label_with_missing_values_is_from_the_resamples_of_all_genes(monkeypatch):
+    """Against a plain loop; the genes are resampled once for all labels."""
+    y, p = several(400)
+    y[:80, 1] = np.nan
+    rng, z = np.random.default_rng(5), []
+    for _ in range(200):
+        rows = rng.integers(len(y), size=len(y))
+        known = rows[~np.isnan(y[rows, 1])]
+        z.append(np.arctanh(np.corrcoef(y[known, 1], p[known, 1])[0, 1]))
+    calls, draw = [], np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: calls.append(seed) or draw(seed))
+    found = label_metrics(y, p, "abc", seed=5, resamples=200)["labels"]["b"]
+    z_all, half = np.arctanh(found["pearson"]), scipy.stats.t(320 - 2).ppf(0.975) * np.std(z)
+    assert found["r2_ci95"] == pytest.approx(np.tanh([z_all - half, z_all + half]) ** 2)
+    assert calls == [5]
+
+
+def test_many_labels_are_resampled_in_groups_with_the_same_result(monkeypatch):
+    y, p = several(3000, labels=40)
+    y[::7, ::3] = np.nan
+    names = [str(n) for n in range(40)]
+    peaks, found = [], []
+    for most in (y.size, 2 * len(y)):
+        monkeypatch.setattr("genexp.evaluation.metrics._MOST_VALUES", most)
+        tracemalloc.start()
+        found.append(label_metrics(y, p, names, resamples=20))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert found[0] == found[1]
+    assert peaks[0] - peaks[1] > 38 / 40 * y.size * 40
 
 
 def test_a_label_of_few_genes_leaves_the_interval_open():

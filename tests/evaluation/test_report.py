@@ -9,7 +9,7 @@ from rich.console import Console
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.evaluation.metrics import label_metrics
-from genexp.evaluation.report import Evaluated, results_table, write_report
+from genexp.evaluation.report import Evaluated, results_table, tied_predictions, write_report
 from genexp.evaluation.tables import prediction_columns
 
 
@@ -67,6 +67,22 @@ def test_predictions_of_several_labels_have_their_names(tmp_path):
     assert first.split(",")[3] == ""
     assert first.count(",") == second.count(",") == 5
     assert second.split(",")[3] == str(float(result.dataset.splits["valid"].labels[1, 1]))
+
+
+def test_equal_inputs_count_once_for_each_label():
+    """As in a long table with a row for each sequence and medium, with a label each."""
+    labels, x = np.full((40, 2), np.nan, np.float32), np.repeat(np.arange(20, dtype=np.float32), 2)[:, None]
+    labels[::2, 0] = labels[1::2, 1] = np.arange(20)
+    split = Split(np.arange(40).astype(str), labels, {"T": x})
+    np.testing.assert_array_equal(split.distinct_labels(), labels)
+    twice = Split(np.arange(80).astype(str), np.tile(labels, (2, 1)), {"T": np.tile(x, (2, 1))})
+    np.testing.assert_array_equal(twice.distinct_labels()[:40], labels)
+    assert np.isnan(twice.distinct_labels()[40:]).all()
+    described = DatasetDescription(source="", layout="", genes={}, labels=("a", "b"))
+    predictions = np.stack([np.minimum(x[:, 0], 9), x[:, 0]], axis=1)
+    result = Evaluated(Dataset(described, {"test": split}), {"test": predictions}, {})
+    (sentence,) = tied_predictions(result)
+    assert "55.0% of the test genes, label a;" in sentence
 
 
 def test_columns():

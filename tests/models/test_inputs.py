@@ -9,7 +9,11 @@ import pytest
 from small_models import model_config
 
 from genexp.blocks import BLOCKS, Block
-from genexp.dataset.description import DatasetDescription
+from genexp.config.conf import CONF_DIR
+from genexp.config.conf import load as load_conf
+from genexp.config.validation import validate
+from genexp.dataset.config import DemoConfig
+from genexp.dataset.description import DatasetDescription, Source
 from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.features.kmers import chunk_counts
@@ -78,6 +82,35 @@ def test_promoters_become_counts_where_the_model_reads_kmers(tmp_path: Path) -> 
     assert (shapes.promoter, shapes.promoter_kind) == ((2, 64), "kmers")
     assert vectors is not None
     np.testing.assert_array_equal(shapes.vectors, vectors.vectors)
+
+
+def test_training_promoters_that_change_in_each_epoch_are_not_counted_beforehand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, dataset, said, counted = model_config("biolstm"), dataset_of(), [], []
+    monkeypatch.setattr(
+        inputs, "chunk_counts", lambda tokens, *of: counted.append(len(tokens)) or chunk_counts(tokens, *of)
+    )
+    encoded = inputs.encode(dataset, config, said.append, augmented=True)
+    assert counted == [1]
+    assert list(encoded.splits) == list(dataset.splits)
+    assert encoded.splits["train"] is dataset.splits["train"]
+    assert said == ["1 chunks contain no k-mer without N; the model is fed zeros there"]
+
+
+@pytest.mark.parametrize(("k", "chunk"), [(3, 50), (2, 10), (3, 300)])
+def test_the_memory_of_the_counts_is_known_before_they_are_read(k: int, chunk: int) -> None:
+    config = model_config("biolstm", k=k, chunk=chunk)
+    described = describe("bases", promoter_length=600, genes={"train": 7, "valid": 2, "test": 1})
+    source = Source(described, validate(load_conf(CONF_DIR / "dataset" / "demo.yaml"), DemoConfig, "dataset"))
+    shapes = inputs.input_shapes(config, described, "P", (0, 600))
+    size = chunk_counts(np.zeros((1, 600), np.uint8), k, chunk).nbytes
+    found = inputs.with_encoded_size(source, config, shapes)
+    assert found.encoded == {"train": size, "valid": size, "test": size}
+    augmented = inputs.with_encoded_size(source, config, shapes, augmented=True)
+    assert augmented.encoded == {"valid": size, "test": size}
+    bases = inputs.input_shapes(model_config("xpresso"), described, "P", (0, 600))
+    assert inputs.with_encoded_size(source, model_config("xpresso"), bases).encoded == {}
 
 
 def test_other_models_are_fed_the_bases() -> None:

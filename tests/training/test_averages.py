@@ -17,6 +17,7 @@ from genexp.models import InputShapes, load_model
 from genexp.run import RunDirectory
 from genexp.training import loop
 from genexp.training.averages import Averages
+from genexp.training.losses import loss_of
 from genexp.training.optimizers import build_optimizer
 from genexp.training.state import Progress
 from genexp.training.strategy import Hardware
@@ -78,6 +79,21 @@ def test_the_weights_are_back_after_the_averages_were_used(dataset, tmp_path):
         assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_label_that_only_repeated_inputs_have_is_validated(tmp_path):
+    random = np.random.default_rng(0)
+    x = np.repeat(random.normal(size=(24, 5)), 2, axis=0).astype(np.float32)
+    labels = np.full((48, 2), np.nan, np.float32)
+    labels[::2, 0], labels[1::2, 1] = x[::2, 0], x[1::2, 1]
+    split = Split(np.arange(48).astype(str), labels, {"T": x})
+    described = DatasetDescription(source="", layout="", genes={}, widths={"T": 5}, labels=("a", "b"))
+    dataset, config = Dataset(described, {"train": split, "valid": split}), compose(*WORDS, "training.epochs=1")
+    shapes = InputShapes(None, {"T": 5}, None, labels=2)
+    model, state = loop.compiled_model(config, shapes, HARDWARE, 1, loss_of("mse", labels), 3), Progress()
+    loop.fit(model, config.training, dataset, HARDWARE, RunDirectory(tmp_path), state, 1, lambda row: None)
+    assert state.epoch == 1
+    assert not state.nearly_flat
 
 
 def promoter_set():

@@ -106,6 +106,29 @@ def test_a_window_needs_a_promoter():
         RunConfig.model_validate(changed(content, "data.name", "PT"))
 
 
+@pytest.mark.parametrize(
+    ("words", "idle"),
+    [
+        (
+            ["hardware=tpu", "hardware.jit=true", "hardware.deterministic=true"],
+            ["hardware.jit", "hardware.deterministic"],
+        ),
+        (["hardware=tpu", "hardware.tpu=mine"], []),
+        (["hardware=cpu", "hardware.jit=true", "hardware.tpu=mine"], ["hardware.tpu"]),
+        (["baseline=true", "test=false"], ["baseline"]),
+        (["baseline=true"], []),
+        (["baseline=false", "test=false"], []),
+        (
+            ["training.warmup=0.2", "model=biolstm", "model.embedding.kind=random", "model.embedding.epochs=3"],
+            ["model.embedding.epochs", "training.warmup"],
+        ),
+    ],
+)
+def test_keys_without_effect_are_named(words, idle):
+    given = [word.partition("=")[0] for word in words]
+    assert list(compose(*words).idle(given)) == idle
+
+
 def test_the_json_schema_lists_every_model():
     schema = RunConfig.model_json_schema()
     (group,) = (

@@ -63,6 +63,12 @@ def test_a_missing_tpu_is_reported():
     assert "genexp[tpu]" in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "number"), [("cpu", 2), ("tpu", 1), ("tpu", 4)])
+def test_a_number_of_gpus_elsewhere_is_refused(name, number):
+    with pytest.raises(UserError, match=r"hardware\.devices counts GPUs"):
+        set_up_hardware(hardware(name).model_copy(update={"devices": number}))
+
+
 def test_devices_that_are_in_use_already_are_a_user_error(monkeypatch):
     import tensorflow as tf
 
