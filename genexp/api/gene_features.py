@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from genexp.api.ensembles import Ensemble
     from genexp.api.runs import Run
+    from genexp.prepare.tables import Table
 
 #: In place of a table: every gene has the mean of the training genes.
 MEAN = "mean"
@@ -109,9 +111,8 @@ def read_table(path: str, key: str) -> pd.DataFrame:
     """Return a table with its first column, the ids, as index; every cell as text. Sequences may lack ids."""
     from genexp.prepare.opening import existing
     from genexp.prepare.sequence_columns import HEADINGS, plain
-    from genexp.prepare.tables import look_at
 
-    source = look_at(existing(path, key), key)
+    source = named_rows(existing(path, key), key)
     table = source.read(source.columns, source.columns).fillna("")
     if plain(source.columns[0]) in HEADINGS["sequence"]:
         table.index = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
@@ -124,6 +125,26 @@ def read_table(path: str, key: str) -> pd.DataFrame:
         received = f"{twice[0]} twice" if len(twice) else f"none in row {empty[0] + 1}" if len(empty) else "no rows"
         raise UserError("ids of a table must be there, each once", where=f"{key}={path}", received=received)
     return table
+
+
+def named_rows(path: Path, key: str) -> Table:
+    """Look at a table with ids in its first column, or in the next one behind numbers of its rows."""
+    from genexp.prepare.formats import is_id
+    from genexp.prepare.row_numbers import without_row_numbers
+    from genexp.prepare.sequence_columns import HEADINGS, plain
+    from genexp.prepare.tables import look_at
+
+    def names_rows(heading: str) -> bool:
+        return plain(heading) not in ("", "unnamed0") and (is_id(heading) or plain(heading) in HEADINGS["id"])
+
+    table = look_at(path, key)
+    if names_rows(table.columns[0]):
+        return table
+    known = len(table.remarks)
+    found = without_row_numbers(table, names_rows)
+    for remark in found.remarks[known:]:
+        console.say(f"{path.name}: {remark}")
+    return found
 
 
 def known_ranges(run: Run | Ensemble) -> dict[str, Ranges]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp import console
+from genexp.api.gene_features import named_rows
 from genexp.api.prediction import common_window, members_of
 from genexp.dataset.genes import NUMBERED
 from genexp.errors import UserError
@@ -125,9 +126,8 @@ def from_fasta(path: Path) -> Records:
 def from_table(path: Path) -> Records:
     """Return the sequences of a table: ids in the first column, and a column ``sequence``."""
     from genexp.prepare.sequence_columns import HEADINGS, plain
-    from genexp.prepare.tables import look_at
 
-    source = look_at(path, "table")
+    source = named_rows(path, "table")
     sequence = next((name for name in source.columns if plain(name) in HEADINGS["sequence"]), None)
     if sequence is None:
         raise UserError("this table has no column sequence", where=path, received=", ".join(source.columns))

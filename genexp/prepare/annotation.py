@@ -20,6 +20,9 @@ _IGNORED = frozenset(
     | {"biological_region", "scaffold", "contig", "supercontig", "protein", "cDNA_match", "match"}
 )
 
+#: A last attribute without quotes, such as ``level 2``; that of an id may be cut short.
+_UNQUOTED = r";\s*(?!gene_id|transcript_id|protein_id)[\w.-]+ +[^\s;\"]+$"
+
 
 def read_annotation(path: Path, *, skip_chromosomes: Collection[str] = (), id_key: str | None = None) -> Annotation:
     """Read a GTF or GFF3 file, plain or gzip; the first row with attributes decides which of the two it is.
@@ -109,7 +112,8 @@ def _is_cut(columns: list[str]) -> bool:
     """Tell whether the last row of a file ends within its attributes, or before them."""
     attributes = columns[8].strip() if len(columns) > 8 else ""
     open_quote = attributes.count('"') % 2 == 1
-    return len(columns) in range(2, 9) or open_quote or ('"' in attributes and not attributes.endswith((";", '"')))
+    whole = attributes.endswith((";", '"')) or re.search(_UNQUOTED, attributes)
+    return len(columns) in range(2, 9) or open_quote or ('"' in attributes and not whole)
 
 
 def _drop_repeated(transcript: Transcript) -> int:

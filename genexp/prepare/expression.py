@@ -19,7 +19,7 @@ from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.samples import Layout, find_samples
 from genexp.prepare.scale import check_scale, warn_of_scale
-from genexp.prepare.tables import Table, look_at
+from genexp.prepare.tables import Table, look_at, shown
 
 #: Returns the gene of each transcript of an annotation.
 GeneOf = Callable[[], Mapping[str, str]]
@@ -36,6 +36,8 @@ def read_expression(config: Config, ledger: Ledger, gene_of: GeneOf | None = Non
     frame = table.read([layout.gene, *layout.names], [layout.gene, *layout.names, *layout.samples])
     frame = _without_summaries(frame.set_axis(["\0", *frame.columns[1:]], axis=1), ledger, table)
     values = table.numbers(frame, layout.samples, hint="correct the value, or name columns with 'samples=[NAME,...]'")
+    if layout.format.empty_is_zero and config.expression_scale == "raw":
+        _fill_empty(table, layout.samples, frame, values)
     frame = frame[["\0", *layout.names]]
     check_scale(config, values, table, layout.samples, frame["\0"])
     warn_of_scale(config.expression_scale, values, [*layout.samples, table.path.name], ledger)
@@ -47,17 +49,28 @@ def read_expression(config: Config, ledger: Ledger, gene_of: GeneOf | None = Non
         groups = [[place[name] for name in group] for group in layout.labels.values()]
         labels = [middle(values if len(rows) == len(place) else values[:, rows], axis=1) for rows in groups]
     found = np.stack(labels, axis=1)
+    gaps = np.stack([np.isnan(values[:, rows]).any(axis=1) for rows in groups], axis=1) & ~np.isnan(found)
     there = ~np.isnan(found).all(axis=1)
     others = {name: np.array([" ".join(text.split()) for text in frame[name]]) for name in layout.names}
     names = GeneNames(frame["\0"].to_numpy(str), others).take(there)
     used = _used(layout, config.statistic)
     unit = recipe.unit_text(layout.unit, config.expression_scale, config.pseudocount)
     ledger.rule("expression", f"{used}; {unit}")
-    how = "; ".join([layout.format.name, f"genes in column {layout.gene or 1}", *table.remarks])
+    how = "; ".join([layout.format.name, f"genes in column {shown(layout.gene)}", *table.remarks])
     ledger.rule("format of expression", how, report=ledger.note, prefix="expression: ")
     without = f"; {int((~there).sum()):,} rows without a value" if not there.all() else ""
+    if some := int(gaps.any(axis=1).sum()):
+        without += f"; {some:,} genes lack a value in some samples: {config.statistic} of the others"
     genes = RawGenes(names, found[there], label_names=tuple(layout.labels), unit=layout.unit)
     return genes, table, used + without
+
+
+def _fill_empty(table: Table, samples: list[str], frame: pd.DataFrame, values: np.ndarray) -> None:
+    """Set the (n, samples) values of empty cells to 0, in place; `frame` has the rows of the table that are read."""
+    empty = (table.read(samples, samples).loc[frame.index] == "").to_numpy()
+    values[empty] = 0
+    if empty.any():
+        table.remarks.append(f"{int(empty.sum()):,} empty cells, which are below its cutoff, are 0")
 
 
 def _used(layout: Layout, statistic: str) -> str:

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _ASCII = bytes(range(128)) + b"?" * 128
+#: The chromosome in a header of NCBI, and in one of SGD: ``[chromosome=IV]``; parts of one are not it.
+_CHROMOSOME = (
+    r"\bchromosome:? ?([0-9]{1,2}|[XYZW]|[IVX]+)\b(?:,|$)"
+    r"|^(?!.*(?:unlocali[sz]ed|unplaced|scaffold|contig)).*\[chromosome=([0-9]{1,2}|[XYZW]|[IVX]+)\]"
+)
+#: The accession in a name with the database: ``ref|NC_001133|``.
+_ACCESSION = r"\b(?:ref|gb|emb|dbj)\|([^|]+)"
 #: Bases that are checked at a time.
 _BLOCK = 1 << 24
 
@@ -105,10 +112,11 @@ def _check_bases(name: str, bases: str, path: Path) -> None:
 
 def chromosome_aliases(name: str, header: str) -> list[str]:
     """Return names for a chromosome that files may share: 1 for ``chr1`` and ``NC_000001.11``, MT for M and Mito."""
-    found = re.search(r"\bchromosome:? ?([0-9]{1,2}|[XYZW]|[IVX]+)\b(?:,|$)", header)
+    own = list(dict.fromkeys([plain_name(name), *map(plain_name, re.findall(_ACCESSION, name))]))
+    found = re.search(_CHROMOSOME, header)
     if found:
-        return [plain_name(name), plain_name(found[1])]
-    return [plain_name(name), *(["MT"] if re.search(r"\bmitochondrion\b", header) else [])]
+        return [*own, plain_name(found[1] or found[2])]
+    return [*own, *(["MT"] if re.search(r"\bmitochondrion\b", header) else [])]
 
 
 def plain_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,22 +46,46 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
 
 def masked(genes: RawGenes, path: Path, ledger: Ledger) -> RawGenes:
     """Leave out the genes that a file names: by id, by another name, or by the id without its version."""
-    with open_text(path) as file:
-        named = {re.split(r"[\s,;]", line.strip())[0].strip("\"'") for line in file if not line.startswith("#")} - {""}
+    named, which = _names_in(path, genes)
     ids = genes.names.ids.tolist()
     hit = np.isin(ids, list(named))
-    for others in genes.names.others.values():
+    main = genes.names.main()
+    for others in main.values():
         hit |= np.isin(others, list(named))
-    exact = set(ids).union(*(others.tolist() for others in genes.names.others.values()))
+    exact = set(ids).union(*(others.tolist() for others in main.values()))
     plain = {without_version(name) for name in named - exact}
     hit |= np.array([without_version(gene) in plain for gene in ids])
     if hit.all():
         received, hint = f"the names of all {len(hit):,} genes", "list the genes to leave out, not those to keep"
         raise UserError("the mask leaves no genes", where=f"mask={path}", received=received, hint=hint)
-    ledger.count("not masked", int((~hit).sum()), f"{len(named):,} names in {path.name}")
+    ledger.count("not masked", int((~hit).sum()), f"{len(named):,} names in {which}{path.name}")
     if not hit.any():
         ledger.warn(f"none of the {len(named):,} names in {path} is a gene of this dataset; nothing was masked")
     return genes.take(~hit)
+
+
+def _names_in(path: Path, genes: RawGenes) -> tuple[set[str], str]:
+    """Return the names in a file, and their column if it is another than the first.
+
+    They are in the first column, unless that counts the rows or none of its names is one of the genes'.
+    """
+    with open_text(path) as file:
+        lines = [line.strip(" \r\n") for line in file if line.strip() and not line.startswith("#")]
+    split = [re.split(r"[,;\t]" if re.search(r"[,;\t]", line) else " +", line) for line in lines]
+    rows = [[cell.strip().split(" ")[0].strip("\"'") for cell in cells] for cells in split]
+    columns = [[row[n] for row in rows if n < len(row)] for n in range(max(map(len, rows), default=0))]
+    known = genes.names.known()
+    hits = [len(known.intersection(column)) for column in columns]
+    if len(hits) > 1 and (not hits[0] or _counts(columns[0])):
+        hits[0] = 0
+    best = int(np.argmax(hits)) if any(hits[1:]) and not hits[0] else 0
+    return set(columns[best] if columns else ()) - {""}, f"column {best + 1} of " if best else ""
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether cells are 0, 1, 2, ... or 1, 2, 3, ..., below a heading that is no number."""
+    numbers = cells[0 if cells[0].isdecimal() else 1 :]
+    return bool(numbers) and any(numbers == [str(n + start) for n in range(len(numbers))] for start in (0, 1))
 
 
 def _with_targets(genes: RawGenes, block: str, config: Config, ledger: Ledger) -> RawGenes:

@@ -15,18 +15,27 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.errors import UserError
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
+from genexp.prepare.records import SYNONYMS
 from genexp.prepare.table_lines import is_heading
 
 if TYPE_CHECKING:
     from genexp.prepare.records import Transcript
     from genexp.prepare.targets import Targets
 
-#: The version of an id as Ensembl, RefSeq and others count it; other dots number the genes of a clone.
+#: The version of an id as Ensembl, RefSeq and others count it; other dots number the genes of a clone: AC012345.1.
 _VERSION = re.compile(r"(?<=\d{5})\.[1-9]\d*(?=$|_PAR_Y$)")
+#: A clone or contig by its accession in GenBank.
+_CLONE = re.compile(r"([DLMUXYZ]\d{5}|[A-Z]{2}\d{6}|[A-Z]{4}\d{8,9})\.")
 _MONTHS = "jan|feb|mar|m\u00e4r|mrz|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez"
+#: Months of other languages: French; Spanish, Italian and Portuguese.
+_MORE_MONTHS = (
+    "janv|f\u00e9vr|mars|avr|avril|juin|juil|juillet|ao\u00fbt|aout|d\u00e9c"
+    "|ene|gen|fev|abr|mag|giu|lug|ago|set|ott|out|dic"
+)
 #: What spreadsheets make of names such as MARCH1, SEPT2, DEC1 and 2310009E13Rik. Worms have a gene sep-1.
 _SPOILED = re.compile(
-    rf"\d{{1,2}}[-./ ]{{1,2}}(?i:{_MONTHS})\.?([-./ ]{{1,2}}\d{{2,4}})?|({_MONTHS.title()})[-./ ]\d{{2,4}}"
+    rf"\d{{1,2}}[-./ ]{{1,2}}(?i:{_MONTHS}|{_MORE_MONTHS})\.?([-./ ]{{1,2}}\d{{2,4}})?"
+    rf"|({_MONTHS.title()})[-./ ]\d{{2,4}}"
     r"|\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?|\d{1,2}/\d{1,2}/\d{2,4}|\d(\.\d+)?[eE]\+\d{2}"
 )
 #: How an id is written together with something else; the group is the id.
@@ -61,6 +70,10 @@ class GeneNames:
         others = {str(name) for names in self.others.values() for name in names if name}
         return ids | {without_version(name) for name in ids} | others
 
+    def main(self) -> dict[str, np.ndarray]:
+        """Return the other names by kind, but for synonyms, which may be the names of other genes."""
+        return {kind: names for kind, names in self.others.items() if kind not in SYNONYMS}
+
     def take(self, rows: np.ndarray) -> GeneNames:
         """Return the genes selected by an index or boolean array."""
         return GeneNames(self.ids[rows], {kind: names[rows] for kind, names in self.others.items()})
@@ -68,7 +81,8 @@ class GeneNames:
     def is_gene(self, heading: object) -> bool:
         """Return whether a heading is the name of a gene, so that the header is missing."""
         name = str(heading)
-        return not is_heading(name) and not {name, without_version(name)}.isdisjoint(self.known())
+        known = GeneNames(self.ids, self.main()).known()
+        return not is_heading(name) and not {name, without_version(name)}.isdisjoint(known)
 
 
 def _unknown() -> np.ndarray:
@@ -157,8 +171,11 @@ class Join:
 
 
 def without_version(name: str) -> str:
-    """Return an id without its version: ``ENSG00000141510.18`` becomes ``ENSG00000141510``."""
-    return _VERSION.sub("", name)
+    """Return an id without its version: ``ENSG00000141510.18`` becomes ``ENSG00000141510``.
+
+    The number of a gene on a clone (``AC012345.1``) is no version, and stays.
+    """
+    return name if _CLONE.match(name) else _VERSION.sub("", name)
 
 
 def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
@@ -170,7 +187,8 @@ def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
     """
     plain = [without_version(gene) for gene in genes.ids]
     found = [_match("id", genes.ids, names), _match("id without version", plain, list(map(without_version, names)))]
-    found += [_match(kind, others, names) for kind, others in genes.others.items()]
+    others = genes.main() | dict(genes.others)  # synonyms last
+    found += [_match(kind, of_kind, names) for kind, of_kind in others.items()]
     best = max(found, key=_number)
     if _number(best) < min(len(names), len(genes.ids)):
         other = max(_otherwise(genes, names), key=_number)
@@ -186,6 +204,26 @@ def join(genes: GeneNames, names: Sequence[str], where: str) -> Join:
         received=few(names, 3) + kind,
         hint="use files of one organism and one naming, or translate the names of one of them",
     )
+
+
+def join_best(genes: GeneNames, rows: GeneNames, where: str) -> tuple[Join, str]:
+    """Find each gene among the rows of a table: by their ids, or by another of their names where that finds more.
+
+    The kind of name is returned, too, "" for ids. A UserError is raised if nothing joins.
+    """
+    found: dict[str, Join] = {}
+    errors: list[UserError] = []
+    for kind, names in {"": rows.ids, **rows.others}.items():
+        try:
+            found[kind] = join(genes, names.tolist(), where)
+        except UserError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    best = max(found, key=lambda kind: _number(found[kind]))
+    by_id = _number(found[""]) if "" in found else 0
+    best = best if _number(found[best]) > FEWER * by_id else ""
+    return found[best], best
 
 
 def check_rows_are_genes(genes: GeneNames, names: Sequence[str], headings: Sequence[str], where: str) -> None:

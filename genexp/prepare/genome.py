@@ -44,7 +44,8 @@ class Cut:
     `promoters` (n, length) uint8 tokens along each gene's strand, N beyond the ends of a linear chromosome; `counts`
     (n, regions, 5) int64, how often each token is in each region; `problems` why a gene, by its row, does not fit the
     genome; `outside` and `wrapped` count the promoters that reach past an end, and past an origin; `renamed` has the
-    FASTA file's name of chromosomes that it calls otherwise, `there` all its names.
+    FASTA file's name of chromosomes that it calls otherwise, `there` all its names. Of the promoters' bases that lie
+    `inside` a chromosome, `unknown` are N.
     """
 
     promoters: np.ndarray
@@ -54,6 +55,8 @@ class Cut:
     wrapped: int
     renamed: dict[str, str]
     there: list[str]
+    unknown: int
+    inside: int
 
 
 def cut_genome(
@@ -73,6 +76,7 @@ def cut_genome(
     there: list[str] = []
     problems: dict[int, Reason] = {}
     beyond = {False: 0, True: 0}
+    unknown = inside = 0
     for chromosome in read_fasta(fasta):
         there.append(chromosome.name)
         name = _name_of(chromosome, by_alias, in_fasta)
@@ -85,6 +89,9 @@ def cut_genome(
             circular = bool(transcript.circular)
             beyond[circular] += start < 0 or end > len(chromosome.bases)
             tokens = cut(bases, start, end, circular=circular)
+            padding = 0 if circular else max(0, -start) + max(0, end - len(bases))
+            inside += length - padding
+            unknown += int((tokens == N_TOKEN).sum()) - padding
             promoters[row] = tokens if transcript.strand == "+" else reverse_complement(tokens)
             for region, found in enumerate(pieces[row] if pieces else ()):
                 for part in (cut(bases, *piece, circular=circular) for piece in found):
@@ -95,7 +102,7 @@ def cut_genome(
     problems |= dict.fromkeys(missing, Reason.MISSING)
     progress(number, number)
     renamed = {ours: theirs for ours, theirs in in_fasta.items() if ours != theirs}
-    return Cut(promoters, counts, problems, beyond[False], beyond[True], renamed, there)
+    return Cut(promoters, counts, problems, beyond[False], beyond[True], renamed, there, unknown, inside)
 
 
 def _misfit(transcript: Transcript, tss: int, window: int, length: int) -> Reason | None:

@@ -13,11 +13,13 @@ from genexp.blocks import HALFLIFE_FEATURES
 from genexp.config.words import spelled
 from genexp.errors import UserError, nearest
 from genexp.prepare.config import Config
-from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join, without_version
+from genexp.prepare.formats import is_id
+from genexp.prepare.genes import GeneNames, RawGenes, check_unique, join_best, without_version
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
-from genexp.prepare.tables import Table, look_at, text_columns
+from genexp.prepare.row_numbers import odd_numbers, without_row_numbers
+from genexp.prepare.tables import Table, headings, look_at, text_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,15 +41,21 @@ _LOWEST_LENGTH = -2
 
 def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     """Return the genes that a table of features has, with its values; a UserError is raised if it cannot be read."""
-    table = look_at(Path(str(config.halflife)), "halflife")
-    gene, names, remark = _columns(table, config, genes.names)
-    rows = table.read([gene])
-    ids = rows[gene].fillna("").astype(str).str.strip()
-    if config.genes.strip_versions:
-        ids = ids.map(without_version)
-    check_unique(ids.tolist(), table.where, table.first_line)
+    given = config.halflife_columns
+    named = [given.gene, *given.features] if given else []
+    table = without_row_numbers(look_at(Path(str(config.halflife)), "halflife"), _is_gene, named)
+    gene, others, names, remark = _columns(table, config, genes.names)
+    rows = table.read([gene, *others], [gene, *others, *names])
+    if nameless := int((rows[gene] == "").sum()):
+        table.remarks.append(f"{nameless:,} rows without the name of a gene are left out")
+        rows = rows[rows[gene] != ""]
+    ids = rows[gene].map(without_version) if config.genes.strip_versions else rows[gene]
+    check_unique(ids.tolist(), table.where, line=lambda n: table.line_of(rows.index[n]))
     values = table.numbers(rows, names)
-    found = join(genes.names, ids.tolist(), table.where)
+    in_table = GeneNames(ids.to_numpy(str), {name: rows[name].to_numpy(str) for name in others})
+    found, column = join_best(genes.names, in_table, table.where)
+    if column:
+        table.remarks.append(f"genes are joined by column {column}, which has more of their names")
     absent, whole = ~found.found, ~np.isnan(values).any(axis=1)
     there = found.found & whole[found.rows]
     empty = int((found.found & ~there).sum())
@@ -57,7 +65,8 @@ def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
         hint = f"name those that are full: {spelled('halflife_columns', columns)}"
         raise UserError(what, where=table.where, expected="numbers", received="empty cells", hint=hint)
     logged, sentence = _logged(names, values)
-    ledger.rule("features", sentence + remark, report=ledger.note, prefix="features of block H: ")
+    sentence = "; ".join([sentence + remark, *table.remarks])
+    ledger.rule("features", sentence, report=ledger.note, prefix="features of block H: ")
     genes = genes.take(there)
     lost = [(int(absent.sum()), "genes absent"), (empty, "with empty cells")]
     dropped = "".join(f"; {number:,} {which}: dropped" for number, which in lost if number)
@@ -66,39 +75,49 @@ def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     return replace(genes, halflife=chosen, halflife_names=tuple(names), halflife_logged=logged)
 
 
-def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[str], str]:
-    """Return the gene column, the features, and a remark on columns that are none, or ask for them."""
+def _is_gene(heading: str) -> bool:
+    return is_id(heading) or (heading != "" and _plain(heading) in GENE_HEADINGS)
+
+
+def _columns(table: Table, config: Config, genes: GeneNames) -> tuple[str, list[str], list[str], str]:
+    """Return the gene column, others with its names, the features, and a remark on what is none; or ask for them."""
     given = config.halflife_columns
     if given:
         for name in (given.gene, *given.features):
             if name not in table.columns:
                 hint = nearest(name, table.columns) or None
-                where, received = f"halflife_columns, {table.where}", f"columns {few(table.columns)}"
+                where, received = f"halflife_columns, {table.where}", f"columns {headings(table.columns)}"
                 raise UserError(f"there is no column {name}", where=where, received=received, hint=hint)
-        return given.gene, given.features, ""
+        return given.gene, [], given.features, ""
     _, head = next(table.chunks())
     texts, plain = text_columns(head), {_plain(name): name for name in table.columns}
     gene = next((plain[heading] for heading in GENE_HEADINGS if heading in plain), None)
     about = [name for name in table.columns if name != gene and _plain(name) in _ABOUT_GENES]
     features = [name for name in table.columns if name not in (gene, *about)]
-    unknown = [name for name in features if name in texts]
+    odd = odd_numbers(table, _is_gene)
+    unknown = [name for name in features if name in texts or name in odd]
     if gene is None or unknown or not features:
-        raise _ask(table, head, gene, genes, [name for name in features if name not in texts])
-    return gene, features, f"; not features: {', '.join(about)}" if about else ""
+        raise _ask(table, head, gene, genes, [name for name in features if name not in unknown], odd)
+    others = [name for name in about if _is_gene(name)]
+    return gene, others, features, f"; not features: {', '.join(about)}" if about else ""
 
 
-def _ask(table: Table, head: pd.DataFrame, gene: str | None, genes: GeneNames, numbers: list[str]) -> UserError:
+def _ask(
+    table: Table, head: pd.DataFrame, gene: str | None, genes: GeneNames, numbers: list[str], odd: list[str]
+) -> UserError:
     """Return the error for a table that is not recognised, with the key that reads it."""
     known = genes.known()
     best = max(table.columns, key=lambda name: len(known.intersection(head[name].astype(str))))
     columns = {"gene": gene or best, "features": [name for name in numbers if name != (gene or best)]}
     what = "a column of this table of features is no number, and not known to describe genes"
+    if odd:
+        what = f"column {headings(odd)} of this table may be a feature or number the rows"
     if gene is None:
         what = "no column of this table of features is called gene_id, gene, id or the like"
     hint = f"name its columns: {spelled('halflife_columns', columns)}"
     if not columns["features"]:
         what, hint = "this table of features has no column of numbers", "use a table with numbers"
-    return UserError(what, where=table.where, received=f"columns {few(table.columns)}", hint=hint)
+    return UserError(what, where=table.where, received=f"columns {headings(table.columns)}", hint=hint)
 
 
 def _full(values: np.ndarray, names: list[str]) -> list[str]:

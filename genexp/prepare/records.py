@@ -17,7 +17,12 @@ from typing import NamedTuple
 
 from genexp.prepare.left_out import Reason
 
-_NAME_KEYS = ("gene_name", "gene", "Name", "gene_symbol", "locus_tag", "old_locus_tag")
+#: Kinds of names that several genes may share, several in a value.
+SYNONYMS = ("Alias", "gene_synonym")
+_NAME_KEYS = (
+    *("gene_name", "gene", "Name", "gene_symbol", "symbol", "locus_tag", "old_locus_tag", "locus", "sequence_name"),
+    *SYNONYMS,
+)
 _BIOTYPE_KEYS = ("gene_biotype", "gene_type", "biotype")
 #: Rows of the parts of a transcript, by the field that holds them.
 PARTS = {"exon": "exons", "CDS": "cds", "stop_codon": "stop"}
@@ -145,5 +150,6 @@ def gene_of(values: Mapping[str, str], kind: str = "") -> Gene:
     if (values.get("pseudo") == "true" or kind == "pseudogene") and "pseudogene" not in biotype:
         biotype = "pseudogene"
     names = {key: values[key] for key in _NAME_KEYS if values.get(key)}
+    names |= {key: names[key].split(",")[0] for key in SYNONYMS if key in names}
     cross = re.search(r"GeneID:(\d+)", values.get("Dbxref", "") + values.get("db_xref", ""))
     return Gene(biotype, names | ({"GeneID": cross[1]} if cross else {}))

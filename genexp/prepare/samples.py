@@ -13,12 +13,13 @@ from genexp.config.words import spelled
 from genexp.errors import UserError
 from genexp.prepare.config import Config, ExpressionColumns
 from genexp.prepare.formats import (
+    AMBIGUOUS,
     DESCRIBING,
     IDS,
-    SUMMARIES,
     between,
     column,
-    counts_rows,
+    is_id,
+    is_summary,
     plain,
     proposal,
     recognised,
@@ -26,7 +27,8 @@ from genexp.prepare.formats import (
 )
 from genexp.prepare.formats.expression import ADDITIVE, FORMATS, UNITS, ExpressionFormat
 from genexp.prepare.opening import few
-from genexp.prepare.tables import Table, is_numeric, numbers_in
+from genexp.prepare.row_numbers import odd_numbers, without_row_numbers
+from genexp.prepare.tables import MISSING, Table, headings, is_numeric, numbers_in
 
 #: A plain table: an id, other names, and samples.
 PLAIN = ExpressionFormat("genes x samples")
@@ -57,30 +59,35 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Columns:
-    """What a table's columns are by its format: `about` describe genes, `strange` are not explained."""
+    """What a table's columns are by its format: `about` describe genes, `strange` are not explained.
+
+    `doubtful` are those of the strange ones that have numbers, and the heading of a summary or of a condition.
+    """
 
     gene: str | None
     names: list[str]
     samples: list[str]
     about: list[str]
     strange: list[str]
+    doubtful: list[str]
 
 
 def find_samples(config: Config, table: Table) -> Layout:
     """Recognise a table, and find its columns; raise a UserError if it has some that are not explained."""
+    table = without_row_numbers(table, is_id, _named(config))
     format = recognised(table, [each for each in FORMATS if not each.last or _has_rows(each, table)]) or PLAIN
     table = format.with_header(table)
     units = _units(format, table.columns)
     if config.expression_columns is not None:
         return _as_named(config, config.expression_columns, table, units)
     _, head = next(table.chunks(2000, table.columns[:1]))
-    if format is PLAIN and plain(table.columns[0]) not in IDS and _is_data(table.columns, head.iloc[:, 0]):
+    if format is PLAIN and not is_id(table.columns[0]) and _is_data(table.columns, head.iloc[:, 0]):
         raise table.no_header(["gene", *(f"S{n}" for n in range(1, len(table.columns)))])
     found = _columns(format, table, head)
     asked = config.label or config.samples
     if format.refused and not asked:
         what, hint = f"this table is {format.refused}", "use the table of expression that it was made from"
-        raise UserError(what, where=table.where, received=f"{format.name}: {few(table.columns)}", hint=hint)
+        raise UserError(what, where=table.where, received=f"{format.name}: {headings(table.columns)}", hint=hint)
     if found.gene is None or not (asked or (found.samples and not found.strange)):
         raise _not_explained(format, table, found, units)
     if found.about and not asked:
@@ -89,8 +96,22 @@ def find_samples(config: Config, table: Table) -> Layout:
     return _checked(Layout(format, table, found.gene, found.names, labels, units))
 
 
+def _named(config: Config) -> set[str]:
+    """Return the columns that the config names."""
+    given, label = config.expression_columns, config.label
+    names = [*([given.gene, *given.names, *given.samples] if given else []), *(config.samples or [])]
+    if isinstance(label, dict):
+        return {*names, *(name for group in label.values() for name in group)}
+    return {*names, *([label] if isinstance(label, str) else label or [])}
+
+
 def _is_data(columns: list[str], first: pd.Series[Any]) -> bool:
-    """Whether headings are data: numbers, or a name as those below it, with letters and digits in the same places."""
+    """Whether headings are data: numbers, or a name as those below it, with letters and digits in the same places.
+
+    Above names of genes, an empty heading is that of their column, and numbers are samples, such as Seurat's clusters.
+    """
+    if columns[0] == "" and numbers_in(first).isna().all() and not first.isin(MISSING).any():
+        return False
     if any(re.fullmatch(r"-?[0-9.]+(e[-+]?[0-9]+)?", name, re.IGNORECASE) for name in columns[1:]):
         return True
     shapes = [re.sub(r"\d", "0", re.sub("[A-Za-z]", "A", name)) for name in [columns[0], *map(str, first)]]
@@ -170,33 +191,35 @@ def _has_rows(format: ExpressionFormat, table: Table) -> bool:
 
 def _columns(format: ExpressionFormat, table: Table, head: pd.DataFrame) -> _Columns:
     """Return what the columns of a table are by its format."""
-    columns = table.columns[counts_rows(table, head.iloc[:, 0].tolist()) :]
+    columns = table.columns
     numeric = [name for name in columns if is_numeric(head[name])]
     if format is PLAIN:
         # Whatever its heading, a first column of text names the genes, if there is no other id.
-        ids = [name for name in columns if plain(name) in IDS or name == columns[0] == ""]
+        ids = [name for name in columns if is_id(name) or name == columns[0] == ""]
         ids = ids or [name for name in columns[:1] if not numbers_in(head[name]).notna().all()]
         gene, names, explained = next(iter(ids), None), ids[1:], ids
     else:
-        gene = format.columns(table, [format.gene])[0] if format.gene else columns[0]
+        gene = next(iter(format.columns(table, [format.gene])), columns[0])
         names = format.columns(table, format.names) + columns[1 : 1 + table.metadata]
         explained = [gene, *names, *format.columns(table, [*format.has, *format.also, *format.values])]
     rest = [name for name in columns if name not in explained]
+    odd = odd_numbers(table, is_id)
     if format.unit is not None or table.mark.startswith("#1."):  # a tool's own, whose samples may be called anything
-        left, about = [name for name in rest if name in numeric], []
+        left, about = [name for name in rest if name in numeric and name not in odd], []
     else:
-        left = _samples([name for name in rest if name in numeric], head)
+        left = _samples([name for name in rest if name in numeric and name not in odd], head)
         about = [name for name in rest if plain(name) in DESCRIBING and all(map(_unit_of, left))]
     samples = format.columns(table, format.values)[:1] or left
     strange = [name for name in rest if name not in left and name not in about]
-    return _Columns(gene, names, samples, about, strange)
+    doubtful = [name for name in strange if name in numeric and is_summary(name, AMBIGUOUS)]
+    return _Columns(gene, names, samples, about, strange, doubtful)
 
 
 def _samples(numeric: list[str], head: pd.DataFrame) -> list[str]:
     """Return the columns of numbers of a plain table that can be samples."""
     left = [name for name in numeric if plain(name) not in DESCRIBING | IDS]
     kinds = [
-        {name for name in left if not SUMMARIES.isdisjoint(re.findall("[a-z]+", name.lower()))},
+        {name for name in left if is_summary(name)},
         _fewer({name for name in left if not _unit_of(name)}, set(left)),
     ]
     if len(head) > 9:  # one value for all genes: a version, say, or a taxon
@@ -215,14 +238,17 @@ def _not_explained(format: ExpressionFormat, table: Table, found: _Columns, unit
     samples = _of_best_unit(units, found.samples if found.gene is not None else table.columns[1:])
     if not samples:
         hint = "name columns with 'samples=[NAME,...]'"
-        return UserError("no column holds numbers", where=table.where, received=few(table.columns, 30), hint=hint)
+        return UserError("no column holds numbers", where=table.where, received=headings(table.columns, 30), hint=hint)
     gene = table.columns[0] if found.gene is None else found.gene
     genes = table.read([gene], [gene])[gene]
     if genes.nunique() <= len(genes) / 2:
         what, hint = "this is a long table: genes have several rows", "make a column for each sample (pandas: pivot)"
-        return UserError(what, where=table.where, received=f"columns {few(table.columns, 30)}", hint=hint)
-    columns = {"gene": gene, "samples": spanning(table, samples), "names": found.names}
+        return UserError(what, where=table.where, received=f"columns {headings(table.columns, 30)}", hint=hint)
+    every = [name for name in table.columns if name in (*samples, *found.doubtful)]
+    columns = {"gene": gene, "samples": spanning(table, every), "names": found.names}
     what = f"this table is {'no format that is known' if format is PLAIN else format.name}, and has columns that "
-    what += f"can hardly be samples: {few(found.strange)}" if found.strange else "may be ids or samples"
+    what += f"can hardly be samples: {headings(found.strange)}" if found.strange else "may be ids or samples"
     hint = f"say what its columns are: {proposal('expression_columns', columns)}"
-    return UserError(what, where=table.where, received=f"columns {few(table.columns, 30)}", hint=hint)
+    if found.doubtful:
+        hint += f", without those of its samples that are none: {few(found.doubtful)}"
+    return UserError(what, where=table.where, received=f"columns {headings(table.columns, 30)}", hint=hint)

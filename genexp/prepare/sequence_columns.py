@@ -10,7 +10,8 @@ from genexp.config.words import spelled
 from genexp.errors import UserError, nearest
 from genexp.prepare.config import Config
 from genexp.prepare.opening import few
-from genexp.prepare.tables import Table, text_columns
+from genexp.prepare.row_numbers import without_row_numbers
+from genexp.prepare.tables import Table, headings, text_columns
 
 #: Headings of each kind of column, as `plain` spells them.
 HEADINGS = {
@@ -43,6 +44,15 @@ class Columns:
         return next(iter(self.by_kind[kind]), None)
 
 
+def without_numbers(table: Table, config: Config) -> Table:
+    """Return the table without first columns that count its rows and are not called ids."""
+    first, named = plain(table.columns[0]), [name for names in _named(config).values() for name in names]
+    if first and first in HEADINGS["id"]:
+        return table
+    others = {*HEADINGS["id"], *(HEADINGS["sequence"] if first else ())} - {""}
+    return without_row_numbers(table, lambda heading: plain(heading) in others, named)
+
+
 def find_columns(table: Table, config: Config) -> Columns:
     """Return the columns of each kind: as the keys say, else by their headings; ask for what is not clear."""
     if any(map(_BASES.fullmatch, table.columns)):
@@ -51,7 +61,7 @@ def find_columns(table: Table, config: Config) -> Columns:
     for kind, names in named.items():
         for name in names:
             if name not in table.columns:
-                where, received = f"{kind}, {table.where}", f"columns {few(table.columns)}"
+                where, received = f"{kind}, {table.where}", f"columns {headings(table.columns)}"
                 hint = nearest(name, table.columns) or None
                 raise UserError(f"there is no column {name}", where=where, received=received, hint=hint)
     given = [name for names in named.values() for name in names]
@@ -59,9 +69,9 @@ def find_columns(table: Table, config: Config) -> Columns:
         if given.count(name) > 1:
             where = f"label, table_columns, split.column; {table.where}"
             raise UserError(f"column {name} is named twice", where=where, hint="name it once")
-    headings = HEADINGS | ({"split": _FOLDS} if config.split.folds else {})
+    known = HEADINGS | ({"split": _FOLDS} if config.split.folds else {})
     free = [name for name in table.columns if name not in given]
-    found = {k: named[k] or [n for n in free if plain(n) in headings[k]] for k in HEADINGS}
+    found = {k: named[k] or [n for n in free if plain(n) in known[k]] for k in HEADINGS}
     if len(found["id"]) > 1:  # besides ids, a column without heading holds the numbers of the rows
         found["id"] = [name for name in found["id"] if name] or found["id"]
     used = [name for names in found.values() for name in names]
@@ -99,7 +109,7 @@ def _check_clear(table: Table, columns: Columns, config: Config, named: Mapping[
     elif doubt:
         what = f"several columns of this table may hold the {doubt[0]}: {', '.join(found[doubt[0]])}"
     expected = f"a heading such as {', '.join(HEADINGS[lacking[0]][:4])}" if lacking else None
-    received, hint = f"columns {few(table.columns)}", _proposal(table, columns, lacking, doubt)
+    received, hint = f"columns {headings(table.columns)}", _proposal(table, columns, lacking, doubt)
     raise UserError(what, where=table.where, expected=expected, received=received, hint=hint)
 
 

@@ -13,10 +13,12 @@ from genexp.config.words import spelled
 from genexp.dataset.genes import SPLITS
 from genexp.dataset.layouts import SPLIT_NAMES
 from genexp.errors import UserError, nearest
+from genexp.prepare.formats import is_id
 from genexp.prepare.genes import GeneNames, check_unique, join
 from genexp.prepare.opening import few
+from genexp.prepare.row_numbers import odd_numbers, without_row_numbers
 from genexp.prepare.splits import Rows, rotate, rows_of
-from genexp.prepare.tables import Table, look_at, numbers_in
+from genexp.prepare.tables import Table, headings, look_at, numbers_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,16 +31,18 @@ _CHROMOSOME_HEADINGS = frozenset({"chromosome", "chrom", "chr", "seqname"})
 def read_split_file(path: Path, genes: GeneNames, column: str | None, *, folds: int | None) -> tuple[str, list[Rows]]:
     """Return the column and the rows of each split, of each fold.
 
-    The table has the gene in the first column, and a column with ``train``, ``valid`` and ``test``, or with numbers of
-    folds from 1: `column`, or the one that holds nothing else; or a column of splits for each fold, called fold_1,
-    fold_2, ... Genes that have none of these are in no split. A UserError is raised if no column fits, or several do.
+    The table has the gene in the first column that does not count the rows, and a column with ``train``, ``valid`` and
+    ``test``, or with numbers of folds from 1: `column`, or the one that holds nothing else; or a column of splits for
+    each fold, called fold_1, fold_2, ... Genes that have none of these are in no split. A UserError is raised if no
+    column fits, or several do.
     """
     about, rows, row_of = _read(path, genes, column)
     if folds and column is None and (names := _fold_columns(about.columns, folds)):
         codes = [_checked(about, rows, [name], None)[1][row_of] for name in names]
-        return f"{names[0]} to {names[-1]}", [rows_of(np.where(row_of >= 0, code, -1)) for code in codes]
+        in_fold = [rows_of(np.where(row_of >= 0, code, -1)) for code in codes]
+        return _remarked(f"{names[0]} to {names[-1]}", about), in_fold
     name, code = _checked(about, rows, [column] if column else about.columns[1:], folds)
-    return name, in_folds(np.where(row_of >= 0, code[row_of], -1), folds)
+    return _remarked(name, about), in_folds(np.where(row_of >= 0, code[row_of], -1), folds)
 
 
 def in_folds(code: np.ndarray, folds: int | None) -> list[Rows]:
@@ -124,11 +128,19 @@ def read_groups(path: Path, genes: GeneNames, column: str | None, by: str) -> tu
         cells = cells.map("{:g}".format, na_action="ignore")
     there = (row_of >= 0) & cells.notna().to_numpy()[row_of]
     alone = np.array([f"gene {gene} alone" for gene in genes.ids])
-    return chosen, np.where(there, cells.astype(str).to_numpy()[row_of], alone)
+    return _remarked(chosen, about), np.where(there, cells.astype(str).to_numpy()[row_of], alone)
+
+
+def _remarked(column: str, about: Table) -> str:
+    return f"{column} ({'; '.join(about.remarks)})" if about.remarks else column
 
 
 def _read(path: Path, genes: GeneNames, column: str | None) -> tuple[Table, pd.DataFrame, np.ndarray]:
-    about = look_at(path, "split.file")
+    about = without_row_numbers(look_at(path, "split.file"), is_id, [column] if column else [])
+    if odd_numbers(about, is_id):
+        what = "the first column may be ids of genes or numbers of rows"
+        received, fix = f"columns {headings(about.columns)}", "remove the one that is not needed"
+        raise UserError(what, where=about.where, received=received, hint=fix)
     rows, names = about.read(), about.columns
     if genes.is_gene(names[0]):
         raise about.no_header(["gene", "split"])

@@ -14,6 +14,9 @@ _HEADING_WORDS = frozenset(
     | {"locus", "locustag", "transcript", "transcriptid", "probe", "feature", "target", "row", "rownames", "unnamed"}
 )
 
+#: The first line with which Excel says what separates the cells of a CSV file.
+_SEPARATOR = re.compile(r'"?sep=([,;\t]|\\t)"?[,;\t]*', re.IGNORECASE)
+
 #: A line with its number.
 Line = tuple[int, str]
 
@@ -34,6 +37,8 @@ def first_lines(file: TextIO) -> tuple[list[Line], dict[str, Any]]:
                 about["rows"] = next(iter(counts), 0) or None
                 if text.startswith("#1.3"):
                     about |= dict(zip(("metadata", "between"), [*counts[2:4], 0, 0], strict=False))
+        elif declared := _SEPARATOR.fullmatch(text):
+            about["separator"] = declared[1].replace("\\t", "\t")
         elif _is_filled(text):
             start = [(number, text), *((n, more.rstrip("\r\n")) for n, more in islice(lines, 60))]
             break

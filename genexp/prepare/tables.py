@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -23,7 +23,9 @@ from genexp.prepare.workbooks import arrow_frame, is_workbook, sheet_as_csv
 MISSING = ("", "NA", "N/A", "#N/A", "na", "nan", "NaN", "null", "NULL", "None", "-nan")
 #: A number with a decimal comma; with commas between thousands; with either.
 _DECIMAL = r"[-+]?\d*,\d+([eE][-+]?\d+)?"
-_THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
+_THOUSANDS = r"[-+]?[1-9]\d{0,2}(,\d{3})+"
+#: A number that does not show whether its point, if it has one, is a decimal sign or separates thousands.
+_UNCLEAR = r"[-+]?([1-9]\d{0,2}(\.\d{3})?|0)"
 _COMMA = r"[-+]?[\d.]*(,\d+)+(\.\d+)?([eE][-+]?\d+)?"
 _COPY_AGAIN = "correct the row, or copy or download the file again"
 #: How Parquet, Feather and two kinds of workbooks begin.
@@ -50,7 +52,8 @@ class Table:
     """A table in a file: how it is written, and ways to read it.
 
     The header is line `skip` + 1; `between` lines follow before the first row; rows end with up to `dangling` empty
-    cells more than the header. `mark` is the first line where it is a comment; a GCT file says how many `rows` it has,
+    cells more than the header, and begin with `numbering` cells that number them, which are none of the `columns`.
+    `mark` is the first line where it is a comment; a GCT file says how many `rows` it has,
     and in version 1.3 how many columns of `metadata` follow the first. A spreadsheet is held as CSV in `content`,
     Parquet in `frame`. `remarks` are what was decided when it was read.
     """
@@ -62,6 +65,7 @@ class Table:
     skip: int = 0
     between: int = 0
     dangling: int = 0
+    numbering: int = 0
     mark: str = ""
     rows: int | None = None
     metadata: int = 0
@@ -115,7 +119,7 @@ class Table:
             raise bad_line(what, self.where, self.skip + 1, expected, found, "rename one")
         if self.frame is not None:
             return
-        rows, width = 0, len(self.columns)
+        rows, width = 0, self.numbering + len(self.columns)
         for number, line, cells in self._lines():
             rows += 1
             if not width <= cells <= width + self.dangling:
@@ -156,11 +160,11 @@ class Table:
                 part = found.iloc[start : start + (rows or len(found))].copy()
                 yield part.assign(**{name: _as_text(part[name]) for name in texts})
             return
-        nameless = [f"\0{n}" for n in range(self.dangling)]
+        numbering, nameless = [f"\0row{n}" for n in range(self.numbering)], [f"\0{n}" for n in range(self.dangling)]
         options: dict[str, Any] = {
             "sep": r"\s+" if self.separator == " " else self.separator,
             "header": None,
-            "names": [*self.columns, *nameless],
+            "names": [*numbering, *self.columns, *nameless],
             "usecols": [*columns, *nameless],
             "dtype": dict.fromkeys(texts, str),
             "keep_default_na": False,
@@ -186,7 +190,8 @@ class Table:
         value = next(cell for cell in chunk[nameless].iloc[row] if not pd.isna(cell))
         what, line = "a value stands in a column without a heading", int(chunk.index[row]) + self.first_line
         hint = "give each column a heading"
-        return self.bad_cell(what, len(self.columns) + 1, line, chunk.iloc[row, 0], "an empty cell", value, hint)
+        column = self.numbering + len(self.columns) + 1
+        return self.bad_cell(what, column, line, chunk.iloc[row, 0], "an empty cell", value, hint)
 
     def numbers(
         self, table: pd.DataFrame, names: Sequence[str], line: int | None = None, hint: str = "correct the value"
@@ -205,6 +210,8 @@ class Table:
             if wrong.any():
                 self._read_commas(table, names, found, wrong)
             wrong |= np.isinf(found)
+        if not wrong.any():
+            self._check_points(names, found)
         for row, column in np.argwhere(wrong)[:1].tolist():
             values, text = wrong[:, column], str(table[names[column]].iloc[row])
             number = int(values.sum())
@@ -231,6 +238,22 @@ class Table:
                 wrong[:, n] = False
             if "decimal commas" not in self.remarks:
                 self.remarks.append("decimal commas")
+
+    def _check_points(self, names: Sequence[str], found: np.ndarray) -> None:
+        """Raise a UserError if points may separate thousands, as in CSV of a German spreadsheet."""
+        values = np.abs(found[~np.isnan(found)])
+        whole = values % 1 == 0
+        if self.separator != ";" or whole.all() or values.max() >= 1000 or values[~whole].min() < 1:
+            return
+        if not np.isclose(values * 1000, np.round(values * 1000)).all():
+            return
+        cells = self.read(names, names).to_numpy(str).ravel()
+        cells = cells[~np.isin(cells, MISSING)]
+        example = next((cell for cell in cells if "." in cell), "")
+        if example and all(map(re.compile(_UNCLEAR).fullmatch, cells)):
+            what = "three digits follow each point, which may be a decimal sign or separate thousands"
+            hint = f"write {example.replace('.', '')} for a thousand or more; else separate columns by commas or tabs"
+            raise UserError(what, where=self.where, received=few(cells, 4), hint=hint)
 
     def line_of(self, row: int) -> int:
         """Return the line of a row, counted from 0 without empty lines and line ends within quotes."""
@@ -286,7 +309,7 @@ def _with_header(table: Table, numbered: list[Line], about: dict[str, Any]) -> T
         table.remarks.append(f"line {numbered[0][0]} is a title")
         numbered = numbered[1:]
     numbers, lines = zip(*numbered, strict=True)
-    found = separator_of(lines)
+    found = about.pop("separator", None) or separator_of(lines)
     header, *rows = (cells_of(line, found) for line in lines)
     longer = len(rows[0]) == len(header) + 1
     if longer and any(row[-1] for row in rows) and not is_heading(header[0]):
@@ -302,6 +325,16 @@ def _with_header(table: Table, numbered: list[Line], about: dict[str, Any]) -> T
     columns = [name or f"column {n}" if n > 1 else name for n, name in enumerate(header, 1)]
     rest = {name: getattr(table, name) for name in ("path", "key", "content", "remarks")}
     return Table(columns=columns, separator=found, skip=numbers[0] - 1, dangling=dangling, **rest, **about)
+
+
+def shown(name: object) -> str:
+    """Return the name of a column for a message."""
+    return str(name) or "(no heading)"
+
+
+def headings(names: Iterable[object], number: int = 12) -> str:
+    """Return the first of many names of columns, as text."""
+    return few(map(shown, names), number)
 
 
 def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:

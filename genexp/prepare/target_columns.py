@@ -8,15 +8,21 @@ import pandas as pd
 
 from genexp.errors import UserError
 from genexp.prepare.config import TargetsColumns, TargetsConfig
-from genexp.prepare.formats import DESCRIBING, IDS, counts_rows, plain, proposal, recognised, spanning
+from genexp.prepare.formats import DESCRIBING, IDS, plain, proposal, recognised, spanning
 from genexp.prepare.formats.targets import ABOUT, FACTOR, FORMATS, GENE, SIGN, SIGNS, VALUE, TargetsFormat
 from genexp.prepare.genes import GeneNames
-from genexp.prepare.opening import few
-from genexp.prepare.tables import Table, is_numeric, numbers_in
+from genexp.prepare.row_numbers import odd_numbers
+from genexp.prepare.tables import Table, headings, is_numeric, numbers_in
 
 #: Name of the format of pairs that are recognised by what their columns are called.
 PAIRS = "pairs"
 _ROLES = {"factor": FACTOR, "gene": GENE, "sign": SIGN, "value": VALUE, "also": ABOUT}
+_NAMES = GENE | FACTOR | {plain(name) for format in FORMATS for name in (*format.gene, format.factor)}
+
+
+def is_name(heading: str) -> bool:
+    """Whether a heading is that of a column with names of genes or factors."""
+    return plain(heading) in _NAMES
 
 
 def check_columns(config: TargetsConfig, columns: TargetsColumns | None, key: str) -> None:
@@ -72,11 +78,11 @@ def _by_headings(table: Table) -> TargetsFormat | None:
 def find_factors(table: Table, key: str, genes: GeneNames) -> tuple[str, list[str]]:
     """Return the columns of gene and factors of a wide table, or raise a UserError that asks for them."""
     _, head = next(table.chunks(texts=table.columns[:1]))
-    columns = table.columns[counts_rows(table, head.iloc[:, 0].tolist()) :]
+    columns, odd = table.columns, odd_numbers(table, is_name)
     ids = [name for name in columns if plain(name) in IDS] or columns[:1]
     rest = [name for name in columns if name not in ids]
     numeric = {name for name in rest if is_numeric(head[name]) or pd.api.types.is_bool_dtype(head[name])}
-    factors = [name for name in rest if name in numeric and plain(name) not in DESCRIBING]
+    factors = [name for name in rest if name in numeric and plain(name) not in DESCRIBING and name not in odd]
     if genes.is_gene(columns[0]) and len(factors) == len(rest):
         raise table.no_header(["gene", *(f"FACTOR{n}" for n in range(1, len(columns)))])
     if not factors or len(factors) < len(rest):
@@ -123,6 +129,6 @@ def _unknown(table: Table, key: str, genes: GeneNames, ids: list[str], factors: 
 
 
 def _not_explained(table: Table, what: str, strange: list[str], key: str, columns: Mapping[str, object]) -> UserError:
-    what += f" has columns that are not explained: {few(strange)}" if strange else " names no factors"
+    what += f" has columns that are not explained: {headings(strange)}" if strange else " names no factors"
     hint = f"say what its columns are: {proposal(f'{key}_columns', columns)}"
-    return UserError(what, where=table.where, received=f"columns {few(table.columns, 30)}", hint=hint)
+    return UserError(what, where=table.where, received=f"columns {headings(table.columns, 30)}", hint=hint)

@@ -12,11 +12,12 @@ import pandas as pd
 from genexp.errors import UserError
 from genexp.prepare.config import TargetsColumns
 from genexp.prepare.formats import between, column, recognised
-from genexp.prepare.formats.targets import FORMATS, SIGNS, TargetsFormat
+from genexp.prepare.formats.targets import FORMATS, SIGNS, TAXA, TargetsFormat
 from genexp.prepare.genes import GeneNames, Join, check_rows_are_genes, check_unique, join, spoiled
 from genexp.prepare.opening import bad_line, few, open_text
-from genexp.prepare.tables import MISSING, Table, is_text, look_at, numbers_in
-from genexp.prepare.target_columns import PAIRS, best_column, find_factors, find_pairs, no_header
+from genexp.prepare.row_numbers import without_row_numbers
+from genexp.prepare.tables import MISSING, Table, is_text, look_at, numbers_in, shown
+from genexp.prepare.target_columns import PAIRS, best_column, find_factors, find_pairs, is_name, no_header
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_targets(
     """
     if columns is None and is_gmt(path):
         return _of_pairs(_gmt_pairs(path, key), f"{key}={path}", TargetsFormat("GMT"), genes, values)
-    table = look_at(path, key)
+    table = without_row_numbers(look_at(path, key), is_name, _given(columns))
     if columns is None:
         pairs = find_pairs(table, key, genes)
         if pairs:
@@ -68,6 +69,13 @@ def read_targets(
     factor, sign, value = named
     format = TargetsFormat(f"by {where}", gene=(gene,), factor=factor, sign=sign, value=value)
     return _read_pairs(table, format, genes, values)
+
+
+def _given(columns: TargetsColumns | None) -> list[str]:
+    if columns is None:
+        return []
+    one = [columns.gene, columns.factor, columns.sign, columns.value]
+    return [name for name in [*one, *(columns.factors or [])] if name]
 
 
 def check_file(path: Path, key: str) -> None:
@@ -109,7 +117,7 @@ def _read_wide(table: Table, gene: str, factors: list[str], form: str, genes: Ge
         if not (whole < 0).any():
             raise _lacks(table.where, "signs", table.key, "no value is negative")
         matrix = np.sign(matrix)
-    form = ", ".join([form, f"genes in column {gene or 1}", *table.remarks])
+    form = ", ".join([form, f"genes in column {shown(gene)}", *table.remarks])
     return Targets(_packed(matrix), tuple(factors), found, form, wide=True, warnings=_damage(names, "genes"))
 
 
@@ -125,18 +133,22 @@ def _packed(values: np.ndarray) -> np.ndarray:
 
 def _read_pairs(table: Table, format: TargetsFormat, genes: GeneNames, values: str) -> Targets:
     """Read a list of pairs."""
-    factor, sign, value, species = (
+    factor, sign, value, species, support = (
         next(iter(format.columns(table, [name])), "")
-        for name in (format.factor, format.sign, format.value, format.species)
+        for name in (format.factor, format.sign, format.value, format.species, format.negative[0])
     )
-    ids = format.columns(table, format.gene)
-    texts = list(dict.fromkeys([*ids, factor, *(name for name in (sign, species) if name)]))
+    ids, reference = format.columns(table, format.gene), format.columns(table, format.reference)
+    texts = list(dict.fromkeys([*ids, factor, *reference, *(name for name in (sign, species, support) if name)]))
     frame = table.read(texts, [*texts, *([value] if value and value not in texts else [])])
     gene = best_column(frame, ids, genes)
-    frame = frame[~(frame[[gene, factor]].isin(MISSING).any(axis=1) | frame[gene].isin(format.no_genes))]
+    frame, remark = _named_pairs(frame[~frame[gene].isin(format.no_genes)], gene, factor, genes)
     if not len(frame):
         raise no_header(table, table.key, genes)
-    frame, remark = _of_one_species(frame, gene, species, genes)
+    frame, which = _of_one_species(frame, gene, species, genes, reference, table)
+    remark += which
+    if support and (wrong := frame[support].str.startswith(format.negative[1])).any():
+        remark.append(f"{int(wrong.sum()):,} rows of {few(frame[support][wrong].unique())} left out")
+        frame = frame[~wrong]
     pairs = pd.DataFrame({"gene": frame[gene], "factor": frame[factor]})
     if value:  # whose zeros, where it has some, count for binary targets, too
         strict = values != "binary"
@@ -148,16 +160,42 @@ def _read_pairs(table: Table, format: TargetsFormat, genes: GeneNames, values: s
     return _of_pairs(pairs, table.where, replace(format, name=form), genes, values)
 
 
-def _of_one_species(frame: pd.DataFrame, gene: str, species: str, genes: GeneNames) -> tuple[pd.DataFrame, list[str]]:
-    """Return the rows of the species whose genes join best, and a remark."""
+def _named_pairs(frame: pd.DataFrame, gene: str, factor: str, genes: GeneNames) -> tuple[pd.DataFrame, list[str]]:
+    """Return the pairs that name a gene and a factor, and a remark on the others; flies have genes na and nan."""
+    missing = {*MISSING} - (genes.known() & {"na", "nan"})
+    absent = (frame[gene].isin(missing) | frame[factor].isin(MISSING)).to_numpy()
+    remark = f"{int(absent.sum()):,} pairs without a gene or factor left out"
+    return frame[~absent], [remark] if absent.any() else []
+
+
+def _of_one_species(
+    frame: pd.DataFrame, gene: str, species: str, genes: GeneNames, reference: list[str], table: Table
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows of the species whose genes join best, or that the ids of `reference` are of, and a remark."""
     if not species or frame[species].nunique() < 2:
         return frame, []
-    hits = frame[frame[gene].isin(genes.known())].groupby(species)[gene].nunique()
-    if not len(hits):
-        return frame, []
-    best = str(hits.idxmax())
+    if reference:
+        best = _species_of(frame, reference, genes)
+        if best not in set(frame[species]):
+            what, hint = "nothing tells of which species the targets are to be taken", "keep the rows of one species"
+            where, received = f"{table.where}, column {species}", few(frame[species].unique())
+            raise UserError(what, where=where, received=received, hint=hint)
+    else:
+        hits = frame[frame[gene].isin(genes.known())].groupby(species)[gene].nunique()
+        if not len(hits):
+            return frame, []
+        best = str(hits.idxmax())
     rows = frame[species] == best
-    return frame[rows], [f"the rows of {best} ({int((~rows).sum()):,} others left out)"]
+    return frame[rows], [f"the rows of {'species ' * bool(reference)}{best} ({int((~rows).sum()):,} others left out)"]
+
+
+def _species_of(frame: pd.DataFrame, reference: list[str], genes: GeneNames) -> str:
+    """Return the taxon that the ids of most rows show, else those of the genes; "" if none does."""
+    for ids in [*(frame[name] for name in reference), pd.Series(genes.ids.astype(str))]:
+        taxa = ids.str.extract(r"^([A-Za-z]+)\d", expand=False).map(TAXA).value_counts()
+        if len(taxa) and taxa.iloc[0] > len(ids) / 2:
+            return str(taxa.index[0])
+    return ""
 
 
 def _signs(table: Table, column: pd.Series[str], name: str) -> np.ndarray:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from genexp.api.gene_features import far_outside, features_by_id, known_ranges, read_table
+from genexp.api.promoters import from_table
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.ranges import write_ranges
@@ -129,3 +130,16 @@ def test_a_row_without_an_id_is_refused(tmp_path):
     (tmp_path / "features.csv").write_text("id,length\ng1,3\n,4\n")
     with pytest.raises(UserError, match=r"ids of a table must be there(.|\n)*none in row 2"):
         read_table(str(tmp_path / "features.csv"), "features")
+
+
+@pytest.mark.parametrize("heading", ["", "Unnamed: 0", "X", "...1"])
+def test_numbers_of_rows_are_no_ids(tmp_path, capsys, heading):
+    path = tmp_path / "features.csv"
+    path.write_text(f"{heading},gene_id,length\n0,g1,3\n1,g2,4\n")
+    table = read_table(str(path), "features")
+    assert (table.index.tolist(), table.columns.tolist()) == (["g1", "g2"], ["length"])
+    assert "features.csv: column" in capsys.readouterr().out
+    path.write_text(f"{heading},gene_id,sequence\n0,g1,ACGT\n1,g2,AC\n")
+    assert [name for name, _ in from_table(path)()] == ["g1", "g2"]
+    path.write_text("id,gene_id,length\n0,g1,3\n1,g2,4\n")
+    assert read_table(str(path), "features").index.tolist() == ["0", "1"], "a column that is called id has the ids"

@@ -54,6 +54,46 @@ def write_flavour(folder, flavour):
 FLAVOURS = ("ensembl_gtf", "gencode", "ensembl", "refseq", "sgd", "bacterium")
 
 
+@pytest.mark.parametrize(
+    ("end", "whole"),
+    [
+        ("; level 2", True),
+        ("; exon_number 1", True),
+        ("; tag", False),
+        ("; transcript_id T00", False),
+        ('; tag "ba', False),
+    ],
+)
+def test_a_last_row_without_the_end_of_its_line(tmp_path, end, whole):
+    path = tmp_path / "x.gtf"
+    toy.write_gtf(path, ORGANISM)
+    path.write_text(path.read_text().rstrip().rstrip(";") + end)
+    if whole:
+        assert read_annotation(path).transcripts
+    else:
+        with pytest.raises(UserError, match="the last row of this annotation is cut short"):
+            read_annotation(path)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name"),
+    [
+        ("locus=abc-1", "abc-1"),
+        ("sequence_name=Y1A.3", "Y1A.3"),
+        ("symbol=NAC001", "NAC001"),
+        ("Alias=ANAC001,NAC domain%2C one", "ANAC001"),
+        ("gene_synonym=P53,LFS1", "P53"),
+    ],
+)
+def test_further_names_of_genes(tmp_path, attribute, name):
+    path = tmp_path / "x.gff3"
+    rows = [f"gene\t1\t90\t.\t+\t.\tID=g1;{attribute}", "mRNA\t1\t90\t.\t+\t.\tID=t1;Parent=g1"]
+    rows += ["exon\t1\t90\t.\t+\t.\tParent=t1", "CDS\t1\t90\t.\t+\t0\tID=c1;Parent=t1"]
+    path.write_text("##gff-version 3\n" + "".join(f"chr1\tx\t{row}\n" for row in rows))
+    names = read_annotation(path).genes["g1"].names
+    assert names[attribute.partition("=")[0]] == name
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_every_flavour_gives_the_same_genes(tmp_path, flavour):
     annotation = read_annotation(write_flavour(tmp_path, flavour))

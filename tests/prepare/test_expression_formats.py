@@ -297,6 +297,66 @@ def test_columns_that_are_not_explained_are_refused_and_the_proposal_works(tmp_p
     assert list(values(read(path, advised(caught.value))).values()) == expected
 
 
+def test_columns_that_may_be_summaries_are_listed_to_be_removed(tmp_path):
+    path = write(tmp_path, lines("gene S1 S2 pval sd_1 S1_min", "g1 1 3 0 2 9", "g2 200 400 1 300 9"))
+    with pytest.raises(UserError, match=r"hardly be samples: pval, sd_1, S1_min") as caught:
+        read(path)
+    hint = "samples: [S1, S2, sd_1, S1_min]}', without those of its samples that are none: sd_1, S1_min"
+    assert hint in str(caught.value)
+    assert values(read(path, "expression_columns={gene: gene, samples: [S1, S2]}")) == {"g1": 2, "g2": 300}
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        "0min 30min 60min",
+        "heat_30_min heat_60_min ctrl_5min cold_5_min",
+        "SD_1 SD_2 YPD_1 YPD_2",
+        "total_1 total_rep2 poly_1 poly_2",
+        "stat1 stat2 log1 log2",
+        "STAT1_KO WT_1 WT_2",
+    ],
+)
+def test_names_of_conditions_are_no_summaries(tmp_path, samples):
+    number = len(samples.split())
+    rows = [f"g{row}" + "".join(f" {row * 7 + n}" for n in range(number)) for row in range(1, 13)]
+    notes = []
+    read(write(tmp_path, lines(f"gene liver {samples}", *(f"{row} {n}" for n, row in enumerate(rows)))), notes=notes)
+    assert not [note for note in notes if "not samples" in note]
+
+
+@pytest.mark.parametrize("heading", ["mean", "SD", "sd_1", "S1_min", "min", "total", "total_counts", "stat", "max"])
+def test_summaries_beside_samples_are_asked_for(tmp_path, heading):
+    rows = [f"g{row} {row} {row + 3} {row + 9}" for row in range(1, 13)]
+    with pytest.raises(UserError, match=f"hardly be samples: {heading}"):
+        read(write(tmp_path, lines(f"gene liver brain {heading}", *rows)))
+
+
+@pytest.mark.parametrize("ids", ["0 1", "17 23"])
+def test_the_gct_files_of_gtex_for_one_tissue(tmp_path, ids):
+    one, two = ids.split()
+    rows = [f"{one} g1.3 A 1 3", f"{two} g2.1 B 200 400"]
+    found = read(write(tmp_path, "#1.2\n2\t2\n" + lines("id Name Description GTEX-1 GTEX-2", *rows)))
+    assert values(found) == {"g1.3": 2, "g2.1": 300}
+    assert found.names.others["Description"].tolist() == ["A", "B"]
+
+
+def test_clusters_of_seurat_are_samples(tmp_path):
+    assert values(read(write(tmp_path, '"",0,1,2\n"g1",1,3,2\n"g2",200,400,300\n'))) == {"g1": 2, "g2": 300}
+    with pytest.raises(UserError, match="no header"):
+        read(write(tmp_path, ",0.5,1\n,1,3\n,200,400\n"))
+
+
+def test_empty_cells_of_the_expression_atlas_are_zeros(tmp_path):
+    head = "# Expression Atlas\n# Query: above the expression level cutoff: 0.5 TPM\n"
+    rows = [["Gene ID", "Gene Name", "liver", "brain", "testis"], ["g1", "A", "", "", 900], ["g2", "B", "NA", 2, ""]]
+    path, notes = write(tmp_path, head + table(*rows)), []
+    assert values(read(path, notes=notes)) == {"g1": 0, "g2": 1}
+    assert any("3 empty cells, which are below its cutoff, are 0" in note for note in notes)
+    path = write(tmp_path, table(*rows), "plain.tsv")
+    assert values(read(path)) == {"g1": 900, "g2": 2}
+
+
 def test_several_units_of_one_sample(tmp_path):
     path = write(tmp_path, lines("gene TPM FPKM counts", "g1 1 2 3", "g2 200 300 400"))
     with pytest.raises(UserError, match="several units of one sample") as caught:

@@ -152,4 +152,8 @@ def test_names_of_chromosomes():
         "NC_001136.10", "NC_001136.10 Saccharomyces cerevisiae S288C chromosome IV, complete"
     )
     assert "MT" in chromosome_aliases("NC_012920.1", "NC_012920.1 Homo sapiens mitochondrion, complete genome")
+    sgd = "ref|NC_001133| [org=Saccharomyces cerevisiae] [strain=S288C] [moltype=genomic]"
+    assert chromosome_aliases("ref|NC_001133|", f"{sgd} [chromosome=I]") == ["REF|NC_001133|", "NC_001133", "I"]
+    assert "MT" in chromosome_aliases("ref|NC_001224|", f"{sgd} [location=mitochondrion] [top=circular]")
+    assert chromosome_aliases("c1", "c1 [chromosome=1] unlocalized") == ["C1"]
     assert chromosome_aliases("GL1", "GL1 unplaced scaffold of chromosome 1 unlocalized") == ["GL1"]

@@ -220,3 +220,19 @@ def test_xpressos_table_may_hold_logarithms(tmp_path):
     lines[3][2] = "-5"
     file.write_text("\n".join("\t".join(line) for line in lines) + "\n")
     assert "a value is negative or missing" in refused(**words | {"out": str(tmp_path / "o")}, expression_scale="log2")
+
+
+def test_rows_without_the_name_of_a_gene(tmp_path):
+    said = []
+    columns = {"gene_id": [*GENES, "", ""], "f": [*EXPRESSION, 3, 4]}
+    found, _ = block(prepared(tmp_path, columns, said.append))
+    assert set(found) == set(GENES)
+    assert any("2 rows without the name of a gene are left out" in line for line in said)
+
+
+def test_joined_by_another_column_of_names(tmp_path):
+    said = []
+    columns = {"gene_id": [f"x{n}" for n in range(30)], "symbol": GENES, "f": EXPRESSION}
+    found, names = block(prepared(tmp_path, columns, said.append))
+    assert (set(found), names) == (set(GENES), ("f",))
+    assert any("genes are joined by column symbol" in line for line in said)

@@ -101,3 +101,12 @@ def test_a_tss_beyond_the_end(tmp_path):
     genes = genes_at([("1", "+", 3), ("1", "+", 3)])
     genes.tss[1] = 20
     assert cut(path, genes).problems == {1: Reason.BEYOND}
+
+
+def test_unknown_bases_are_counted_within_the_chromosomes(tmp_path):
+    path = write_fasta(tmp_path / "x.fa", {"1": "ACNNNACGTACGTACGTACG", "2": "NNNNNNNNNNACGTACGTAC"})
+    genes = genes_at([("1", "+", 2), ("2", "-", 12)])
+    found = cut(path, genes, upstream=6, downstream=7)
+    assert (found.inside, found.unknown) == (9 + 13, 3 + 4)
+    circular = cut(path, genes_at([("1", "+", 2)], circular=20), upstream=6, downstream=7)
+    assert (circular.inside, circular.unknown) == (13, 3)

@@ -9,7 +9,7 @@ from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.errors import UserError
 from genexp.prepare.expression import read_expression
-from genexp.prepare.genes import GeneNames, check_unique, join, spoiled, without_version
+from genexp.prepare.genes import GeneNames, check_unique, join, join_best, spoiled, without_version
 from genexp.prepare.ledger import Ledger
 
 
@@ -36,6 +36,23 @@ def test_empty_join_shows_both_sides():
         join(names("E1", gene_name=["A"]), ["YAL001C"], "x")
 
 
+def test_rows_are_joined_by_the_column_that_has_the_most_names():
+    genes = names("E1", "E2", "E3", symbol=["A", "B", "C"])
+    rows = names("4", "9", "12", symbol=["C", "A", "x"])
+    found, column = join_best(genes, rows, "e.csv")
+    assert (found.rows.tolist(), column) == ([1, -1, 0], "symbol")
+    assert join_best(genes, names("E1", "E2", "E3", symbol=["A", "B", "C"]), "e.csv")[1] == ""
+    with pytest.raises(UserError, match=r"join is empty[\s\S]*received: 4, 9"):
+        join_best(genes, names("4", "9", symbol=["y", "z"]), "e.csv")
+
+
+def test_synonyms_are_tried_last_and_are_no_headings():
+    genes = names("E1", "E2", Alias=["a", "b"], locus=["a", "b"])
+    assert join(genes, ["a", "b"], "x").by == "locus"
+    assert genes.is_gene("E1")
+    assert not names("E1", Alias=["myc"]).is_gene("myc")
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(st.from_regex(r"[A-Z]{1,3}[0-9]{0,2}", fullmatch=True), min_size=1, max_size=20, unique=True), st.randoms()
@@ -49,7 +66,11 @@ def test_a_join_is_that_of_dictionaries(ids, random):
 def test_versions():
     assert without_version("ENSG00000141510.18") == "ENSG00000141510"
     assert without_version("ENSG00000002586.20_PAR_Y") == "ENSG00000002586_PAR_Y"
-    for other in ("YAL001C", "SPAC1000.03", "Y74C9A.3", "F26B1.10"):  # the number of a gene of a clone is no version
+    for known in ("NM_000546.6", "Solyc01g005000.3", "FBgn0000001.1", "P04637.2"):
+        assert without_version(known) == known.partition(".")[0]
+    clones = ("AC012345.1", "AL123456.23", "Z12345.1", "CAAA01118383.1")
+    # the number of a gene of a clone is no version
+    for other in ("YAL001C", "SPAC1000.03", "Y74C9A.3", "F26B1.10", *clones):
         assert without_version(other) == other
 
 
@@ -105,6 +126,10 @@ def test_an_empty_join_names_what_the_names_look_like(rows, kind):
         "1/3/2023",
         "1. Mrz",
         "3-Okt",
+        "1-mars",
+        "2-sept.",
+        "1-d\u00e9c",
+        "1-ago-24",
     ],
 )
 def test_dates_that_a_spreadsheet_made(name):
@@ -115,6 +140,7 @@ def test_dates_that_a_spreadsheet_made(name):
 
 def test_names_of_genes_that_are_no_dates():
     real = ["MARCH1", "SEPT2", "sep-1", "dec-7", "oct-1", "apr-1", "2310009E13Rik", "7157", "Mar1", "H2-Ab1", "b0001"]
+    real += ["Mars1", "mars-1", "set-2", "out-1", "AVR2"]
     assert not spoiled(real).any()
 
 
@@ -148,9 +174,19 @@ def test_median_over_samples_with_gaps(tmp_path):
     found = expression(path)
     assert (found[0].names.ids.tolist(), found[0].labels[:, 0].tolist()) == (["a", "c"], [2, 5])
     assert found[0].names.others["symbol"].tolist() == ["A", "C"]
-    assert found[2] == "median of 3 columns: s1, s2, s3; 1 rows without a value"
+    assert found[2] == (
+        "median of 3 columns: s1, s2, s3; 1 rows without a value; "
+        "1 genes lack a value in some samples: median of the others"
+    )
     assert expression(path, statistic="mean")[0].labels[:, 0].tolist() == [4, 5]
     assert expression(path, samples=["s2"])[0].labels[:, 0].tolist() == [9]
+
+
+def test_genes_of_a_clone_stay_apart_without_versions(tmp_path):
+    path = write(tmp_path / "x", "gene\tS_TPM\nENSG00000141510.18\t1\nAC012345.1\t2\nAC012345.2\t4\n")
+    found = expression(path, strip_versions=True)[0]
+    assert found.names.ids.tolist() == ["ENSG00000141510", "AC012345.1", "AC012345.2"]
+    assert found.labels[:, 0].tolist() == [1, 2, 4]
 
 
 @pytest.mark.parametrize(

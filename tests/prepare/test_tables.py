@@ -74,6 +74,38 @@ def test_encodings(tmp_path, encoding, suffix):
     assert rows(path) == [["a", "é", 1], ["b", "ñ", 2]]
 
 
+@pytest.mark.parametrize("text", [TEXTS[3], "gene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_the_separator_that_excel_declares(tmp_path, text, quoted):
+    line = f"sep={text[4]}"
+    assert rows(write(tmp_path / "x.csv", f'"{line}"\r\n{text}' if quoted else f"{line}\n{text}")) == ROWS
+    with pytest.raises(UserError, match="lines 2 and 3"):
+        read(write(tmp_path / "x.csv", "sep=;\ngene;s1\na\n"))
+
+
+def test_points_between_thousands(tmp_path):
+    """As a German spreadsheet writes 1007: nothing but other numbers tells that a point is a decimal sign."""
+
+    def numbers(text):
+        table = look_at(write(tmp_path / "x", text), "expression")
+        return table.numbers(table.read(), ["s1", "s2"]).tolist()
+
+    unclear = "gene;s1;s2\na;1.007;12\nb;40.280;7\n"
+    with pytest.raises(UserError, match=r"separate thousands[\s\S]*1\.007, 12, 40\.280[\s\S]*write 1007"):
+        numbers(unclear)
+    for clear in ("0.280", "40.28", "1234.280", "4028"):
+        assert numbers(unclear.replace("40.280", clear)) == [[1.007, 12], [float(clear), 7]]
+    assert numbers(unclear.replace(";", "\t")) == [[1.007, 12], [40.28, 7]]
+
+
+def test_commas_behind_a_zero_are_decimal(tmp_path):
+    table = look_at(write(tmp_path / "x", "gene;s1\na;0,007\nb;-0,140\n"), "expression")
+    assert table.numbers(table.read(), ["s1"]).tolist() == [[0.007], [-0.14]]
+    table = look_at(write(tmp_path / "x", "gene;s1\na;1,007\nb;40,280\n"), "expression")
+    with pytest.raises(UserError, match="written with a comma"):
+        table.numbers(table.read(), ["s1"])
+
+
 @pytest.mark.parametrize("text", ["gene;s1;s2\na;1,0;2\nb;3;4,5\n", "gene\ts1\ts2\na\t1,00\t2\nb\t3\t4,5\n"])
 def test_decimal_commas(tmp_path, text):
     table = look_at(write(tmp_path / "x", text), "expression")

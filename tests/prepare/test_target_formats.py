@@ -219,12 +219,52 @@ def test_scores_of_targetscan(tmp_path):
     text = {name: text for name, text, *_ in EXAMPLES}
     found = read(write(tmp_path, text["TargetScan, predicted targets"]), "score")
     assert found.names == ("TF1",)  # no PCT is known for the other
-    assert found.values.tolist() == [[0.5], [0], [1]]
+    assert found.values.tolist() == [[0.5], [0], [np.float32(0.24)]]  # 1.0 is that of the mouse
     assert read(write(tmp_path, text["TargetScan, summary counts"]), "score").values.tolist() == [
         [-0.5, 0],
         [0, 0],
         [-1, 1],
     ]
+
+
+@pytest.mark.parametrize(
+    ("gene", "transcript", "species", "expected"),
+    [
+        ("ENSG0000{}.4", "T1", "9606", [1, 0, 0]),
+        ("ENSMUSG0000{}", "T1", "10090", [1, 1, 0]),
+        ("abc{}", "ENSMUST{}1.2", "10090", [1, 1, 0]),
+        ("abc{}", "NM_{}1", "9606", [1, 0, 0]),  # as the genes' own ids
+    ],
+)
+def test_targets_of_targetscan_are_those_of_the_species_of_its_ids(tmp_path, gene, transcript, species, expected):
+    rows = [("1", "9606"), ("1", "10090"), ("2", "10090"), ("3", "7955")]
+    cells = [["TF", gene.format(n), f"s{n}", transcript.format(n), s, 1, 7, 2, 9, "8mer", 0.5] for n, s in rows]
+    ids = ["ENSG00001", "ENSG00002", "ENSG00003"]
+    others = {"mouse": np.array([f"ENSMUSG0000{n}" for n in "123"]), "name": np.array(["abc1", "abc2", "abc3"])}
+    path = write(tmp_path, table(TARGETSCAN, *cells))
+    found = read_targets(path, "mirna", GeneNames(np.array(ids), others))
+    assert found.values[:, 0].tolist() == expected
+    assert f"the rows of species {species} ({4 - sum(s == species for _, s in rows)} others left out)" in found.form
+    unknown = [[*row[:1], f"abc{n}", "s", "T", *row[4:]] for n, row in enumerate(cells)]
+    path = write(tmp_path, table(TARGETSCAN, *unknown))
+    with pytest.raises(UserError, match=r"of which species[\s\S]*9606, 10090, 7955[\s\S]*keep the rows of one"):
+        read_targets(path, "mirna", GeneNames(np.array(["abc1", "abc2", "abc3"])))
+
+
+def test_pairs_that_mirtarbase_says_are_no_targets(tmp_path):
+    text = mirtarbase("\t") + "M8\tTF1\thsa\tabcB\t2\thsa\tx\tNon-Functional MTI (Weak)\t1\n"
+    text += "M8\tTF1\thsa\tabcA\t2\thsa\tx\tNon-Functional MTI\t1\n"  # another row says that it is one
+    found = read(write(tmp_path, text))
+    assert found.values.tolist() == BINARY
+    assert "2 rows of Non-Functional MTI (Weak), Non-Functional MTI left out" in found.form
+
+
+def test_genes_of_flies_that_are_called_as_missing_values(tmp_path):
+    path = write(tmp_path, pairs("target tf", "nan TF1", "na TF2", "NA TF1", "x NA", "x TF1"))
+    found = read_targets(path, "tf", GeneNames(np.array(["na", "nan", "x"])))
+    assert found.values.tolist() == [[0, 1], [1, 0], [1, 0]]
+    assert "2 pairs without a gene or factor left out" in found.form
+    assert "4 pairs without" in read_targets(path, "tf", GeneNames(np.array(["x"]))).form
 
 
 def test_scores_of_gmt_are_numbers(tmp_path):

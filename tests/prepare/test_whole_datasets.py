@@ -213,6 +213,27 @@ def test_missing_utrs_are_dropped_on_request(tmp_path, raw):
     assert set(raw_values(tmp_path / "dropped")) == set(GENES) - {gene.name}
 
 
+def test_a_hard_masked_genome_is_warned_about(tmp_path, raw, capsys):
+    run(raw)
+    assert "hard-masked" not in capsys.readouterr().out
+    bases = gzip.decompress((tmp_path / "genome.fa.gz").read_bytes()).decode().splitlines()
+    whole = [line if line.startswith(">") else line[:20] + "N" * (len(line) - 20) for line in bases]
+    raw["fasta"] = str(toy.write(tmp_path / "masked.fa", "\n".join(whole)))
+    run(raw, out=tmp_path / "masked")
+    said = "of the promoters' bases within the chromosomes are N: if the genome is hard-masked (dna_rm, .masked), use"
+    assert said in capsys.readouterr().out
+    assert said in OmegaConf.load(tmp_path / "masked" / "dataset.yaml").rules["N"]
+
+
+def test_expression_is_joined_by_the_column_that_has_the_names(tmp_path, raw, capsys):
+    (_, *samples), *rows = [line.split("\t") for line in (tmp_path / "expression.tsv").read_text().splitlines()]
+    lines = [["gene_id", "symbol", *samples], *([f"x{n}", *row] for n, row in enumerate(rows))]
+    raw["expression"] = str(toy.write(tmp_path / "ids.tsv", "\n".join(map("\t".join, lines))))
+    run(raw)
+    assert "genes are joined by column symbol" in capsys.readouterr().out
+    assert set(raw_values(tmp_path / "out")) == set(GENES)
+
+
 def test_genes_of_a_mask_are_left_out(tmp_path, raw):
     (tmp_path / "mask.txt").write_text('# histones\nENSG00003.2\n"Sym5",a remark\nunknown\n')
     run(raw, mask=tmp_path / "mask.txt")

@@ -104,11 +104,23 @@ SUMMARIES = plains(
 )
 
 
-def counts_rows(table: Table, first: Sequence[object]) -> bool:
-    """Whether the first column has no heading, and counts the rows as pandas and R write it beside a column of ids."""
-    numbered = [str(cell) for cell in first[:50]]
-    counted = any(numbered == [str(n + start) for n in range(len(numbered))] for start in (0, 1))
-    return counted and plain(table.columns[0]) in ("", "unnamed0") and not IDS.isdisjoint(map(plain, table.columns[1:]))
+#: Of these words, those that conditions are called, too: a medium, minutes, stationary phase, total RNA, varieties.
+AMBIGUOUS = plains("min max sd std sem stat total var cv")
+#: Of these words, those that also name a condition where the number of a replicate follows: SD_1 (a medium), total_2.
+_CONDITIONS = re.compile(r"(?<![A-Za-z])(SD|(?i:stat|total))[-_. ]?(?i:r|rep|replicate)?[-_. ]?\d+(?![A-Za-z0-9])")
+#: Minutes: 30min, 5_min; S1_min is the minimum of a sample.
+_MINUTES = re.compile(r"(?<![a-z\d])\d+[-_. ]?mins?(?![a-z])|\dmins?(?![a-z])", re.IGNORECASE)
+
+
+def is_id(heading: str) -> bool:
+    """Whether a heading is that of a column with ids or names of genes."""
+    return plain(heading) in IDS
+
+
+def is_summary(heading: str, words: frozenset[str] = SUMMARIES) -> bool:
+    """Whether a heading of a column has a word for what sums up samples."""
+    rest = _MINUTES.sub(" ", _CONDITIONS.sub(" ", heading)).lower()
+    return not words.isdisjoint(re.findall("[a-z]+", rest))
 
 
 def spanning(table: Table, names: Sequence[str]) -> list[str]:

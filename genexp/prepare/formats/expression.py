@@ -31,7 +31,7 @@ class ExpressionFormat(Format):
     the columns of `values`, with their units, of which the first is read unless ``samples`` says otherwise; or every
     other column is a sample, in one `unit`. Rows are genes, ``transcripts`` (``of gene``: of one that the table names),
     or either where the tool writes both alike. `last` are rows that the file must have; `refused` says why a table is
-    none of expression.
+    none of expression. With `empty_is_zero`, an empty cell is a value below the cutoff of the database.
     """
 
     gene: str = ""
@@ -41,6 +41,7 @@ class ExpressionFormat(Format):
     rows: str = "genes"
     last: frozenset[str] = frozenset()
     refused: str = ""
+    empty_is_zero: bool = False
 
 
 _COUNT = r"\t[0-9]+"
@@ -69,7 +70,7 @@ _BIOMART_NAMES = (
 )
 
 FORMATS = (
-    ExpressionFormat("GCT 1.2 (GenePattern, GTEx)", mark="#1.2", names=("Description",)),
+    ExpressionFormat("GCT 1.2 (GenePattern, GTEx)", mark="#1.2", also=("id",), gene="Name", names=("Description",)),
     ExpressionFormat("GCT 1.3 (GenePattern, LINCS)", mark="#1.3"),
     ExpressionFormat(
         "featureCounts",
@@ -167,5 +168,12 @@ FORMATS = (
     ExpressionFormat(
         "BioMart, with samples", has=("Gene stable ID",), also=_BIOMART, gene="Gene stable ID", names=_BIOMART_NAMES
     ),
-    ExpressionFormat("Expression Atlas", mark="# Expression Atlas", has=("Gene ID", "Gene Name"), names=("Gene Name",)),
+    ExpressionFormat(
+        "Expression Atlas",
+        mark="# Expression Atlas",
+        has=("Gene ID", "Gene Name"),
+        gene="Gene ID",
+        names=("Gene Name",),
+        empty_is_zero=True,
+    ),
 )

@@ -13,7 +13,9 @@ class TargetsFormat(Format):
 
     `gene` are columns that name the gene, of which the one is taken that joins the most genes; `factor` names the
     factor, `sign` the effect, `value` the score; with `species`, rows of the one species are read whose genes join
-    best. Rows whose gene is one of `no_genes` are none. A score of 0 is no target if `zero_is_none`.
+    best, or that the ids in the columns of `reference` are of, where rows of all species have ids of one. Rows whose
+    gene is one of `no_genes` are none, and those that begin so in a column of `negative` say that it is no target. A
+    score of 0 is no target if `zero_is_none`.
     """
 
     gene: tuple[str, ...] = ()
@@ -21,12 +23,14 @@ class TargetsFormat(Format):
     sign: str = ""
     value: str = ""
     species: str = ""
+    reference: tuple[str, ...] = ()
+    negative: tuple[str, str] = ("", "")
     no_genes: frozenset[str] = frozenset()
     zero_is_none: bool = True
 
 
 _TARGETSCAN = (
-    *("Transcript ID", "Species ID", "UTR start", "UTR end", "UTR_start", "UTR_end", "MSA start", "MSA end"),
+    *("Transcript ID", "UTR start", "UTR end", "UTR_start", "UTR_end", "MSA start", "MSA end"),
     *("MSA_start", "MSA_end", "Seed match", "Seed_match", "PCT", "Total num conserved sites"),
     *("Number of conserved 8mer sites", "Number of conserved 7mer-m8 sites", "Number of conserved 7mer-1a sites"),
     *("Total num nonconserved sites", "Number of nonconserved 8mer sites", "Number of nonconserved 7mer-m8 sites"),
@@ -105,6 +109,8 @@ FORMATS = (
         gene=("Gene ID", "Gene Symbol"),
         factor="miR Family",
         value="PCT",
+        species="Species ID",
+        reference=("Gene ID", "Transcript ID"),
         zero_is_none=False,
     ),
     TargetsFormat(
@@ -114,6 +120,8 @@ FORMATS = (
         gene=("Gene Symbol",),
         factor="miRNA family",
         value="Cumulative weighted context++ score",
+        species="Species ID",
+        reference=("Transcript ID",),
         zero_is_none=False,
     ),
     TargetsFormat(
@@ -123,8 +131,26 @@ FORMATS = (
         gene=("Target Gene", "Target Gene (Entrez ID)", "Target Gene (Entrez Gene ID)"),
         factor="miRNA",
         species="Species (Target Gene)",
+        negative=("Support Type", "Non-Functional"),
     ),
 )
+
+#: The taxon of what an id begins with, before its digits.
+TAXA = {
+    **dict.fromkeys(("ENSG", "ENST"), "9606"),
+    **dict.fromkeys(("ENSMUSG", "ENSMUST"), "10090"),
+    **dict.fromkeys(("ENSRNOG", "ENSRNOT"), "10116"),
+    **dict.fromkeys(("ENSPTRG", "ENSPTRT"), "9598"),
+    **dict.fromkeys(("ENSMMUG", "ENSMMUT"), "9544"),
+    **dict.fromkeys(("ENSBTAG", "ENSBTAT"), "9913"),
+    **dict.fromkeys(("ENSCAFG", "ENSCAFT"), "9615"),
+    **dict.fromkeys(("ENSMODG", "ENSMODT"), "13616"),
+    **dict.fromkeys(("ENSGALG", "ENSGALT"), "9031"),
+    **dict.fromkeys(("ENSXETG", "ENSXETT"), "8364"),
+    **dict.fromkeys(("ENSDARG", "ENSDART"), "7955"),
+    **dict.fromkeys(("FBgn", "FBtr"), "7227"),
+    "WBGene": "6239",
+}
 
 #: What the columns of any list of pairs may be called; each column must have one of these roles.
 GENE = IDS | plains("target targets target_gene target_name target_id target_symbol target_gene_symbol regulated_gene")

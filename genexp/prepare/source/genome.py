@@ -14,7 +14,7 @@ from genexp.prepare.bases import Bases
 from genexp.prepare.config import Config
 from genexp.prepare.expression import read_expression
 from genexp.prepare.fasta import check_fasta
-from genexp.prepare.genes import RawGenes, check_rows_are_genes, join
+from genexp.prepare.genes import RawGenes, check_rows_are_genes, join_best
 from genexp.prepare.genome import Cut, cut_genome, promoter_windows
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.left_out import LeftOut, Reason, check_tolerance
@@ -24,6 +24,8 @@ from genexp.prepare.records import Annotation, Transcript
 from genexp.prepare.transcripts import Pieces, choose_transcripts, halflife_lengths, regions
 
 _REGIONS = ("UTR5", "CDS", "UTR3")
+#: A genome with more N than this in its promoters is doubted.
+MASKED = 0.1
 
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
@@ -43,7 +45,10 @@ def gather(config: Config, ledger: Ledger) -> RawGenes:
     if genes.names.is_gene(table.columns[0]):
         raise table.no_header(["gene", "S1"])
     check_rows_are_genes(genes.names, found.names.ids.tolist(), table.columns, table.where)
-    joined = join(genes.names, found.names.ids.tolist(), table.where)
+    joined, column = join_best(genes.names, found.names, table.where)
+    if column:
+        sentence = f"genes are joined by column {column}, which has more names of the annotation"
+        ledger.rule("column of genes", sentence, report=ledger.note, prefix="expression: ")
     labels = found.labels[joined.rows[joined.found]]
     genes = replace(genes.take(joined.found), labels=labels, label_names=found.label_names, unit=found.unit)
     unused = f"{len(found) - len(genes):,} rows of the table match no annotated gene"
@@ -144,6 +149,12 @@ def _report_cut(cut: Cut, ledger: Ledger) -> None:
     if cut.wrapped:
         sentence += f"; {cut.wrapped:,} past the origin of a circular chromosome, and go on behind it"
     ledger.rule("padding", sentence)
+    if cut.unknown > MASKED * cut.inside:
+        sentence = (
+            f"{cut.unknown / cut.inside:.1%} of the promoters' bases within the chromosomes are N: "
+            "if the genome is hard-masked (dna_rm, .masked), use the one with all bases (dna, dna_sm)"
+        )
+        ledger.rule("N", sentence, report=ledger.warn)
 
 
 def _with_gc(halflife: np.ndarray, cut: Cut) -> np.ndarray:

@@ -20,7 +20,7 @@ from genexp.prepare.genes import GeneNames, RawGenes
 from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.scale import check_scale, warn_of_scale
-from genexp.prepare.sequence_columns import Columns, find_columns
+from genexp.prepare.sequence_columns import Columns, find_columns, without_numbers
 from genexp.prepare.similarity import identical
 from genexp.prepare.tables import MISSING, Table, look_at
 
@@ -43,11 +43,13 @@ class Letters:
 
 def gather(config: Config, ledger: Ledger) -> RawGenes:
     """Return the sequences that have a label, with their bases."""
-    table = look_at(Path(str(config.table)), "table")
+    table = without_numbers(look_at(Path(str(config.table)), "table"), config)
     columns = find_columns(table, config)
     if columns.unread:
         ledger.rule("columns not read", few(columns.unread), report=ledger.note, prefix="columns not read: ")
     genes, letters = _read(table, columns, config)
+    if table.remarks:
+        ledger.rule("table", "; ".join(table.remarks), report=ledger.note, prefix="table: ")
     warn_of_scale(config.expression_scale, genes.labels, [*genes.label_names, table.path.name], ledger)
     ledger.count("in the table", len(genes))
     if config.fasta:
