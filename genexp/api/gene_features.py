@@ -135,7 +135,9 @@ def named_rows(path: Path, key: str) -> Table:
     from genexp.prepare.tables import look_at
 
     def names_rows(heading: str) -> bool:
-        return plain(heading) not in ("", "unnamed0") and (is_id(heading) or plain(heading) in HEADINGS["id"])
+        if not heading or heading.startswith("Unnamed"):  # as pandas calls a column without a heading
+            return False
+        return is_id(heading) or plain(heading) in HEADINGS["id"]
 
     table = look_at(path, key)
     if names_rows(table.columns[0]):
