@@ -96,11 +96,11 @@ def done(study):
 def test_the_same_command_searches_on_after_the_time_limit_until_there_are_enough_trials(cli, words, tmp_path):
     given, started = words
     place = tmp_path / "it's [a] study"
-    typed = ("tune", *given, "trials=1000", "repeats=1", "time_limit=3s", f"hydra.run.dir={place}")
+    typed = ("tune", *given, "trials=1000", "repeats=1", "time_limit=1s", f"hydra.run.dir={place}")
     first = cli(*typed)
     assert first.returncode == 0, first.stderr
     before = done(place)
-    assert f"the time limit of 3s is reached after {before} trials; search on with: genexp tune" in first.stdout
+    assert f"the time limit of 1s is reached after {before} trials; search on with: genexp tune" in first.stdout
     printed = first.stdout.partition("search on with:")[2].strip().splitlines()[0]
     again = cli(*shlex.split(printed)[1:])
     assert again.returncode == 0, again.stderr
@@ -122,7 +122,7 @@ def test_an_interrupted_training_of_the_best_settings_is_continued_without_a_sea
         return start(job, *others)
 
     monkeypatch.chdir(tmp_path)
-    typed = ("tune", *given, "trials=1000", "repeats=1", "time_limit=2s", "hydra.run.dir=study")
+    typed = ("tune", *given, "trials=1000", "repeats=1", "time_limit=1s", "hydra.run.dir=study")
     with monkeypatch.context() as patch:
         patch.setattr(Job, "start", interrupted)
         stopped = cli(*typed)
