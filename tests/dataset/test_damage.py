@@ -86,6 +86,7 @@ def outcomes(tmp_path, layout, number):
 LAYOUTS = [gzip, own, newest, with_factors, tokens, embedded]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_changed_bytes_end_in_one_message(tmp_path, layout):
     assert min(outcomes(tmp_path, layout, 100).values()) > 1

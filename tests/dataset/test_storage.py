@@ -236,6 +236,7 @@ def with_text(path):
     return bytearray(path.read_bytes())
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("size", [0, 7, 1 << 40, (1 << 64) - 1])
 @pytest.mark.parametrize("number", [0, 1])
 def test_text_that_hdf5_would_read_for_ever_is_refused(tmp_path, number, size):
@@ -260,6 +261,7 @@ def test_what_is_left_of_deleted_text_is_no_damage(tmp_path):
     check_heaps(tmp_path / "x.h5")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("names", [8, 16, 1 << 40])
 def test_free_blocks_that_name_each_other_for_ever_are_refused(tmp_path, names):
     write_xpresso(tmp_path)

@@ -63,17 +63,20 @@ def trained(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_batch_that_the_replicas_do_not_divide_is_rounded_down(trained):
     losses, _ = trained
     for one, three in zip(losses["one"], losses["three"], strict=True):
         assert three == pytest.approx(one, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_another_model_is_trained_in_the_same_process(trained):
     losses, _ = trained
     assert len(losses["strands"]) == len(losses["few"]) == 2
 
 
+@pytest.mark.slow
 def test_all_replicas_predict(trained):
     assert trained[1] == [1, 1] + [3] * 6
 

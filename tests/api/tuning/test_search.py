@@ -32,6 +32,7 @@ def start(place, trials, pause):
     return subprocess.Popen([sys.executable, str(TRYING), str(place), str(trials), str(pause)])
 
 
+@pytest.mark.integration
 def test_a_study_ends_with_the_best_and_tries_the_given_settings_first(tmp_path):
     study, whole = search(tmp_path / "a", 12)
     trials = study.trials()
