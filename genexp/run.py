@@ -214,9 +214,14 @@ def find_run(directory: str | Path, key: str = "run_dir") -> RunDirectory:
             hint = f"name one of them: {key}={shlex.quote(str(inside[0]))}"
             raise UserError(what, where=f"{key}={directory}", hint=hint)
         elif (run.path / SWEEP).is_file():
-            raise UserError("this sweep has no run yet", where=f"{key}={directory}", hint=resume_command(run.path))
+            raise no_run_yet(run.path, f"{key}={directory}")
         raise UserError("this is not a run directory", where=f"{key}={directory}", received=found, hint=hint)
     return run
+
+
+def no_run_yet(sweep: Path, where: str) -> UserError:
+    """Return the error for a sweep none of whose jobs has begun."""
+    return UserError("this sweep has no run yet", where=where, hint=resume_command(sweep))
 
 
 def runs_inside(place: Path) -> list[Path]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from genexp import console
 from genexp.api.compared_runs import Genes, Row, baselines, folds_of, grouped, read_row
-from genexp.config.words import as_value, unquoted
+from genexp.config.words import unquoted, word
 from genexp.errors import UserError
 from genexp.evaluation.baselines import SHUFFLED
 from genexp.evaluation.comparison import compare_folds, compare_runs, holm
@@ -253,12 +253,7 @@ def _words_of(row: Row) -> list[str]:
     content = dataset.model_dump(mode="json", exclude_none=True, exclude=apart) if dataset else {}
     chosen = {"dataset": content.pop("name", "")} | {f"dataset.{key}": value for key, value in content.items()}
     chosen |= {"data.labels": list(config.data.labels)} if config.data.labels else {}
-    words = [_word(key, value) for key, value in chosen.items()]
+    words = [unquoted(word(key, value)) for key, value in chosen.items()]
     if len(folds) > 1:  # those that are there: a collapsed one may be missing
         words.append(f"dataset.fold={','.join(str(row.genes[places[0]].fold) for places in folds)}")
     return [*words, *([f"repeats={len(folds[0])}"] * (len(folds[0]) > 1))]
-
-
-def _word(key: str, value: Any) -> str:
-    """Return ``key=value`` in Hydra's grammar, with quotes where they are needed alone."""
-    return f"{key}={value}".lower() if isinstance(value, bool | int | float) else unquoted(f"{key}={as_value(value)}")

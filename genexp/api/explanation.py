@@ -155,11 +155,14 @@ def _draw(folder: Path, found: Explanation, chosen: Settings) -> None:
     title, formats = "{model}, {data}, {dataset}".format(**found.summary), chosen.plots
     if found.contributions and found.profile is not None:
         figures.plot_profile(folder / "profile.png", found.profile, title, formats)
+        drawn: set[str] = set()
         for row in range(min(chosen.logos, len(found.genes))):
             each = {name: values[row] for name, values in found.contributions.items()}
             gene = str(found.genes[row])
             name = re.sub(r"[^\w.-]", "_", gene)
-            name += f"-{row}" * ((folder / "genes" / f"{name}.{formats[0]}").exists() if formats else False)
+            if name in drawn:  # of another gene, whose own name has other characters there
+                name += f"-{row}"
+            drawn.add(name)
             path = folder / "genes" / f"{name}.png"
             beside = f"{title}\n{gene}, predicted {found.predictions[row]:.3g}"
             figures.plot_gene(path, found.tokens[row], each, found.start, beside, formats)

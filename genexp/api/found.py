@@ -9,7 +9,7 @@ from pathlib import Path
 from genexp import console
 from genexp.errors import UserError
 from genexp.prepare.opening import few
-from genexp.run import LEFT_BEHIND, SWEEP, resume_command
+from genexp.run import LEFT_BEHIND, SWEEP, no_run_yet
 
 
 def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tuple[list[Path], list[Path]]:
@@ -37,7 +37,7 @@ def find_runs(named: str | Path | Iterable[str | Path], key: str = "runs") -> tu
         found = [(path, is_run) for place in places for path, is_run in _below(place, set())]
         if not any(is_run for _, is_run in found):
             if waiting := next((place for place in places if (place / SWEEP).is_file()), None):
-                raise UserError("this sweep has no run yet", where=f"{key}={given}", hint=resume_command(waiting))
+                raise no_run_yet(waiting, f"{key}={given}")
             expected = "a run directory, or a directory with some in it"
             hint = "runs are written to outputs/DATE/TIME-MODEL-DATA-XXXX unless hydra.run.dir says otherwise"
             what = "there is no run here" if places else "nothing matches this pattern"

@@ -143,9 +143,7 @@ def _names(groups: list[list[Member]]) -> list[str]:
 
 def _told_apart(names: Sequence[str], key: str, values: Sequence[Any]) -> list[str]:
     """Return names, those that several groups have with the value of a key, where it differs between them."""
-    groups, kinds = (
-        Counter(names),
-        Counter(name for name, _ in {(n, str(v)) for n, v in zip(names, values, strict=True)}),
-    )
+    groups = Counter(names)
+    kinds = Counter(name for name, _ in {(n, str(v)) for n, v in zip(names, values, strict=True)})
     told = [groups[name] > 1 and kinds[name] > 1 for name in names]
     return [f"{n} {key}={v}" if t else n for n, v, t in zip(names, values, told, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override
@@ -190,6 +192,20 @@ def as_value(value: object) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(as_value, value)) + "]"
     return str(value) if _PLAIN.fullmatch(str(value)) else quoted(str(value), '"')
+
+
+def word(key: str, value: Any) -> str:
+    """Return ``key=value`` in the grammar of the command line."""
+    return f"{key}={_in_grammar(value)}"
+
+
+def _in_grammar(value: Any) -> str:
+    """Return a plain value in Hydra's grammar, texts in quotes and with every ``${`` escaped."""
+    if isinstance(value, str):
+        return quoted(re.sub(r"(\\*)\$\{", r"\1\1\\${", value), '"')
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_grammar, value))}]"
+    return json.dumps(value)
 
 
 def spelled(key: str, value: object) -> str:

@@ -30,7 +30,10 @@ Formats = Annotated[
 #: Text as text, names with $ included, in fonts that journals and editors of figures can read; the same data give the
 #: same bytes.
 VECTOR_STYLE: dict[str, Any] = {
-    **{"text.parse_math": False, "pdf.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "genexp"},
+    "text.parse_math": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "genexp",
 }
 
 

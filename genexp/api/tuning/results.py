@@ -15,10 +15,11 @@ from genexp.api.tuning.config import TuneConfig
 from genexp.api.tuning.journal import REASON, SECONDS
 from genexp.api.tuning.search import OBJECTIVES
 from genexp.api.tuning.showing import NAMES, best_line
-from genexp.api.tuning.space import value_of, word
+from genexp.api.tuning.space import value_of
 from genexp.api.tuning.study import Study
 from genexp.config.compose import compose_words
 from genexp.config.conf import CONF_DIR, default_options, groups, load, option_files
+from genexp.config.words import word
 from genexp.errors import UserError
 from genexp.files import write_atomically, write_csv, write_json
 from genexp.run import SWEEP, RunDirectory

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from genexp.config.keys import leaves, value_at
 from genexp.config.validation import unknown_key, validate
-from genexp.config.words import quoted
 from genexp.errors import UserError
 from genexp.schema import Schema
 from genexp.training.config import RunConfig
@@ -100,20 +98,6 @@ Space = Mapping[str, Dimension]
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other and isinstance(one, bool) == isinstance(other, bool))
-
-
-def word(key: str, value: Any) -> str:
-    """Return ``key=value`` in the grammar of the command line."""
-    return f"{key}={_in_grammar(value)}"
-
-
-def _in_grammar(value: Any) -> str:
-    """Return a plain value in Hydra's grammar, texts in quotes and with every ``${`` escaped."""
-    if isinstance(value, str):
-        return quoted(re.sub(r"(\\*)\$\{", r"\1\1\\${", value), '"')
-    if isinstance(value, list):
-        return f"[{','.join(map(_in_grammar, value))}]"
-    return json.dumps(value)
 
 
 def parse_space(tree: Mapping[str, Any], base: RunConfig) -> dict[str, Dimension]:

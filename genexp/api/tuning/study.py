@@ -21,10 +21,10 @@ from genexp.api.tuning.config import TuneConfig, is_own, seconds
 from genexp.api.tuning.journal import CLAIMS, Journal, Worker, alone, import_optuna
 from genexp.api.tuning.search import OBJECTIVES, Search
 from genexp.api.tuning.showing import Board
-from genexp.api.tuning.space import Space, changed, parse_space, value_of, word
+from genexp.api.tuning.space import Space, changed, parse_space, value_of
 from genexp.config.compose import Composed
 from genexp.config.keys import leaves
-from genexp.config.words import unquoted
+from genexp.config.words import unquoted, word
 from genexp.errors import UserError
 from genexp.files import write_json
 from genexp.run import check_writable, make_directory, provenance

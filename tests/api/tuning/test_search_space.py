@@ -10,11 +10,11 @@ from omegaconf import OmegaConf
 from genexp import api, models
 from genexp.api.training import decided
 from genexp.api.tuning.config import TUNE
-from genexp.api.tuning.space import Choices, Range, changed, parse_space, value_of, word
+from genexp.api.tuning.space import Choices, Range, changed, parse_space, value_of
 from genexp.config.compose import compose_words
 from genexp.config.conf import CONF_DIR, load
 from genexp.config.validation import validate
-from genexp.config.words import parse_override
+from genexp.config.words import parse_override, word
 from genexp.errors import UserError
 from genexp.models import config_class
 from genexp.training.auto import Table
