@@ -153,7 +153,12 @@ def _gathered(
             floats[promoter] = _augmented(floats[promoter], shifts, strands, augmentation)
         return floats, known + noise[0] if noise else known
 
-    return batches_of_rows.map(gather).apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+    batches = batches_of_rows.map(gather).apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2)
+    # Autotuning has nothing to tune here, and its thread sleeps up to a minute at a time: the end of an epoch may wait
+    # for it (TensorFlow 2.21, on one core in most epochs).
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.with_options(options)
 
 
 def _augmented(tokens: tf.Tensor, shifts: tf.Tensor, strands: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:

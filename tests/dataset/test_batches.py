@@ -144,3 +144,10 @@ def test_the_order_is_the_documented_one():
     expected = np.arange(23, dtype=np.int32)
     np.random.default_rng((2, 7)).shuffle(expected)
     assert flat(labels_of(batches.dataset)) == expected.tolist()
+
+
+@pytest.mark.parametrize("kind", ["training", "inference"])
+def test_no_epoch_waits_for_the_thread_of_autotuning(kind):
+    training = TrainingBatches(split(), 5, 0, shuffle=True, static=False).dataset
+    dataset = training if kind == "training" else inference_batches(split(), 5)
+    assert dataset.options().autotune.enabled is False
