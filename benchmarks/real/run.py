@@ -28,6 +28,9 @@ COLUMNS = (
     *("parameters", "minutes", "commit"),
 )
 
+#: What a row is about: a row of the same is replaced, so that machines can share the plan.
+ROW = ("dataset", "label", "model", "data")
+
 #: Digits behind the point in results.csv; the page rounds to three, and must not round a rounded number.
 DIGITS = 6
 
@@ -153,14 +156,15 @@ def cells(row: dict[str, str]) -> list[str]:
 
 
 def main(data: Path, out: Path, names: list[str], *, finished: bool) -> None:
-    """Run what is missing, and write the table and the page; rows of other datasets stay."""
+    """Run what is missing, and write the table and the page; rows that were not run here stay."""
     plan = yaml.safe_load((HERE / "plan.yaml").read_text())
     rows = list(csv.DictReader(RESULTS.open())) if RESULTS.is_file() else []
     for name in names or plan["datasets"]:
         if not finished:
             train_dataset(name, plan["datasets"][name], plan["repeats"], data, out)
         found = rows_of(name, compare_dataset(name, out))
-        rows = [row for row in rows if row["dataset"] != name] + found
+        keys = {tuple(row[key] for key in ROW) for row in found}
+        rows = [row for row in rows if tuple(row[key] for key in ROW) not in keys] + found
         with RESULTS.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
