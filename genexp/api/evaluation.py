@@ -72,7 +72,8 @@ def check(
     if split not in choices:
         names = [name for name in choices if name]
         raise UserError("split is impossible", expected=f"one of {', '.join(names)}", received=split)
-    matched = replace(matched, source=aligned)
+    shapes = inputs.input_shapes(config.model, aligned.description, config.data.name, window, run.vectors)
+    matched = replace(matched, source=inputs.with_encoded_size(aligned, config.model, shapes, choices[split]))
     return Plan(run, config, trained_on, checkpoint, choices[split], matched, window, not dataset)
 
 
@@ -149,7 +150,7 @@ def evaluated(plan: Plan, dataset: Dataset) -> Evaluated:
     return evaluate_checkpoint(
         plan.run,
         plan.checkpoint,
-        inputs.encode(dataset, config.model, warn=console.warn),
+        inputs.encode(dataset, config.model, console.warn, plan.splits),
         batch_size=config.training.batch_size,
         seed=config.seed,
         splits=plan.splits,

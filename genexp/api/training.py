@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from genexp.config.words import Words
 from genexp.dataset.alignment import align
 from genexp.dataset.config import DatasetConfig
 from genexp.dataset.description import Source
-from genexp.dataset.genes import Dataset
+from genexp.dataset.genes import SPLITS, Dataset
 from genexp.dataset.labels import choose
 from genexp.dataset.overlap import TrainingGenes
 from genexp.dataset.ranges import write_ranges
@@ -170,10 +170,15 @@ def check(config: RunConfig, resumed: RunDirectory | None = None) -> Plan:
     shapes = inputs.input_shapes(config.model, source.description, blocks, window, own)
     check_model(config.model, shapes)
     check_augmentation(config.training, shapes, source.description)
-    source = inputs.with_encoded_size(source, config.model, shapes, augmented=moves(config.training))
+    source = inputs.with_encoded_size(source, config.model, shapes, _encoded_once(config))
     stretched = resumed and stretched_schedule(read_config(resumed).training, config.training)
     notes += [line for line in (note, stretched, described(config, source.description)) if line]
     return Plan(config, source, window, tuple(notes), resumed)
+
+
+def _encoded_once(config: RunConfig) -> Sequence[str]:
+    """Return the splits that are encoded once; training promoters that move are encoded in each epoch."""
+    return HELD_OUT if moves(config.training) else SPLITS
 
 
 def folder_dataset(**settings: object) -> DatasetConfig:
@@ -275,7 +280,7 @@ def _train(plan: Plan, directory: AbstractContextManager[RunDirectory], command:
 
             with console.progress("Word2Vec", 1, "epochs") as done:
                 inputs.vectors_for(config.model, read_genes, run.vectors, console.say, done)
-            dataset = inputs.encode(read_genes, config.model, console.warn, augmented=moves(config.training))
+            dataset = inputs.encode(read_genes, config.model, console.warn, _encoded_once(config))
             shapes = inputs.input_shapes(config.model, dataset.description, config.data.name, plan.window, run.vectors)
             training, batch = config.training, shared.get("batch_size", config.training.batch_size)
             console.say(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from genexp.blocks import PROMOTER
 from genexp.dataset.description import DatasetDescription, Source
-from genexp.dataset.genes import Dataset, Split
+from genexp.dataset.genes import SPLITS, Dataset, Split
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import KmerVectors, load_vectors, random_vectors
 from genexp.features.kmers import check_chunks, chunk_counts, empty_chunks
@@ -75,32 +75,29 @@ def input_shapes(
     return InputShapes((length // config.chunk, 4**config.k), widths, kind, loaded, labels)
 
 
-def encode(dataset: Dataset, config: ModelConfig, warn: Report, *, augmented: bool = False) -> Dataset:
+def encode(dataset: Dataset, config: ModelConfig, warn: Report, encoded: Sequence[str] = SPLITS) -> Dataset:
     """Return the dataset with promoters as k-mer counts where the model reads k-mers.
 
-    `warn` is called with a sentence if chunks hold no k-mer, because of N. The training promoters stay as they are, and
-    are not counted in it, if they are `augmented` in each epoch.
+    `warn` is called with a sentence if chunks hold no k-mer, because of N. The promoters of splits other than `encoded`
+    stay as they are, and are not counted in it.
     """
     promoter, splits = dataset.description.promoter, dataset.splits
-    encoded = {name: encode_split(splits[name], config, promoter) for name in _encoded(splits, augmented=augmented)}
+    counted = {name: encode_split(splits[name], config, promoter) for name in encoded if name in splits}
     if _counted(config, promoter, "".join(splits["train"].blocks)):
-        empty = sum(empty_chunks(split.blocks[PROMOTER]) for split in encoded.values())
+        empty = sum(empty_chunks(split.blocks[PROMOTER]) for split in counted.values())
         if empty:
             warn(f"{empty:,} chunks contain no k-mer without N; the model is fed zeros there")
-    return replace(dataset, splits={**splits, **encoded})
+    return replace(dataset, splits={**splits, **counted})
 
 
-def _encoded(splits: Iterable[str], *, augmented: bool) -> list[str]:
-    """Return which splits are encoded once: not the training genes that are `augmented`, and encoded in each epoch."""
-    return [name for name in splits if not (augmented and name == "train")]
-
-
-def with_encoded_size(source: Source, config: ModelConfig, shapes: InputShapes, *, augmented: bool = False) -> Source:
+def with_encoded_size(
+    source: Source, config: ModelConfig, shapes: InputShapes, encoded: Sequence[str] = SPLITS
+) -> Source:
     """Return the dataset with the memory that `encode` takes, so that reading it takes that into account."""
     if shapes.promoter_kind != "kmers" or shapes.promoter is None or not isinstance(config, CountConfig):
         return source
     size = math.prod(shapes.promoter) * np.min_scalar_type(config.chunk - config.k + 1).itemsize  # `chunk_counts`
-    return replace(source, encoded=dict.fromkeys(_encoded(source.description.genes, augmented=augmented), size))
+    return replace(source, encoded={name: size for name in encoded if name in source.description.genes})
 
 
 def encode_split(split: Split, config: ModelConfig, promoter: str | None) -> Split:

@@ -82,11 +82,11 @@ class GtfReader:
 
 def _finder(key: str) -> Callable[[str], str]:
     """Return a function that takes attributes and returns the value of one, or an empty string."""
-    search = re.compile(rf'(?:^|[ ;]){re.escape(key)} +"?([^";]*)').search
+    search = re.compile(rf'(?:^|[ ;]){re.escape(key)} +(?:"([^"]*)"|([^";]*))').search
 
     def value(attributes: str) -> str:
         found = search(attributes)
-        return found[1].strip() if found else ""
+        return (found[1] or found[2] or "").strip() if found else ""
 
     return value
 

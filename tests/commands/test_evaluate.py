@@ -7,11 +7,13 @@ import shutil
 import pytest
 from conftest import QUICK, write_xpresso_set
 
+from genexp.api.evaluation import check
 from genexp.cli import main
 from genexp.dataset.alignment import align
 from genexp.dataset.config import DemoConfig
 from genexp.dataset.description import DatasetDescription, Source
 from genexp.errors import UserError
+from genexp.run import RunDirectory
 
 
 @pytest.fixture
@@ -122,6 +124,18 @@ def test_a_config_from_a_stranger_never_runs_code(run, tmp_path, capsys):
     assert main(["evaluate", f"run_dir={strange}"]) == 2
     assert "there is no key _target_" in capsys.readouterr().err
     assert not (tmp_path / "owned").exists()
+
+
+def test_only_the_genes_that_are_evaluated_are_counted_into_kmers(tmp_path):
+    run = tmp_path / "run"
+    words = ["model=kmer_net", "data=PH", "dataset=demo", "dataset.genes=100", "training.epochs=1", "baseline=false"]
+    assert main(["train", *words, f"hydra.run.dir={run}"]) == 0
+    plan = check(RunDirectory(run), split="test")
+    assert list(plan.matched.source.encoded) == ["test"]
+    # 256 4-mers in each chunk, in bytes.
+    assert plan.matched.source.encoded["test"] % 256 == 0
+    assert main(["evaluate", f"run_dir={run}", "split=test", f"out={tmp_path / 'out'}"]) == 0
+    assert read(tmp_path / "out" / "metrics.json")["best"]["test"] == read(run / "metrics.json")["best"]["test"]
 
 
 def test_embedded_promoters_of_another_size_are_told():

@@ -18,6 +18,7 @@ from genexp.dataset.genes import Dataset, Split
 from genexp.errors import UserError
 from genexp.features.kmers import chunk_counts
 from genexp.models import inputs
+from genexp.run import HELD_OUT
 
 LENGTH = 100
 
@@ -91,7 +92,7 @@ def test_training_promoters_that_change_in_each_epoch_are_not_counted_beforehand
     monkeypatch.setattr(
         inputs, "chunk_counts", lambda tokens, *of: counted.append(len(tokens)) or chunk_counts(tokens, *of)
     )
-    encoded = inputs.encode(dataset, config, said.append, augmented=True)
+    encoded = inputs.encode(dataset, config, said.append, HELD_OUT)
     assert counted == [1]
     assert list(encoded.splits) == list(dataset.splits)
     assert encoded.splits["train"] is dataset.splits["train"]
@@ -107,8 +108,8 @@ def test_the_memory_of_the_counts_is_known_before_they_are_read(k: int, chunk: i
     size = chunk_counts(np.zeros((1, 600), np.uint8), k, chunk).nbytes
     found = inputs.with_encoded_size(source, config, shapes)
     assert found.encoded == {"train": size, "valid": size, "test": size}
-    augmented = inputs.with_encoded_size(source, config, shapes, augmented=True)
-    assert augmented.encoded == {"valid": size, "test": size}
+    held_out = inputs.with_encoded_size(source, config, shapes, HELD_OUT)
+    assert held_out.encoded == {"valid": size, "test": size}
     bases = inputs.input_shapes(model_config("xpresso"), described, "P", (0, 600))
     assert inputs.with_encoded_size(source, model_config("xpresso"), bases).encoded == {}
 

@@ -364,3 +364,12 @@ def test_id_attribute(tmp_path):
     path = write_flavour(tmp_path, "ensembl_gtf")
     chosen = choose(read_annotation(path, id_key="gene_name"))
     assert chosen.names.ids.tolist() == [gene.symbol for gene in ORGANISM.genes]
+
+
+@pytest.mark.parametrize("name", ["tRNA; anticodon CAU", "5'-nucleotidase;"])
+def test_names_with_semicolons_are_read_whole(tmp_path, name):
+    path = write_flavour(tmp_path, "ensembl_gtf")
+    symbol = ORGANISM.genes[0].symbol
+    text = gzip.decompress(path.read_bytes()).decode()
+    path.write_bytes(gzip.compress(text.replace(f'gene_name "{symbol}"', f'gene_name "{name}"').encode()))
+    assert choose(read_annotation(path, id_key="gene_name")).names.ids[0] == name
