@@ -79,19 +79,26 @@ def features_by_id(
         console.warn("features=mean: every gene has the mean features of the training genes")
         return {letter: np.tile(mean, (len(ids), 1)) for letter, mean in means.items()}
     where = f"features={table}" if isinstance(table, str) else "features"
-    frame = read_table(table, "features") if isinstance(table, str) else table
-    rows = _rows(ids, frame, where, missing, gene)
+    source = None
+    if isinstance(table, str):
+        source, whole, names = _read(table, "features")
+    else:
+        whole, names = table, list(map(str, table.index))
+    rows = _rows(ids, names, where, missing, gene)
     used = np.unique(rows[rows >= 0])
-    frame, rows = frame.iloc[used], np.where(rows < 0, -1, np.searchsorted(used, rows))
-    values = {
-        letter: _scaled(letter, cells, where, run, scaled=scaled, missing=missing)
-        for letter, cells in _columns(frame, letters, run, where).items()
-    }
+    whole, rows = whole.iloc[used], np.where(rows < 0, -1, np.searchsorted(used, rows))
+    genes = (whole if source is None else whole.iloc[:, 1:]).set_axis([names[n] for n in used])
+    values = {}
+    for letter, (columns, places) in _columns(list(map(str, genes.columns)), letters, run, where).items():
+        cells = genes.iloc[:, places]
+        numbers = _numbers(cells, where) if source is None else source.numbers(whole, list(cells.columns))
+        cells = cells.set_axis(columns, axis=1)
+        values[letter] = _scaled(letter, numbers, cells, where, run, scaled=scaled, missing=missing)
     if (rows < 0).any() or any(np.isnan(found).any() for found in values.values()):
         means = _means(run)
-        cells, absent = sum(int(np.isnan(found).sum()) for found in values.values()), len({*ids}) - len(frame)
+        empty, absent = sum(int(np.isnan(found).sum()) for found in values.values()), len({*ids}) - len(genes)
         console.warn(
-            f"missing=mean: {absent:,} genes without features and {cells:,} empty cells have the training mean"
+            f"missing=mean: {absent:,} genes without features and {empty:,} empty cells have the training mean"
         )
         values = {letter: np.where(np.isnan(found), means[letter], found) for letter, found in values.items()}
         values = {letter: np.concatenate([found, means[letter][None]]) for letter, found in values.items()}
@@ -108,23 +115,28 @@ def check_features(run: Run | Ensemble, *, given: bool) -> list[str]:
 
 
 def read_table(path: str, key: str) -> pd.DataFrame:
-    """Return a table with its first column, the ids, as index; every cell as text. Sequences may lack ids."""
+    """Return a table with its first column, the ids, as index. Sequences may lack ids."""
+    _, table, names = _read(path, key)
+    return table.iloc[:, 1:].set_axis(names)
+
+
+def _read(path: str, key: str) -> tuple[Table, pd.DataFrame, list[str]]:
+    """Look at a table, and return it with its rows and their ids."""
     from genexp.prepare.opening import existing
     from genexp.prepare.sequence_columns import HEADINGS, plain
 
     source = named_rows(existing(path, key), key)
-    table = source.read(source.columns, source.columns).fillna("")
-    if plain(source.columns[0]) in HEADINGS["sequence"]:
-        table.index = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
+    sequences = [name for name in source.columns if plain(name) in HEADINGS["sequence"]]
+    table = source.read([source.columns[0], *sequences], source.columns)
+    if source.columns[0] in sequences:
+        names = [NUMBERED.format(n) for n in range(1, len(table) + 1)]
     else:
-        table = table.set_index(source.columns[0])
-    table.columns = ["sequence" if plain(name) in HEADINGS["sequence"] else name for name in table.columns]
-    twice = table.index[table.index.duplicated()]
-    empty = np.flatnonzero(table.index == "")
-    if len(twice) or not len(table) or len(empty):
-        received = f"{twice[0]} twice" if len(twice) else f"none in row {empty[0] + 1}" if len(empty) else "no rows"
+        names = table[source.columns[0]].tolist()
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if "" in names or twice is not None or not names:
+        received = f"none in row {names.index('') + 1}" if "" in names else f"{twice} twice" if twice else "no rows"
         raise UserError("ids of a table must be there, each once", where=f"{key}={path}", received=received)
-    return table
+    return source, table, names
 
 
 def named_rows(path: Path, key: str) -> Table:
@@ -177,13 +189,12 @@ def _means(run: Run | Ensemble) -> dict[str, np.ndarray]:
     return {letter: found.mean.astype(np.float32) for letter, found in ranges.items()}
 
 
-def _rows(ids: Sequence[str], table: pd.DataFrame, where: str, missing: str, gene: str | None) -> np.ndarray:
-    """Return the row of each gene in a table, (n,); -1 where it has none, which is an error unless it is allowed."""
+def _rows(ids: Sequence[str], names: list[str], where: str, missing: str, gene: str | None) -> np.ndarray:
+    """Return the row of each gene among names, (n,); -1 where it has none, which is an error unless it is allowed."""
     from genexp.prepare.genes import GeneNames, join
     from genexp.prepare.opening import few
 
     unique, place = np.unique(np.asarray(ids, str), return_inverse=True)
-    names = list(map(str, table.index))
     try:
         joined = join(GeneNames(unique), names, where)
     except UserError:
@@ -200,13 +211,14 @@ def _rows(ids: Sequence[str], table: pd.DataFrame, where: str, missing: str, gen
     return np.asarray(joined.rows[place])
 
 
-def _columns(table: pd.DataFrame, letters: Sequence[str], run: Run | Ensemble, where: str) -> dict[str, pd.DataFrame]:
-    """Return the columns of each block in the order of the run."""
+def _columns(
+    headings: Sequence[str], letters: Sequence[str], run: Run | Ensemble, where: str
+) -> dict[str, tuple[list[str], list[int]]]:
+    """Return the names of the columns of each block in the order of the run, and their places in a table."""
     trained_on, hint = run.dataset, "name the columns as in the dataset of the run"
     known = {name for letter in letters for name in trained_on.feature_names.get(letter, ())}
-    columns = _in_case(list(map(str, table.columns)), known)
+    columns = _in_case(list(headings), known)
     others = [name for name in columns if name not in known]
-    table = table.set_axis(columns, axis=1)
     found = {}
     for letter in letters:
         names, width = trained_on.feature_names.get(letter), trained_on.widths[letter]
@@ -214,7 +226,8 @@ def _columns(table: pd.DataFrame, letters: Sequence[str], run: Run | Ensemble, w
         matched = match_columns(letter, names, width, mine, where, hint, others)
         if not names:
             console.say(matched.note)
-        found[letter] = table.iloc[:, [columns.index(mine[place]) for place in matched.order]]
+        chosen = [mine[place] for place in matched.order]
+        found[letter] = chosen, [columns.index(name) for name in chosen]
     if others and all(letter in trained_on.feature_names for letter in letters):
         console.say(f"columns that the run does not know are left out: {listed(others)}")
     return found
@@ -231,30 +244,41 @@ def _in_case(columns: list[str], known: set[str]) -> list[str]:
     return found
 
 
-def _scaled(
-    letter: str, cells: pd.DataFrame, where: str, run: Run | Ensemble, *, scaled: bool, missing: str
-) -> np.ndarray:
-    """Return the numbers of a block scaled as in the dataset of the run, (rows, width) float32; NaN where allowed."""
+def _numbers(cells: pd.DataFrame, where: str) -> np.ndarray:
+    """Return the numbers of a table from Python, (rows, columns) float64, NaN where empty."""
     import pandas as pd
 
     from genexp.prepare.tables import MISSING
 
-    def wrong(what: str, at: np.ndarray, hint: str | None = None) -> UserError:
-        row, column = np.argwhere(at)[0]
-        place = f"{where}, {cells.index[row]}, column {cells.columns[column]}"
-        return UserError(what, where=place, received=repr(cells.iat[row, column]), hint=hint)
-
     values: np.ndarray = cells.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
     empty = (cells.isin(MISSING) | cells.isna()).to_numpy()
     if (bad := ~np.isfinite(values) & ~empty).any():
-        raise wrong("a feature is no finite number", bad)
+        raise _wrong_cell("a feature is no finite number", cells, bad, where)
+    return values
+
+
+def _wrong_cell(what: str, cells: pd.DataFrame, at: np.ndarray, where: str, hint: str | None = None) -> UserError:
+    row, column = np.argwhere(at)[0]
+    place = f"{where}, {cells.index[row]}, column {cells.columns[column]}"
+    return UserError(what, where=place, received=repr(cells.iat[row, column]), hint=hint)
+
+
+def _scaled(
+    letter: str, values: np.ndarray, cells: pd.DataFrame, where: str, run: Run | Ensemble, *, scaled: bool, missing: str
+) -> np.ndarray:
+    """Return the numbers of a block scaled as in the dataset of the run, (rows, width) float32; NaN where allowed.
+
+    `cells` are what the `values` were read from, with the columns of the run.
+    """
+    empty = np.isnan(values)
     if empty.any() and missing == "error":
-        raise wrong("a feature is missing", empty, "add it, or set missing=mean")
+        raise _wrong_cell("a feature is missing", cells, empty, where, "add it, or set missing=mean")
     scales = scales_of(run.dataset, letter, list(map(str, cells.columns)))
     if scaled or scales is None:
         if not scaled and not (np.isin(values, (0, 1)) | empty).all():
             console.warn(f"the run does not know how block {letter} was scaled: its values are taken as they are")
         return values.astype(np.float32)
     if (below := (values < LOWEST) & [scale.log10_offset is not None for scale in scales]).any():
-        raise wrong("a raw length is negative", below, "features that are scaled already need scaled=true")
+        hint = "features that are scaled already need scaled=true"
+        raise _wrong_cell("a raw length is negative", cells, below, where, hint)
     return np.stack([scale.of_raw(column) for scale, column in zip(scales, values.T, strict=True)], axis=1)

@@ -126,6 +126,7 @@ def from_fasta(path: Path) -> Records:
 def from_table(path: Path) -> Records:
     """Return the sequences of a table: ids in the first column, and a column ``sequence``."""
     from genexp.prepare.sequence_columns import HEADINGS, plain
+    from genexp.prepare.tables import MISSING
 
     source = named_rows(path, "table")
     sequence = next((name for name in source.columns if plain(name) in HEADINGS["sequence"]), None)
@@ -144,7 +145,7 @@ def from_table(path: Path) -> Records:
                     received = f"{named} twice" if named else f"no id in row {number:,}"
                     raise UserError("ids of a table must be there, each once", where=path, received=received)
                 seen.add(named)
-                yield named, str(bases)
+                yield named, "" if bases in MISSING else str(bases)
 
     return records
 

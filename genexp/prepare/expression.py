@@ -19,7 +19,7 @@ from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.samples import Layout, find_samples
 from genexp.prepare.scale import check_scale, warn_of_scale
-from genexp.prepare.tables import Table, look_at, shown
+from genexp.prepare.tables import Table, look_at, nameless, shown
 
 #: Returns the gene of each transcript of an annotation.
 GeneOf = Callable[[], Mapping[str, str]]
@@ -91,7 +91,7 @@ def _without_summaries(frame: pd.DataFrame, ledger: Ledger, table: Table) -> pd.
     genes = frame["\0"]
     reasons = {
         "that count reads of no gene": genes.isin(NO_GENES).to_numpy(),
-        "without the name of a gene": (genes == "").to_numpy(),
+        "without the name of a gene": nameless(genes),
     }
     damaged = spoiled(genes)
     if damaged.any():

@@ -36,7 +36,8 @@ _MORE_MONTHS = (
 _SPOILED = re.compile(
     rf"\d{{1,2}}[-./ ]{{1,2}}(?i:{_MONTHS}|{_MORE_MONTHS})\.?([-./ ]{{1,2}}\d{{2,4}})?"
     rf"|({_MONTHS.title()})[-./ ]\d{{2,4}}"
-    r"|\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?|\d{1,2}/\d{1,2}/\d{2,4}|\d(\.\d+)?[eE]\+\d{2}"
+    r"|\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d)?|\d{4}/\d{1,2}/\d{1,2}|\d{1,2}/\d{1,2}/\d{2,4}"
+    r"|\d{1,2}\.\d{1,2}\.\d{4}|\d{1,2}-\d{1,2}-\d{4}|\d(\.\d+)?[eE]\+\d{2}"
 )
 #: How an id is written together with something else; the group is the id.
 _COMPOSED = {

@@ -19,7 +19,7 @@ from genexp.prepare.ledger import Ledger
 from genexp.prepare.opening import few
 from genexp.prepare.recipe import LOGGED
 from genexp.prepare.row_numbers import odd_numbers, without_row_numbers
-from genexp.prepare.tables import Table, headings, look_at, text_columns
+from genexp.prepare.tables import Table, headings, look_at, nameless, text_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +46,9 @@ def with_features(genes: RawGenes, config: Config, ledger: Ledger) -> RawGenes:
     table = without_row_numbers(look_at(Path(str(config.halflife)), "halflife"), _is_gene, named)
     gene, others, names, remark = _columns(table, config, genes.names)
     rows = table.read([gene, *others], [gene, *others, *names])
-    if nameless := int((rows[gene] == "").sum()):
-        table.remarks.append(f"{nameless:,} rows without the name of a gene are left out")
-        rows = rows[rows[gene] != ""]
+    if (without := nameless(rows[gene])).any():
+        table.remarks.append(f"{int(without.sum()):,} rows without the name of a gene are left out")
+        rows = rows[~without]
     ids = rows[gene].map(without_version) if config.genes.strip_versions else rows[gene]
     check_unique(ids.tolist(), table.where, line=lambda n: table.line_of(rows.index[n]))
     values = table.numbers(rows, names)

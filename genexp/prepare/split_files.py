@@ -18,7 +18,7 @@ from genexp.prepare.genes import GeneNames, check_unique, join
 from genexp.prepare.opening import few
 from genexp.prepare.row_numbers import odd_numbers, without_row_numbers
 from genexp.prepare.splits import Rows, rotate, rows_of
-from genexp.prepare.tables import Table, headings, look_at, numbers_in
+from genexp.prepare.tables import MISSING, Table, headings, look_at, numbers_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,12 +123,10 @@ def read_groups(path: Path, genes: GeneNames, column: str | None, by: str) -> tu
         hint = f"name it: split.column={fit[0] if fit else 'NAME'}"
         raise UserError(what, where=about.where, expected=expected, received=few(about.columns), hint=hint)
     chosen = column or (fit or about.columns[1:])[0]
-    cells = rows[chosen]
-    if cells.dtype.kind == "f":  # whole numbers, and empty cells
-        cells = cells.map("{:g}".format, na_action="ignore")
-    there = (row_of >= 0) & cells.notna().to_numpy()[row_of]
+    cells = about.read([chosen], [chosen])[chosen].loc[rows.index]  # a number is a name here
+    there = (row_of >= 0) & ~cells.isin(MISSING).to_numpy()[row_of]
     alone = np.array([f"gene {gene} alone" for gene in genes.ids])
-    return _remarked(chosen, about), np.where(there, cells.astype(str).to_numpy()[row_of], alone)
+    return _remarked(chosen, about), np.where(there, cells.to_numpy(str)[row_of], alone)
 
 
 def _remarked(column: str, about: Table) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, TextIO
 
@@ -16,6 +17,11 @@ _HEADING_WORDS = frozenset(
 
 #: The first line with which Excel says what separates the cells of a CSV file.
 _SEPARATOR = re.compile(r'"?sep=([,;\t]|\\t)"?[,;\t]*', re.IGNORECASE)
+
+#: A cell that begins with a quote; quotes within cells, as those of inches, are text.
+_QUOTED = re.compile(r'(?:^|[\t,;])\s*"')
+_NUMBER = re.compile(r"[-+]?[\d.,]+([eE][-+]?\d+)?")
+_ABSENT = ("", "NA", "NaN", "nan")
 
 #: A line with its number.
 Line = tuple[int, str]
@@ -56,9 +62,9 @@ def _is_filled(line: str) -> bool:
 def _joined(lines: list[Line]) -> list[Line]:
     """Return the first rows; a row goes on where a quoted cell holds a line end."""
     rows: list[Line] = []
-    while lines and len(rows) < 4:
+    while lines and len(rows) < 12:
         number = 1
-        if lines[0][1].count('"') % 2:
+        if lines[0][1].count('"') % 2 and _QUOTED.search(lines[0][1]):
             number += next((n for n, (_, text) in enumerate(lines[1:], 1) if text.count('"') % 2), 0)
         row = " ".join(text for _, text in lines[:number])
         rows += [(lines[0][0], row)] if _is_filled(row) else []
@@ -71,16 +77,49 @@ def _is_commented_header(comment: str, lines: list[Line]) -> bool:
     separator = next((s for s in "\t,;" if lines and s in lines[0][1]), None)
     if separator is None or is_heading(cells_of(lines[0][1], separator)[0]):
         return False
-    return len(cells_of(comment, separator)) == len(cells_of(lines[0][1], separator)) > 1
-
-
-def is_titled(lines: Sequence[str]) -> bool:
-    """Whether the first line is a title: one cell above rows of several, and not the one sample of R's header."""
-    own, below = separator_of(lines), separator_of(lines[1:]) if len(lines) > 2 else " "
-    if below == " " or len(cells_of(lines[0], own)) == len(cells_of(lines[1], own)) == len(_filled(lines[0], own)):
+    first, *rows = (cells_of(text, separator) for _, text in lines)
+    if any(_names_numbers(name, below) for name, *below in zip(first, *rows, strict=False)):
         return False
-    title, header, row = (_filled(line, below) for line in lines[:3])
-    return len(title) == 1 < len(header) == len(row) and (len(header) > 2 or " " in lines[0].strip())
+    return len(cells_of(comment, separator)) == len(first) > 1
+
+
+def _names_numbers(name: str, below: Sequence[str]) -> bool:
+    """Whether a cell is no number, and each below it is one, if anything."""
+    cells = [cell for cell in below if cell not in _ABSENT]
+    return name not in _ABSENT and not _NUMBER.fullmatch(name) and bool(cells) and all(map(_NUMBER.fullmatch, cells))
+
+
+def titles_in(lines: Sequence[str]) -> int:
+    """Return how many of the first lines are titles: one cell each above rows of several.
+
+    One line may be the header in which R names the only sample, and no column of names.
+    """
+    for titles in range(1, len(lines) - 1):
+        below = separator_of(lines[titles:])
+        if below == " " or any(len(_filled(line, below)) > 1 for line in lines[:titles]):
+            return 0
+        header, row = (_filled(line, below) for line in lines[titles : titles + 2])
+        if len(header) > 1:
+            break
+    else:
+        return 0
+    own = separator_of(lines)
+    if len(cells_of(lines[0], own)) == len(cells_of(lines[1], own)) == len(_filled(lines[0], own)):
+        return 0
+    width = len(header) + (not cells_of(lines[titles], below)[0])  # pandas names no column for the names of rows
+    wide = width > 2 or titles > 1
+    alike = len(row) == width or (wide and 1 < len(row) <= width + 1)
+    return titles if alike and (wide or " " in lines[0].strip()) else 0
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let the csv module read cells of any length for a while, such as sequences in quotes."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def _filled(line: str, separator: str) -> list[str]:
@@ -106,8 +145,9 @@ def cells_of(line: str, separator: str) -> list[str]:
     """Return the cells of a line, without quotes and white space around them."""
     try:
         blank = separator == " "  # as pandas, which knows no other white space than blanks and tabs
-        cells = re.split("[ \t]+", line.strip(" \t")) if blank else next(csv.reader([line], delimiter=separator))
-    except csv.Error:  # a cell longer than any heading
+        with long_cells():
+            cells = re.split("[ \t]+", line.strip(" \t")) if blank else next(csv.reader([line], delimiter=separator))
+    except csv.Error:  # a line end within
         cells = line.split(separator)
     return [name.strip().strip('"') for name in cells]
 

@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,15 +17,19 @@ import pandas as pd
 
 from genexp.errors import UserError
 from genexp.prepare.opening import bad_line, few, first_bytes, open_text
-from genexp.prepare.table_lines import Line, cells_of, first_lines, is_heading, is_titled, separator_of
+from genexp.prepare.table_lines import Line, cells_of, first_lines, is_heading, long_cells, separator_of, titles_in
 from genexp.prepare.workbooks import arrow_frame, is_workbook, sheet_as_csv
 
-MISSING = ("", "NA", "N/A", "#N/A", "na", "nan", "NaN", "null", "NULL", "None", "-nan")
+MISSING = (
+    *("", "NA", "N/A", "#N/A", "#NA", "<NA>", "n/a", "na", "nan", "NaN", "null", "NULL", "None", "-nan", "-NaN"),
+)
+#: What a spreadsheet shows where a formula failed.
+SPREADSHEET_ERRORS = ("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!")
 #: A number with a decimal comma; with commas between thousands; with either.
-_DECIMAL = r"[-+]?\d*,\d+([eE][-+]?\d+)?"
-_THOUSANDS = r"[-+]?[1-9]\d{0,2}(,\d{3})+"
+_DECIMAL = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
 #: A number that does not show whether its point, if it has one, is a decimal sign or separates thousands.
-_UNCLEAR = r"[-+]?([1-9]\d{0,2}(\.\d{3})?|0)"
+_UNCLEAR = re.compile(r"[-+]?([1-9]\d{0,2}(\.\d{3})?|0)")
 _COMMA = r"[-+]?[\d.]*(,\d+)+(\.\d+)?([eE][-+]?\d+)?"
 _COPY_AGAIN = "correct the row, or copy or download the file again"
 #: How Parquet, Feather and two kinds of workbooks begin.
@@ -48,11 +52,24 @@ _NO_TABLES = {
 
 
 @dataclass(frozen=True)
+class _Signs:
+    """How the numbers of some columns are written.
+
+    `decimal` tells whether every comma is a decimal sign, `points` has examples of cells with a point, and `unclear`
+    whether each point may separate thousands.
+    """
+
+    decimal: bool
+    points: list[str]
+    unclear: bool
+
+
+@dataclass(frozen=True)
 class Table:
     """A table in a file: how it is written, and ways to read it.
 
     The header is line `skip` + 1; `between` lines follow before the first row; rows end with up to `dangling` empty
-    cells more than the header, and begin with `numbering` cells that number them, which are none of the `columns`.
+    cells more than the header, and begin with `numbering` cells, numbers of rows or empty, that are none of `columns`.
     `mark` is the first line where it is a comment; a GCT file says how many `rows` it has,
     and in version 1.3 how many columns of `metadata` follow the first. A spreadsheet is held as CSV in `content`,
     Parquet in `frame`. `remarks` are what was decided when it was read.
@@ -72,6 +89,8 @@ class Table:
     content: str | None = field(default=None, repr=False)
     frame: pd.DataFrame | None = field(default=None, repr=False)
     remarks: list[str] = field(default_factory=list)
+    #: What is known of the numbers of some columns.
+    signs: dict[tuple[str, ...], _Signs] = field(default_factory=dict, repr=False)
 
     @property
     def where(self) -> str:
@@ -105,7 +124,8 @@ class Table:
         if '"' not in line:
             return line.count(self.separator) + 1
         try:
-            return len(next(csv.reader(chain([line], more), delimiter=self.separator, strict=True)))
+            with long_cells():
+                return len(next(csv.reader(chain([line], more), delimiter=self.separator, strict=True)))
         except csv.Error:
             what, hint = "a quote in this table is not closed in its row", "remove the quote, or double it"
             raise bad_line(what, self.where, number, "quotes in pairs, or none", line, hint) from None
@@ -141,15 +161,15 @@ class Table:
     ) -> Iterator[tuple[int, pd.DataFrame]]:
         """Yield the line of the first row, and `rows` rows, None for all; their index counts from 0.
 
-        `columns` are those to read, null for all. Rows without any value are left out.
+        `columns` are those to read, null for all. Rows without any value in several columns are left out.
         """
         wanted = list(columns or self.columns)
         texts = [name for name in wanted if name in texts or (columns is None and name == wanted[0])]
         for chunk in self._frames(rows, texts, wanted):
             line = self.first_line + int(chunk.index[0]) if len(chunk) else self.first_line
             for name in texts:
-                chunk[name] = chunk[name].astype(str).str.strip()
-            if len(wanted) > len(texts) and (empty := (chunk[texts] == "").all(axis=1)).any():
+                chunk[name] = _without_points(chunk[name].astype(str).str.strip())
+            if len(wanted) > 1 and (empty := (chunk[texts] == "").all(axis=1)).any():
                 chunk = chunk[~(empty & chunk.drop(columns=texts).isna().all(axis=1))]
             yield line, chunk
 
@@ -158,7 +178,9 @@ class Table:
             found = self.frame[columns]
             for start in range(0, len(found), rows or max(1, len(found))):
                 part = found.iloc[start : start + (rows or len(found))].copy()
-                yield part.assign(**{name: _as_text(part[name]) for name in texts})
+                for name in texts:
+                    part[name] = _as_text(part[name])
+                yield part
             return
         numbering, nameless = [f"\0row{n}" for n in range(self.numbering)], [f"\0{n}" for n in range(self.dangling)]
         options: dict[str, Any] = {
@@ -206,7 +228,7 @@ class Table:
             wrong = np.isinf(found)
         else:
             found = np.stack([numbers_in(asked[name]).to_numpy(np.float64) for name in names], axis=1)
-            wrong = np.isnan(found) & asked.notna().to_numpy()
+            wrong = np.isnan(found) & np.stack([_is_filled(asked[name]) for name in names], axis=1)
             if wrong.any():
                 self._read_commas(table, names, found, wrong)
             wrong |= np.isinf(found)
@@ -225,19 +247,15 @@ class Table:
 
     def _read_commas(self, table: pd.DataFrame, names: Sequence[str], found: np.ndarray, wrong: np.ndarray) -> None:
         """Read decimal commas, in place; leave numbers as they are where commas may separate thousands."""
-        texts = {n: table[names[n]].astype(str).str.strip() for n in np.flatnonzero(wrong.any(axis=0)).tolist()}
-        commas = np.concatenate([text[wrong[:, n]].to_numpy(str) for n, text in texts.items()])
-        points = any(text.str.contains(".", regex=False).any() for text in texts.values())
-        others = np.delete(found, list(texts), axis=1)
-        points |= bool((others[np.isfinite(others)] % 1 != 0).any())
-        matches = [re.compile(pattern).fullmatch for pattern in (_DECIMAL, _THOUSANDS)]
-        decimal, thousands = (np.array([bool(match(text)) for text in commas]) for match in matches)
-        if self.separator in ";\t " and decimal.all() and not thousands.all() and not points:
-            for n, text in texts.items():
-                found[:, n] = numbers_in(text.str.replace(",", ".", regex=False)).to_numpy(np.float64)
-                wrong[:, n] = False
-            if "decimal commas" not in self.remarks:
-                self.remarks.append("decimal commas")
+        signs = self._signs(names)
+        if self.separator not in ";\t " or not signs.decimal or signs.points:
+            return
+        for n in np.flatnonzero(wrong.any(axis=0)).tolist():
+            text = table[names[n]].astype(str).str.strip()
+            found[:, n] = numbers_in(text.str.replace(",", ".", regex=False)).to_numpy(np.float64)
+            wrong[:, n] = np.isnan(found[:, n]) & _is_filled(table[names[n]])
+        if "decimal commas" not in self.remarks:
+            self.remarks.append("decimal commas")
 
     def _check_points(self, names: Sequence[str], found: np.ndarray) -> None:
         """Raise a UserError if points may separate thousands, as in CSV of a German spreadsheet."""
@@ -247,13 +265,32 @@ class Table:
             return
         if not np.isclose(values * 1000, np.round(values * 1000)).all():
             return
-        cells = self.read(names, names).to_numpy(str).ravel()
-        cells = cells[~np.isin(cells, MISSING)]
-        example = next((cell for cell in cells if "." in cell), "")
-        if example and all(map(re.compile(_UNCLEAR).fullmatch, cells)):
+        signs = self._signs(names)
+        if signs.points and signs.unclear:
             what = "three digits follow each point, which may be a decimal sign or separate thousands"
-            hint = f"write {example.replace('.', '')} for a thousand or more; else separate columns by commas or tabs"
-            raise UserError(what, where=self.where, received=few(cells, 4), hint=hint)
+            whole_number = signs.points[0].replace(".", "")
+            hint = f"write {whole_number} for a thousand or more; else separate columns by commas or tabs"
+            raise UserError(what, where=self.where, received=few(signs.points, 4), hint=hint)
+
+    def _signs(self, names: Sequence[str]) -> _Signs:
+        """Look once at every cell of some columns: the numbers of a chunk alone do not show what a comma means."""
+        known = self.signs.get(tuple(names))
+        if known is None:
+            commas = decimal = thousands = 0
+            points: list[str] = []
+            unclear = True
+            for _, chunk in self.chunks(2000, names, names):
+                cells = chunk.to_numpy(str).ravel()
+                cells = cells[~np.isin(cells, MISSING)]
+                comma = np.char.find(cells, ",") >= 0
+                commas += int(comma.sum())
+                decimal += sum(map(bool, map(_DECIMAL.fullmatch, cells[comma])))
+                thousands += sum(map(bool, map(_THOUSANDS.fullmatch, cells[comma])))
+                points += cells[np.char.find(cells, ".") >= 0][: 4 - len(points)].tolist()
+                unclear = unclear and all(map(_UNCLEAR.fullmatch, cells[~comma]))
+            known = _Signs(decimal=0 < commas == decimal > thousands, points=points, unclear=unclear)
+            self.signs[tuple(names)] = known
+        return known
 
     def line_of(self, row: int) -> int:
         """Return the line of a row, counted from 0 without empty lines and line ends within quotes."""
@@ -305,10 +342,11 @@ def look_at(path: Path, key: str) -> Table:
 
 def _with_header(table: Table, numbered: list[Line], about: dict[str, Any]) -> Table:
     """Return the table with separator and columns, from its header and first rows."""
-    if is_titled([line for _, line in numbered]):
-        table.remarks.append(f"line {numbered[0][0]} is a title")
-        numbered = numbered[1:]
-    numbers, lines = zip(*numbered, strict=True)
+    if titles := titles_in([line for _, line in numbered]):
+        first, last = numbered[0][0], numbered[titles - 1][0]
+        table.remarks.append(f"line {first} is a title" if titles == 1 else f"lines {first} to {last} are a title")
+        numbered = numbered[titles:]
+    numbers, lines = zip(*numbered[:4], strict=True)
     found = about.pop("separator", None) or separator_of(lines)
     header, *rows = (cells_of(line, found) for line in lines)
     longer = len(rows[0]) == len(header) + 1
@@ -323,8 +361,20 @@ def _with_header(table: Table, numbered: list[Line], about: dict[str, Any]) -> T
         where = f"{table.where}, lines {numbers[0]} and {numbers[1]}"
         raise UserError(what, where=where, expected=len(header), received=len(rows[0]), hint="correct the header")
     columns = [name or f"column {n}" if n > 1 else name for n, name in enumerate(header, 1)]
+    about.setdefault("between", numbers[1] - numbers[0] - 1)  # a heading may hold line ends
     rest = {name: getattr(table, name) for name in ("path", "key", "content", "remarks")}
-    return Table(columns=columns, separator=found, skip=numbers[0] - 1, dangling=dangling, **rest, **about)
+    table = Table(columns=columns, separator=found, skip=numbers[0] - 1, dangling=dangling, **rest, **about)
+    return _without_margin(table) if not any(row[0] for row in rows) else table
+
+
+def _without_margin(table: Table) -> Table:
+    """Return a table without empty columns before its first one, as those of sheets that begin in column B."""
+    while len(table.columns) > 1 and table.columns[0] in ("", f"column {table.numbering + 1}"):
+        first = table.columns[:1]
+        if any((chunk[first[0]] != "").any() for _, chunk in table.chunks(2000, first, first)):
+            break
+        table = replace(table, columns=table.columns[1:], numbering=table.numbering + 1)
+    return table
 
 
 def shown(name: object) -> str:
@@ -342,6 +392,30 @@ def _as_text(column: pd.Series[Any]) -> pd.Series[Any]:
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
         column = column.astype("Int64")
     return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def _without_points(names: pd.Series[str]) -> pd.Series[str]:
+    """Return names as text; ``.0`` behind every one is what pandas writes behind numbers beside empty cells."""
+    numbers = names.str.fullmatch(r"\d+\.0")
+    whole = numbers.any() and bool((numbers | names.isin(MISSING)).all())
+    return names.str.removesuffix(".0") if whole else names
+
+
+def _is_filled(column: pd.Series[Any]) -> np.ndarray:
+    """Return whether each cell holds something, (n,) bool, white space aside."""
+    filled = column.notna().to_numpy(bool)
+    if not pd.api.types.is_numeric_dtype(column):
+        filled = filled & ~column.astype(str).str.strip().isin(MISSING).to_numpy(bool)
+    return filled
+
+
+def nameless(names: pd.Series[str]) -> np.ndarray:
+    """Return which names of genes are none: missing values, and errors of a spreadsheet, (n,) bool.
+
+    Flies have genes called ``na`` and ``nan``; those that occur once are names.
+    """
+    alone = names.isin(("na", "nan")) & ~names.duplicated(keep=False)
+    return (names.isin((*MISSING, *SPREADSHEET_ERRORS)) & ~alone).to_numpy(bool)
 
 
 def is_numeric(values: pd.Series[Any]) -> bool:

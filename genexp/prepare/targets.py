@@ -16,7 +16,7 @@ from genexp.prepare.formats.targets import FORMATS, SIGNS, TAXA, TargetsFormat
 from genexp.prepare.genes import GeneNames, Join, check_rows_are_genes, check_unique, join, spoiled
 from genexp.prepare.opening import bad_line, few, open_text
 from genexp.prepare.row_numbers import without_row_numbers
-from genexp.prepare.tables import MISSING, Table, is_text, look_at, numbers_in, shown
+from genexp.prepare.tables import MISSING, SPREADSHEET_ERRORS, Table, is_text, look_at, numbers_in, shown
 from genexp.prepare.target_columns import PAIRS, best_column, find_factors, find_pairs, is_name, no_header
 
 
@@ -162,8 +162,8 @@ def _read_pairs(table: Table, format: TargetsFormat, genes: GeneNames, values: s
 
 def _named_pairs(frame: pd.DataFrame, gene: str, factor: str, genes: GeneNames) -> tuple[pd.DataFrame, list[str]]:
     """Return the pairs that name a gene and a factor, and a remark on the others; flies have genes na and nan."""
-    missing = {*MISSING} - (genes.known() & {"na", "nan"})
-    absent = (frame[gene].isin(missing) | frame[factor].isin(MISSING)).to_numpy()
+    missing = {*MISSING, *SPREADSHEET_ERRORS}
+    absent = (frame[gene].isin(missing - (genes.known() & {"na", "nan"})) | frame[factor].isin(missing)).to_numpy()
     remark = f"{int(absent.sum()):,} pairs without a gene or factor left out"
     return frame[~absent], [remark] if absent.any() else []
 

@@ -143,3 +143,37 @@ def test_numbers_of_rows_are_no_ids(tmp_path, capsys, heading):
     assert [name for name, _ in from_table(path)()] == ["g1", "g2"]
     path.write_text("id,gene_id,length\n0,g1,3\n1,g2,4\n")
     assert read_table(str(path), "features").index.tolist() == ["0", "1"], "a column that is called id has the ids"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,length,gc,A,B,C\ng1,999.9,0.4,0,1,1\n,,,,,\ng2,99.9,0.5,1,0,0\n,,,,,\n,,,,,\n",
+        "id;length;gc;A;B;C\ng1;999,9;0,4;0;1;1\ng2;99,9;0,5;1;0;0\n",
+        "id,length,gc,A,B,C\ng1,999.9,0.4,FALSE,TRUE,TRUE\ng2,99.9,0.5,TRUE,FALSE,FALSE\n",
+    ],
+)
+def test_files_are_read_as_genexp_prepare_reads_them(run, tmp_path, text):
+    (tmp_path / "features.csv").write_text(text)
+    found = features_by_id(run, ["g2", "g1"], str(tmp_path / "features.csv"), scaled=False)
+    np.testing.assert_allclose(found["H"], [[0, 1], [2, 0]], atol=1e-6)
+    np.testing.assert_array_equal(found["T"], [[1, 0, 0], [0, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("id;length;gc;A;B;C\ng1;5.500;0;0;1;1\n", "separate thousands"),
+        ("id,length,gc,A,B,C\ng0,1,1,1,1,1\ng1,many,0,0,1,1\n", r"not a number[\s\S]*column length, row 3 \(gene g1\)"),
+        ("id,length,gc,A,B,C\ng1,,0,0,1,1\n", r"a feature is missing[\s\S]*g1, column length"),
+    ],
+)
+def test_files_with_cells_that_are_no_numbers(run, tmp_path, text, expected):
+    (tmp_path / "features.csv").write_text(text)
+    with pytest.raises(UserError, match=expected):
+        features_by_id(run, ["g1"], str(tmp_path / "features.csv"), scaled=False)
+
+
+def test_a_sequence_that_is_missing_is_no_bases(tmp_path):
+    (tmp_path / "table.csv").write_text("id,sequence\na,ACGT\nb,NA\n")
+    assert dict(from_table(tmp_path / "table.csv")()) == {"a": "ACGT", "b": ""}

@@ -89,6 +89,12 @@ def test_chromosomes_that_are_numbers_with_an_empty_cell(tmp_path):
     assert found.tolist() == ["1", "2", "gene c alone", "gene d alone"]
 
 
+def test_groups_that_are_long_numbers_or_differ_in_white_space(tmp_path):
+    path = write(tmp_path, "gene\tfamily\na\t1000001\nb\t1000002\nc\t\nd\t1000001 \n")
+    _, found = split_files.read_groups(path, GENES, None, "group")
+    assert found.tolist() == ["1000001", "1000002", "gene c alone", "1000001"]
+
+
 @pytest.mark.parametrize(
     ("header", "by", "words"),
     [

@@ -9,11 +9,13 @@ import zipfile
 import numpy as np
 import openpyxl
 import pandas as pd
+import pyarrow as pa
 import pytest
 from mutations import mutated
+from pyarrow import parquet
 
 from genexp.errors import UserError
-from genexp.prepare.tables import look_at
+from genexp.prepare.tables import look_at, nameless
 
 ROWS = [["a", 1.0, 2.0], ["b", 3.0, 4.5]]
 
@@ -50,6 +52,12 @@ TEXTS = [
     "# made by hand\n\ngene\ts1\ts2\na\t1\t2\n\nb\t3\t4.5",
     "#gene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
     "Table S1. Expression, in TPM\ngene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
+    "Table S1\nValues are TPM.\n\ngene\ts1\ts2\na\t1\t2\nb\t3\t4.5\n",
+    "# Yeast, TPM, 2023\ngene_name,s1,s2\na,1,2\nb,3,4.5\n",
+    ",gene,s1,s2\n,a,1,2\n,b,3,4.5\n",
+    ",,gene,s1,s2\n,,a,1,2\n,,b,3,4.5\n",
+    '"gene\n(symbol)",s1,s2\na,1,2\nb,3,4.5\n',
+    "gene,s1,s2\na,1,2\n,,\nb,3,4.5\n",
 ]
 
 
@@ -60,6 +68,47 @@ def test_every_way_to_write_a_table(tmp_path, text, suffix):
     assert rows(path) == ROWS
     assert list(read(path).columns[1:]) == ["s1", "s2"]
     assert sum(len(chunk) for _, chunk in look_at(path, "expression").chunks(1)) == 2
+
+
+@pytest.mark.parametrize("text", ["# Yeast, TPM\nORF,s1\nYAL001C,1\n", "# 1, 2\nORF,s1\nYAL001C,NA\nYAL002C,1\n"])
+def test_a_comment_with_as_many_cells_is_no_header(tmp_path, text):
+    assert look_at(write(tmp_path / "x", text), "expression").columns == ["ORF", "s1"]
+
+
+def test_a_commented_header_of_pairs(tmp_path):
+    assert look_at(write(tmp_path / "x", "#factor\tto\nSWI4\tCLN1\nSWI6\tCLN2\n"), "tf").columns == ["factor", "to"]
+
+
+def test_a_first_row_with_an_empty_cell_below_a_title(tmp_path):
+    sheet = [["Table S1. Expression"], [], ["gene", "s1", "s2"], ["a", None, 2], ["b", 3, 4.5]]
+    assert look_at(workbook(tmp_path / "x.xlsx", sheet), "expression").columns == ["gene", "s1", "s2"]
+    unnamed = [["Table S1. Expression"], [None, "s1", "s2"], ["a", 1, 2], ["b", 3, 4.5]]
+    assert rows(workbook(tmp_path / "y.xlsx", unnamed)) == ROWS
+
+
+def test_one_sample_of_r_is_no_title(tmp_path):
+    assert look_at(write(tmp_path / "x", "s1\na\t1\nb\t2\n"), "expression").columns == ["gene", "s1"]
+
+
+def test_a_column_that_is_not_empty_is_no_margin(tmp_path):
+    text = ",gene,s1\n" + "".join(f",g{n},1\n" for n in range(20)) + "x,last,2\n"
+    assert look_at(write(tmp_path / "x", text), "expression").columns == ["", "gene", "s1"]
+
+
+def test_inches_are_no_quotes(tmp_path):
+    text = 'gene\tabout\ts1\na\tx 5" y\t1\nb\tz 3" w\t2\n'
+    assert read(write(tmp_path / "x", text))["about"].tolist() == ['x 5" y', 'z 3" w']
+
+
+def test_headings_with_line_ends(tmp_path):
+    path = write(tmp_path / "x", 'gene;"s1\n(TPM)";s2\na;1;2\nb;3;4.5\n')
+    assert (look_at(path, "expression").columns, rows(path)) == (["gene", "s1 (TPM)", "s2"], ROWS)
+
+
+def test_long_cells_in_quotes(tmp_path):
+    bases = "ACGT" * 50_000
+    path = write(tmp_path / "x", f'"id","sequence","label"\n"a","{bases}","1"\n"b","ACGT","2"\n')
+    assert read(path)["sequence"].tolist() == [bases, "ACGT"]
 
 
 def test_a_header_is_no_title_where_each_row_has_one_semicolon(tmp_path):
@@ -91,11 +140,35 @@ def test_points_between_thousands(tmp_path):
         return table.numbers(table.read(), ["s1", "s2"]).tolist()
 
     unclear = "gene;s1;s2\na;1.007;12\nb;40.280;7\n"
-    with pytest.raises(UserError, match=r"separate thousands[\s\S]*1\.007, 12, 40\.280[\s\S]*write 1007"):
+    with pytest.raises(UserError, match=r"separate thousands[\s\S]*1\.007, 40\.280[\s\S]*write 1007"):
         numbers(unclear)
     for clear in ("0.280", "40.28", "1234.280", "4028"):
         assert numbers(unclear.replace("40.280", clear)) == [[1.007, 12], [float(clear), 7]]
     assert numbers(unclear.replace(";", "\t")) == [[1.007, 12], [40.28, 7]]
+
+
+def numbers_in_chunks(path, rows):
+    table = look_at(path, "table")
+    return [table.numbers(chunk, ["s1"], line)[:, 0].tolist() for line, chunk in table.chunks(rows, ["gene"])]
+
+
+def test_commas_mean_the_same_in_each_chunk(tmp_path):
+    text = "gene;s1\n" + "".join(f"g{n};0,{n:03}\n" for n in range(1, 6)) + "last;1,234\n"
+    assert numbers_in_chunks(write(tmp_path / "x", text), 5) == [[0.001, 0.002, 0.003, 0.004, 0.005], [1.234]]
+    text = "gene;s1\n" + "".join(f"g{n};{80 - n}.997\n" for n in range(5)) + "last;999,5\n"
+    with pytest.raises(UserError, match=r"separate thousands[\s\S]*80\.997"):
+        numbers_in_chunks(write(tmp_path / "y", text), 5)
+
+
+@pytest.mark.parametrize("cell", ["NA", " NA", "  ", "n/a", "<NA>", "#NA", "null"])
+def test_missing_values(tmp_path, cell):
+    table = look_at(write(tmp_path / "x", f"gene,s1\na,1\nb,{cell}\n"), "expression")
+    np.testing.assert_array_equal(table.numbers(table.read(), ["s1"])[:, 0], [1, np.nan])
+
+
+def test_points_behind_ids_that_are_numbers(tmp_path):
+    assert read(write(tmp_path / "x", "gene,s1\n1000.0,1\n7157.0,2\n,3\n"))["gene"].tolist() == ["1000", "7157", ""]
+    assert read(write(tmp_path / "y", "gene,s1\n1000.0,1\n7157.1,2\n"))["gene"].tolist() == ["1000.0", "7157.1"]
 
 
 def test_commas_behind_a_zero_are_decimal(tmp_path):
@@ -168,6 +241,11 @@ def test_a_gene_may_be_called_nan(tmp_path):
     assert look_at(tmp_path / "x", "expression").columns == ["gene", "s"]
 
 
+def test_names_that_are_none():
+    names = pd.Series(["", "NA", "#N/A", "#REF!", "g1", "nan", "na", "na", "NaN"])
+    assert nameless(names).tolist() == [True, True, True, True, False, False, True, True, True]
+
+
 # Workbooks.
 
 
@@ -192,6 +270,26 @@ def test_a_workbook(tmp_path):
     assert rows(workbook(tmp_path / "y.xlsx", [["Table S1. TPM"], [], *CELLS, [], ["a note"]][:5])) == ROWS
     assert rows(workbook(tmp_path / "z.xlsx", CELLS, [["about"], ["this table"]])) == ROWS
     assert rows(workbook(tmp_path / "h.xlsx", CELLS, CELLS, hidden=[1])) == ROWS
+
+
+def test_merged_cells_all_have_their_value(tmp_path):
+    path = workbook(
+        tmp_path / "x.xlsx", [["tf", "gene"], ["A", "g1"], [None, "g2"], ["B", "g3"], [None, "g4"], ["C", "g5"]]
+    )
+    book = openpyxl.load_workbook(path)
+    for cells in ("A2:A3", "A4:A5"):
+        book.active.merge_cells(cells)
+    book.save(path)
+    assert read(path)["tf"].tolist() == ["A", "A", "B", "B", "C"]
+
+
+def test_a_stray_cell_far_away(tmp_path):
+    path = workbook(tmp_path / "x.xlsx", CELLS)
+    book = openpyxl.load_workbook(path)
+    book.active["XFD1048576"] = "x"
+    book.save(path)
+    with pytest.raises(UserError, match=r"more cells than the memory holds[\s\S]*A1:XFD1048576"):
+        read(path)
 
 
 def test_a_workbook_with_two_tables(tmp_path):
@@ -257,6 +355,29 @@ def test_names_of_rows_in_parquet(tmp_path):
     assert rows(tmp_path / "x") == ROWS
     frame.rename_axis("gene").to_parquet(tmp_path / "y")
     assert look_at(tmp_path / "y", "expression").columns == ["gene", "s1", "s2"]
+
+
+def test_bytes_in_parquet_are_text(tmp_path):
+    frame = pd.DataFrame({"gene": [b"a", "\u00e9".encode()], "self": ["x", None], "s1": [1, 3]})
+    frame.to_parquet(tmp_path / "x")
+    found = look_at(tmp_path / "x", "expression").read(["gene", "self"])
+    assert found[["gene", "self"]].to_numpy().tolist() == [["a", "x"], ["\u00e9", ""]]
+    frame["gene"] = [b"a", b"\xff"]
+    frame.to_parquet(tmp_path / "y")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path / "y")
+
+
+def test_a_name_that_occurs_twice_in_parquet(tmp_path):
+    table = pa.Table.from_arrays([pa.array(["a", "b"]), pa.array([1, 2]), pa.array([3, 4])], names=["gene", "s1", "s1"])
+    parquet.write_table(table, tmp_path / "x")
+    with pytest.raises(UserError, match=r"column 's1' occurs twice[\s\S]*rename one"):
+        read(tmp_path / "x")
+
+
+def test_truth_values_with_gaps_in_parquet(tmp_path):
+    pd.DataFrame({"gene": ["a", "b"], "A": [True, None]}).to_parquet(tmp_path / "x")
+    np.testing.assert_array_equal(read(tmp_path / "x")["A"], [1, np.nan])
 
 
 def test_kinds_of_columns_in_parquet(tmp_path):
