@@ -120,11 +120,13 @@ def is_full(error: BaseException) -> bool:
 
 
 def unwritable(error: BaseException) -> UserError | None:
-    """Return the error for a place that is full or must not be written; None for any other error."""
+    """Return the error for a place that is full, or must not be read or written; None for any other error."""
     reason = getattr(error, "strerror", None)
     if is_full(error) or getattr(error, "errno", None) in (errno.EROFS, errno.EACCES, errno.EPERM):
-        hint = "make room, or choose another place"
-        return UserError("a file cannot be written", where=getattr(error, "filename", None), received=reason, hint=hint)
+        denied = getattr(error, "errno", None) in (errno.EACCES, errno.EPERM)
+        what = "a file cannot be read or written" if denied else "a file cannot be written"
+        hint = "change its permissions, or choose another place" if denied else "make room, or choose another place"
+        return UserError(what, where=getattr(error, "filename", None), received=reason, hint=hint)
     return None
 
 

@@ -7,11 +7,12 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import string
 import subprocess
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -157,6 +158,23 @@ def created(wanted: str | Path) -> Iterator[RunDirectory]:
             if not left_behind or not _is_free(run.path):
                 raise _occupied(run.path) from None
         yield run
+
+
+@contextmanager
+def created_whole(wanted: str | Path) -> Iterator[RunDirectory]:
+    """Make a new run directory as `created` does; an error or an interrupt removes what is in it."""
+    with created(wanted) as run:
+        try:
+            yield run
+        except BaseException:
+            for path in (run.path / name for name in CONTENT):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+            with suppress(OSError):  # it may hold what is not ours
+                run.path.rmdir()
+            raise
 
 
 def check_free(wanted: str | Path) -> None:

@@ -35,6 +35,8 @@ __all__ = [
     "baselines",
     "compare",
     "compose",
+    "embed_dataset",
+    "import_checkpoint",
     "load_dataset",
     "load_model",
     "open_ensemble",
@@ -257,6 +259,64 @@ def prepare_dataset(*overrides: str, progress: bool = True) -> Path:
     with console.quiet(not progress):
         command = f"genexp.prepare_dataset({shlex.join(overrides)})"
         return prepare(config, note=console.say, warn=console.warn, command=command)
+
+
+def embed_dataset(*overrides: str, progress: bool = True) -> Path:
+    """Make k-mer vectors and the embedded dataset, with the checks of ``genexp embed``.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"out=embedding", "dataset.root=DIR", "k=4"``.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Path
+        The folder: vectors.npz and, unless ``write_dataset=false``, the HDF5 files of the embedded dataset.
+
+    Raises
+    ------
+    UserError
+        If a key or the dataset is wrong, or the folder holds something already.
+    """
+    from genexp.api.embedding import EMBED, check, embed
+    from genexp.config.compose import compose_words
+
+    with console.quiet(not progress):
+        return embed(check(compose_words(EMBED, overrides).config))
+
+
+def import_checkpoint(*overrides: str, directory: str | Path | None = None, progress: bool = True) -> Run:
+    """Make a run of a published checkpoint, with the checks of ``genexp import``; no code in it is executed.
+
+    Parameters
+    ----------
+    *overrides
+        As the command takes them: ``"checkpoint=human.h5", "model=xpresso", "data=P"``.
+    directory
+        Where the run lands. None: as ``hydra.run.dir`` says, in outputs/.
+    progress
+        Print what is done.
+
+    Returns
+    -------
+    Run
+        The run, which `Run.evaluate` and `Run.predict` use as one that was trained here.
+
+    Raises
+    ------
+    UserError
+        If the file is no checkpoint of this model and these blocks, or the directory holds a run.
+    """
+    from genexp.api.importing import IMPORT
+    from genexp.api.importing import import_checkpoint as imported
+    from genexp.config.compose import compose_words
+
+    console.forget()
+    with console.quiet(not progress):
+        return Run(imported(compose_words(IMPORT, overrides), directory))
 
 
 def open_run(path: str | Path) -> Run:

@@ -20,7 +20,7 @@ REPEATED = ("seed", "logger", "settings", "baseline", "plots")
 #: Keys of the hardware that change what is computed.
 COMPUTED = {"precision"}
 #: What runs of one experiment have in common of their datasets, whichever genes a fold holds.
-SAME = ("unit", "labels", "made_from", "promoter", "promoter_length", "tss", "widths", "feature_names")
+SAME = ("unit", "labels", "made_from", "promoter", "promoter_length", "embedding", "tss", "widths", "feature_names")
 
 
 @dataclass(frozen=True)

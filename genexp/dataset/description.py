@@ -41,6 +41,8 @@ class DatasetDescription(BaseModel):
         ``"bases"`` (one-hot or tokens on disk), ``"embedded"`` (precomputed chunk vectors), or None without promoters.
     promoter_length, embed_dim
         Length of the promoter on disk, in nt; for embedded promoters the number of chunks, and the length of a vector.
+    embedding
+        How promoters were embedded by ``genexp embed``: vectors, chunks and window; None where that is not known.
     tss
         Index of the transcription start site in the promoter, or None without bases, and for sequences without one.
     widths, feature_names
@@ -66,6 +68,7 @@ class DatasetDescription(BaseModel):
     promoter_length: int | None = None
     tss: int | None = None
     embed_dim: int | None = None
+    embedding: str | None = None
     widths: dict[str, int] = Field(default_factory=dict)
     feature_names: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     labels: tuple[str, ...] = ("label",)

@@ -116,6 +116,7 @@ def _look_at(found: FoundSet, split: str, config: DatasetConfig) -> tuple[_Array
             scaling=json.loads(attributes["scaling"]),
             labels=names_of(arrays[LABEL], attributes[layouts.NAMES]),
             unit=attributes[layouts.UNIT],
+            embedding=attributes[layouts.EMBEDDING] if facts.get("promoter") == "embedded" else None,
             **facts,
         )
         without = str(attributes["tss"]) == layouts.NO_TSS
@@ -131,7 +132,7 @@ def _attributes(contents: Contents) -> dict[str, Any]:
         what, where = "a file has a newer layout than this genexp knows", f"{contents.path}, attribute '{layouts.MARK}'"
         raise wrong(what, where, layouts.VERSION, contents.attributes[layouts.MARK], "update genexp")
     absent = {"promoter": None, "tss": None, "source": None, "feature_names": "{}", "scaling": "null"}
-    found = {**absent, **dict.fromkeys(layouts.OF_LABELS), **contents.attributes}
+    found = {**absent, **dict.fromkeys((*layouts.OF_LABELS, layouts.EMBEDDING)), **contents.attributes}
     if layouts.MARK not in found:  # another program may use the same names for something else
         found |= {name: absent[name] for name in layouts.OF_COLUMNS if not _is_group(found[name])}
     return found

@@ -63,6 +63,9 @@ NAMES, UNIT = OF_LABELS = ("labels", "unit")
 #: Those, in JSON, that name the feature columns and say how all values were scaled.
 OF_COLUMNS = ("feature_names", "scaling")
 
+#: The root attribute that says how promoters were embedded: vectors, chunks and window.
+EMBEDDING = "embedding"
+
 #: The root attribute ``tss`` of sequences without a transcription start site.
 NO_TSS = "none"
 
@@ -104,7 +107,7 @@ def look_into(path: Path) -> Contents:
     with open_file(path) as file:
         names = list(map(str, file))  # a damaged name is bytes
         arrays = {name.lower(): look_at(file, path, name) for name in names if name.lower() in known}
-        kept = [name for name in file.attrs if MARK in file.attrs or name in (*OF_LABELS, *OF_COLUMNS)]
+        kept = [name for name in file.attrs if MARK in file.attrs or name in (*OF_LABELS, *OF_COLUMNS, EMBEDDING)]
         if any(file.attrs.get_id(name).dtype.kind == "O" for name in kept):
             check_heaps(path)
         return Contents(path, ", ".join(names), arrays, {name: attribute(file, name) for name in kept})

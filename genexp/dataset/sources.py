@@ -51,12 +51,17 @@ def load(source: Source, blocks: str, window: tuple[int, int] | None, progress: 
 
 
 def choose_window(
-    data: DataConfig, published: Sequence[int] | None, parts: int, found: DatasetDescription
+    data: DataConfig,
+    published: Sequence[int] | None,
+    parts: int,
+    found: DatasetDescription,
+    shorter: str = "lower model.chunk or model.parts, or set model=legnet",
 ) -> tuple[tuple[int, int] | None, str | None]:
     """Return the window that a model sees, and a sentence where it is not just what was asked for.
 
     A window that is given must fit. Otherwise it is the `published` window around the TSS (or the whole promoter, as it
     is without a TSS), clipped to the promoters and, at its upstream end, to a length in nt that `parts` divides.
+    `shorter` is the hint where `parts` is longer than the promoters.
     """
     length, tss, given = found.promoter_length, found.tss, data.window
     if PROMOTER not in data.name or found.promoter is None:
@@ -80,7 +85,7 @@ def choose_window(
         raise wrong(what, "model.window", f"a slice of [0, {length}) around the TSS at {tss}", list(wanted), hint)
     if right - left < parts:
         what = "the window is shorter than the parts that the model cuts it into"
-        hint = "give a longer data.window, lower model.chunk or model.parts, or set model=legnet"
+        hint = f"give a longer data.window, {shorter}"
         raise wrong(what, "data.window", f"at least {parts:,} nt", f"[{left}, {right}) of {found.source}", hint)
     reasons = [] if (left, right) == wanted else [f"the promoters have {length:,} nt, with the TSS at {tss:,}"]
     unplaced = f"the sequences have no TSS: the window is all of them, [0, {length:,})"

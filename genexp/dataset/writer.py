@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from genexp.blocks import BLOCKS, PROMOTER
 from genexp.dataset.genes import Dataset, Split
 from genexp.dataset.labels import UNNAMED
-from genexp.dataset.layouts import GENE, LABEL, MARK, NAMES, NO_TSS, UNIT, VERSION, keys
+from genexp.dataset.layouts import EMBEDDING, GENE, LABEL, MARK, NAMES, NO_TSS, UNIT, VERSION, keys
 from genexp.features.kmer_vectors import KmerVectors
 from genexp.features.kmers import chunk_counts, empty_chunks, mean_vectors
 
@@ -87,6 +88,17 @@ def _chunk(values: np.ndarray) -> tuple[int, ...] | None:
     return max(1, min(len(values), CHUNK_BYTES // row_bytes)), *values.shape[1:]
 
 
+def embedding_of(dataset: Dataset, vectors: KmerVectors, chunk: int) -> str:
+    """Return in words, the same for the same vectors, how promoters are embedded."""
+    described = dataset.description
+    left, right = described.window or (0, described.promoter_length or 0)
+    place = f"[{left}, {right})"
+    if described.tss is not None:
+        place = f"[{left - described.tss}, {right - described.tss}) around the TSS"
+    digest = hashlib.blake2b(vectors.vectors.tobytes(), digest_size=8).hexdigest()
+    return f"chunks of {chunk} nt of {place}, {vectors.k}-mer vectors {digest}"
+
+
 def write_embedded(
     folder: Path,
     dataset: Dataset,
@@ -118,5 +130,6 @@ def write_embedded(
                     file.create_dataset(BLOCKS[block].input, data=values)
             file.attrs.update(_of_columns(dataset.description.feature_names, dataset.description.scaling))
             file.attrs.update(_of_labels(dataset))
+            file.attrs[EMBEDDING] = embedding_of(dataset, vectors, chunk)
         before += len(split)
     return empty

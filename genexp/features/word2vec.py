@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Words per epoch that suffice for the 64 3-mers, as measured by benchmarks/word2vec_corpus.py.
 ENOUGH_WORDS = 200_000
+#: Share of the words of all epochs; with fewer, the vectors stay near their random start.
+FEW_WORDS = 0.02
 #: gensim silently drops the words of a sentence beyond this many.
 GENSIM_SENTENCE_LIMIT = 10_000
 
@@ -98,7 +100,7 @@ def promoters_without_n(tokens: np.ndarray) -> np.ndarray:
         raise UserError(
             f"none of the {len(tokens)} training promoters is free of N, so Word2Vec cannot be fitted",
             where="data.window",
-            hint="choose a shorter data.window, or load vectors from a file",
+            hint="choose a shorter data.window",
         )
     return rows
 
@@ -127,6 +129,9 @@ def _fit(
     trained, seen = model.train(sentences, total_words=sentences.words, epochs=epochs, callbacks=[report])
     _check_training(model, sentences.words * epochs, seen, trained)
     if np.array_equal(model.wv.vectors, untrained):
+        if trained < FEW_WORDS * sentences.words * epochs:
+            where, hint = "subsample", "choose a larger subsample, or null"
+            raise UserError("Word2Vec did not change any vector", where=where, received=settings.subsample, hint=hint)
         raise RuntimeError("Word2Vec did not change any vector")
     return model, trained
 

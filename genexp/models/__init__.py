@@ -139,7 +139,7 @@ class ModelConfig(Schema):
 def pools_within(pools: Sequence[int], window: int) -> str:
     """Return ``model.pools`` as it can be typed: these, made smaller until a window of so many nt is enough."""
     found = list(pools)
-    while prod(found) > window:
+    while prod(found) > window and max(found) > 1:
         largest = found.index(max(found))
         found[largest] //= 2
     return f"'model.pools=[{','.join(map(str, found))}]'"

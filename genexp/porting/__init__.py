@@ -44,11 +44,13 @@ def port(
     widths: Sequence[int] | None = None,
     window: Sequence[int] | None = None,
     vectors: KmerVectors | None = None,
+    labels: int | None = None,
 ) -> Ported:
     """Read a published checkpoint into the model of its family.
 
     `blocks`: letters of the blocks that it was trained on, in joining order; `widths`: of the feature blocks, where
-    the file does not say them; `window` as in `Ported`; `vectors`: for a model that takes k-mer counts.
+    the file does not say them; `window` as in `Ported`; `vectors`: for a model that takes k-mer counts; `labels`: the
+    number of outputs, for a file of weights alone.
     """
     from genexp.models import build_model
     from genexp.porting import matching, sizes
@@ -56,7 +58,7 @@ def port(
 
     checkpoint = read_checkpoint(str(path))
     config, notes = sizes.fitted_config(model_config, checkpoint)
-    said = sizes.stated(config, blocks, checkpoint, widths)
+    said = sizes.stated(config, blocks, checkpoint, widths, labels)
     fitting = sizes.fit(config, blocks, checkpoint, said, window, vectors)
     notes += sizes.check_blocks(blocks, fitting[0], bool(widths))
     shapes = sizes.input_shapes(config, fitting[0].widths, sizes.length_of(fitting[0].window), vectors, said.labels)

@@ -103,16 +103,23 @@ def input_shapes(
     return InputShapes((chunks, 4**config.k), widths, "kmers", found, labels)
 
 
-def outputs_of(checkpoint: Checkpoint) -> int:
-    """Return the number of outputs: the units of the last dense layer, or of the only one that feeds no other."""
+def outputs_of(checkpoint: Checkpoint, labels: int | None = None) -> int:
+    """Return the number of outputs: the units of the last dense layer, or of the only one that feeds no other.
+
+    `labels` are those that the user names, which count where the file has weights alone.
+    """
     kernels = [layer.shapes["kernel"] for layer in checkpoint.layers if layer.kind == "dense"]
     if kernels and checkpoint.description.layers:
         return kernels[-1][1]
     ends = {units for _, units in kernels} - {rows for rows, _ in kernels}
+    if labels is not None and not checkpoint.description.layers:
+        return labels
     return ends.pop() if len(ends) == 1 else 1
 
 
-def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[int] | None) -> Stated:
+def stated(
+    config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[int] | None, labels: int | None = None
+) -> Stated:
     """Return what file and user say of the inputs; refuse other inputs than the blocks, or another order of them."""
     features, inputs = blocks.replace(PROMOTER, ""), checkpoint.description.inputs
     if widths and len(widths) != len(features):
@@ -123,7 +130,7 @@ def stated(config: Any, blocks: str, checkpoint: Checkpoint, widths: Sequence[in
         tables = [layer.shapes["embeddings"][0] for layer in checkpoint.layers if "embeddings" in layer.arrays]
         length = max(tables) if len(tables) == 2 else None  # a vector for each position
         assumed = f"the file does not say in which order its inputs are joined: {', '.join(blocks)} is assumed"
-        return Stated(length, given, warnings=(assumed,) * (len(blocks) > 1), labels=outputs_of(checkpoint))
+        return Stated(length, given, warnings=(assumed,) * (len(blocks) > 1), labels=outputs_of(checkpoint, labels))
     # The promoter's is the input of that name, or a table, or the longest.
     size = {name: (name == BLOCKS[PROMOTER].input, len(shape), shape) for name, shape in inputs.items()}
     promoter = max(inputs, key=lambda name: size[name]) if PROMOTER in blocks else ""

@@ -15,6 +15,7 @@ from genexp.config.words import Words
 from genexp.dataset.description import DatasetDescription
 from genexp.dataset.sources import inspect
 from genexp.errors import UserError
+from genexp.run import find_run
 from genexp.schema import Index, Schema, combination
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def automatic(config: RunConfig, words: Words) -> dict[str, JsonValue]:
         return {}
     own_model = not (CONF_DIR / "model" / f"{_chosen(words, 'model', config.model.name)}.yaml").is_file()
     preset = "experiment" in words.keys  # perhaps one of the user's own, which records no published result
-    published = preset or own_model or found.layout not in OWN_LAYOUTS
+    published = preset or own_model or found.layout not in OWN_LAYOUTS or _starts_from_published(config)
     if config.settings is None and published:
         return {"settings": "published"}
     row = row_for(config.model.name, facts_of(config, found))
@@ -133,6 +134,18 @@ def described(config: RunConfig, found: DatasetDescription) -> str | None:
     changed = [key for key, value in row.values().items() if _same(value) != _same(have[key])]
     kept = ", ".join(f"{key}={_shown(value)}" for key, value in have.items() if key not in changed)
     return f"settings=auto for {facts} ({row.name}): {kept}" + (f"; given: {', '.join(changed)}" if changed else "")
+
+
+def _starts_from_published(config: RunConfig) -> bool:
+    """Tell whether the run to start from, whose sizes its weights have, was made with the published settings."""
+    if not config.training.start_from:
+        return False
+    from genexp.training.config import read_config
+
+    try:
+        return read_config(find_run(str(config.training.start_from), "training.start_from")).settings != "auto"
+    except UserError:  # which is reported where the weights are read
+        return False
 
 
 def _given(words: Words) -> set[str]:

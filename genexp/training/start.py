@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from genexp.training.config import RunConfig
 
 KEY = "training.start_from"
+#: Settings of a model that may differ from those of the run to start from, and those that are compared by themselves.
+NOT_SIZES = {"window", "initializer", "dropout", "promoter_dropout", "embedding", "k", "chunk", "embed_dim"}
 OTHER_MODEL = "the weights to start from belong to another model"
 OTHER_DATASET = "restore the dataset of the run, or start a new run"
 
@@ -48,6 +52,7 @@ def check_start(config: RunConfig, source: Source, window: tuple[int, int] | Non
     if counted and isinstance(config.model, KmerConfig) and isinstance(other.model, KmerConfig):
         forms = embedding_form(other.model.embedding), embedding_form(config.model.embedding)
         _check_same([("model.embedding", *forms)])
+    _check_sizes(other, config)
     return aligned
 
 
@@ -68,6 +73,18 @@ def _check_same(settings: Iterable[tuple[str, object, object]]) -> None:
         if theirs != own:
             expected, hint = f"{key}: {theirs}, as in that run", f"change it, or leave {KEY} out"
             raise UserError(OTHER_MODEL, where=KEY, expected=expected, received=own, hint=hint)
+
+
+def _check_sizes(other: RunConfig, config: RunConfig) -> None:
+    """Raise a UserError if settings of the model differ: those that no weight shows, such as pools, do too."""
+    theirs, ours = (run.model.model_dump(mode="json", exclude=NOT_SIZES) for run in (other, config))
+    if differ := [key for key, value in theirs.items() if value != ours.get(key)]:
+        expected, received = (" ".join(_word(key, of.get(key)) for key in differ) for of in (theirs, ours))
+        raise UserError(OTHER_MODEL, where=KEY, expected=expected, received=received, hint=f"add {expected}")
+
+
+def _word(key: str, value: object) -> str:
+    return shlex.quote(f"model.{key}={json.dumps(value, separators=(',', ':'))}")
 
 
 def embedding_form(settings: EmbeddingConfig) -> str:

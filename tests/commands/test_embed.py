@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 from conftest import write_xpresso_set
 
+import genexp
 from genexp import console
+from genexp.api.embedding import check, embed
+from genexp.api.training import folder_dataset
 from genexp.cli import main
 from genexp.commands import command_of
-from genexp.commands.embed import check, embed
 from genexp.config.compose import compose_words
+from genexp.dataset.alignment import align
+from genexp.dataset.sources import inspect
 from genexp.errors import UserError
 from genexp.features.kmer_vectors import load_vectors
 
@@ -169,6 +173,45 @@ def test_python_prints_nothing_when_quiet_and_has_the_same_checks(xpresso_root, 
     assert load_vectors(out / "vectors.npz").vectors.shape == (64, 4)
     with pytest.raises(UserError, match="already contains a dataset"):
         check(config)
+
+
+@pytest.mark.parametrize("words", [["seed=2"], ["data.window=[0,200]", "chunk=10"]])
+def test_embeddings_of_one_size_and_other_numbers_are_told_apart(embedding, xpresso_root, tmp_path, words):
+    other = [f"dataset.root={xpresso_root}", "chunk=20", "epochs=1", "dimension=8", *words]
+    out = genexp.embed_dataset(*other, f"out={tmp_path / 'e'}", progress=False)
+    ours, theirs = (inspect(folder_dataset(root=str(root)), "PH") for root in (embedding, out))
+    assert ours.description.promoter_length == theirs.description.promoter_length
+    with pytest.raises(UserError, match=r"expected: chunks of 20 nt[\s\S]*3-mer vectors[\s\S]*received: chunks of"):
+        align(ours.description, theirs, "PH", "")
+    unknown = ours.description.model_copy(update={"embedding": None})  # of another program, or an earlier run
+    assert align(unknown, theirs, "PH", "").description.embedding == theirs.description.embedding
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["chunk=3000"], "longer data.window, lower chunk$"),
+        (["write_dataset=false", "data.window=[100,102]"], "the window holds no two k-mers"),
+        (["data.window=[100,103]", "chunk=3"], "the window holds no two k-mers"),
+    ],
+)
+def test_windows_that_are_too_short_are_refused_with_keys_of_embed(xpresso_root, tmp_path, words, said):
+    with pytest.raises(UserError, match=said):
+        genexp.embed_dataset(f"dataset.root={xpresso_root}", f"out={tmp_path / 'e'}", *words)
+
+
+def test_vectors_alone_are_fitted_on_the_whole_window(xpresso_root, tmp_path, capsys):
+    words = [f"dataset.root={xpresso_root}", "chunk=77", "write_dataset=false", "epochs=1", "dimension=4"]
+    genexp.embed_dataset(*words, f"out={tmp_path / 'e'}")
+    assert "parts of" not in capsys.readouterr().out
+
+
+def test_few_words_are_warned_about(xpresso_root, tmp_path, capsys):
+    words = [f"dataset.root={xpresso_root}", "write_dataset=false", "epochs=1", "dimension=4"]
+    genexp.embed_dataset(*words, "subsample=1e-6", f"out={tmp_path / 'e'}")
+    assert "subsample=1e-06 leaves" in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(UserError, match="Word2Vec did not change any vector"):
+        genexp.embed_dataset(*words, "subsample=1e-9", f"out={tmp_path / 'none'}")
 
 
 def test_chunks_that_do_not_fit_are_refused(tmp_path, xpresso_root, capsys):

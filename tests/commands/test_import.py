@@ -7,6 +7,7 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -14,10 +15,14 @@ import pytest
 from conftest import write_xpresso_set
 from omegaconf import OmegaConf
 
+import genexp
+from genexp.api.training import TRAIN
 from genexp.cli import main
 from genexp.commands import command_of
 from genexp.config.compose import compose_words
 from genexp.config.validation import validate
+from genexp.errors import UserError
+from genexp.porting.sizes import outputs_of
 from genexp.run import RunDirectory
 from genexp.training.config import RunConfig
 
@@ -112,6 +117,77 @@ def test_training_goes_on_from_it_in_a_new_run(imported, xpresso_root, tmp_path,
     assert list((tmp_path / "run" / "tensorboard").glob("events.*"))
     assert main([*words, "model.filters=[8,5]", f"hydra.run.dir={tmp_path / 'other'}"]) == 2
     assert "the weights to start from belong to another model" in capsys.readouterr().err
+
+
+def test_a_warm_start_on_own_data_takes_the_settings_of_the_weights(imported, tmp_path, capsys):
+    composed = compose_words(TRAIN, [f"training.start_from={imported}", "data=PH", "model=xpresso", "dataset=demo"])
+    assert (composed.config.settings, composed.config.model.pools) == ("published", [30, 10])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data.window=[5000,3000]"], "data.window is empty"),
+        (["data.window=[9000,9000]"], "data.window is empty"),
+        (["data.window=[15000,25500]"], "data.window leaves the promoters"),
+    ],
+)
+def test_impossible_windows_are_refused(tmp_path, capsys, words, said):
+    path = write_small_xpresso(tmp_path / "model.h5")
+    assert main(["import", f"checkpoint={path}", *SMALL, *words, f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_pools_that_no_weight_shows_are_those_of_the_weights(imported, xpresso_root, tmp_path, capsys):
+    start = ["dataset=xpresso", f"dataset.root={xpresso_root}", f"training.start_from={imported}", *SMALL]
+    assert main(["train", *start, "model.pools=[8,5]", f"hydra.run.dir={tmp_path / 'run'}"]) == 2
+    assert "hint: add 'model.pools=[10,4]'" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "no space left")])
+def test_an_import_that_ends_early_leaves_nothing(tmp_path, monkeypatch, error):
+    def save_model(model, run, name):
+        if name == "last":
+            raise error
+        real(model, run, name)
+
+    from genexp.training import loop
+
+    real = loop.save_model
+    monkeypatch.setattr(loop, "save_model", save_model)
+    path = write_small_xpresso(tmp_path / "model.h5")
+    words = ["import", f"checkpoint={path}", "data.window=[0,400]", *SMALL, f"hydra.run.dir={tmp_path / 'run'}"]
+    assert main(words) in (2, 130)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.undo()
+    assert main(words) == 0
+
+
+def test_python_imports_as_the_command(tmp_path, capsys):
+    path = write_small_xpresso(tmp_path / "model.h5")
+    words = [f"checkpoint={path}", "data.window=[0,400]", *SMALL]
+    run = genexp.import_checkpoint(*words, directory=tmp_path / "run", progress=False)
+    assert capsys.readouterr().out == ""
+    assert run.metrics["imported"]["weights"] == run.metrics["parameters"]
+    with pytest.raises(UserError, match="holds a run already"):
+        genexp.import_checkpoint(*words, directory=tmp_path / "run")
+
+
+def test_a_dataset_is_checked_as_evaluate_checks_it(tmp_path):
+    """Promoters shorter than the published ones hold the window, which lies around the TSS."""
+    data = write_xpresso_set(tmp_path / "data", length=800)
+    path = write_small_xpresso(tmp_path / "model.h5")
+    words = ["import", f"checkpoint={path}", *SMALL, "data.window=[9800,10200]", f"dataset.root={data}"]
+    assert main([*words, f"hydra.run.dir={tmp_path / 'run'}"]) == 0
+    assert main(["evaluate", f"run_dir={tmp_path / 'run'}"]) == 0
+
+
+def test_outputs_of_a_file_of_weights_are_those_that_are_named():
+    layers = [SimpleNamespace(kind="dense", shapes={"kernel": shape}) for shape in ((4, 2), (2, 2))]
+    weights = SimpleNamespace(layers=layers, description=SimpleNamespace(layers={}))
+    assert (outputs_of(weights), outputs_of(weights, 2)) == (1, 2)
 
 
 @pytest.mark.parametrize(
