@@ -37,13 +37,14 @@ DIGITS = 6
 HEAD = """# Benchmark
 
 Pearson r² on test genes: mean over runs with different seeds, 95 % t interval of this mean, and r² of the mean
-prediction of the runs (ensemble). Settings are those that genexp takes by default (`settings=auto`, [Training
-settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)), and the same
-window: where models see different windows, a row names the model that the baseline stands beside. Times are those of
-training alone, on a machine of two cores that other work shared; before commit 2a41045a, epochs also waited for a
-thread of tf.data, for up to as long again. `6 of 10` runs, if any: the others collapsed, in every attempt. The commands
-are in `benchmarks/real/plan.yaml`; `python benchmarks/real/run.py DATA OUT` runs them and writes this page. Models and
-blocks of the plan that a table lacks have not been run.
+prediction of the runs (ensemble). Settings are those that genexp takes by default (`settings=auto`,
+[Training settings](settings.md)). Ridge and gradient boosting read the same genes ([Baselines](baselines.md)), and the
+same window: where models see different windows, a row names the model that the baseline stands beside. Times are those
+of training alone, on a machine of two cores that other work shared; before commit 2a41045a, epochs also waited for a
+thread of tf.data, for up to as long again. `6 of 10` runs, if any: the others collapsed, in every attempt (of
+divide_et_impera on P of yeast, one with each seed). The commands are in `benchmarks/real/plan.yaml`;
+`python benchmarks/real/run.py DATA OUT` runs them and writes this page. Models and blocks of the plan that a table
+lacks have not been run.
 
 The interval is about other seeds on the same test genes; with other genes, r² varies more. `genexp compare` tests
 differences over both. The highest of many rows, picked by test genes, is somewhat too high."""
@@ -73,7 +74,8 @@ def train_dataset(name: str, about: dict, repeats: int, data: Path, out: Path) -
     for model, blocks in about["runs"].items():
         for letters in blocks:
             place = f"hydra.sweep.dir={out / 'runs' / name / f'{model}-{letters}'}"
-            genexp("train", f"model={model}", f"data={letters}", f"repeats={repeats}", *dataset, place)
+            words = about.get("words", {}).get(f"{model} {letters}", [])
+            genexp("train", f"model={model}", f"data={letters}", f"repeats={repeats}", *words, *dataset, place)
 
 
 def compare_dataset(name: str, out: Path) -> Path:

@@ -16,7 +16,7 @@ EXAMPLES = (
 
 IMPLIED = EMBED.implied
 
-__all__ = ["EXAMPLES", "IMPLIED", "ORDER", "Config", "run"]
+__all__ = ["EXAMPLES", "IMPLIED", "ORDER", "Config", "check", "run"]
 
 
 def run(composed: Composed[Config]) -> None:

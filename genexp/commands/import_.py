@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genexp.api.importing import IMPORT, Config, import_checkpoint
+from genexp.api.importing import IMPORT, Config, check, import_checkpoint
 from genexp.config.compose import Composed
 
 ORDER = 50
@@ -20,7 +20,7 @@ EXAMPLES = (
 
 SHORT_FORMS, IMPLIED = IMPORT.short_forms, IMPORT.implied
 
-__all__ = ["EXAMPLES", "IMPLIED", "MAKES_RUNS", "ORDER", "SHORT_FORMS", "Config", "run"]
+__all__ = ["EXAMPLES", "IMPLIED", "MAKES_RUNS", "ORDER", "SHORT_FORMS", "Config", "check", "run"]
 
 
 def run(composed: Composed[Config]) -> None:

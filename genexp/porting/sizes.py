@@ -106,15 +106,13 @@ def input_shapes(
 def outputs_of(checkpoint: Checkpoint, labels: int | None = None) -> int:
     """Return the number of outputs: the units of the last dense layer, or of the only one that feeds no other.
 
-    `labels` are those that the user names, which count where the file has weights alone.
+    `labels` are those that the user names, which count where the weights do not tell.
     """
     kernels = [layer.shapes["kernel"] for layer in checkpoint.layers if layer.kind == "dense"]
     if kernels and checkpoint.description.layers:
         return kernels[-1][1]
     ends = {units for _, units in kernels} - {rows for rows, _ in kernels}
-    if labels is not None and not checkpoint.description.layers:
-        return labels
-    return ends.pop() if len(ends) == 1 else 1
+    return ends.pop() if len(ends) == 1 else labels or 1
 
 
 def stated(

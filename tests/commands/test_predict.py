@@ -95,7 +95,7 @@ def test_the_runs_own_genes_get_the_runs_own_predictions(made, tmp_path, monkeyp
         (["split=test", "both_strands=true"], "both_strands has no effect on genes from dataset"),
         (["split=test", "features=raw.csv"], "a dataset brings its own features"),
         (["fasta=p.fa", "features=p.tsv"], "2 of the 2 half-life features of the run are missing"),
-        (["fasta=p.fa", "features=bad.csv"], "a feature is no finite number"),
+        (["fasta=p.fa", "features=bad.csv"], "1 of 20 values is not a number"),
         (["fasta=p.fa", "features=twice.csv"], "test0 twice"),
         (["fasta=p.fa", "features=negative.csv"], "a raw length is negative"),
         (["fasta=long.fa", "features=raw.csv"], "200 nt (the window) or 400 nt (the promoter)"),
