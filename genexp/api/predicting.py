@@ -137,14 +137,12 @@ def plan(run: Run | Ensemble, request: Request, checkpoint: str = "best") -> Pla
     source = _source(request, run)
     if source == "dataset":
         return Plan(run, checkpoint, request, _from_dataset(request, run))
-    table: pd.DataFrame | str | None = request.features
     if source == "features":
-        table = read_table(str(table), "features")
-        genes = Genes({"id": np.array(table.index, str)})
+        genes = Genes({"id": np.array(read_table(str(request.features), "features").index, str)})
     else:
         genes = _read(source, request, run)
     ids = genes.columns["id"].tolist()
-    features = features_by_id(run, ids, table, scaled=request.scaled, missing=request.missing)
+    features = features_by_id(run, ids, request.features, scaled=request.scaled, missing=request.missing)
     return Plan(run, checkpoint, request, replace(genes, features=features))
 
 

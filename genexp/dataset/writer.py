@@ -112,6 +112,7 @@ def write_embedded(
     k-mer, because of N; they are written as zeros. `progress` is called with the genes written, and all.
     """
     total, before, empty = sum(map(len, dataset.splits.values())), 0, 0
+    embedding = embedding_of(dataset, vectors, chunk)
     for name, split in dataset.splits.items():
         tokens = split.blocks[PROMOTER]
         shape = (len(split), tokens.shape[1] // chunk, vectors.dimension)
@@ -130,6 +131,6 @@ def write_embedded(
                     file.create_dataset(BLOCKS[block].input, data=values)
             file.attrs.update(_of_columns(dataset.description.feature_names, dataset.description.scaling))
             file.attrs.update(_of_labels(dataset))
-            file.attrs[EMBEDDING] = embedding_of(dataset, vectors, chunk)
+            file.attrs[EMBEDDING] = embedding
         before += len(split)
     return empty

@@ -130,7 +130,7 @@ def _fit(
     _check_training(model, sentences.words * epochs, seen, trained)
     if np.array_equal(model.wv.vectors, untrained):
         if trained < FEW_WORDS * sentences.words * epochs:
-            where, hint = "subsample", "choose a larger subsample, or null"
+            where, hint = "subsample", "choose a larger subsample, or 0"
             raise UserError("Word2Vec did not change any vector", where=where, received=settings.subsample, hint=hint)
         raise RuntimeError("Word2Vec did not change any vector")
     return model, trained

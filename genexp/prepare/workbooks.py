@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-if TYPE_CHECKING:
-    from python_calamine import CalamineSheet
-
 from genexp.errors import UserError
 from genexp.memory import available
 from genexp.prepare.opening import few, first_bytes
+
+if TYPE_CHECKING:
+    from python_calamine import CalamineSheet
 
 #: Bytes of a cell in the memory of the reader.
 _CELL_BYTES = 32

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from genexp.blocks import PROMOTER
+from genexp.config.words import word
 from genexp.dataset.alignment import align
 from genexp.dataset.description import Source
 from genexp.errors import UserError
@@ -79,12 +79,10 @@ def _check_sizes(other: RunConfig, config: RunConfig) -> None:
     """Raise a UserError if settings of the model differ: those that no weight shows, such as pools, do too."""
     theirs, ours = (run.model.model_dump(mode="json", exclude=NOT_SIZES) for run in (other, config))
     if differ := [key for key, value in theirs.items() if value != ours.get(key)]:
-        expected, received = (" ".join(_word(key, of.get(key)) for key in differ) for of in (theirs, ours))
+        expected, received = (
+            " ".join(shlex.quote(word(f"model.{key}", of.get(key))) for key in differ) for of in (theirs, ours)
+        )
         raise UserError(OTHER_MODEL, where=KEY, expected=expected, received=received, hint=f"add {expected}")
-
-
-def _word(key: str, value: object) -> str:
-    return shlex.quote(f"model.{key}={json.dumps(value, separators=(',', ':'))}")
 
 
 def embedding_form(settings: EmbeddingConfig) -> str:
